@@ -56,12 +56,10 @@ export const rolloutView = ({ metadata, status, spec }: RolloutObject): RolloutV
 
 const urgency = ['Degraded', 'Paused', 'Progressing', 'Healthy'];
 
-const order = ({ status }: RolloutObject): number => urgency.indexOf(status?.phase ?? 'Progressing');
+const order = ({ phase }: RolloutView): number => urgency.indexOf(phase);
 
 /** What goes wrong or waits comes first. */
-export const rolloutsPage = (rollouts: readonly RolloutObject[], limit: number): Page<RolloutView> => {
-  const sorted = rollouts.toSorted((a, b) => order(a) - order(b) || (keyOf(a) < keyOf(b) ? -1 : 1));
-  return { total: rollouts.length, items: sorted.slice(0, limit).map(rolloutView) };
-};
-
-const keyOf = ({ metadata }: RolloutObject): string => objectKey(metadata.namespace, metadata.name);
+export const pageOfRollouts = (rollouts: readonly RolloutView[], limit: number): Page<RolloutView> => ({
+  total: rollouts.length,
+  items: rollouts.toSorted((a, b) => order(a) - order(b) || (a.key < b.key ? -1 : 1)).slice(0, limit),
+});

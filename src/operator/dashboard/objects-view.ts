@@ -3,7 +3,7 @@ import type { ObjectKey } from '../../api/names.ts';
 import { adapterRow, adaptersView } from '../../dashboard/adapters.ts';
 import { fleetView, runtimesPage } from '../../dashboard/fleet.ts';
 import type { RolloutHistory } from '../../dashboard/history.ts';
-import { rolloutsPage, rolloutView, timeOf } from '../../dashboard/rollouts.ts';
+import { pageOfRollouts, rolloutView, timeOf } from '../../dashboard/rollouts.ts';
 import type { Timeline } from '../../dashboard/timeline.ts';
 import type { RuntimeRow, ViewScope, Views, Waiting } from '../../dashboard/views.ts';
 import { waitingOf, waitingPage } from '../../dashboard/waiting.ts';
@@ -57,7 +57,7 @@ export const objectViews = (parts: ObjectViewParts): Views => {
     about: () => ({ version: parts.version, shownBy: parts.replica, kind: 'Operator', since }),
     fleet: (scope, by) => fleetView(rowsOf(scope), by),
     runtimes: (scope, query) => runtimesPage(rowsOf(scope), query),
-    rollouts: (scope, limit) => rolloutsPage(readable(objects.rollouts, scope), limit),
+    rollouts: (scope, limit) => pageOfRollouts(readable(objects.rollouts, scope).map(rolloutView), limit),
     adapters: (scope, limit) => adaptersView(readable(objects.adapters, scope).map(adapterRow), limit),
     waiting: (scope, kinds, limit) => {
       const of = (kind: Waiting['kind'], collection: Collection<Statused>): Waiting[] =>

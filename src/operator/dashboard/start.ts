@@ -1,17 +1,12 @@
-import { createServer } from 'node:http';
-import { dashboardHandler } from '../../dashboard/handler.ts';
 import { RolloutHistory } from '../../dashboard/history.ts';
+import { startPage } from '../../dashboard/server.ts';
 import { Timeline } from '../../dashboard/timeline.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
-import { isLoopback, listenOn } from '../../settings/address.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { Viewers } from './access.ts';
 import { type ObjectViewParts, objectViews } from './objects-view.ts';
 import { record } from './recorder.ts';
-
-/** People, and what they forward ports by. */
-const maxConnections = 64;
 
 export type DashboardOptions = Omit<ObjectViewParts, 'history' | 'timeline' | 'since'> & {
   /** `host:port`, on loopback. */
@@ -31,16 +26,10 @@ export const startDashboard = async (
   stack: AsyncDisposableStack,
 ): Promise<number> => {
   const { address, api, clock, logger, leaderElsewhere } = options;
-  if (!isLoopback(address))
-    throw new AdaptletError(
-      'CONFIG_INVALID',
-      `the dashboard would be open to the network on ${address}, without TLS`,
-      { advice: 'Give it an address on 127.0.0.1; people reach it by `kubectl adaptlet dashboard`.' },
-    );
   const remembered = { history: new RolloutHistory(), timeline: new Timeline() };
   stack.defer(record({ ...options, ...remembered }));
   const viewers = new Viewers({ api, clock });
-  const handler = dashboardHandler({
+  const page = {
     views: objectViews({ ...options, ...remembered, since: clock.now() }),
     access: viewers.access,
     assertHere: () => {
@@ -53,15 +42,6 @@ export const startDashboard = async (
       );
     },
     logger,
-  });
-  const server = createServer({ maxHeaderSize: 32 << 10, requestTimeout: 10_000 }, (request, response) => {
-    void handler(request, response);
-  });
-  server.maxConnections = maxConnections;
-  const port = await listenOn(server, address);
-  stack.defer(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return port;
+  };
+  return await startPage(address, page, stack);
 };

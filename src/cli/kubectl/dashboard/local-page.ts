@@ -40,15 +40,13 @@ export const startLocalPage = async (parts: LocalPageParts): Promise<LocalPage> 
       const { code, what, advice } = asAdaptletError(error, 'reaching the operator');
       if (response.headersSent) response.destroy();
       else
-        response
-          .writeHead(502, { 'content-type': 'application/json' })
-          .end(
-            JSON.stringify({
-              code: code === 'INTERNAL' ? 'REPLICA_UNAVAILABLE' : code,
-              message: what,
-              advice,
-            }),
-          );
+        response.writeHead(502, { 'content-type': 'application/json' }).end(
+          JSON.stringify({
+            code: code === 'INTERNAL' ? 'REPLICA_UNAVAILABLE' : code,
+            message: what,
+            advice,
+          }),
+        );
     });
   });
   const port = await listenOn(server, `127.0.0.1:${parts.port}`);
