@@ -100,6 +100,10 @@ const phaseTiles = (rollouts) =>
 export const weightText = ({ canary, weight, observed }) =>
   canary === '' ? '' : `${weight} %${observed === undefined ? '' : `, observed ${observed} %`}`;
 
+/** @param {RolloutView} rollout */
+const readyText = ({ runtimes: { ready, desired } }) =>
+  desired === undefined ? '' : `${ready} of ${desired}`;
+
 export const rollouts = {
   title: 'Rollouts',
   /** @param {readonly string[]} _ @param {AbortSignal} signal */
@@ -120,7 +124,7 @@ export const rollouts = {
               rollout.canary,
               weightText(rollout),
               rollout.step,
-              `${rollout.runtimes['ready'] ?? 0} of ${rollout.runtimes['desired'] ?? 0}`,
+              readyText(rollout),
               rollout.message,
             ],
           })),

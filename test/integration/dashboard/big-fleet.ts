@@ -57,6 +57,12 @@ const reward = (mean: number, half: number) =>
     },
   }) as const;
 
+const said = {
+  Healthy: 'v2 serves',
+  Progressing: 'waits until v3 is Resident',
+  Degraded: 'canary was given up, stable serves every request: 9 % of its requests failed',
+};
+
 const statusAt = (canary: number, i: number): RolloutStatus =>
   aStatus({
     phase: 'Paused',
@@ -200,7 +206,8 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
           phase,
           conditions,
           stable: bound('v2'),
-          message: phase === 'Healthy' ? 'v2 serves' : 'waits until v3 is Resident',
+          runtimes: { desired: 800, updated: 800, ready: 800 - i, failed: 0, held: 0, offline: 9 },
+          message: said[phase],
         }),
       ),
     );

@@ -26,6 +26,7 @@ beforeAll(async () => {
       replicas: 2,
       runtimes: 1,
       operatorSettings: { 'dashboard-listen': '127.0.0.1:0' },
+      nodeSettings: { 'dashboard-listen': '127.0.0.1:0' },
     }),
   );
   const { cluster, namespace } = fleet;
@@ -116,6 +117,25 @@ describe('the dashboard of an operator in a cluster', () => {
 
   it('is no part of what others reach: it refuses an address that is not loopback', async () => {
     await expect(fleet.startOperator(5, { 'dashboard-listen': '0.0.0.0:0' })).rejects.toThrow('without TLS');
+  });
+});
+
+describe('the dashboard of a node', () => {
+  it('shows what this node has, does with rollouts, and went through', async () => {
+    const [node] = fleet.nodes;
+    const get = async (path: string): Promise<unknown> =>
+      (await fetch(`${node?.dashboard}/api/${path}`)).json();
+    const weight = await waitFor('the canary on the node', async () => {
+      const { rollout } = (await get(`history?name=${fleet.namespace}/shout`)) as HistoryView;
+      return rollout.weight === 20 && rollout;
+    });
+    expect(weight).toMatchObject({ stable: 'upper', canary: 'reverse' });
+    expect(await get('adapters')).toMatchObject({ total: 2, tiers: { Resident: 2, Failed: 0 } });
+    const { items } = (await get('runtimes')) as { items: { key: string }[] };
+    const timeline = (await get(`timeline?name=${items[0]?.key}`)) as TimelineView;
+    expect(timeline.happenings.map(({ what }) => what)).toEqual(
+      expect.arrayContaining(['Operator: connected', `${fleet.namespace}/upper: Resident`]),
+    );
   });
 });
 
