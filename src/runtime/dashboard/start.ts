@@ -1,5 +1,5 @@
-import type { IncomingMessage } from 'node:http';
 import { hostname } from 'node:os';
+import type { Access } from '../../dashboard/handler.ts';
 import { RolloutHistory } from '../../dashboard/history.ts';
 import { startPage } from '../../dashboard/server.ts';
 import { Timeline } from '../../dashboard/timeline.ts';
@@ -56,10 +56,6 @@ export const startNodeDashboard = async (
   look();
   stack.defer(() => stopTimer());
   const views = nodeViews({ status, name, history, timeline, since: clock.now() });
-  const access = async (request: IncomingMessage) => {
-    assertLocal(request);
-    return new Set(viewKinds);
-  };
   const port = await startPage(address, { views, access, assertHere: () => undefined, logger }, stack);
   return { port, transition: ({ key, to, reason }) => happened(`${key}: ${to}`, reason) };
 };
@@ -67,8 +63,8 @@ export const startNodeDashboard = async (
 /** Names that only this machine has. A foreign page can get a name of its own to lead here, and its browser says that name. */
 const localHost = /^(?:127\.\d+\.\d+\.\d+|localhost|\[::1\])(?::\d+)?$/;
 
-const assertLocal = ({ headers }: IncomingMessage): void => {
-  if (localHost.test(headers.host ?? '')) return;
+const access: Access = async ({ headers }) => {
+  if (localHost.test(headers.host ?? '')) return new Set(viewKinds);
   throw new AdaptletError(
     'VIEWER_FORBIDDEN',
     'the dashboard of a node answers to names of this machine alone',
