@@ -40,7 +40,7 @@ export const startNodeDashboard = async (
   const happened = (what: string, message = ''): void =>
     timeline.happened(keyOf(name), clock.now(), what, message);
   let before: Pick<RuntimeStatus, 'engine' | 'operator'> | undefined;
-  let stopTimer: () => void = () => undefined;
+  let stopTimer: (() => void) | undefined;
   const look = (): void => {
     const now = status();
     for (const rollout of now.rollouts) history.saw(nodeRollout(rollout), clock.now());
@@ -54,7 +54,7 @@ export const startNodeDashboard = async (
     stopTimer = clock.after(lookEveryMs, look);
   };
   look();
-  stack.defer(() => stopTimer());
+  stack.defer(() => stopTimer?.());
   const views = nodeViews({ status, name, history, timeline, since: clock.now() });
   const port = await startPage(address, { views, access, assertHere: () => undefined, logger }, stack);
   return { port, transition: ({ key, to, reason }) => happened(`${key}: ${to}`, reason) };
