@@ -23,6 +23,7 @@ export const chartFiles = async (): Promise<Map<string, string>> => {
     'operator-credentials': rbac.operatorCredentialRules,
     'release-cluster': rbac.releaseClusterRules,
     'release-namespace': rbac.releaseNamespaceRules,
+    dashboard: rbac.dashboardRules,
     view: rbac.viewRules,
     edit: rbac.editRules,
   };

@@ -47,11 +47,15 @@ describe('the bundle', () => {
     expect(asked.filter((name) => !texts.has(name))).toEqual([]);
   });
 
-  it('looks for the native operator below itself, where images have it', () => {
+  it('looks below itself for the native operator, where images have it, and for the dashboard, which it brings', async () => {
     const asked = [...texts.values()].flatMap((text) =>
       [...text.matchAll(/new URL\("([^"]*\/)",import\.meta\.url\)/g)].map(([, path = '']) => path),
     );
-    expect(asked).toEqual([`./${dirname(dirname(operatorPath('x64')))}/`]);
+    const page = './src/dashboard/page/';
+    expect(asked.toSorted()).toEqual([`./${dirname(dirname(operatorPath('x64')))}/`, page]);
+    const source = join(import.meta.dirname, '../..', page);
+    const files = (await readdir(source)).filter((name) => name !== 'tsconfig.json');
+    expect((await readdir(join(folder, page))).toSorted()).toEqual(files.toSorted());
   });
 
   it('asks for no file of the source, and for no folder of its own', () => {

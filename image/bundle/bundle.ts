@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { build, type OutputFile, type Plugin } from 'esbuild';
 import { keptFiles, unbundled } from './packages.ts';
@@ -67,6 +67,10 @@ const refuseUnknown = async (inputs: readonly string[], outputs: readonly Output
   );
 };
 
+/** The dashboard as browsers get it: read as it is, from below the bundle. */
+const page = 'src/dashboard/page';
+const isServed = (path: string): boolean => !path.endsWith('tsconfig.json');
+
 /** What CommonJS of packages expects to be there. */
 const banner = [
   "import { createRequire as __createRequire } from 'node:module';",
@@ -129,6 +133,7 @@ export const bundle = async (folder: string): Promise<Bundle> => {
         await copyFile(join(modules, file), join(folder, 'node_modules', file));
       }
     }
+    await cp(join(root, page), join(folder, page), { recursive: true, filter: isServed });
     return { inputs };
   }
 };

@@ -10,7 +10,14 @@ import { type BundledPackage, packagesOf } from './bundled-packages.ts';
 const root = join(import.meta.dirname, '../..');
 
 /** All that a bundle is made of; what npm installs is fixed by its lock. */
-const sources = ['src/**/*.ts', 'image/bundle/*.ts', 'tsconfig.json', 'package.json', 'package-lock.json'];
+const sources = [
+  'src/**/*.ts',
+  'src/dashboard/page/*',
+  'image/bundle/*.ts',
+  'tsconfig.json',
+  'package.json',
+  'package-lock.json',
+];
 
 const keyOf = async (): Promise<string> => {
   const files: string[] = [];

@@ -29,6 +29,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       measurement: 'asks Prometheus and web servers for numbers that an analysis wants',
       settings: 'flags and variables of a program, as one schema',
     },
+    { dashboard: 'the page for people: its files, what it shows, who is answered' },
     { operator: 'a replica of the operator', runtime: 'a node' },
     { cli: 'the programs adaptlet and kubectl-adaptlet' },
   ],
@@ -52,6 +53,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       plans: 'what each connected runtime must have, compiled once for all',
     },
     {
+      dashboard: 'what a replica shows people: views, what it remembers for them, and who may see what',
       rollout: 'the controller of AdapterRollouts',
       policy: 'tells of AdapterPolicies that are not valid',
       route: 'the controller of AdapterRoutes',
@@ -82,6 +84,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       standalone: 'follows a folder of manifests and decides',
       sync: 'follows an operator by its stream',
       server: 'gRPC, HTTP, Admin, metrics and traces',
+      dashboard: 'what a node shows people by a page of its own',
     },
     { status: 'the status of the node, from all its parts' },
     { start: 'the parts, each made from the settings' },

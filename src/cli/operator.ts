@@ -41,7 +41,7 @@ export const operatorCommand = (version: string): Command => {
       return exit();
     }
     process.stdout.write(
-      `${JSON.stringify({ ready: true, grpc: operator.grpcAddress, http: operator.httpUrl, devices: operator.deviceAddress, webhook: operator.webhookAddress })}\n`,
+      `${JSON.stringify({ ready: true, grpc: operator.grpcAddress, http: operator.httpUrl, devices: operator.deviceAddress, webhook: operator.webhookAddress, dashboard: operator.dashboardUrl })}\n`,
     );
     logger.info({ signal: await stopped }, 'stopping');
     await operator.close();

@@ -34,7 +34,7 @@ export const serveCommand = (version: string): Command => {
       return exit();
     }
     process.stdout.write(
-      `${JSON.stringify({ ready: true, grpc: runtime.grpcAddress, http: runtime.httpUrl, health: runtime.healthUrl, admin: runtime.adminAddress })}\n`,
+      `${JSON.stringify({ ready: true, grpc: runtime.grpcAddress, http: runtime.httpUrl, health: runtime.healthUrl, admin: runtime.adminAddress, dashboard: runtime.dashboardUrl })}\n`,
     );
     logger.info({ signal: await stopped.promise }, 'stopping');
     await runtime.close();

@@ -1,6 +1,7 @@
 import { adapterErrors } from './adapter.ts';
 import { artifactErrors } from './artifact.ts';
 import { controlErrors } from './control.ts';
+import { dashboardErrors } from './dashboard.ts';
 import { egressErrors } from './egress.ts';
 import { engineErrors } from './engine.ts';
 import { kubeErrors } from './kube.ts';
@@ -14,6 +15,7 @@ export const catalogue = {
   ...adapterErrors,
   ...artifactErrors,
   ...controlErrors,
+  ...dashboardErrors,
   ...egressErrors,
   ...engineErrors,
   ...kubeErrors,

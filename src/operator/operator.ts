@@ -11,6 +11,7 @@ import { parseAddress } from '../settings/address.ts';
 import { openTraces } from '../telemetry/traces.ts';
 import type { Clock } from '../time/clock.ts';
 import { countRequests } from './counted-api.ts';
+import { startDashboard } from './dashboard/start.ts';
 import { DeviceAuthority } from './devices/authority.ts';
 import { Devices } from './devices/devices.ts';
 import { apiServerAddresses, openEgress } from './egress.ts';
@@ -55,6 +56,8 @@ export type RunningOperator = {
   readonly deviceAddress?: string;
   /** host:port of the webhook; absent where none is served. */
   readonly webhookAddress?: string;
+  /** Absent where no dashboard is served. */
+  readonly dashboardUrl?: string;
   close(): Promise<void>;
 };
 
@@ -74,6 +77,9 @@ const lastEpoch = ({ rollouts }: Objects): number => {
 /** Those that can be read, in the order in which they were seen. */
 const readable = <T>(collection: Collection<T>): T[] =>
   [...collection.list()].flatMap(({ object }) => object ?? []);
+
+/** Of the identity of a candidate: the name of its replica, and of a life of it; '' of nobody. */
+const podOf = (identity: string | undefined): string => identity?.replace(/_[^_]*$/, '') ?? '';
 
 const withPort = (address: string, port: number): string => address.replace(/:\d+$/, `:${port}`);
 
@@ -266,6 +272,23 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   leadership.join(election);
   stack.defer(() => leadership.close());
 
+  const { dashboardListen } = settings;
+  const shown = { version, replica: identity, objects, fleet, planAges: () => sync.planAges() };
+  const dashboard =
+    dashboardListen === undefined
+      ? undefined
+      : await startDashboard(
+          {
+            ...shown,
+            address: dashboardListen,
+            leaderElsewhere: () => (leadership.isLeader ? undefined : podOf(leadership.holder()?.identity)),
+            api,
+            clock,
+            logger,
+          },
+          stack,
+        );
+
   metrics = () =>
     metricsText({
       version,
@@ -295,6 +318,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     grpcAddress: sync.address,
     httpUrl: `http://${withPort(settings.httpListen, httpPort)}`,
     ...(sync.deviceAddress === undefined ? {} : { deviceAddress: sync.deviceAddress }),
+    ...(dashboard && { dashboardUrl: `http://${withPort(dashboardListen ?? '', dashboard)}` }),
     ...(injection && { webhookAddress: withPort(webhookListen ?? '', injection.port) }),
     close: () => running.disposeAsync(),
   };

@@ -1,3 +1,4 @@
+import { viewKinds } from '../dashboard/views.ts';
 import { deviceAuthorityName } from './devices/authority.ts';
 import { secretName as authorityName } from './identity/authority-state.ts';
 import { webhookName, webhookType } from './injection/webhook-configuration.ts';
@@ -51,6 +52,8 @@ export const operatorClusterRules: readonly Rule[] = [
   { apiGroups: [group], resources: ['adapters/status'], verbs: ['patch'] },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
   { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
+  // Whether who looks at the dashboard may list what it shows.
+  { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
   // Their labels, and who is cordoned: by metadata alone.
   { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
   // The uid of kube-system names the cluster; a namespace that terminates lets its adapters go.
@@ -133,6 +136,11 @@ export const releaseNamespaceRules: readonly Rule[] = [
 /** What those who may view a namespace may do with our kinds. */
 export const viewRules: readonly Rule[] = [
   { apiGroups: [group], resources: kinds, verbs: ['get', 'list', 'watch'] },
+];
+
+/** What the dashboard shows. */
+export const dashboardRules: readonly Rule[] = [
+  { apiGroups: [group], resources: viewKinds, verbs: ['list'] },
 ];
 
 /** What those who may edit a namespace may do with our kinds. The operator makes AdapterRuntimes, and who enrols devices. */

@@ -29,6 +29,12 @@ export const operatorSettingsSchema = z.object({
     .optional()
     .describe('host:port at which other replicas reach this one. Default: the address that it listens on.'),
   httpListen: z.string().default('127.0.0.1:8081').describe('Address of HTTP: /metrics, /livez, /readyz.'),
+  dashboardListen: z
+    .string()
+    .optional()
+    .describe(
+      'Address of the dashboard, on loopback: people reach it by `kubectl adaptlet dashboard`. Without it none is served.',
+    ),
   serviceNames: list
     .prefault('')
     .describe(

@@ -3,6 +3,7 @@ import { openTraces } from '../telemetry/traces.ts';
 import { pause } from '../time/pause.ts';
 import { createAdmin } from './admin/admin.ts';
 import { Callers } from './callers/callers.ts';
+import { startNodeDashboard } from './dashboard/start.ts';
 import { PlanInForce } from './plan-source/plan-in-force.ts';
 import { policyOf } from './routing/table.ts';
 import { createTelemetry } from './server/telemetry/telemetry.ts';
@@ -29,6 +30,8 @@ import { StatusReport } from './status/status-report.ts';
 import { PullCredentials } from './sync/pull-credentials.ts';
 
 export type RunningRuntime = Addresses & {
+  /** Absent where no dashboard is served. */
+  readonly dashboardUrl?: string;
   /** Says that it is not ready, answers on for `drainDelay`, then ends new requests and gives everything back. */
   close(): Promise<void>;
 };
@@ -187,7 +190,15 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     if (state === 'ready') quotas.budgetsChanged();
     source.wake();
   });
+  const dashboard =
+    settings.dashboardListen === undefined
+      ? undefined
+      : await startNodeDashboard(
+          { address: settings.dashboardListen, status: () => status.now(), clock, logger },
+          stack,
+        );
   residency.onTransition((transition) => {
+    dashboard?.transition(transition);
     telemetry.transition(transition);
     trials.transition(transition);
     plan.moved(transition);
@@ -243,5 +254,9 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     await pause(clock, settings.drainDelay);
     await running.disposeAsync();
   };
-  return { ...addresses, close };
+  const dashboardUrl =
+    dashboard === undefined
+      ? {}
+      : { dashboardUrl: `http://${settings.dashboardListen?.replace(/:\d+$/, `:${dashboard.port}`)}` };
+  return { ...addresses, ...dashboardUrl, close };
 };

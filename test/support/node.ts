@@ -24,7 +24,12 @@ export type NodeOptions = {
 };
 
 /** Addresses of a running node. */
-type Ready = { readonly grpc: string; readonly http: string; readonly admin: string };
+type Ready = {
+  readonly grpc: string;
+  readonly http: string;
+  readonly admin: string;
+  readonly dashboard?: string;
+};
 
 /** A real `adaptlet serve` process on free ports, with its own manifest and data folders. */
 export class TestNode {
@@ -33,15 +38,18 @@ export class TestNode {
   readonly grpc: string;
   readonly http: string;
   readonly admin: string;
+  /** URL; '' where none is served. */
+  readonly dashboard: string;
   readonly log: readonly string[];
   readonly #process: AdaptletProcess<Ready>;
 
   private constructor(folder: string, started: AdaptletProcess<Ready>) {
-    const { grpc, http, admin } = started.ready;
+    const { grpc, http, admin, dashboard = '' } = started.ready;
     this.folder = folder;
     this.grpc = grpc;
     this.http = http;
     this.admin = admin;
+    this.dashboard = dashboard;
     this.log = started.log;
     this.client = new NodeClient(grpc, admin);
     this.#process = started;

@@ -15,7 +15,12 @@ export type OperatorOptions = {
 };
 
 /** Addresses of a running operator: `grpc` is host:port, `http` a URL. */
-type Ready = { readonly grpc: string; readonly http: string; readonly devices?: string };
+type Ready = {
+  readonly grpc: string;
+  readonly http: string;
+  readonly devices?: string;
+  readonly dashboard?: string;
+};
 
 /**
  * Registries and web servers of tests are on this machine, which operators and runtimes ask only where they are told so; earlier
@@ -34,6 +39,8 @@ export class TestOperator {
   readonly http: string;
   /** host:port of gRPC for devices; '' where there are none. */
   readonly devices: string;
+  /** URL; '' where none is served. */
+  readonly dashboard: string;
   readonly log: readonly string[];
   readonly #process: AdaptletProcess<Ready>;
 
@@ -42,6 +49,7 @@ export class TestOperator {
     this.grpc = started.ready.grpc;
     this.http = started.ready.http;
     this.devices = started.ready.devices ?? '';
+    this.dashboard = started.ready.dashboard ?? '';
     this.log = started.log;
     this.#process = started;
   }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { dashboardCommand } from './dashboard/command.ts';
 import { doctorCommand } from './doctor.ts';
 import { deviceCommands } from './enrol.ts';
 import { getCommand, watchCommand } from './get.ts';
@@ -16,5 +17,6 @@ export const kubectlCommands = (version: string): Command[] => [
   ...verbCommands(),
   whoGetsCommand(),
   ...deviceCommands(),
+  dashboardCommand(),
   doctorCommand(version),
 ];

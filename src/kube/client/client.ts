@@ -42,6 +42,11 @@ export type KubeConnection = KubeApi & {
   readonly server: string;
   /** Namespace of the context. */
   readonly namespace: string;
+  /**
+   * The Bearer token of the credentials as they are now; undefined where they are others, such as a certificate.
+   * @throws KUBE_UNAUTHORIZED
+   */
+  readonly bearer: () => Promise<string | undefined>;
   /** Closes all connections; requests under way fail. */
   readonly close: () => void;
 };
@@ -87,6 +92,7 @@ export const connectKube = ({ kubeconfig, context, clock, logger, limits }: Kube
   return {
     server: source.server,
     namespace: source.namespace,
+    bearer: async () => bearerOf(await source.current()),
     close: closeAgents,
     request: async <T>(request: KubeRequest): Promise<T> => {
       const sendable = sendableOf(base, request);
@@ -108,6 +114,13 @@ export const connectKube = ({ kubeconfig, context, clock, logger, limits }: Kube
       return events(readWatchStream(stream, { call: sendable, clock, silentMs, maxLineBytes }), signal);
     },
   };
+};
+
+const bearerOf = ({ headers = {} }: Credentials): string | undefined => {
+  // A list of names and values is never made of a kubeconfig.
+  const [, value] = Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization') ?? [];
+  const [, token] = /^Bearer +(\S+)$/i.exec(String(value ?? '')) ?? [];
+  return token;
 };
 
 /** A stream that its user closed ends with the user's reason. */

@@ -7,7 +7,7 @@ import type { Clock } from '../../time/clock.ts';
 import type { Collection, Objects, Read } from '../objects/objects.ts';
 import { Policies } from '../objects/policies.ts';
 import { type Scope, scopeOf } from '../objects/scope.ts';
-import { type Ages, agesOf } from './ages.ts';
+import { type Ages, agesByRuntime, agesOf } from './ages.ts';
 import { Follower, type Settled } from './follower.ts';
 import { inputOf } from './inputs.ts';
 import { type KeysOfPlans, PlannedKeys } from './planned-keys.ts';
@@ -142,8 +142,13 @@ export class Plans {
     };
   }
 
+  /** For how many milliseconds each runtime that follows has lacked something of its plan. */
+  ages(): Iterable<readonly [ObjectKey, number]> {
+    return agesByRuntime(this.#allTables(), this.#clock.monotonic());
+  }
+
   gauges(): PlanGauges {
-    const tables = [...this.#tables.values()].flatMap((byModel) => [...byModel.values()]);
+    const tables = this.#allTables();
     return {
       ...this.#counts,
       get views() {
@@ -159,6 +164,10 @@ export class Plans {
     this.#followers.clear();
     this.#tables.clear();
     this.#due.clear();
+  }
+
+  #allTables(): readonly Table[] {
+    return [...this.#tables.values()].flatMap((byModel) => [...byModel.values()]);
   }
 
   #planOf(follower: Follower, table: Table): RuntimePlan | undefined {

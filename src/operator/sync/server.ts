@@ -108,6 +108,8 @@ export type SyncServer = {
   /** Takes no new stream, ends those that there are over two seconds, waits for at most `graceMs`. */
   close(graceMs: number): Promise<void>;
   gauges(): SyncServerGauges;
+  /** For how many milliseconds each runtime of this replica has lacked something of its plan. */
+  planAges(): ReturnType<Plans['ages']>;
 };
 
 export type SyncServerGauges = SyncCounts & {
@@ -286,6 +288,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       plans.close();
       gate.close();
     },
+    planAges: () => plans.ages(),
     gauges: () => ({
       ...counts,
       streams: sessions.size,

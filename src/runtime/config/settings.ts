@@ -174,6 +174,12 @@ export const settingsSchema = z.object({
     .string()
     .optional()
     .describe('Address of the Admin service. Default: a unix socket in the data folder.'),
+  dashboardListen: z
+    .string()
+    .optional()
+    .describe(
+      'Address of a page that shows this node to people, on loopback: whoever is on the machine sees it. Without it none is served.',
+    ),
   adapterMemory: orAuto(bytes)
     .prefault('auto')
     .describe(

@@ -32,7 +32,7 @@ describe('the install as code', () => {
     });
     expect(synth).toMatchObject({ code: 0 });
     const code = manifestsOf(readFileSync(join(folder, 'adaptlet.k8s.yaml'), 'utf8'));
-    expect(code).toHaveLength(21);
+    expect(code).toHaveLength(24);
     expect(byName(code)).toEqual(installed(await rendered()));
   });
 

@@ -47,7 +47,14 @@ let fleet: TestFleet;
 beforeAll(async () => {
   audit = stack.use(await AuditLog.of([operator, runtime]));
   const cluster = stack.use(await startCluster({ controllerManager: true, apiServerFlags: audit.flags }));
-  fleet = stack.use(await TestFleet.start({ cluster, replicas: 2, runtimes: 2 }));
+  fleet = stack.use(
+    await TestFleet.start({
+      cluster,
+      replicas: 2,
+      runtimes: 2,
+      operatorSettings: { 'dashboard-listen': '127.0.0.1:0' },
+    }),
+  );
   for (const name of ['upper', 'reverse']) await fleet.apply(await clusterAdapter(name, `adapters/${name}`));
 });
 afterAll(() => stack.disposeAsync());
@@ -87,6 +94,14 @@ describe('an operator with the rights of the chart', () => {
     const [other] = fleet.operators.filter((replica) => replica !== leader);
     expect(await other?.metrics()).toContain('adaptlet_operator_leader 0\n');
     expect(await other?.metrics()).not.toContain('adaptlet_rollout');
+  });
+
+  it('shows its dashboard to those who may list what is on it', async () => {
+    const viewer = { namespace: systemNamespace, serviceAccount: 'adaptlet-dashboard' };
+    const token = await fleet.cluster.token({ ...viewer, audience: 'adaptlet-dashboard' });
+    const { dashboard } = await fleet.leader();
+    const headers = { authorization: `Bearer ${token}` };
+    expect((await fetch(`${dashboard}/api/rollouts`, { headers })).status).toBe(200);
   });
 
   it('routes, and takes a deleted route back', async () => {

@@ -1,0 +1,211 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { type Browser, launch, type Page } from 'puppeteer-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { chromium } from '../../tools/chromium.ts';
+import { type BigFleet, bigFleet, hostile } from './big-fleet.ts';
+
+const found = await chromium();
+const reason = found === undefined ? ' (SKIPPED: there is no Chromium, and apt does not have it)' : '';
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+/** Where pictures of the page go, for docs/images; none are made without it. */
+const pictures = process.env['ADAPTLET_DASHBOARD_PICTURES'];
+
+let browser: Browser;
+let shown: BigFleet;
+let page: Page;
+let complaints: string[];
+
+describe.skipIf(found === undefined)(`the dashboard in Chromium, of 1,000 runtimes${reason}`, () => {
+  beforeAll(async () => {
+    shown = await bigFleet(1000);
+    browser = await launch({
+      executablePath: found?.path ?? '',
+      env: { ...process.env, ...found?.env },
+      args: ['--no-sandbox', '--disable-gpu', '--lang=en-GB'],
+      headless: 'shell',
+    });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await shown?.[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    shown.accepts = true;
+    complaints = [];
+    page = await browser.newPage();
+    await page.setViewport({ width: 1280, height: 800 });
+    page.on('console', (message) => {
+      if (['error', 'warn'].includes(message.type())) complaints.push(message.text());
+    });
+    page.on('pageerror', (error) => complaints.push(String(error)));
+    await page.evaluateOnNewDocument(
+      "addEventListener('securitypolicyviolation', (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI}`))",
+    );
+  });
+  afterEach(async () => {
+    await page.close();
+    expect(complaints).toEqual([]);
+  });
+
+  /** As `kubectl adaptlet dashboard` does it, the token comes from outside of the page. */
+  const open = async (view = ''): Promise<void> => {
+    await page.setExtraHTTPHeaders({ authorization: 'Bearer t' });
+    await page.goto(`${shown.url}#/${view}`);
+    await page.waitForSelector('main h1');
+  };
+  const text = (selector: string): Promise<string> =>
+    page.$eval(selector, (element) => (element as unknown as { innerText: string }).innerText);
+
+  /** Code of the page, which this project's types do not know, as text. */
+  const until = (condition: string, timeout = 10_000): Promise<void> =>
+    expect.poll(() => page.evaluate(condition), { timeout, interval: 50 }).toBe(true);
+  const focused = (what: string): Promise<unknown> => page.evaluate(`document.activeElement?.${what}`);
+
+  const picture = async (name: string): Promise<void> => {
+    if (pictures === undefined) return;
+    mkdirSync(pictures, { recursive: true });
+    await page.screenshot({ path: join(pictures, `dashboard-${name}.png`) });
+  };
+
+  it('shows what waits for a person, and how the fleet is', async () => {
+    await open();
+    const main = await text('main');
+    expect(main).toContain('AwaitingPromotion');
+    expect(main).toContain('confirm-removals=8f2c');
+    expect(main).toContain('Degraded');
+    expect(await text('#about')).toContain('adaptlet-operator-6c9f7-x2x4v');
+  });
+
+  it('takes little: the bytes of all that it loads, and of what it asks while nothing changes', async () => {
+    await open('fleet');
+    const entries =
+      "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]";
+    const bytes = async () =>
+      Number(
+        await page.evaluate(`${entries}.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)`),
+      );
+    const first = await bytes();
+    await page.evaluate('performance.clearResourceTimings()');
+    const before = await bytes();
+    await page.waitForResponse(
+      (response) => response.url().includes('/api/runtimes') && response.status() === 304,
+    );
+    const painted = Number(
+      await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"),
+    );
+    // Told, not asserted: a busy machine is no defect of the page.
+    process.stdout.write(`the fleet of 1,000: ${first} bytes, first paint after ${Math.round(painted)} ms\n`);
+    expect(first).toBeGreaterThan(20_000);
+    expect(first).toBeLessThan(200_000);
+    expect((await bytes()) - before).toBe(0);
+  });
+
+  it('groups the fleet by a label, and finds runtimes by state and name', async () => {
+    await open('fleet');
+    await page.select('select[name=by]', 'zone');
+    await until("document.body.innerText.includes('warehouse')");
+    await page.select('select[name=state]', 'Held');
+    await page.type('input[name=text]', 'edge-0338');
+    await until("document.querySelectorAll('section:last-of-type tbody tr').length === 1");
+    expect(await text('section:last-of-type tbody')).toContain('adaptlet-system/edge-0338');
+  });
+
+  it('draws the weights of a rollout and the band of its judge', async () => {
+    await open('rollout/team-a/sql');
+    expect(await page.$$eval('path.line', (lines) => lines.length)).toBeGreaterThanOrEqual(4);
+    expect(await page.$$eval('path.band', (bands) => bands.length)).toBeGreaterThanOrEqual(3);
+    expect(await text('main')).toContain('remembered since');
+  });
+
+  it('tells what happened to a runtime', async () => {
+    await open('node/adaptlet-system/edge-0000');
+    expect(await text('.timeline')).toMatch(/Refused parts of its plan[^]*Plan taken[^]*Connected/);
+  });
+
+  it.each(['', 'rollouts', 'rollout/team-x/hostile', 'node/adaptlet-system/edge-0000', 'fleet'])(
+    'shows what others wrote as text (#/%s)',
+    async (view) => {
+      await open(view);
+      if (view === 'fleet') {
+        await page.select('select[name=by]', 'zone');
+        await until("document.body.innerText.includes('warehouse')");
+      }
+      expect(await page.evaluate("'hacked' in globalThis")).toBe(false);
+      expect(await page.$('main img, main script')).toBeNull();
+      if (view !== '')
+        expect(await page.evaluate("document.querySelector('main').textContent")).toContain(hostile);
+    },
+  );
+
+  it('asks who looks where nobody said so, and forgets that with the page', async () => {
+    await page.goto(shown.url);
+    await page.waitForSelector('#given');
+    await page.type('#given', 't');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.tiles');
+    expect(await page.evaluate('[localStorage.length, sessionStorage.length, document.cookie]')).toEqual([
+      0,
+      0,
+      '',
+    ]);
+    // The browser itself says of a 401 that it came.
+    complaints = complaints.filter((complaint) => !complaint.includes('401'));
+  });
+
+  it('is used by the keyboard alone, which keeps its place while the page is renewed', async () => {
+    await open();
+    await page.keyboard.press('Tab');
+    expect(await focused('textContent')).toBe('Skip to the content');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await until("document.querySelector('h1').textContent === 'Fleet'");
+    expect(await focused('id')).toBe('main');
+    await page.focus('section:last-of-type tbody a');
+    const at = await focused('textContent');
+    await page.waitForResponse((response) => response.url().includes('/api/runtimes'));
+    await page.waitForResponse((response) => response.url().includes('/api/runtimes'));
+    expect(await focused('textContent')).toBe(at);
+    await page.keyboard.press('Enter');
+    await until(`document.querySelector('h1').textContent === 'Runtime ${String(at)}'`);
+  });
+
+  it.each(
+    ['light', 'dark'].flatMap((scheme) =>
+      [
+        ['overview', ''],
+        ['fleet', 'fleet'],
+        ['rollouts', 'rollouts'],
+        ['adapters', 'adapters'],
+        ['rollout', 'rollout/team-a/sql'],
+        ['node', 'node/adaptlet-system/edge-0000'],
+      ].map(([name = '', view = '']) => [name, scheme, view] as const),
+    ),
+  )('%s, %s: axe finds nothing that keeps anybody out', async (name, scheme, view) => {
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+    await open(view);
+    if (name === 'rollout') await page.setViewport({ width: 1280, height: 1000 });
+    await picture(`${name}-${scheme}`);
+    await page.evaluate(axe);
+    const violations = await page.evaluate(async () => {
+      type Axe = {
+        run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }>;
+      };
+      const { axe: checker } = globalThis as unknown as { axe: Axe };
+      return (await checker.run()).violations.map(
+        ({ id, impact, nodes }) => `${impact} ${id}: ${nodes[0]?.html}`,
+      );
+    });
+    expect(violations).toEqual([]);
+  });
+
+  it('says so when nothing answers any more, and keeps what it shows', async () => {
+    await open();
+    await page.setOfflineMode(true);
+    await until("document.querySelector('#trouble').textContent.includes('Nothing answers')", 20_000);
+    expect(await page.$('.tiles')).not.toBeNull();
+    complaints = complaints.filter((complaint) => !complaint.includes('ERR_INTERNET_DISCONNECTED'));
+  });
+});

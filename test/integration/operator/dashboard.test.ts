@@ -1,0 +1,221 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { About, HistoryView, TimelineView } from '../../../src/dashboard/views.ts';
+import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
+import { rolloutYaml } from '../../support/moon.ts';
+import type { TestOperator } from '../../support/operator.ts';
+import { repositoryRoot } from '../../support/process.ts';
+import { waitFor } from '../../support/wait.ts';
+
+const stack = new AsyncDisposableStack();
+let fleet: TestFleet;
+let leader: TestOperator;
+let follower: TestOperator;
+/** Tokens: of somebody who may view one namespace, and of the ServiceAccount of the chart. */
+let ofTeam: string;
+let ofAll: string;
+
+beforeAll(async () => {
+  fleet = stack.use(
+    await TestFleet.start({
+      replicas: 2,
+      runtimes: 1,
+      operatorSettings: { 'dashboard-listen': '127.0.0.1:0' },
+      nodeSettings: { 'dashboard-listen': '127.0.0.1:0' },
+    }),
+  );
+  const { cluster, namespace } = fleet;
+  for (const name of ['upper', 'reverse']) await fleet.apply(await clusterAdapter(name, `adapters/${name}`));
+  await fleet.apply(rolloutYaml('shout', 'upper', '{setWeight: 100}'));
+  await waitFor('the rollout', async () => (await fleet.rollout('shout'))?.phase === 'Healthy');
+  await fleet.apply(rolloutYaml('shout', 'reverse', '{setWeight: 20}, {pause: {}}'));
+  await waitFor('the pause', async () => (await fleet.rollout('shout'))?.phase === 'Paused');
+  await cluster.serviceAccountKubeconfig({ namespace, name: 'viewer' });
+  const subject = `--serviceaccount=${namespace}:viewer`;
+  await cluster.kubectlOk([
+    '-n',
+    namespace,
+    'create',
+    'rolebinding',
+    'viewer',
+    '--clusterrole=adaptlet-view',
+    subject,
+  ]);
+  ofTeam = await cluster.token({ namespace, serviceAccount: 'viewer' });
+  const account = { namespace: systemNamespace, serviceAccount: 'adaptlet-dashboard' };
+  ofAll = await cluster.token({ ...account, audience: 'adaptlet-dashboard' });
+  leader = await fleet.leader();
+  const other = fleet.operators.find((operator) => operator !== leader);
+  if (other === undefined) throw new Error('there is one replica only');
+  follower = other;
+});
+afterAll(() => stack.disposeAsync());
+
+const ask = async (operator: TestOperator, path: string, token?: string) => {
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const response = await fetch(`${operator.dashboard}/api/${path}`, { headers });
+  const body: unknown = await response.json();
+  return { status: response.status, body };
+};
+/** What the leader shows to somebody. */
+const seen = async (path: string, token: string) => (await ask(leader, path, token)).body;
+
+const codeOf = async (path: string, token?: string, operator = leader) =>
+  ((await ask(operator, path, token)).body as { readonly code?: string }).code;
+
+describe('the dashboard of an operator in a cluster', () => {
+  it('shows nothing without a token that the API server accepts for it', async () => {
+    expect(await codeOf('fleet')).toBe('VIEWER_UNKNOWN');
+    expect(await codeOf('fleet', 'wrong')).toBe('VIEWER_UNKNOWN');
+    const account = { namespace: systemNamespace, serviceAccount: 'adaptlet-runtime' };
+    expect(await codeOf('fleet', await fleet.cluster.token({ ...account, audience: 'adaptlet' }))).toBe(
+      'VIEWER_UNKNOWN',
+    );
+    // A token of a pod is somebody whom the API server knows, and who may list nothing.
+    expect(await codeOf('fleet', await fleet.cluster.token(account))).toBe('VIEWER_FORBIDDEN');
+  });
+
+  it('shows one namespace to those who may view one', async () => {
+    const { namespace } = fleet;
+    expect(await codeOf('rollouts', ofTeam)).toBe('VIEWER_FORBIDDEN');
+    expect(await codeOf(`rollouts?namespace=${systemNamespace}`, ofTeam)).toBe('VIEWER_FORBIDDEN');
+    expect(await codeOf(`timeline?namespace=${namespace}&name=${systemNamespace}/node-0`, ofTeam)).toBe(
+      'VIEWER_FORBIDDEN',
+    );
+    expect(await seen(`rollouts?namespace=${namespace}`, ofTeam)).toMatchObject({
+      total: 1,
+      items: [{ key: `${namespace}/shout` }],
+    });
+    // The runtime of the node is in another namespace.
+    expect(await seen(`runtimes?namespace=${namespace}`, ofTeam)).toMatchObject({ total: 0 });
+  });
+
+  it('shows all to those who may view all: the runtime, its plan, what waits, weights over time', async () => {
+    expect(await seen('runtimes', ofAll)).toMatchObject({
+      items: [{ key: `${systemNamespace}/node-0`, state: 'Ready' }],
+    });
+    const timeline = (await seen(`timeline?name=${systemNamespace}/node-0`, ofAll)) as TimelineView;
+    expect(timeline.happenings.map(({ what }) => what)).toEqual(
+      expect.arrayContaining(['Connected', 'Plan taken']),
+    );
+    expect(await seen('waiting', ofAll)).toMatchObject({ items: [{ reason: 'AwaitingPromotion' }] });
+    const history = (await seen(`history?name=${fleet.namespace}/shout`, ofAll)) as HistoryView;
+    const weights = history.samples.map(({ weight }) => weight);
+    expect(weights.at(-1)).toBe(20);
+    expect(weights.length).toBeGreaterThan(1);
+  });
+
+  it('is shown by the leader alone; another replica says who that is', async () => {
+    const message = `the replica ${leader.identity} leads, and this one does not`;
+    expect(await ask(follower, 'fleet', ofAll)).toMatchObject({ status: 503, body: { message } });
+  });
+
+  it('is no part of what others reach: it refuses an address that is not loopback', async () => {
+    await expect(fleet.startOperator(5, { 'dashboard-listen': '0.0.0.0:0' })).rejects.toThrow('without TLS');
+  });
+});
+
+describe('the dashboard of a node', () => {
+  it('shows what this node has, does with rollouts, and went through', async () => {
+    const [node] = fleet.nodes;
+    const get = async (path: string): Promise<unknown> =>
+      (await fetch(`${node?.dashboard}/api/${path}`)).json();
+    const weight = await waitFor('the canary on the node', async () => {
+      const { rollout } = (await get(`history?name=${fleet.namespace}/shout`)) as HistoryView;
+      return rollout.weight === 20 && rollout;
+    });
+    expect(weight).toMatchObject({ stable: 'upper', canary: 'reverse' });
+    expect(await get('adapters')).toMatchObject({ total: 2, tiers: { Resident: 2, Failed: 0 } });
+    const { items } = (await get('runtimes')) as { items: { key: string }[] };
+    const timeline = (await get(`timeline?name=${items[0]?.key}`)) as TimelineView;
+    expect(timeline.happenings.map(({ what }) => what)).toEqual(
+      expect.arrayContaining(['Operator: connected', `${fleet.namespace}/upper: Resident`]),
+    );
+  });
+});
+
+describe('kubectl adaptlet dashboard', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'adaptlet-dashboard-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** No kubelet runs here that would forward a port: this stands for kubectl, and says what it was asked. */
+  const forwardTo = (operator: TestOperator): void => {
+    const { port } = new URL(operator.dashboard);
+    const script = `#!/bin/sh\necho "$@" >> ${folder}/asked\necho "Forwarding from 127.0.0.1:${port} -> 8082"\nexec sleep 600\n`;
+    writeFileSync(join(folder, 'kubectl'), script);
+    chmodSync(join(folder, 'kubectl'), 0o755);
+  };
+
+  const start = async (...args: readonly string[]) => {
+    const child = spawn(join(repositoryRoot, 'bin/kubectl-adaptlet'), ['dashboard', ...args], {
+      env: { ...process.env, PATH: `${folder}${delimiter}${process.env['PATH']}` },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+    for await (const line of createInterface({ input: child.stdout }))
+      if (line.startsWith('http://127.0.0.1:'))
+        return { child, url: line.replace(/\?.*$/, ''), address: line };
+    await once(child, 'close');
+    throw new Error(said);
+  };
+  const end = async ({ child }: Awaited<ReturnType<typeof start>>): Promise<void> => {
+    child.kill('SIGINT');
+    await once(child, 'exit');
+  };
+
+  it('leads to the leader, and brings a token for the dashboard where the kubeconfig has a certificate', async () => {
+    forwardTo(leader);
+    const running = await start('--kubeconfig', fleet.cluster.kubeconfig, '-n', fleet.namespace);
+    try {
+      expect(running.address).toContain(`?namespace=${fleet.namespace}`);
+      const about = await fetch(`${running.url}api/about`);
+      expect((await about.json()) as About).toMatchObject({ kind: 'Operator', shownBy: leader.identity });
+      const asked = readFileSync(join(folder, 'asked'), 'utf8');
+      expect(asked).toContain(
+        `-n ${systemNamespace} port-forward --address 127.0.0.1 pod/${leader.identity} :8082`,
+      );
+    } finally {
+      await end(running);
+    }
+  });
+
+  it('shows those who have a token what they may see, and no more', async () => {
+    forwardTo(leader);
+    const { cluster, namespace } = fleet;
+    const kubeconfig = await cluster.serviceAccountKubeconfig({ namespace, name: 'viewer' });
+    const subject = `--serviceaccount=${namespace}:viewer`;
+    await cluster.kubectlOk([
+      '-n',
+      systemNamespace,
+      'create',
+      'role',
+      'lease',
+      '--verb=get',
+      '--resource=leases',
+    ]);
+    await cluster.kubectlOk([
+      '-n',
+      systemNamespace,
+      'create',
+      'rolebinding',
+      'lease',
+      '--role=lease',
+      subject,
+    ]);
+    const running = await waitFor('the right', () =>
+      start('--kubeconfig', kubeconfig).catch(() => undefined),
+    );
+    try {
+      expect((await fetch(`${running.url}api/rollouts`)).status).toBe(403);
+      expect((await fetch(`${running.url}api/rollouts?namespace=${namespace}`)).status).toBe(200);
+    } finally {
+      await end(running);
+    }
+  });
+});
