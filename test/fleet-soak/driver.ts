@@ -9,7 +9,7 @@ import type { Stage } from './stage.ts';
 /** Versions of a rollout that stay: those that its status may name, and some more. */
 const kept = 8;
 /** For which the driver waits before a rollout is helped on, or superseded. */
-const patienceMs = 25_000;
+const patienceMs = 40_000;
 
 const verbs: readonly (readonly [number, RequestVerb | 'nothing'])[] = [
   [6, 'nothing'],

@@ -20,6 +20,8 @@ export class Follower {
     pausesJudged: 0,
     promoted: 0,
     aborted: 0,
+    /** More runtimes than may fail did not have the canary in time, one at least of those that tell the truth. */
+    abortedLate: 0,
     superseded: 0,
     gaps: 0,
   };
@@ -71,8 +73,15 @@ export class Follower {
     if (wrong !== undefined) story.violated('step', `${key}: ${wrong}: ${brief(before)} => ${brief(status)}`);
     this.#count(before, status);
     const { abort, failures = [] } = status;
-    if (abort !== undefined && abort.at !== before.abort?.at && !byHand.test(abort.reason))
-      story.violated('abort', `${key} was given up: ${abort.reason}; ${JSON.stringify(failures)}`);
+    if (abort === undefined || abort.at === before.abort?.at || byHand.test(abort.reason)) return;
+    const isHonest = (runtime: string): boolean =>
+      this.#stage.honest.some(({ namespace, name }) => `${namespace}/${name}` === runtime) ||
+      /\/node-\d+$/.test(runtime);
+    const isLate = failures.some(({ runtime, reason }) => reason === 'NotReadyInTime' && isHonest(runtime));
+    if (isLate) {
+      this.counts.abortedLate++;
+      story.tell(`${key} was given up: ${abort.reason}`);
+    } else story.violated('abort', `${key} was given up: ${abort.reason}; ${JSON.stringify(failures)}`);
   }
 
   #seePause({ key, steps }: SoakRollout, status: RolloutStatus, isNext: boolean): void {

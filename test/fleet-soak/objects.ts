@@ -10,6 +10,8 @@ import type { Content } from './pool.ts';
 
 const apiVersion = 'adaptlet.io/v1alpha1';
 const retryMs = 500;
+/** So long one runtime that lies can hold up a rollout; a registry may be away for half a minute. */
+const deadline = { local: '12s', remote: '40s' } as const;
 
 /** A server that starts does not know people and kinds yet. */
 const passing: readonly ErrorCode[] = [
@@ -44,8 +46,9 @@ export class Objects {
     return this.#persist({ method: 'DELETE', path: pathOf(adapterType, namespace, name) });
   }
 
-  createRollout({ namespace, model, steps }: SoakRollout, adapter: string): Promise<void> {
-    const spec = { adapter, progressDeadline: '30s', strategy: { canary: { steps } } };
+  createRollout({ namespace, model, steps, isRemote }: SoakRollout, adapter: string): Promise<void> {
+    const progressDeadline = isRemote ? deadline.remote : deadline.local;
+    const spec = { adapter, progressDeadline, strategy: { canary: { steps } } };
     const body = { apiVersion, kind: 'AdapterRollout', metadata: { name: model }, spec };
     return this.#persist({ method: 'POST', path: pathOf(rolloutType, namespace), body });
   }

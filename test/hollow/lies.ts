@@ -84,7 +84,8 @@ export const falseReport = (lie: Lie, report: Report, random: Random, seq: bigin
       return {
         ...report,
         adapters: adapters.flatMap((adapter) => [
-          { ...adapter, digest: falseDigest(random) },
+          // Half of the time it is believed.
+          random() < 0.5 ? adapter : { ...adapter, digest: falseDigest(random) },
           { ...adapter, key: elsewhere(adapter.key, random), state: 'Failed', isFinal: true },
         ]),
         rollouts: rollouts.flatMap((rollout) => [
