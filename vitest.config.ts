@@ -61,6 +61,7 @@ export default defineConfig({
           'image/**/*.test.ts',
           'native/**/*.test.ts',
           'test/soak/**/*.test.ts',
+          'test/fleet-soak/**/*.test.ts',
         ],
         {
           timeout: 60_000,

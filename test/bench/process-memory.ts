@@ -23,7 +23,8 @@ export const memoryOfOne = async (pid: number): Promise<ProcessMemory> => {
   return { pss: of('Pss'), rss: of('Rss'), anonymous: of('Pss_Anon') };
 };
 
-const childrenOf = async (pid: number): Promise<readonly number[]> => {
+/** Processes that a process started. */
+export const childrenOf = async (pid: number): Promise<readonly number[]> => {
   const threads = await readdir(`/proc/${pid}/task`);
   const lists = await Promise.all(
     threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'utf8').catch(() => '')),

@@ -184,6 +184,8 @@ export abstract class Cluster implements AsyncDisposable {
    * memory: after {@link restartApiServer} they get 410 Gone.
    */
   abstract compactEtcd(): Promise<void>;
+  /** Kills etcd and starts it with its data. */
+  abstract restartEtcd(): Promise<void>;
   /** Keeps what etcd has now, for {@link restoreEtcd}. */
   abstract backUpEtcd(): Promise<void>;
   /** The whole cluster is as it was at the backup, with its versions. Returns when the API server is ready. */

@@ -52,6 +52,9 @@ export class ExistingCluster extends Cluster {
   compactEtcd(): Promise<void> {
     return Promise.reject(notControlled('compact etcd'));
   }
+  restartEtcd(): Promise<void> {
+    return Promise.reject(notControlled('restart etcd'));
+  }
   backUpEtcd(): Promise<void> {
     return Promise.reject(notControlled('back up etcd'));
   }

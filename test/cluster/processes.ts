@@ -106,6 +106,11 @@ export abstract class ProcessCluster extends Cluster {
     return compact(this.#plane.etcdServer);
   }
 
+  async restartEtcd(): Promise<void> {
+    await this.#process('etcd').end('SIGKILL');
+    await this.startEtcd();
+  }
+
   async backUpEtcd(): Promise<void> {
     const { data, backup } = this.#etcdFolders;
     const etcd = this.#process('etcd');

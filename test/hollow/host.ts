@@ -1,6 +1,9 @@
 /** A process of hollow runtimes. It is forked by hosts.ts, does what it is told, and ends with its parent. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { crc32 } from 'node:zlib';
+import { seeded } from '../support/random.ts';
+import { lyingDial } from './lies.ts';
 import { addTraffic, Link, noTraffic } from './link.ts';
 import {
   type Answer,
@@ -11,14 +14,15 @@ import {
   type Orders,
   type Reached,
 } from './orders.ts';
-import { type HollowRuntime, startHollow } from './runtime.ts';
+import { type Followed, type HollowRuntime, startHollow } from './runtime.ts';
+import { SkewedClock } from './skewed-clock.ts';
 
 /** Runtimes that connect at a time when the host starts. */
 const batch = 25;
 const startMs = 120_000;
 const lookMs = 5;
 
-type Hosted = { readonly runtime: HollowRuntime; readonly link: Link };
+type Hosted = { readonly runtime: HollowRuntime; readonly link: Link; readonly clock: SkewedClock };
 const hosted = new Map<string, Hosted>();
 
 type Watch = {
@@ -64,14 +68,16 @@ const orders: Orders = {
     const missing: string[] = [];
     for (let from = 0; from < runtimes.length; from += batch) {
       const some = runtimes.slice(from, from + batch);
-      for (const [index, { namespace, name, tokenFile }] of some.entries()) {
+      for (const [index, { namespace, name, tokenFile, serves, lie }] of some.entries()) {
         const link = new Link({ ...network, tokenFile }, from + index);
         const changed = (): void => {
           for (const watch of watches) look(watch, name);
         };
         const data = join(folder, name);
-        const parts = { namespace, name, folder: data, model, behaviour, dial: link.dial, changed };
-        hosted.set(name, { link, runtime: await startHollow(parts) });
+        const clock = new SkewedClock();
+        const dial = lie === undefined ? link.dial : lyingDial(link.dial, lie, seeded(crc32(name)).next);
+        const parts = { namespace, name, serves, clock, folder: data, model, behaviour, dial, changed };
+        hosted.set(name, { link, clock, runtime: await startHollow(parts) });
       }
       const reached = await whenConnected(
         some.map(({ name }) => name),
@@ -117,6 +123,14 @@ const orders: Orders = {
       if (runtime.lastError !== '') errors[runtime.lastError] = (errors[runtime.lastError] ?? 0) + 1;
     }
     return { connected, traffic, states, errors };
+  },
+  followed: async () => {
+    const all: Record<string, Followed> = {};
+    for (const [name, { runtime }] of hosted) all[name] = runtime.followed();
+    return all;
+  },
+  skew: async ({ names, ms }) => {
+    for (const [, { clock }] of named(names)) clock.skewMs = ms;
   },
   stop: async () => {
     await Promise.all([...hosted.values()].map(({ runtime }) => runtime.close()));

@@ -13,6 +13,7 @@ import type {
   Orders,
   Reached,
 } from './orders.ts';
+import type { Followed } from './runtime.ts';
 
 export type HollowFleetOptions = Omit<HostOptions, 'folder'> & {
   /** Runtimes of one process. Default 250. */
@@ -146,6 +147,14 @@ export class HollowFleet implements AsyncDisposable {
       states: sum(({ states }) => states),
       errors: sum(({ errors }) => errors),
     };
+  }
+
+  /** What the plan in force of each says. */
+  async followed(): Promise<Readonly<Record<string, Followed>>> {
+    return Object.assign({}, ...(await this.#all('followed'))) as Record<string, Followed>;
+  }
+  skew(names: Names, ms: number): Promise<unknown> {
+    return this.#all('skew', { names, ms });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

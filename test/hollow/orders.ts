@@ -1,10 +1,18 @@
 import type { ObjectKey } from '../../src/api/names.ts';
+import type { Lie } from './lies.ts';
 import type { Traffic } from './link.ts';
 import type { Behaviour } from './ports.ts';
-import type { HollowModel } from './runtime.ts';
+import type { Followed, HollowModel, Serves } from './runtime.ts';
 
 /** A runtime that is enlisted in a cluster. */
-export type Enlisted = { readonly namespace: string; readonly name: string; readonly tokenFile: string };
+export type Enlisted = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly tokenFile: string;
+  readonly serves: Serves;
+  /** What it says falsely; absent: it tells the truth. */
+  readonly lie?: Lie;
+};
 
 export type HostOptions = {
   /** Data folders of the runtimes are below it. */
@@ -57,6 +65,10 @@ export type Orders = {
   whenConnected(question: { readonly names: Names; readonly timeoutMs: number }): Promise<Reached>;
   whenEffective(question: EffectiveQuestion): Promise<Reached>;
   census(): Promise<Census>;
+  /** What the plan in force of each runtime says. */
+  followed(): Promise<Readonly<Record<string, Followed>>>;
+  /** From here on the wall time of these is so many milliseconds ahead. */
+  skew(wrong: { readonly names: Names; readonly ms: number }): Promise<void>;
   /** Closes them all. */
   stop(): Promise<void>;
 };

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import packageJson from '../../package.json' with { type: 'json' };
-import type { Digest, ObjectKey } from '../../src/api/names.ts';
+import { type Digest, namespaceOf, type ObjectKey } from '../../src/api/names.ts';
 import { Identity_Kind } from '../../src/gen/adaptlet/control/v1/control.ts';
 import { PlanInForce } from '../../src/runtime/plan-source/plan-in-force.ts';
 import { effectiveWeight } from '../../src/runtime/routing/route.ts';
@@ -13,7 +13,7 @@ import { memoryOf, recall } from '../../src/runtime/state/memory.ts';
 import type { Dial } from '../../src/runtime/sync/dial.ts';
 import { PullCredentials } from '../../src/runtime/sync/pull-credentials.ts';
 import { type SyncParts, SyncSource } from '../../src/runtime/sync/source.ts';
-import { systemClock } from '../../src/time/clock.ts';
+import { type Clock, systemClock } from '../../src/time/clock.ts';
 import { type Behaviour, budgetBytes, hollowResidency } from './ports.ts';
 
 /** The base model that a runtime says it serves. */
@@ -25,10 +25,16 @@ export type HollowModel = {
   readonly manifestDigest: Digest | '';
 };
 
+/** Whom a runtime serves: its node, or, as a sidecar, its pod. */
+export type Serves = 'Node' | 'Pod';
+
 export type HollowOptions = {
-  /** Of the AdapterRuntime; `name` is that of the Node too. */
+  /** Of the AdapterRuntime; `name` is that of the Node or Pod too. */
   readonly namespace: string;
   readonly name: string;
+  readonly serves?: Serves;
+  /** Default: the clock of this machine. */
+  readonly clock?: Clock;
   /** Data folder; that of an earlier one for a restart. */
   readonly folder: string;
   readonly model: HollowModel;
@@ -41,12 +47,22 @@ export type HollowOptions = {
 /** A rollout as a hollow runtime has it: what the plan allows its canary, and what a request would meet. */
 export type Weights = { readonly allowed: number; readonly effective: number };
 
+/** A rollout as the plan in force has it. Digests are '' where there is none. */
+export type FollowedRollout = Weights & { readonly stable: string; readonly canary: string };
+/** What a plan in force says. */
+export type Followed = {
+  /** By namespace/name. */
+  readonly rollouts: Readonly<Record<string, FollowedRollout>>;
+  /** Those of all its adapters, rollouts and routes. */
+  readonly namespaces: readonly string[];
+};
+
 const silent = pino({ enabled: false });
 
 /** A runtime without an engine. All that an operator sees of it is made by the code of a runtime, as runtime.ts puts it together. */
 export const startHollow = async (options: HollowOptions) => {
   const { namespace, name, folder, model, behaviour, dial, changed = () => undefined } = options;
-  const clock = systemClock;
+  const { serves = 'Node', clock = systemClock } = options;
   const logger = silent;
   const memory = memoryOf(folder);
   const remembered = await recall(memory, logger);
@@ -96,7 +112,7 @@ export const startHollow = async (options: HollowOptions) => {
     operator: { address: '', dial },
     pulls: new PullCredentials(clock),
     introduction: () => ({
-      identity: { namespace, name, kind: Identity_Kind.NODE },
+      identity: { namespace, name, kind: serves === 'Node' ? Identity_Kind.NODE : Identity_Kind.POD },
       instance,
       version: packageJson.version,
       baseModel: model.name,
@@ -151,6 +167,21 @@ export const startHollow = async (options: HollowOptions) => {
       if (split === undefined) return undefined;
       const { canary, weight } = split.body;
       return { allowed: canary === undefined ? 0 : weight, effective: effectiveWeight(split, facts) };
+    },
+    followed(): Followed {
+      const { splits, adapters, routes } = plan.table;
+      const rollouts: Record<string, FollowedRollout> = {};
+      for (const [key, split] of splits) {
+        const { stable, canary, weight } = split.body;
+        rollouts[key] = {
+          stable: stable?.digest ?? '',
+          canary: canary?.digest ?? '',
+          allowed: canary === undefined ? 0 : weight,
+          effective: effectiveWeight(split, facts),
+        };
+      }
+      const keys = [...splits.keys(), ...adapters.keys(), ...routes.keys()];
+      return { rollouts, namespaces: [...new Set(keys.map(namespaceOf))] };
     },
     /** How many adapters are in each state. */
     states(): Record<string, number> {

@@ -25,10 +25,12 @@ export type FleetOptions = {
   readonly nodeSettings?: Readonly<Record<string, string>>;
   readonly cluster?: Cluster;
   readonly say?: (text: string) => void;
-  /** Operators end when this process is killed. */
+  /** Operators and runtimes end when this process is killed. */
   readonly endWithUs?: boolean;
   /** Root of the sources that everything starts from, default this repository. */
   readonly tree?: string;
+  /** Lifetime of the tokens of operators and runtimes, default an hour. */
+  readonly tokenSeconds?: number;
 };
 
 export const systemNamespace = 'adaptlet-system';
@@ -87,6 +89,7 @@ export class TestFleet implements AsyncDisposable {
     const kubeconfig = await this.cluster.serviceAccountKubeconfig({
       namespace: systemNamespace,
       name: 'adaptlet-operator',
+      expirationSeconds: this.#options.tokenSeconds ?? 3600,
     });
     this.#operatorOptions[index] = {
       kubeconfig,
@@ -125,7 +128,9 @@ export class TestFleet implements AsyncDisposable {
     const known = await this.cluster.kubectl('-n', systemNamespace, 'get', 'pod', pod);
     if (known.code !== 0) await this.cluster.createPod({ ...account, name: pod, node });
     const token = join(this.folder, `${name}.token`);
-    const text = await this.cluster.token({ ...account, audience: 'adaptlet', boundPod: pod });
+    const expirationSeconds = this.#options.tokenSeconds ?? 3600;
+    const bound = { audience: 'adaptlet', boundPod: pod, expirationSeconds };
+    const text = await this.cluster.token({ ...account, ...bound });
     await writeFile(token, text, { mode: 0o600 });
     this.#nodeOptions[index] = {
       folder: join(this.folder, name),
@@ -142,6 +147,7 @@ export class TestFleet implements AsyncDisposable {
         ...more,
       },
       tree: this.#options.tree,
+      endWithUs: this.#options.endWithUs,
     };
     return this.restartNode(index);
   }

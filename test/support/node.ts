@@ -21,6 +21,8 @@ export type NodeOptions = {
   readonly env?: Readonly<Record<string, string>>;
   /** Root of the sources that run, default this repository. */
   readonly tree?: string | undefined;
+  /** It ends when this process is killed. */
+  readonly endWithUs?: boolean | undefined;
 };
 
 /** Addresses of a running node. */
@@ -79,8 +81,9 @@ export class TestNode {
       'log-level': 'debug',
       ...options.settings,
     };
-    const { env, tree } = options;
-    return new TestNode(folder, await AdaptletProcess.start<Ready>('serve', { settings, env, tree }));
+    const { env, tree, endWithUs } = options;
+    const started = await AdaptletProcess.start<Ready>('serve', { settings, env, tree, endWithUs });
+    return new TestNode(folder, started);
   }
 
   /** Writes a manifest file in one step, as `kubectl` or an editor would. */

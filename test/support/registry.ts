@@ -52,10 +52,14 @@ export class TestRegistry implements AsyncDisposable {
     return new TestRegistry(registry, door, reads);
   }
 
-  /** Pushes an adapter of the tiny model past the door; gives its digest. `image`: repository:tag. */
-  async push(image: string, adapter: string): Promise<string> {
+  /**
+   * Pushes an adapter of the tiny model past the door; gives its digest. `image`: repository:tag. `note`: an annotation,
+   * with which it is another artifact than without.
+   */
+  async push(image: string, adapter: string, note?: string): Promise<string> {
     const files = ['adapter_config.json', 'adapter_model.safetensors'];
-    const args = ['push', '--plain-http', `${this.#registry.host}/${image}`, ...files];
+    const annotation = note === undefined ? [] : ['--annotation', `note=${note}`];
+    const args = ['push', '--plain-http', ...annotation, `${this.#registry.host}/${image}`, ...files];
     const { stdout } = await run(oras ?? '', args, { cwd: join(tiny.adapters, adapter) });
     const digest = /Digest: (sha256:[0-9a-f]{64})/.exec(stdout)?.[1];
     if (digest === undefined) throw new Error(`oras said no digest: ${stdout}`);

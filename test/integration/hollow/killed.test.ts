@@ -17,7 +17,7 @@ const options: HollowFleetOptions = {
   caFile: '',
   model: { name: 'tiny', source: '/models/tiny', digest, manifestDigest: '' },
   behaviour: quick,
-  runtimes: [{ namespace: 'default', name: 'hollow-0', tokenFile: '' }],
+  runtimes: [{ namespace: 'default', name: 'hollow-0', tokenFile: '', serves: 'Node' }],
 };
 
 /** Starts what a bench of a fleet starts, writes the process ids and waits to be killed. */
