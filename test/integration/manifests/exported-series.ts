@@ -85,6 +85,8 @@ const operatorText = (): string => {
     sync: {
       ...noCounts(),
       streams: 0,
+      moved: 0,
+      waiting: 0,
       relays: 0,
       plans: {
         views: 0,
