@@ -115,6 +115,7 @@ export class BareRuntime {
           reason: '',
           message: '',
           isFinal: false,
+          inTurn: false,
           storedBytes: 1_000_000n,
           residentBytes: 1_000_000n,
           neededBytes: 1_000_000n,

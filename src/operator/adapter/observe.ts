@@ -5,7 +5,7 @@ import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
 import { wantsOfRollouts } from '../../plan/tiers.ts';
 import { type Placement, placementOf } from '../../rollout/placement.ts';
-import { isHere } from '../fleet/adapter-at.ts';
+import { canServe, isHere } from '../fleet/adapter-at.ts';
 import type { AdapterState } from '../fleet/fleet.ts';
 import type { Question, Said } from '../reconcile/alike.ts';
 import { placesFor, sizesOf } from '../reconcile/places.ts';
@@ -82,7 +82,7 @@ export const holdersOf = (
       baseDigest: profile.build,
       isSilent: presence === 'Silent',
       state,
-      isServing: digest !== undefined && isResident(state) && reports.some(serves),
+      isServing: digest !== undefined && canServe(state) && reports.some(serves),
     };
     // Runtimes that are cordoned or held are waited for only where they have it.
     if (profile.restraint !== undefined && !isHere(state)) return [{ ...holder, tier: 'None' }];
@@ -117,7 +117,7 @@ export const isFailed = ({ state }: Holder): boolean => state?.state === 'Failed
 
 /** It is there as far as it should be. */
 export const isSatisfied = ({ tier, state }: Holder): boolean =>
-  tier === 'None' || (tier === 'Memory' ? isResident(state) : isStored(state));
+  tier === 'None' || (tier === 'Memory' ? canServe(state) : isStored(state));
 
 export const countsOf = (holders: readonly Holder[]): AdapterStatus['runtimes'] => {
   const count = (holds: (holder: Holder) => boolean): number => sizeOf(holders.filter(holds));

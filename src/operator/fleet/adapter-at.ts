@@ -14,3 +14,7 @@ export const adapterAt = (
 /** True when the adapter is on the runtime, or on its way there: nothing new would come with it. */
 export const isHere = (adapter: AdapterState | undefined): boolean =>
   adapter !== undefined && adapter.state !== 'Remote';
+
+/** True when requests can be answered with it: it is Resident, or takes turns in RAM with others. */
+export const canServe = (adapter: AdapterState | undefined): boolean =>
+  adapter !== undefined && (adapter.state === 'Resident' || adapter.inTurn);

@@ -17,6 +17,8 @@ export type AdapterState = {
   readonly message: string;
   /** Failed, and not tried again by itself. */
   readonly isFinal: boolean;
+  /** Not Resident, but answers as if it were: it takes turns in RAM with others. */
+  readonly inTurn: boolean;
   readonly storedBytes: number;
   readonly residentBytes: number;
   /** RAM that it needs, whether it is there or not; 0: not known yet. */

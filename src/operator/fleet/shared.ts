@@ -85,6 +85,7 @@ const isSame = (a: AdapterState, b: AdapterState): boolean =>
     a.reason === b.reason &&
     a.message === b.message &&
     a.isFinal === b.isFinal &&
+    a.inTurn === b.inTurn &&
     a.storedBytes === b.storedBytes &&
     a.residentBytes === b.residentBytes &&
     a.neededBytes === b.neededBytes &&

@@ -18,6 +18,7 @@ const adapterState = (state: string): AdapterState => ({
   reason: '',
   message: '',
   isFinal: false,
+  inTurn: false,
   storedBytes: 1,
   residentBytes: 1,
   neededBytes: 1,

@@ -213,6 +213,7 @@ const adapterFrom = (report: AdapterReport): AdapterState => ({
   reason: report.reason.slice(0, maxName),
   message: report.message.slice(0, maxStatusMessage),
   isFinal: report.isFinal,
+  inTurn: report.inTurn,
   storedBytes: numberFrom(report.storedBytes),
   residentBytes: numberFrom(report.residentBytes),
   neededBytes: numberFrom(report.neededBytes),

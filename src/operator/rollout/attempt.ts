@@ -1,4 +1,5 @@
 import type { RolloutStatus } from '../../api/rollout-status.ts';
+import { canServe } from '../fleet/adapter-at.ts';
 import type { AdapterState } from '../fleet/fleet.ts';
 import type { AdapterView, Member } from './view.ts';
 
@@ -23,8 +24,9 @@ export const follows = ({ report }: Member, { digest, attempt }: Attempt): boole
 const isOf = (state: AdapterState, digest: string | undefined): boolean =>
   digest !== undefined && (state.digest === digest || (state.digest === '' && state.state === 'Failed'));
 
-export const isResident = ({ target, isSilent }: Member, digest: string | undefined): boolean =>
-  target?.state === 'Resident' && !isSilent && isOf(target, digest);
+/** It has this content in RAM, or would have it for who asks. */
+export const isReady = ({ target, isSilent }: Member, digest: string | undefined): boolean =>
+  target !== undefined && canServe(target) && !isSilent && isOf(target, digest);
 
 /** Refused for good, in the attempt that counts. */
 export const isRefused = (member: Member, adapter: AdapterView, attempt: Attempt | undefined): boolean => {

@@ -3,8 +3,9 @@ import { addCopyCounts, type CopyCounts, noCopyCounts } from '../../rollout/copi
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import type { Placement } from '../../rollout/placement.ts';
+import { canServe } from '../fleet/adapter-at.ts';
 import { firstOf, keysOf, sizeOf } from '../reconcile/runtime-sets.ts';
-import { type Attempt, follows, holdsOf, isRefused, isResident } from './attempt.ts';
+import { type Attempt, follows, holdsOf, isReady, isRefused } from './attempt.ts';
 import type { FactReason } from './reasons.ts';
 import { type SetAside, setAsideOf, stableGuardOf } from './set-aside.ts';
 import {
@@ -131,7 +132,7 @@ const targetFact = (
     const { reason, message } = first.target;
     return { ...base, state: 'Failed', reason, message: `on ${where}: ${cut(message, 2000)}` };
   }
-  const missing = awaited.filter((member) => !isResident(member, adapter.digest));
+  const missing = awaited.filter((member) => !isReady(member, adapter.digest));
   const runtimes = { ready: connected - sizeOf(missing), connected };
   if (missing.length === 0) return { ...base, state: 'Resident', reason: '', message: '', runtimes };
   return { ...pending('RuntimesNotReady', notReady(connected, missing)), runtimes };
@@ -171,7 +172,7 @@ const notReady = (all: number, missing: readonly Member[]): string => {
 
 /** Of stable, where it is another one: it serves where it is Resident, whatever the rest of the fleet does. */
 const stableFact = (view: RolloutView, adapter: AdapterView): AdapterFact => {
-  const isAnywhere = everybody(view).some(({ stable }) => stable?.state === 'Resident');
+  const isAnywhere = everybody(view).some(({ stable }) => canServe(stable));
   const failed = isAnywhere
     ? undefined
     : foundIn(view, ({ stable }) => stable?.state === 'Failed' && stable.isFinal).first?.stable;

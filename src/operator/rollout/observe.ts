@@ -3,7 +3,7 @@ import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { Fleet } from '../../rollout/facts.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import { sizeOf } from '../reconcile/runtime-sets.ts';
-import { type Attempt, attemptOf, isHeld, isRefused, isResident } from './attempt.ts';
+import { type Attempt, attemptOf, isHeld, isReady, isRefused } from './attempt.ts';
 import { type SetAside, setAsideOf } from './set-aside.ts';
 import { type ApartRuntimes, eachOf, everybody, type Member, type RolloutView, reportAt } from './view.ts';
 
@@ -24,7 +24,7 @@ export const observe = (
     runtimes: {
       desired: sizeOf(desired),
       updated: desired.reduce((sum, member) => sum + updatedOf(member, status, attempt, uid), 0),
-      ready: count((member) => isResident(member, target?.digest)),
+      ready: count((member) => isReady(member, target?.digest)),
       failed: target === undefined ? 0 : count((member) => isRefused(member, target, attempt)),
       held: count((member) => isHeld(member, attempt) || isStableHeld(member, status)),
       offline: sizeOf(away),

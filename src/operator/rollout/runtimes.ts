@@ -1,7 +1,7 @@
 import { cut } from '../../api/condition.ts';
 import type { RuntimeFact } from '../../rollout/facts.ts';
 import type { PresentRuntime } from '../reconcile/presence.ts';
-import { type Attempt, follows, guardOf, isHeld, isRefused, isResident } from './attempt.ts';
+import { type Attempt, follows, guardOf, isHeld, isReady, isRefused } from './attempt.ts';
 import { type AdapterView, eachOf, type Member, type RolloutView } from './view.ts';
 
 /** Characters that a message quotes of one runtime. */
@@ -63,7 +63,7 @@ const stateOf = (
   const guard = own === undefined ? undefined : guardOf(member, own);
   if (guard !== undefined) return { canary: 'Failed', why: cut(`the guard tripped: ${guard}`, maxQuoted) };
   if (isHeld(member, own)) return { canary: 'Held', why: 'held by hand' };
-  if (isCurrent && isResident(member, target.digest)) return { canary: 'Ready', why: '', weight };
+  if (isCurrent && isReady(member, target.digest)) return { canary: 'Ready', why: '', weight };
   return { canary: 'Pending', why: whyPending(member), weight };
 };
 

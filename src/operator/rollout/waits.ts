@@ -1,5 +1,5 @@
 import { keysOf } from '../reconcile/runtime-sets.ts';
-import { type Attempt, isFailed, isResident } from './attempt.ts';
+import { type Attempt, isFailed, isReady } from './attempt.ts';
 import type { RolloutView } from './view.ts';
 
 /** How long runtimes have been awaited, together, in one attempt of one adapter. */
@@ -44,7 +44,7 @@ export const waitsOf = (
       (member) =>
         member.isServing &&
         !member.isSilent &&
-        !isResident(member, target.digest) &&
+        !isReady(member, target.digest) &&
         !isFailed(member, target, attempt),
     ),
   );

@@ -122,6 +122,7 @@ describe('a pod of another namespace, with the default ServiceAccount', () => {
       reason: 'X',
       message: '',
       isFinal: true,
+      inTurn: false,
     };
     const sizes = { storedBytes: 0n, residentBytes: 0n, neededBytes: 0n, rank: 0, targetModules: [] };
     const hold = Hold.create({ digest, reason: 'the guard tripped', attempt: 1 });

@@ -55,7 +55,14 @@ describe('a runtime of a pod', () => {
   it('tells nothing of others', async () => {
     const runtime = await connectedPod();
     const state = { uid: 'u', digest, state: 'Failed', reason: 'X', message: '', isFinal: true };
-    const sizes = { storedBytes: 0n, residentBytes: 0n, neededBytes: 0n, rank: 0, targetModules: [] };
+    const sizes = {
+      inTurn: false,
+      storedBytes: 0n,
+      residentBytes: 0n,
+      neededBytes: 0n,
+      rank: 0,
+      targetModules: [],
+    };
     const keys = ['team-a/sql', 'team-b/sql'];
     runtime.report({ whole: true, adapters: keys.map((key) => ({ key, ...state, ...sizes })) });
     const known = await eventually('a report', () => stage.replica.fleet.get(objectKey('team-a', 'app-1')));

@@ -233,6 +233,7 @@ describe('reports', () => {
       reason: '',
       message: '',
       isFinal: false,
+      inTurn: false,
     };
     const rest = { storedBytes: 10n, residentBytes: 0n, neededBytes: 0n, rank: 8, targetModules: ['q_proj'] };
     runtime.report({ whole: true, adapters: [{ ...one, ...rest }], ready: true, message: '' });

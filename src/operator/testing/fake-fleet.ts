@@ -121,6 +121,7 @@ export const anAdapterState = (
   reason: '',
   message: '',
   isFinal: false,
+  inTurn: false,
   storedBytes: 0,
   residentBytes: 0,
   neededBytes: 0,

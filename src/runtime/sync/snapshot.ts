@@ -107,7 +107,7 @@ const usage = ({ budgetBytes, usedBytes }: RuntimeStatus['memory']): Usage => ({
 
 const adapterReport = (view: AdapterView, uid: string): AdapterReport => {
   const { key, digest, state, reason, message, storedBytes, residentBytes, neededBytes } = view;
-  const { rank, targetModules } = view;
+  const { serves, rank, targetModules } = view;
   return {
     key,
     uid,
@@ -116,6 +116,7 @@ const adapterReport = (view: AdapterView, uid: string): AdapterReport => {
     reason,
     message,
     isFinal: state === 'Failed' && catalogue[reason as ErrorCode]?.retry !== 'Backoff',
+    inTurn: serves && state !== 'Resident',
     storedBytes: whole(storedBytes),
     residentBytes: whole(residentBytes),
     neededBytes: whole(neededBytes),

@@ -70,6 +70,7 @@ const adapterReport = (key: string, more: Partial<AdapterReport> = {}): AdapterR
   reason: '',
   message: '',
   isFinal: false,
+  inTurn: false,
   storedBytes: 0n,
   residentBytes: 0n,
   neededBytes: 0n,

@@ -323,6 +323,8 @@ export interface AdapterReport {
   targetModules: string[];
   /** RAM that it needs, whether it is there or not; 0: not known yet. */
   neededBytes: bigint;
+  /** Validated here, and out of RAM for others only, where one adapter is there at a time: who asks for it brings it back. */
+  inTurn: boolean;
 }
 
 export interface RolloutReport {
@@ -3385,6 +3387,7 @@ function createBaseAdapterReport(): AdapterReport {
     rank: 0,
     targetModules: [],
     neededBytes: 0n,
+    inTurn: false,
   };
 }
 
@@ -3434,6 +3437,9 @@ export const AdapterReport: MessageFns<AdapterReport> = {
         throw new globalThis.Error("value provided for field message.neededBytes of type uint64 too large");
       }
       writer.uint32(96).uint64(message.neededBytes);
+    }
+    if (message.inTurn !== false) {
+      writer.uint32(104).bool(message.inTurn);
     }
     return writer;
   },
@@ -3547,6 +3553,14 @@ export const AdapterReport: MessageFns<AdapterReport> = {
             message.neededBytes = reader.uint64() as bigint;
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.inTurn = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3593,6 +3607,11 @@ export const AdapterReport: MessageFns<AdapterReport> = {
         : isSet(object.needed_bytes)
         ? BigInt(object.needed_bytes)
         : 0n,
+      inTurn: isSet(object.inTurn)
+        ? globalThis.Boolean(object.inTurn)
+        : isSet(object.in_turn)
+        ? globalThis.Boolean(object.in_turn)
+        : false,
     };
   },
 
@@ -3634,6 +3653,9 @@ export const AdapterReport: MessageFns<AdapterReport> = {
     if (message.neededBytes !== 0n) {
       obj.neededBytes = message.neededBytes.toString();
     }
+    if (message.inTurn !== false) {
+      obj.inTurn = message.inTurn;
+    }
     return obj;
   },
 
@@ -3660,6 +3682,7 @@ export const AdapterReport: MessageFns<AdapterReport> = {
     message.neededBytes = (object.neededBytes !== undefined && object.neededBytes !== null)
       ? BigInt(object.neededBytes)
       : 0n;
+    message.inTurn = object.inTurn ?? false;
     return message;
   },
 };
