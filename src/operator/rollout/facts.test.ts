@@ -30,8 +30,8 @@ const first = (...runtimes: string[]) =>
 describe('the target of a rollout', () => {
   it('is Resident also where it takes turns in RAM with others', () => {
     const world = first('a', 'b').state('v1', 'Resident', ['a']).state('v1', 'Compiled', ['b']);
-    expect(targetIn(world).state).toBe('Pending');
-    expect(targetIn(world.state('v1', 'Compiled', ['b'], { inTurn: true })).state).toBe('Resident');
+    expect(targetIn(world)?.state).toBe('Pending');
+    expect(targetIn(world.state('v1', 'Compiled', ['b'], { inTurn: true }))?.state).toBe('Resident');
   });
 
   it('is Resident when every runtime has it Resident', () => {
