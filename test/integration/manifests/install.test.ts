@@ -55,8 +55,8 @@ describe('before anything is installed', () => {
   });
   it.for(valueSets)('the API server accepts what the chart renders with values/%s.yaml', async (set) => {
     const { stdout } = await render('-f', valuesFile(set));
-    // The CRDs of two belong to the Prometheus operator; the third is of a kind that comes with the chart.
-    const foreign = ['ServiceMonitor', 'PrometheusRule', 'AdapterPolicy'];
+    // The CRDs of two belong to the Prometheus operator, that of the third to the Gateway API; the fourth is of a kind that comes with the chart.
+    const foreign = ['ServiceMonitor', 'PrometheusRule', 'TLSRoute', 'AdapterPolicy'];
     const known = manifestsOf(stdout).filter(({ kind }) => !foreign.includes(kind));
     const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: known });
     expectClean(await cluster.kubectlWith({ stdin: list }, 'apply', '--dry-run=server', '-f', '-'));
@@ -90,7 +90,7 @@ describe('a Helm release', () => {
     expect(await cluster.kubectlOk(columns)).toContain('Resident');
     const { stdout } = await onCluster('get', 'manifest', 'adaptlet', ...inNamespace);
     const made = await cluster.kubectlOk(['get', '-o', 'name', '-f', '-'], stdout);
-    expect(made.trim().split('\n')).toHaveLength(21);
+    expect(made.trim().split('\n')).toHaveLength(24);
   });
 
   it('gives the next two commands', async () => {
