@@ -163,7 +163,7 @@ export type AdaptersView = Page<AdapterRow> & { readonly tiers: Tiers };
 
 export type Waiting = {
   /** `Kind namespace/name`. */
-  readonly kind: 'Adapter' | 'AdapterRollout' | 'AdapterRoute' | 'AdapterRuntime';
+  readonly kind: 'Adapter' | 'AdapterRollout' | 'AdapterRuntime';
   readonly key: string;
   readonly reason: string;
   readonly message: string;

@@ -19,6 +19,7 @@ import { FakeClock } from '../../../src/time/fake-clock.ts';
 export const hostile = `<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>`;
 
 const zones = ['plant-north', 'plant-south', 'ship-1', 'warehouse'];
+const earlier = new Date(Date.now() - 5_400_000).toISOString();
 const condition = (
   type: string,
   status: Condition['status'],
@@ -29,7 +30,7 @@ const condition = (
   status,
   reason,
   message,
-  lastTransitionTime: '2026-01-02T03:04:05Z',
+  lastTransitionTime: earlier,
 });
 
 const metric = (value: number, bound_: number) =>
@@ -192,7 +193,7 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
     const object = aRuntimeObject(
       key,
       labels,
-      isAway(i) ? { ...written, disconnectedAt: '2026-01-02T03:04:05Z' } : written,
+      isAway(i) ? { ...written, disconnectedAt: earlier } : written,
       spec,
     );
     cluster.apply(object);
@@ -240,30 +241,19 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
       aStatus({ message: hostile, stable: { ...bound('v2'), adapter: hostile } }),
     ),
   );
-  const first = keys[0] ?? runtimeKey('x');
-  fleet.report(first, {
-    acknowledged: { ...noRevision, adapters: 71n, rollouts: 93n, routes: 4n, runtimes: 88n },
-  });
-  clock.advance(600_000);
-  cluster.apply(
-    aRuntimeObject(
-      first,
-      { zone: hostile },
-      {
-        ...aRuntimeStatus(true),
-        node: 'edge-0000',
-        conditions: [
-          ...aRuntimeStatus(true).conditions,
-          condition(
-            'InSync',
-            'False',
-            'Refused',
-            `it refuses Route team-a/assistant: ${hostile}; its former version goes on`,
-          ),
-        ],
-      },
-    ),
-  );
+  for (const [key = runtimeKey('x'), zone, refused] of [
+    [keys[0], hostile, `Route team-a/assistant: ${hostile}`],
+    [keys[1], 'plant-south', 'Adapter team-b/support-3-v2: its rank is 128, and 64 is the most here'],
+  ] as const) {
+    fleet.report(key, {
+      acknowledged: { ...noRevision, adapters: 71n, rollouts: 93n, routes: 4n, runtimes: 88n },
+    });
+    clock.advance(300_000);
+    const message = `it refuses ${refused}; its former version goes on`;
+    const status = aRuntimeStatus(true);
+    const conditions = [...status.conditions, condition('InSync', 'False', 'Refused', message)];
+    cluster.apply(aRuntimeObject(key, { zone }, { ...status, node: key.split('/')[1] ?? '', conditions }));
+  }
   return it;
 };
 
