@@ -45,7 +45,9 @@ const renewChildren = (old, next) => {
   const stays = new Set(wanted.flatMap((child) => keyOf(child) ?? []));
   /** @type {Map<string, Element>} */
   const known = new Map();
-  for (const child of [...old.childNodes]) {
+  // The list of nodes changes with each that goes.
+  const before = Array.from(old.childNodes);
+  for (const child of before) {
     const key = keyOf(child);
     if (key === undefined || !(child instanceof Element)) continue;
     if (!stays.has(key)) child.remove();
