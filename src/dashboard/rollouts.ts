@@ -2,7 +2,7 @@ import { conditionOf } from '../api/condition.ts';
 import { objectKey } from '../api/names.ts';
 import type { RolloutObject } from '../api/objects.ts';
 import type { MetricStatus } from '../api/rollout-status.ts';
-import type { MetricView, Page, RolloutView } from './views.ts';
+import type { MetricView, RolloutsView, RolloutView } from './views.ts';
 
 /** RFC 3339 as milliseconds since the epoch; undefined where there is none. */
 export const timeOf = (text: string | undefined): number | undefined => {
@@ -56,10 +56,16 @@ export const rolloutView = ({ metadata, status, spec }: RolloutObject): RolloutV
 
 const urgency = ['Degraded', 'Paused', 'Progressing', 'Healthy'];
 
+const inNone = Object.fromEntries(urgency.map((phase) => [phase, 0]));
+
+const phasesOf = (rollouts: readonly RolloutView[]): (readonly [string, number])[] =>
+  [...Map.groupBy(rollouts, ({ phase }) => phase)].map(([phase, those]) => [phase, those.length]);
+
 const order = ({ phase }: RolloutView): number => urgency.indexOf(phase);
 
 /** What goes wrong or waits comes first. */
-export const pageOfRollouts = (rollouts: readonly RolloutView[], limit: number): Page<RolloutView> => ({
+export const pageOfRollouts = (rollouts: readonly RolloutView[], limit: number): RolloutsView => ({
   total: rollouts.length,
+  phases: { ...inNone, ...Object.fromEntries(phasesOf(rollouts)) },
   items: rollouts.toSorted((a, b) => order(a) - order(b) || (a.key < b.key ? -1 : 1)).slice(0, limit),
 });

@@ -122,6 +122,11 @@ export type RolloutView = {
   readonly finishedAt?: number;
 };
 
+export type RolloutsView = Page<RolloutView> & {
+  /** How many are in each phase, of all. */
+  readonly phases: Readonly<Record<string, number>>;
+};
+
 export type Sample = {
   /** Grows by one with each sample of a replica. */
   readonly number: number;
@@ -158,7 +163,7 @@ export type AdaptersView = Page<AdapterRow> & { readonly tiers: Tiers };
 
 export type Waiting = {
   /** `Kind namespace/name`. */
-  readonly kind: 'Adapter' | 'AdapterRollout' | 'AdapterRoute' | 'AdapterRuntime';
+  readonly kind: 'Adapter' | 'AdapterRollout' | 'AdapterRuntime';
   readonly key: string;
   readonly reason: string;
   readonly message: string;
@@ -188,7 +193,7 @@ export type Views = {
   about(): Omit<About, 'namespace' | 'kinds'>;
   fleet(scope: ViewScope, by: string): FleetView;
   runtimes(scope: ViewScope, query: RuntimesQuery): Page<RuntimeRow>;
-  rollouts(scope: ViewScope, limit: number): Page<RolloutView>;
+  rollouts(scope: ViewScope, limit: number): RolloutsView;
   adapters(scope: ViewScope, limit: number): AdaptersView;
   waiting(scope: ViewScope, kinds: ReadonlySet<ViewKind>, limit: number): Page<Waiting>;
   history(rollout: string): HistoryView | undefined;

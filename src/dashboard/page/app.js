@@ -2,12 +2,14 @@
 /** @import {About} from '../views.ts' */
 import { ask, lookAt, lookedAt, Refusal, useToken } from './ask.js';
 import { node, rollout } from './details.js';
-import { el, renew } from './draw.js';
+import { el, moment, renew } from './draw.js';
 import { fleet } from './fleet.js';
 import { adapters, overview, rollouts } from './lists.js';
 
 /** Milliseconds from an answer to the next question. */
 const everyMs = 3_000;
+/** For an answer; a connection that hangs is no answer. */
+const patienceMs = 20_000;
 /** Where it failed, longer and longer. */
 const latestMs = 30_000;
 
@@ -30,6 +32,10 @@ const [main, trouble, news, about] = [part('main'), part('trouble'), part('news'
 
 let shown = { at: '', news: '' };
 let failures = 0;
+/** When the last answer came. */
+let answeredAt = 0;
+/** Refusals to show what is asked for; all others say that it cannot be known now. */
+const notForYou = new Set(['VIEWER_UNKNOWN', 'VIEWER_FORBIDDEN', 'VIEW_NOT_FOUND']);
 let stop = new AbortController();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
@@ -51,10 +57,12 @@ const look = async () => {
   stop = new AbortController();
   const { signal } = stop;
   const { view, parts, name } = route();
+  const patient = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
   try {
-    const [told, data] = await Promise.all([askAbout(signal), view.load(parts, signal)]);
+    const [told, data] = await Promise.all([askAbout(patient), view.load(parts, patient)]);
     if (signal.aborted) return;
     failures = 0;
+    answeredAt = Date.now();
     tell(told);
     draw(view, parts, name, data);
     renew(trouble, []);
@@ -95,16 +103,21 @@ const draw = (view, parts, name, data) => {
 
 /** @param {unknown} error */
 const fail = (error) => {
-  if (!(error instanceof Refusal)) {
-    renew(trouble, [el('p', {}, 'Nothing answers. What you see is as it was; it is tried again.')]);
-    return;
-  }
-  renew(trouble, [el('p', {}, `${error.message}. ${error.advice}`)]);
-  if (error.code === 'VIEWER_UNKNOWN') renew(main, [el('h1', {}, 'Who are you?'), tokenForm()]);
-  else if (error.code !== 'REPLICA_UNAVAILABLE') {
-    renew(main, [el('h1', {}, 'Nothing to see')]);
-    shown = { at: '', news: '' };
-  }
+  const isRefused = error instanceof Refusal && notForYou.has(error.code);
+  const what = error instanceof Refusal ? `${error.message}. ${error.advice}` : 'Nothing answers.';
+  const old =
+    answeredAt === 0 ? [] : [' What you see is as it was at ', moment(answeredAt), '; it is tried again.'];
+  renew(trouble, [el('p', {}, what, ...(isRefused ? [] : old))]);
+  if (!isRefused) return;
+  // Of another view, or of what may not be seen any more.
+  answeredAt = 0;
+  shown = { at: '', news: '' };
+  renew(
+    main,
+    error.code === 'VIEWER_UNKNOWN'
+      ? [el('h1', {}, 'Who are you?'), tokenForm()]
+      : [el('h1', {}, 'Nothing to see')],
+  );
 };
 
 const tokenForm = () =>

@@ -54,10 +54,18 @@ export const ask = async (path, query = {}, signal) => {
     signal: signal ?? null,
   });
   if (response.status === 304 && former !== undefined) return /** @type {T} */ (former.data);
-  const data = await response
-    .json()
-    .catch(() => ({ code: 'NO_ANSWER', message: response.statusText, advice: '' }));
-  if (!response.ok) throw new Refusal(data);
+  if (!response.ok) {
+    const said = response.json();
+    throw new Refusal(
+      await said.catch(() => ({
+        code: 'NO_ANSWER',
+        message: `the answer was ${response.status}`,
+        advice: '',
+      })),
+    );
+  }
+  // An answer that breaks off is none, and nothing of it is kept.
+  const data = await response.json();
   known.delete(url);
   known.set(url, { tag: response.headers.get('etag') ?? '', data });
   const [oldest] = known.keys();

@@ -3,7 +3,7 @@ import { el, short } from './draw.js';
 
 const width = 560;
 const height = 170;
-const margin = { left: 52, right: 12, top: 10, bottom: 22 };
+const margin = { left: 72, right: 12, top: 10, bottom: 22 };
 
 /**
  * @typedef {{
@@ -35,7 +35,15 @@ export const chart = ({ label, from, to, lines, bands = [], range }) => {
     ...bands.flatMap(({ points }) => points.flatMap(([, low, high]) => [low, high])),
   ];
   const [low, high] = range ?? spread(values);
-  const end = Math.max(to, from + 1);
+  // The clock of the browser may be behind that of the server.
+  const last = Math.max(...[...lines, ...bands].map(({ points }) => points.at(-1)?.[0] ?? from), from);
+  const end = Math.max(to, last, from + 1);
+  const isOneDay = new Date(from).toDateString() === new Date(end).toDateString();
+  /** @param {number} at */
+  const timeText = (at) =>
+    isOneDay
+      ? new Date(at).toLocaleTimeString()
+      : new Date(at).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
   /** @param {number} at */
   const x = (at) =>
     margin.left + ((Math.max(at, from) - from) / (end - from)) * (width - margin.left - margin.right);
@@ -77,7 +85,7 @@ export const chart = ({ label, from, to, lines, bands = [], range }) => {
         el(
           'text',
           { class: 'mark', x: round(x(at)), y: height - 5, 'text-anchor': i === 0 ? 'start' : 'end' },
-          new Date(at).toLocaleTimeString(),
+          timeText(at),
         ),
       ),
       ...bands.map(({ kind, points }) => {

@@ -32,37 +32,57 @@ export const renew = (old, next) => {
   for (const child of next)
     if (child !== undefined && child !== false)
       /** @type {Element} */ (draft).append(typeof child === 'number' ? String(child) : child);
+  const focused = document.activeElement;
   renewChildren(old, draft);
+  // What was put to another place stays, and has lost the focus.
+  if (focused instanceof HTMLElement && focused.isConnected && document.activeElement !== focused)
+    focused.focus({ preventScroll: true });
 };
 
 /** @param {Node} old @param {Node} next */
 const renewChildren = (old, next) => {
   const wanted = [...next.childNodes];
+  const stays = new Set(wanted.flatMap((child) => keyOf(child) ?? []));
+  /** @type {Map<string, Element>} */
+  const known = new Map();
+  // The list of nodes changes with each that goes.
+  const before = Array.from(old.childNodes);
+  for (const child of before) {
+    const key = keyOf(child);
+    if (key === undefined || !(child instanceof Element)) continue;
+    if (!stays.has(key)) child.remove();
+    else if (!known.has(key)) known.set(key, child);
+  }
   wanted.forEach((child, at) => {
     const there = old.childNodes[at];
-    if (there === undefined) old.appendChild(child);
-    else if (!isAlike(there, child)) old.replaceChild(child, there);
+    const key = keyOf(child);
+    const same = key === undefined ? undefined : known.get(key);
+    if (key !== undefined) known.delete(key);
+    if (same !== undefined && child instanceof Element && same.nodeName === child.nodeName) {
+      if (same !== there) old.insertBefore(same, there ?? null);
+      renewElement(same, child);
+    } else if (there === undefined) old.appendChild(child);
+    else if (key !== undefined || keyOf(there) !== undefined) old.insertBefore(child, there);
+    else if (there.nodeName !== child.nodeName) old.replaceChild(child, there);
     else if (there instanceof Element && child instanceof Element) renewElement(there, child);
     else if (there.nodeValue !== child.nodeValue) there.nodeValue = child.nodeValue;
   });
   while (old.childNodes.length > wanted.length && old.lastChild !== null) old.removeChild(old.lastChild);
 };
 
-/** @param {Node} a @param {Node} b */
-const isAlike = (a, b) =>
-  a.nodeName === b.nodeName &&
-  (!(a instanceof Element) ||
-    !(b instanceof Element) ||
-    a.getAttribute('data-key') === b.getAttribute('data-key'));
+/** @param {Node} node @returns {string | undefined} */
+const keyOf = (node) => (node instanceof Element ? (node.getAttribute('data-key') ?? undefined) : undefined);
 
 /** @param {Element} old @param {Element} next */
 const renewElement = (old, next) => {
-  // What a person opened stays open.
   // The list of attributes changes with each that goes.
   for (const name of old.getAttributeNames()) if (!next.hasAttribute(name)) old.removeAttribute(name);
   for (const { name, value } of next.attributes)
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const chosen = next instanceof HTMLSelectElement ? next.value : undefined;
   renewChildren(old, next);
+  // What somebody once chose no longer follows the attribute.
+  if (old instanceof HTMLSelectElement && chosen !== undefined && old.value !== chosen) old.value = chosen;
 };
 
 /**
@@ -140,7 +160,8 @@ export const span = (ms) => {
 };
 
 /** @param {number} value */
-export const short = (value) => String(Number(value.toPrecision(3)));
+export const short = (value) =>
+  Math.abs(value) >= 1e6 ? value.toExponential(2) : String(Number(value.toPrecision(3)));
 
 /** A link to what is known of one object. @param {'node' | 'rollout'} view @param {string} key */
 export const linkTo = (view, key) =>

@@ -1,5 +1,5 @@
 /** Overview, rollouts and adapters. */
-/** @import {AdaptersView, FleetView, Page, RolloutView, Tiers, Waiting} from '../views.ts' */
+/** @import {AdaptersView, FleetView, Page, RolloutsView, RolloutView, Tiers, Waiting} from '../views.ts' */
 import { ask, Refusal } from './ask.js';
 import { badge, el, leftOut, linkTo, moment, quiet, section, table, tiles } from './draw.js';
 
@@ -24,8 +24,8 @@ const tierTiles = (tiers) =>
 const askWaiting = (signal) => ask('waiting', {}, signal);
 /** @param {string} by @param {AbortSignal} signal @returns {Promise<FleetView>} */
 export const askFleet = (by, signal) => ask('fleet', { by }, signal);
-/** @param {AbortSignal} signal @returns {Promise<Page<RolloutView>>} */
-const askRollouts = (signal) => ask('rollouts', { limit: 500 }, signal);
+/** @param {number} limit @param {AbortSignal} signal @returns {Promise<RolloutsView>} */
+const askRollouts = (limit, signal) => ask('rollouts', { limit }, signal);
 /** @param {number} limit @param {AbortSignal} signal @returns {Promise<AdaptersView>} */
 const askAdapters = (limit, signal) => ask('adapters', { limit }, signal);
 
@@ -34,7 +34,7 @@ const loadOverview = async (_, signal) => {
   const [waiting, fleet, rollouts, adapters] = await Promise.all([
     askWaiting(signal),
     orNothing(askFleet('', signal)),
-    orNothing(askRollouts(signal)),
+    orNothing(askRollouts(1, signal)),
     orNothing(askAdapters(1, signal)),
   ]);
   return { waiting, fleet, rollouts, adapters };
@@ -47,12 +47,7 @@ export const overview = {
   /** @param {Seen} seen */
   draw: ({ waiting, fleet, rollouts, adapters }) => [
     fleet && section('Runtimes', fleetTiles(fleet)),
-    rollouts &&
-      section(
-        'Rollouts',
-        phaseTiles(rollouts.items),
-        leftOut(rollouts.items.length, rollouts.total, 'rollouts'),
-      ),
+    rollouts && section('Rollouts', phaseTiles(rollouts)),
     section(
       'Waits for a person',
       waiting.total === 0
@@ -87,14 +82,9 @@ export const fleetTiles = ({ total }) =>
     ),
   ]);
 
-/** @param {readonly RolloutView[]} rollouts */
-const phaseTiles = (rollouts) =>
-  tiles(
-    ['Degraded', 'Paused', 'Progressing', 'Healthy'].map((phase) => {
-      const count = rollouts.filter((rollout) => rollout.phase === phase).length;
-      return [phase, count, count > 0 ? phase : ''];
-    }),
-  );
+/** @param {RolloutsView} rollouts */
+const phaseTiles = ({ phases }) =>
+  tiles(Object.entries(phases).map(([phase, count]) => [phase, count, count > 0 ? phase : '']));
 
 /** @param {RolloutView} rollout */
 export const weightText = ({ canary, weight, observed }) =>
@@ -107,8 +97,8 @@ const readyText = ({ runtimes: { ready, desired } }) =>
 export const rollouts = {
   title: 'Rollouts',
   /** @param {readonly string[]} _ @param {AbortSignal} signal */
-  load: (_, signal) => askRollouts(signal),
-  /** @param {Page<RolloutView>} seen */
+  load: (_, signal) => askRollouts(500, signal),
+  /** @param {RolloutsView} seen */
   draw: ({ total, items }) => [
     total === 0
       ? quiet('There are no rollouts here.')
@@ -131,8 +121,8 @@ export const rollouts = {
         ),
     leftOut(items.length, total, 'rollouts'),
   ],
-  /** @param {Page<RolloutView>} seen */
-  news: ({ items }) => `${items.filter(({ phase }) => phase === 'Degraded').length} rollouts are degraded`,
+  /** @param {RolloutsView} seen */
+  news: ({ phases }) => `${phases['Degraded']} rollouts are degraded`,
 };
 
 export const adapters = {

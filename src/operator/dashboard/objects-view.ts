@@ -12,7 +12,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 import type { Collection, Objects, Read, RuntimeObject } from '../objects/objects.ts';
 import { restrainedSinceOf, restraintOf } from '../objects/restraint.ts';
 
-export type SeenObjects = Pick<Objects, 'adapters' | 'rollouts' | 'routes' | 'runtimes'>;
+export type SeenObjects = Pick<Objects, 'adapters' | 'rollouts' | 'runtimes'>;
 
 export type ObjectViewParts = {
   readonly version: string;

@@ -102,7 +102,11 @@ it('shows the objects of one namespace, and of no other whose name begins alike'
   }
   expect(await get('adapters?namespace=team-a')).toMatchObject({ total: 1, items: [{ key: 'team-a/v1' }] });
   expect(await get('rollouts?namespace=team-a')).toMatchObject({ total: 1, items: [{ key: 'team-a/sql' }] });
-  expect(await get('rollouts')).toMatchObject({ total: 2 });
+  expect(await get('rollouts?limit=1')).toMatchObject({
+    total: 2,
+    items: [{}],
+    phases: { Degraded: 0, Paused: 0, Progressing: 0, Healthy: 2 },
+  });
 });
 
 it('remembers the weights of a rollout and what its judge found', async () => {

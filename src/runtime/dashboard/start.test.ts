@@ -109,3 +109,12 @@ it('listens on loopback alone', async () => {
       code: 'CONFIG_INVALID',
     });
 });
+
+it('begins anew with a rollout that was gone and came again by the same name', async () => {
+  status = { ...status, rollouts: [] };
+  clock.advance(5_000);
+  status = { ...status, rollouts: [sql(50)] };
+  clock.advance(5_000);
+  const { samples } = (await get('history?name=team-a%2Fsql')) as HistoryView;
+  expect(samples.map(({ weight }) => weight)).toEqual([50]);
+});

@@ -40,10 +40,14 @@ export const startNodeDashboard = async (
   const happened = (what: string, message = ''): void =>
     timeline.happened(keyOf(name), clock.now(), what, message);
   let before: Pick<RuntimeStatus, 'engine' | 'operator'> | undefined;
+  let known = new Set<string>();
   let stopTimer: (() => void) | undefined;
   const look = (): void => {
     const now = status();
     for (const rollout of now.rollouts) history.saw(nodeRollout(rollout), clock.now());
+    const keys = new Set<string>(now.rollouts.map(({ key }) => key));
+    for (const key of known) if (!keys.has(key)) history.forget(key);
+    known = keys;
     if (now.engine !== before?.engine) happened(`Engine: ${now.engine}`);
     const { operator } = now;
     if (operator !== undefined && operator.state !== before?.operator?.state)

@@ -1,6 +1,7 @@
 import type { Condition } from '../../../src/api/condition.ts';
 import type { RolloutStatus } from '../../../src/api/rollout-status.ts';
 import { noRevision } from '../../../src/control/revision.ts';
+import { AdaptletError } from '../../../src/errors/adaptlet-error.ts';
 import { FakeApi } from '../../../src/kube/testing/fake-api.ts';
 import { startDashboard } from '../../../src/operator/dashboard/start.ts';
 import { FakeCluster } from '../../../src/operator/testing/fake-cluster.ts';
@@ -18,6 +19,7 @@ import { FakeClock } from '../../../src/time/fake-clock.ts';
 export const hostile = `<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>`;
 
 const zones = ['plant-north', 'plant-south', 'ship-1', 'warehouse'];
+const earlier = new Date(Date.now() - 5_400_000).toISOString();
 const condition = (
   type: string,
   status: Condition['status'],
@@ -28,7 +30,7 @@ const condition = (
   status,
   reason,
   message,
-  lastTransitionTime: '2026-01-02T03:04:05Z',
+  lastTransitionTime: earlier,
 });
 
 const metric = (value: number, bound_: number) =>
@@ -86,12 +88,19 @@ const statusAt = (canary: number, i: number): RolloutStatus =>
     ],
   });
 
+/** Whether the runtime of that number is away: it has no stream, and so no age of its plan. */
+const isAway = (i: number): boolean => i % 29 === 7;
+
 export type BigFleet = AsyncDisposable & {
   readonly url: string;
   readonly cluster: FakeCluster;
   readonly fleet: FakeFleet;
   /** Whether the API server accepts tokens. */
   accepts: boolean;
+  /** Whether it does not answer at all. */
+  fails: boolean;
+  /** Of the operator, which looks anew at what it knows when it advances. */
+  readonly clock: FakeClock;
 };
 
 /** The dashboard of a leader that knows `size` runtimes, as people with the token `t` see it. */
@@ -100,6 +109,7 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
   const stack = new AsyncDisposableStack();
   const api = new FakeApi();
   api.before = ({ path, body }) => {
+    if (it.fails) throw new AdaptletError('KUBE_UNAVAILABLE', 'the API server does not answer');
     const { token } = (body as { spec: { token?: string } }).spec;
     return path.endsWith('/tokenreviews')
       ? {
@@ -123,7 +133,9 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
       planAges: () =>
         keys
           .slice(0, size * 0.9)
-          .map((key, i) => [key, i % 97 === 0 ? 4_200 : i % 11 === 0 ? 180 : 0] as const),
+          .flatMap((key, i) =>
+            isAway(i) ? [] : [[key, i % 97 === 0 ? 4_200 : i % 11 === 0 ? 180 : 0] as const],
+          ),
       clock,
       logger: silentLog,
       leaderElsewhere: () => undefined,
@@ -137,17 +149,18 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
     cluster,
     fleet,
     accepts: true,
+    fails: false,
+    clock,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
   for (const [i, key] of keys.entries()) {
-    const isAway = i % 29 === 7;
     const labels = {
       zone: zones[i % zones.length] ?? '',
       'kubernetes.io/arch': i % 3 === 0 ? 'arm64' : 'amd64',
     };
     const spec = i % 250 === 3 ? { cordoned: true } : i % 333 === 5 ? { held: true } : {};
     const status = {
-      ...aRuntimeStatus(!isAway),
+      ...aRuntimeStatus(!isAway(i)),
       node: `edge-${String(i).padStart(4, '0')}`,
       baseModel: { name: i % 5 === 0 ? 'minilm' : 'smollm2-135m' },
     };
@@ -180,11 +193,11 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
     const object = aRuntimeObject(
       key,
       labels,
-      isAway ? { ...written, disconnectedAt: '2026-01-02T03:04:05Z' } : written,
+      isAway(i) ? { ...written, disconnectedAt: earlier } : written,
       spec,
     );
     cluster.apply(object);
-    if (!isAway) fleet.report(key, { info: { ...infoOf(status.node, status.baseModel.name) } });
+    if (!isAway(i)) fleet.report(key, { info: { ...infoOf(status.node, status.baseModel.name) } });
   }
   const sql = { name: 'sql', namespace: 'team-a' };
   for (let i = 0; i < 50; i++) {
@@ -228,30 +241,19 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
       aStatus({ message: hostile, stable: { ...bound('v2'), adapter: hostile } }),
     ),
   );
-  const first = keys[0] ?? runtimeKey('x');
-  fleet.report(first, {
-    acknowledged: { ...noRevision, adapters: 71n, rollouts: 93n, routes: 4n, runtimes: 88n },
-  });
-  clock.advance(600_000);
-  cluster.apply(
-    aRuntimeObject(
-      first,
-      { zone: hostile },
-      {
-        ...aRuntimeStatus(true),
-        node: 'edge-0000',
-        conditions: [
-          ...aRuntimeStatus(true).conditions,
-          condition(
-            'InSync',
-            'False',
-            'Refused',
-            `it refuses Route team-a/assistant: ${hostile}; its former version goes on`,
-          ),
-        ],
-      },
-    ),
-  );
+  for (const [key = runtimeKey('x'), zone, refused] of [
+    [keys[0], hostile, `Route team-a/assistant: ${hostile}`],
+    [keys[1], 'plant-south', 'Adapter team-b/support-3-v2: its rank is 128, and 64 is the most here'],
+  ] as const) {
+    fleet.report(key, {
+      acknowledged: { ...noRevision, adapters: 71n, rollouts: 93n, routes: 4n, runtimes: 88n },
+    });
+    clock.advance(300_000);
+    const message = `it refuses ${refused}; its former version goes on`;
+    const status = aRuntimeStatus(true);
+    const conditions = [...status.conditions, condition('InSync', 'False', 'Refused', message)];
+    cluster.apply(aRuntimeObject(key, { zone }, { ...status, node: key.split('/')[1] ?? '', conditions }));
+  }
   return it;
 };
 

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { type Browser, launch, type Page } from 'puppeteer-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { aRuntimeObject, aRuntimeStatus, runtimeKey } from '../../../src/operator/testing/fake-fleet.ts';
 import { chromium } from '../../tools/chromium.ts';
 import { type BigFleet, bigFleet, hostile } from './big-fleet.ts';
 
@@ -23,7 +24,7 @@ describe.skipIf(found === undefined)(`the dashboard in Chromium, of 1,000 runtim
     browser = await launch({
       executablePath: found?.path ?? '',
       env: { ...process.env, ...found?.env },
-      args: ['--no-sandbox', '--disable-gpu', '--lang=en-GB'],
+      args: ['--no-sandbox', '--disable-gpu'],
       headless: 'shell',
     });
   });
@@ -32,10 +33,12 @@ describe.skipIf(found === undefined)(`the dashboard in Chromium, of 1,000 runtim
     await shown?.[Symbol.asyncDispose]();
   });
   beforeEach(async () => {
-    shown.accepts = true;
+    [shown.accepts, shown.fails] = [true, false];
     complaints = [];
     page = await browser.newPage();
     await page.setViewport({ width: 1280, height: 800 });
+    const devTools = await page.createCDPSession();
+    await devTools.send('Emulation.setLocaleOverride', { locale: 'en-GB' });
     page.on('console', (message) => {
       if (['error', 'warn'].includes(message.type())) complaints.push(message.text());
     });
@@ -119,6 +122,16 @@ describe.skipIf(found === undefined)(`the dashboard in Chromium, of 1,000 runtim
     expect(await text('main')).toContain('remembered since');
   });
 
+  it('cuts nothing off its charts, neither the sign of a number nor a line of a server whose clock is ahead', async () => {
+    await page.evaluateOnNewDocument('Date.now = () => 0');
+    await open('rollout/team-a/sql');
+    const outside = `[...document.querySelectorAll('text.mark, path.line')].filter((one) => {
+      const { x, width } = one.getBBox();
+      return x < 0 || x + width > one.ownerSVGElement.viewBox.baseVal.width;
+    }).map((one) => one.outerHTML)`;
+    expect(await page.evaluate(outside)).toEqual([]);
+  });
+
   it('tells what happened to a runtime', async () => {
     await open('node/adaptlet-system/edge-0000');
     expect(await text('.timeline')).toMatch(/Refused parts of its plan[^]*Plan taken[^]*Connected/);
@@ -172,6 +185,64 @@ describe.skipIf(found === undefined)(`the dashboard in Chromium, of 1,000 runtim
     await until(`document.querySelector('h1').textContent === 'Runtime ${String(at)}'`);
   });
 
+  it('keeps the focus on a runtime while others come above it and go', async () => {
+    await open('fleet');
+    const rows = 'section:last-of-type tbody tr';
+    await page.focus(`${rows}:nth-child(3) a`);
+    const at = await focused('textContent');
+    const other = runtimeKey('adaptlet-system/edge-0001-away');
+    shown.cluster.apply(aRuntimeObject(other, {}, aRuntimeStatus(false)));
+    shown.clock.advance(1_000);
+    await until(`document.querySelectorAll('${rows} a')[3]?.textContent === '${String(at)}'`);
+    expect(await focused('textContent')).toBe(at);
+    shown.cluster.remove('AdapterRuntime', other);
+    shown.clock.advance(1_000);
+    await until(`document.querySelectorAll('${rows} a')[2]?.textContent === '${String(at)}'`);
+    expect(await focused('textContent')).toBe(at);
+  });
+
+  it('shows in its choices what it shows in its lists', async () => {
+    await open('fleet');
+    const group = 'select[name=group]';
+    // By keys, as a person: what somebody chose no longer follows what the page says of it.
+    await page.focus(group);
+    for (const key of ['ArrowDown', 'ArrowUp', 'ArrowDown'] as const) {
+      await page.keyboard.press(key);
+      await page.waitForResponse((response) => response.url().includes('/api/runtimes'));
+    }
+    await until("document.body.innerText.includes('adaptlet-system/edge-0210')");
+    await page.select('select[name=by]', 'zone');
+    await until("document.body.innerText.includes('warehouse')");
+    expect(await page.$eval(group, (one) => (one as unknown as { value: string }).value)).toBe('all');
+  });
+
+  it('keeps no answer that broke off', async () => {
+    await open();
+    const said = await page.evaluate(`(async () => {
+      const { ask } = await import('./ask.js');
+      const real = fetch;
+      const headers = { etag: '"t"' };
+      globalThis.fetch = async () => new Response('{"total":', { headers });
+      const first = await ask('adapters', { limit: 7 }).then(() => 'an answer', () => 'none');
+      let sent;
+      globalThis.fetch = async (_, init) => { sent = init.headers; return new Response('{}', { headers }); };
+      await ask('adapters', { limit: 7 });
+      globalThis.fetch = real;
+      return [first, Object.keys(sent)];
+    })()`);
+    expect(said).toEqual(['none', []]);
+  });
+
+  it('keeps what it shows, and says from when it is, while the API server does not say who may see it', async () => {
+    await open();
+    shown.fails = true;
+    shown.clock.advance(30_000);
+    await until("/as it was at .*tried again/.test(document.querySelector('#trouble').textContent)", 60_000);
+    expect(await page.$('.tiles')).not.toBeNull();
+    shown.fails = false;
+    complaints = complaints.filter((complaint) => !complaint.includes('503'));
+  });
+
   it.each(
     ['light', 'dark'].flatMap((scheme) =>
       [
@@ -180,13 +251,13 @@ describe.skipIf(found === undefined)(`the dashboard in Chromium, of 1,000 runtim
         ['rollouts', 'rollouts'],
         ['adapters', 'adapters'],
         ['rollout', 'rollout/team-a/sql'],
-        ['node', 'node/adaptlet-system/edge-0000'],
+        ['node', 'node/adaptlet-system/edge-0001'],
       ].map(([name = '', view = '']) => [name, scheme, view] as const),
     ),
   )('%s, %s: axe finds nothing that keeps anybody out', async (name, scheme, view) => {
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
     await open(view);
-    if (name === 'rollout') await page.setViewport({ width: 1280, height: 1000 });
+    if (name === 'rollout') await page.setViewport({ width: 1280, height: 1160 });
     await picture(`${name}-${scheme}`);
     await page.evaluate(axe);
     const violations = await page.evaluate(async () => {

@@ -32,8 +32,13 @@ export const valuesFile = (set: string): string => join(import.meta.dirname, 'va
 export const readValues = (file: string): unknown => parse(readFileSync(file, 'utf8'));
 
 /** `helm template` of a release with the name and the namespace of the install. */
-export const render = (...args: readonly string[]): Promise<ProgramResult> =>
-  helm(['template', 'adaptlet', chart, '-n', namespace, '--kube-version', 'v1.34.4', ...args]);
+export const render = async (...args: readonly string[]): Promise<ProgramResult> =>
+  runProgram(
+    await toolPath('helm'),
+    ['template', 'adaptlet', chart, '-n', namespace, '--kube-version', 'v1.34.4', ...args],
+    // It ends before collecting garbage pays.
+    { env: { ...helmEnvironment('/dev/null'), GOGC: 'off' } },
+  );
 
 /** An object as a manifest has it. */
 export type Manifest = {

@@ -9,11 +9,13 @@ let page: LocalPage;
 let seen: IncomingMessage[];
 let losses: number;
 let leads: boolean;
+let hangs: boolean;
 
 beforeEach(async () => {
-  [seen, losses, leads] = [[], 0, true];
+  [seen, losses, leads, hangs] = [[], 0, true, false];
   operator = createServer((asked, response) => {
     seen.push(asked);
+    if (hangs) return;
     const headers = leads ? {} : { 'x-adaptlet-error': 'NOT_LEADER' };
     response
       .writeHead(leads ? 200 : 503, { ...headers, 'content-security-policy': "default-src 'none'" })
@@ -86,4 +88,16 @@ it('looks for the leader anew where this one does not lead any more, and where n
   const gone = await fetch(`${page.url}api/fleet`);
   expect([gone.status, losses]).toEqual([502, 2]);
   expect(await gone.json()).toMatchObject({ code: 'REPLICA_UNAVAILABLE' });
+});
+
+it('gives up with the browser, and keeps its way to the operator', async () => {
+  hangs = true;
+  const left = new AbortController();
+  const asked = fetch(`${page.url}api/fleet`, { signal: left.signal }).catch(() => 'given up');
+  await expect.poll(() => seen.length).toBe(1);
+  const [atOperator] = seen;
+  left.abort();
+  expect(await asked).toBe('given up');
+  await expect.poll(() => atOperator?.socket.destroyed, { timeout: 10_000 }).toBe(true);
+  expect(losses).toBe(0);
 });

@@ -35,7 +35,11 @@ export const startLocalPage = async (parts: LocalPageParts): Promise<LocalPage> 
       response.writeHead(404, { 'content-type': 'text/plain' }).end('There is nothing here.\n');
       return;
     }
-    passOn(request, response, rest, parts).catch((error: unknown) => {
+    // The page gives up questions whenever another view is chosen: that says nothing about the operator.
+    const left = new AbortController();
+    response.once('close', () => left.abort());
+    passOn(request, response, rest, parts, left.signal).catch((error: unknown) => {
+      if (left.signal.aborted) return;
       parts.lost();
       const { code, what, advice } = asAdaptletError(error, 'reaching the operator');
       if (response.headersSent) response.destroy();
@@ -68,6 +72,7 @@ const passOn = async (
   response: ServerResponse,
   path: string,
   { forward, token, lost }: LocalPageParts,
+  left: AbortSignal,
 ): Promise<void> => {
   const tag = headers['if-none-match'];
   const options = {
@@ -78,7 +83,7 @@ const passOn = async (
       ...(path.startsWith('/api/') ? { authorization: `Bearer ${await token()}` } : {}),
       ...(tag === undefined ? {} : { 'if-none-match': tag }),
     },
-    signal: AbortSignal.timeout(answerMs),
+    signal: AbortSignal.any([left, AbortSignal.timeout(answerMs)]),
   };
   await new Promise<void>((resolve, reject) => {
     const asked = httpRequest(options, (answer) => {
