@@ -66,6 +66,7 @@ const orders: Orders = {
   start: async ({ folder, runtimes, model, behaviour, ...network }) => {
     const at: Record<string, number> = {};
     const missing: string[] = [];
+    const why: Record<string, string> = {};
     for (let from = 0; from < runtimes.length; from += batch) {
       const some = runtimes.slice(from, from + batch);
       for (const [index, { namespace, name, tokenFile, serves, lie }] of some.entries()) {
@@ -85,8 +86,10 @@ const orders: Orders = {
       );
       Object.assign(at, reached.at);
       missing.push(...reached.missing);
+      // Now: one that connects later says no more why it was late.
+      for (const name of reached.missing) why[name] = hosted.get(name)?.runtime.connection ?? '';
     }
-    return { at, missing };
+    return { at, missing, why };
   },
   cut: async (names) => {
     for (const [, { link }] of named(names)) link.cut();

@@ -104,12 +104,12 @@ export class HollowFleet implements AsyncDisposable {
    * @throws which ones are not after two minutes, and why
    */
   async connect(): Promise<void> {
-    const { missing } = together(
-      await Promise.all(this.#hosts.map((host, index) => host.tell('start', this.#starts[index]))),
+    const started = await Promise.all(
+      this.#hosts.map((host, index) => host.tell('start', this.#starts[index])),
     );
-    if (missing.length === 0) return;
-    const { errors } = await this.census();
-    throw new Error(`not connected: ${missing.join(', ')}: ${JSON.stringify(errors)}`);
+    if (together(started).missing.length === 0) return;
+    const why = Object.assign({}, ...started.map((one) => one.why)) as Record<string, string>;
+    throw new Error(`not connected: ${JSON.stringify(why)}`);
   }
 
   get pids(): readonly number[] {

@@ -55,8 +55,8 @@ export type EffectiveQuestion = {
 
 /** What a host does when it is told to, and what it answers. */
 export type Orders = {
-  /** Resolves when all of them are connected. */
-  start(options: HostOptions): Promise<Reached>;
+  /** Resolves when all of them are connected. `why`: what each that is missing said of its connection when its time was over. */
+  start(options: HostOptions): Promise<Reached & { readonly why: Readonly<Record<string, string>> }>;
   /** Resets their connections; until `restore` they can make none. */
   cut(names: Names): Promise<void>;
   restore(names: Names): Promise<void>;

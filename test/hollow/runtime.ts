@@ -157,6 +157,11 @@ export const startHollow = async (options: HollowOptions) => {
     get isConnected(): boolean {
       return source.report().operator?.state === 'connected';
     },
+    /** How its connection stands, for people. */
+    get connection(): string {
+      const { state = 'none', since = '', lastError = '' } = source.report().operator ?? {};
+      return `${state} since ${since}${lastError === '' ? ', no stream has ended' : `: ${lastError}`}`;
+    },
     /** Why the last stream ended, or none came about; '' when none did. */
     get lastError(): string {
       return source.report().operator?.lastError ?? '';

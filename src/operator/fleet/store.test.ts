@@ -4,7 +4,7 @@ import { digestSchema, type ObjectKey, objectKey } from '../../api/names.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import type { AdapterState, FleetChange } from './fleet.ts';
 import { disconnectedAfterMs, FleetStore, local, type Source } from './store.ts';
-import type { Change, Update } from './update.ts';
+import { type Change, maxLimits, type Update } from './update.ts';
 
 const digest = digestSchema.parse(`sha256:${'a'.repeat(64)}`);
 const node = objectKey('nodes', 'n1');
@@ -67,6 +67,24 @@ beforeEach(() => {
   fleet.onChange((each) => changes.push(each));
 });
 const adapters = () => [...(fleet.get(node)?.adapters ?? [])].map(([key, { state }]) => `${key} ${state}`);
+
+const manyLimits = (): NonNullable<Change['limits']> =>
+  new Map(Array.from({ length: maxLimits + 1 }, (_, number) => [`team-a/limit${number}`, 1]));
+
+it.each([
+  [
+    'on the same connection',
+    update(1n, { change: { ...change({ [two]: 'Stored' }), whole: false, limits: manyLimits() } }),
+  ],
+  ['on a new connection', { ...opened(2n), change: change({ [two]: 'Stored' }, { limits: manyLimits() }) }],
+])('takes in nothing of what is too much %s: who follows it was told of all that it says', (_, tooMuch) => {
+  fleet.update(local, opened(1n, { [one]: 'Stored' }));
+  expect(() => fleet.update(local, tooMuch)).toThrow(expect.objectContaining({ code: 'HELLO_INVALID' }));
+  expect([adapters(), fleet.get(node)?.connectionSeq]).toEqual([[`${one} Stored`], 1n]);
+  changes.length = 0;
+  fleet.update(local, opened(3n, { [one]: 'Stored', [two]: 'Stored' }));
+  expect(changes.map((each) => [...each.adapters])).toEqual([[two]]);
+});
 
 describe('the fleet', () => {
   it('knows a runtime from its first report on, and tells what changed', () => {

@@ -1,14 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ObjectKey } from '../../api/names.ts';
 import { noRevision } from '../../control/revision.ts';
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import { scopeOf } from '../objects/scope.ts';
-import { limitCounts, withFormerCounts } from './counts.ts';
 import { isSameDecisive } from './decisive.ts';
 import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from './fleet.ts';
 import { SharedStates } from './shared.ts';
-import { type Change, maxLimits, maxReported, type Update, within } from './update.ts';
+import { taken } from './taken.ts';
+import { type Change, type Update, within } from './update.ts';
 
 /** Who tells of a runtime: this replica itself, or one connection of another. */
 export type Source = { readonly name: string };
@@ -84,23 +83,22 @@ export class FleetStore implements Fleet {
   /**
    * Takes in an update. False: it is about a connection that does not count, or that was never opened; one begins with
    * everything that the runtime says.
-   * @throws HELLO_INVALID when the runtime would have more entries than anyone has
+   * @throws HELLO_INVALID when the runtime would have more entries than anyone has; then nothing of it is taken in
    */
   update(source: Source, told: Update): boolean {
-    const update = within(scopeOf(told.kind, told.key), told);
-    const known = this.#entries.get(update.key);
-    if (
-      known !== undefined &&
-      known.holder === source &&
-      known.state.connectionSeq === update.connectionSeq
-    ) {
-      this.#apply(known, update, { connection: false, opened: false, former: known.state });
+    const inScope = within(scopeOf(told.kind, told.key), told);
+    const known = this.#entries.get(inScope.key);
+    const isSame = known !== undefined && known.state.connectionSeq === inScope.connectionSeq;
+    if (isSame && known.holder === source) {
+      const more = { connection: false, opened: false, former: known.state };
+      this.#apply(known, taken(known.state, inScope), more);
       return true;
     }
-    if (update.opened === undefined || update.change?.whole !== true) return false;
-    if (!counts(known, source, update, update.opened)) return false;
-    const isSame = known !== undefined && known.state.connectionSeq === update.connectionSeq;
-    const entry = isSame ? known : this.#open(known, update, update.opened);
+    const { opened } = inScope;
+    if (opened === undefined || inScope.change?.whole !== true) return false;
+    if (!counts(known, source, inScope, opened)) return false;
+    const update = taken(isSame ? known.state : undefined, inScope);
+    const entry = isSame ? known : this.#open(known, update, opened);
     // The same connection, told anew by a source that reconnected, is no news.
     const connection = !isSame || !known.state.connected;
     entry.stopGrace?.();
@@ -266,12 +264,7 @@ const merge = ({ state }: Entry, change: Change, { touched, former, shared }: Me
   const before = change.whole ? former : undefined;
   const adapters = sharedBy(change.adapters, shared.adapter.bind(shared));
   mergeInto(state.adapters, adapters, change, (key) => touched.adapters.add(key), before?.adapters);
-  const counted = change.whole
-    ? change.rollouts
-    : new Map(
-        [...change.rollouts].map(([key, now]) => [key, withFormerCounts(state.rollouts.get(key), now)]),
-      );
-  const rollouts = sharedBy(counted, shared.rollout.bind(shared));
+  const rollouts = sharedBy(change.rollouts, shared.rollout.bind(shared));
   const gone = { whole: change.whole, gone: change.goneRollouts };
   mergeInto(
     state.rollouts,
@@ -283,7 +276,6 @@ const merge = ({ state }: Entry, change: Change, { touched, former, shared }: Me
     },
     before?.rollouts,
   );
-  if (change.rollouts.size > 0) limitCounts(state.rollouts.values());
 };
 
 const sharedBy = <T>(
@@ -305,9 +297,6 @@ const mergeInto = <T>(
     if (into.delete(key)) touch(key, was, undefined);
   }
   for (const [key, value] of changed) {
-    if (!into.has(key) && into.size >= maxReported) {
-      throw new AdaptletError('HELLO_INVALID', `the runtime reports more than ${maxReported} entries`);
-    }
     const was = (former ?? into).get(key);
     if (former === undefined || !isDeepStrictEqual(was, value)) touch(key, was, value);
     into.set(key, value);
@@ -317,8 +306,6 @@ const mergeInto = <T>(
 /** Another object once there is something new. */
 const withLimits = (state: Entry['state'], told: NonNullable<RuntimeState['limits']>): Entry['state'] => {
   const limits = new Map([...(state.limits ?? []), ...told]);
-  if (limits.size > maxLimits)
-    throw new AdaptletError('HELLO_INVALID', `the runtime tells of more than ${maxLimits} limits`);
   const isNews = [...told].some(([name, count]) => state.limits?.get(name) !== count);
   return isNews ? { ...state, limits } : state;
 };

@@ -63,21 +63,30 @@ export class TokenReviews {
     return { ...this.#counts };
   }
 
+  /** Whether a review is answered without a question to the API server. */
+  isKnown(token: string): boolean {
+    return isNone(token) || this.#freshOf(hashOf(token)) !== undefined;
+  }
+
   /** @throws RUNTIME_UNAUTHENTICATED; REPLICA_UNAVAILABLE when the API server cannot be asked */
   async review(token: string): Promise<TokenIdentity> {
-    if (token === '' || token.length > maxTokenLength) {
+    if (isNone(token)) {
       throw new AdaptletError('RUNTIME_UNAUTHENTICATED', 'there is no token, or it is too long');
     }
-    const hash = createHash('sha256').update(token).digest('base64');
-    const known = this.#known.get(hash);
-    const now = this.#clock.monotonic();
-    if (known !== undefined && now < known.endsAt) {
-      const isRefusal = known.result instanceof AdaptletError;
-      if (now - known.reviewedAt < (isRefusal ? refusedMs : freshMs)) return accepted(known.result);
-    }
+    const hash = hashOf(token);
+    const fresh = this.#freshOf(hash);
+    if (fresh !== undefined) return accepted(fresh);
     const asked = this.#asked.get(hash) ?? this.#ask(token, hash).finally(() => this.#asked.delete(hash));
     this.#asked.set(hash, asked);
     return asked;
+  }
+
+  #freshOf(hash: string): Known['result'] | undefined {
+    const known = this.#known.get(hash);
+    const now = this.#clock.monotonic();
+    if (known === undefined || now >= known.endsAt) return undefined;
+    const ms = known.result instanceof AdaptletError ? refusedMs : freshMs;
+    return now - known.reviewedAt < ms ? known.result : undefined;
   }
 
   async #ask(token: string, hash: string): Promise<TokenIdentity> {
@@ -132,6 +141,9 @@ export class TokenReviews {
     }
   }
 }
+
+const isNone = (token: string): boolean => token === '' || token.length > maxTokenLength;
+const hashOf = (token: string): string => createHash('sha256').update(token).digest('base64');
 
 const accepted = (result: Known['result']): TokenIdentity => {
   // A new error each time: its stack is the caller's.

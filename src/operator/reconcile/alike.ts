@@ -77,6 +77,8 @@ export class AlikeRuntimes {
   readonly #selected = new Map<string, { readonly selector: Selector; readonly runtimes: Bits }>();
   readonly #adapters = new Variants<AdapterState>((a, b) => a === b);
   readonly #rollouts = new Variants<Said>(isSameReport);
+  /** Those that say anything, or did. */
+  readonly #saying = new Bits();
 
   /** Undefined: it is no runtime that objects are for. */
   place(key: RuntimeKey, profile: Profile | undefined, labels: Labels): void {
@@ -108,6 +110,7 @@ export class AlikeRuntimes {
     rollouts: Iterable<ObjectKey>,
   ): void {
     const number = this.#numberOf(state.key);
+    this.#saying.add(number);
     for (const adapter of adapters) this.#adapters.set(adapter, number, state.adapters.get(adapter));
     for (const rollout of rollouts) {
       const report = state.rollouts.get(rollout);
@@ -119,8 +122,11 @@ export class AlikeRuntimes {
   silence(key: RuntimeKey): void {
     const number = this.#numbers.get(key);
     if (number === undefined) return;
-    this.#adapters.clear(number);
-    this.#rollouts.clear(number);
+    if (this.#saying.has(number)) {
+      this.#adapters.clear(number);
+      this.#rollouts.clear(number);
+      this.#saying.delete(number);
+    }
     if (this.#places[number] !== undefined) return;
     this.#numbers.delete(key);
     this.#keys[number] = undefined;
@@ -128,34 +134,31 @@ export class AlikeRuntimes {
   }
 
   /** Runtimes of pods of the namespace, and of nodes that the selector chooses; none is in two groups. */
-  groups(namespace: string, nodes: Selector | undefined, question: Question): Group[] {
+  groups(namespace: string, nodes: Selector | undefined, question: Question): readonly Group[] {
     const groups: Group[] = [];
+    const ofNodes = this.#chosenBy(nodes);
     for (const { profile, runtimes: all } of this.#profiles.values()) {
       if (profile.scope !== undefined && profile.scope !== namespace) continue;
-      const runtimes = profile.scope === undefined ? this.#chosen(all, nodes) : all;
+      const runtimes = profile.scope === undefined && ofNodes !== undefined ? all.and(ofNodes) : all;
       if (runtimes.size > 0) groups.push({ profile, runtimes, selected: [], adapters: [], reports: [] });
     }
-    let parts = groups;
-    for (const selector of question.selectors ?? [])
-      parts = parts.flatMap((group) => {
-        const chosen = this.#chosen(group.runtimes, selector);
-        const others = group.runtimes.without(chosen);
-        return [
-          { ...group, runtimes: chosen, selected: [...group.selected, true] },
-          { ...group, runtimes: others, selected: [...group.selected, false] },
-        ].filter(({ runtimes }) => runtimes.size > 0);
-      });
+    let parts: readonly Group[] = groups;
+    for (const selector of question.selectors ?? []) {
+      const chosen = this.#chosenBy(selector);
+      parts = parts.flatMap((group) => selectedParts(group, chosen));
+    }
+    const runtimes = this.#numbers.size;
     for (const { key, uid } of question.adapters ?? []) {
       const variants = this.#adapters.of(key).filter(({ value }) => value.uid === uid);
-      parts = parts.flatMap((group) =>
-        divided(group, variants, (adapter) => ({ adapters: [...group.adapters, adapter] })),
-      );
+      const answer = ({ adapters }: Group, adapter: AdapterState | undefined) => ({
+        adapters: [...adapters, adapter],
+      });
+      parts = dividedAll(parts, { variants, runtimes, answer });
     }
     for (const { key, uid } of question.rollouts ?? []) {
       const variants = this.#rollouts.of(key).filter(({ value }) => value.uid === uid);
-      parts = parts.flatMap((group) =>
-        divided(group, variants, (report) => ({ reports: [...group.reports, report] })),
-      );
+      const answer = ({ reports }: Group, report: Said | undefined) => ({ reports: [...reports, report] });
+      parts = dividedAll(parts, { variants, runtimes, answer });
     }
     return parts;
   }
@@ -179,17 +182,18 @@ export class AlikeRuntimes {
     return numbers;
   }
 
-  #chosen(runtimes: Bits, selector: Selector | undefined): Bits {
-    if (selector === undefined || Object.keys(selector.matchLabels).length === 0) return runtimes;
+  /** Undefined: everybody. */
+  #chosenBy(selector: Selector | undefined): Bits | undefined {
+    if (selector === undefined || Object.keys(selector.matchLabels).length === 0) return undefined;
     const sign = canonicalJson(selector.matchLabels);
     const known = this.#selected.get(sign);
-    if (known !== undefined) return runtimes.and(known.runtimes);
+    if (known !== undefined) return known.runtimes;
     const chosen = new Bits();
     for (const [number, place] of this.#places.entries())
       if (place !== undefined && selects(selector, place.labels)) chosen.add(number);
     if (this.#selected.size >= maxSelectors) this.#selected.clear();
     this.#selected.set(sign, { selector, runtimes: chosen });
-    return runtimes.and(chosen);
+    return chosen;
   }
 
   #numberOf(key: RuntimeKey): number {
@@ -201,6 +205,44 @@ export class AlikeRuntimes {
     return number;
   }
 }
+
+/** `chosen`: undefined: everybody. */
+const selectedParts = (group: Group, chosen: Bits | undefined): Group[] => {
+  const { runtimes, selected } = group;
+  if (chosen === undefined) return [{ ...group, selected: [...selected, true] }];
+  return [
+    { ...group, runtimes: runtimes.and(chosen), selected: [...selected, true] },
+    { ...group, runtimes: runtimes.without(chosen), selected: [...selected, false] },
+  ].filter((part) => part.runtimes.size > 0);
+};
+
+type Dividing<T> = {
+  readonly variants: readonly Variant<T>[];
+  /** How many there are. */
+  readonly runtimes: number;
+  readonly answer: (group: Group, value: T | undefined) => Partial<Group>;
+};
+
+/**
+ * Groups in parts that say the same. Each group meets each variant only where these are few: where all differ, that would be
+ * the square of the runtimes, and a look at what each says is cheaper.
+ */
+const dividedAll = <T>(
+  groups: readonly Group[],
+  { variants, runtimes, answer }: Dividing<T>,
+): readonly Group[] => {
+  if (groups.length * variants.length <= runtimes)
+    return groups.flatMap((group) => divided(group, variants, (value) => answer(group, value)));
+  const said = new Map<number, T>();
+  for (const { value, runtimes: saying } of variants) for (const number of saying) said.set(number, value);
+  return groups.flatMap((group) =>
+    [...Map.groupBy(group.runtimes, (number) => said.get(number))].map(([value, numbers]) => ({
+      ...group,
+      runtimes: Bits.of(numbers),
+      ...answer(group, value),
+    })),
+  );
+};
 
 /** A group in parts that say the same, and the rest, which says nothing. */
 const divided = <T>(

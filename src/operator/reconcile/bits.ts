@@ -8,6 +8,13 @@ export class Bits {
     for (const word of words) this.#size += ones(word);
   }
 
+  /** `numbers`: in their order. */
+  static of(numbers: readonly number[]): Bits {
+    const words = new Uint32Array(((numbers.at(-1) ?? -1) >> 5) + 1);
+    for (const number of numbers) words[number >>> 5] = (words[number >>> 5] ?? 0) | (1 << (number & 31));
+    return new Bits(words);
+  }
+
   get size(): number {
     return this.#size;
   }

@@ -80,6 +80,20 @@ describe('a device over TLS', () => {
     }
   });
 
+  it('waits for nobody whose token is asked about', async () => {
+    const { before } = stage.api;
+    let asked = 0;
+    stage.api.before = (request) => {
+      if (!request.path.endsWith('/tokenreviews')) return before(request);
+      asked += 1;
+      return new Promise(() => undefined);
+    };
+    for (let i = 0; i < 33; i++) stage.dial(nodeToken(`stranger-${i}`));
+    await stage.eventually('one that waits', () => stage.replica.server.gauges().waiting === 1);
+    await connected();
+    expect(asked).toBe(32);
+  });
+
   it('with a certificate that somebody else made is nobody', async () => {
     const { certificate, key } = stage.replica.authority.credentials();
     const runtime = stage.dialAsDevice({ certificate, key });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { KubeRequest } from '../../kube/client/api.ts';
 import { aRuntimeObject, aRuntimeStatus, runtimeKey } from '../testing/fake-fleet.ts';
-import { nodeToken } from './fake-replica.ts';
+import { nodeToken, podToken } from './fake-replica.ts';
 import { Stage } from './stage.fixture.ts';
 
 const stage = new Stage();
@@ -56,6 +56,20 @@ describe('many runtimes that come at once', () => {
     expect(paths).toHaveLength(32);
     stage.clock.advance(1_000);
     await eventually('the others', () => paths.length === 34);
+  });
+
+  it('wait for no strangers whose tokens are asked about, where they were here a moment ago', async () => {
+    const first = come('node-1');
+    await eventually('a Welcome', () => first.welcomed);
+    first.close();
+    const { paths } = hold(({ path }) => path.endsWith('/tokenreviews'));
+    for (const name of numbered(34)) dial(podToken(name));
+    await eventually('strangers that wait', () => waiting() === 2);
+    const again = dial(nodeToken('node-1'));
+    again.hello({ connectionSeq: 2n }, 'node-1');
+    await eventually('a Welcome', () => again.welcomed);
+    // Nobody's turn has ended meanwhile.
+    expect([paths.length, waiting()]).toEqual([32, 2]);
   });
 
   it('are told when to come again where they would wait for too long, and the newest stream of one waits alone', async () => {

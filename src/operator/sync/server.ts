@@ -83,10 +83,11 @@ const spreadMs = 2_000;
 const reviewsAtOnce = 32;
 /** Greetings at a time: they share one core, and a few keep it busy while others wait for the API server. */
 const greetingsAtOnce = 16;
-/** Twice the patience is less than a runtime waits for a Welcome. */
-const turns = { longestMs: 1_000, patienceMs: 6_000, retryAfterMs: 5_000 };
-/** More than come to an end within the patience: they need not wait to be told so. */
-const maxWaiting = 1_000;
+/**
+ * Twice the patience is less than a runtime waits for a Welcome. More wait for one thing than come to an end within the patience:
+ * others need not wait to be told so.
+ */
+const turns = { longestMs: 1_000, patienceMs: 6_000, maxWaiting: 1_000, retryAfterMs: 5_000 };
 
 const serverOptions: ServerOptions = {
   // Everything that a runtime with tens of thousands of adapters reports.
@@ -143,6 +144,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
   const counts = noCounts();
   const plans = new Plans({ objects, policies, keys: options.keys, clock });
   const gate = new RemovalGate(options);
+  const reviews = new Turns({ ...turns, clock, atOnce: reviewsAtOnce });
   const parts: SessionParts = {
     api: options.api,
     objects,
@@ -156,10 +158,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     logger,
     random,
     connections: new Connections(clock),
-    turns: {
-      reviews: new Turns({ ...turns, clock, atOnce: reviewsAtOnce }),
-      greetings: new Turns({ ...turns, clock, atOnce: greetingsAtOnce }),
-    },
+    greetings: new Turns({ ...turns, clock, atOnce: greetingsAtOnce }),
     clusterUid: clusterUidOf(options.api),
     credential: options.credential,
     replica: options.replica,
@@ -181,17 +180,19 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
   /** Why no stream is taken now. */
   const refusalNow = (): AdaptletError | undefined => {
     if (closing) return new AdaptletError('REPLICA_UNAVAILABLE', 'this replica is going');
-    if (sessions.size >= maxStreams)
-      return new AdaptletError('REPLICA_UNAVAILABLE', `this replica has ${sessions.size} streams already`);
-    const { reviews, greetings } = parts.turns;
-    return reviews.waiting + greetings.waiting < maxWaiting ? undefined : reviews.later();
+    return sessions.size < maxStreams
+      ? undefined
+      : new AdaptletError('REPLICA_UNAVAILABLE', `this replica has ${sessions.size} streams already`);
   };
   const nodeAccounts = new Set(options.nodeAccounts);
   const { devices } = options;
   const byToken =
     (metadata: Metadata): Identify =>
-    async () => {
-      const identity = await tokens.review(bearerOf(metadata));
+    async (signal) => {
+      const token = bearerOf(metadata);
+      // Who comes back waits for no strangers.
+      const endTurn = tokens.isKnown(token) ? undefined : await reviews.take(signal);
+      const identity = await tokens.review(token).finally(endTurn);
       return (claim) => {
         const runtime = bind(claim, identity, nodeAccounts);
         if (devices?.devices.isDevice(runtime.key) !== true) return runtime;
@@ -293,7 +294,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       ...counts,
       streams: sessions.size,
       moved: balance.moved,
-      waiting: parts.turns.reviews.waiting + parts.turns.greetings.waiting,
+      waiting: reviews.waiting + parts.greetings.waiting,
       relays: relayService.size,
       plans: plans.gauges(),
       gate: gate.gauges(),

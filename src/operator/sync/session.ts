@@ -48,8 +48,8 @@ export type SessionParts = {
   readonly plans: Plans;
   readonly gate: RemovalGate;
   readonly connections: Connections;
-  /** Who is asked about at the API server now, and who is greeted: with its AdapterRuntime and its plan. */
-  readonly turns: { readonly reviews: Turns; readonly greetings: Turns };
+  /** Who is greeted now: with its AdapterRuntime and its plan. */
+  readonly greetings: Turns;
   readonly clusterUid: () => Promise<string>;
   readonly credential: CredentialFor;
   readonly replica: string;
@@ -182,11 +182,9 @@ export class Session implements Stream, Movable {
 
   /** Who is there, proved by its token or certificate, and what it says of itself. */
   async #greet(): Promise<{ runtime: BoundRuntime; hello: ReadHello }> {
-    const { turns, policies } = this.#parts;
-    const { signal } = this.#channel;
+    const { policies } = this.#parts;
     // Nothing is read before the proof is accepted.
-    const endTurn = await turns.reviews.take(signal);
-    const bind = await this.#identify(signal).finally(endTurn);
+    const bind = await this.#identify(this.#channel.signal);
     const first = await this.#first();
     if (first?.message?.$case !== 'hello') {
       throw new AdaptletError('HELLO_INVALID', 'the first message is no Hello');
@@ -214,7 +212,7 @@ export class Session implements Stream, Movable {
   }
 
   async #serve(runtime: BoundRuntime, hello: ReadHello): Promise<void> {
-    const { connections, fleet, plans, logger, counts, replica, turns } = this.#parts;
+    const { connections, fleet, plans, logger, counts, replica, greetings } = this.#parts;
     const { key } = runtime;
     const { signal } = this.#channel;
     // A newer stream of it ends this one also while it waits.
@@ -223,7 +221,7 @@ export class Session implements Stream, Movable {
     let endTurn: (() => void) | undefined;
     const stopTimer = this.#endWithCertificate(runtime);
     try {
-      endTurn = await turns.greetings.take(signal, this.#isOnTrial(key));
+      endTurn = await greetings.take(signal, this.#isOnTrial(key));
       const clusterUid = await this.#clusterUid();
       this.#enrol = () => enrol(this.#parts, runtime, hello, clusterUid, signal);
       await this.#enrol();

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { Turns } from './turns.ts';
 
-const options = { atOnce: 2, longestMs: 1000, patienceMs: 8000, retryAfterMs: 5000 };
+const options = { atOnce: 2, longestMs: 1000, patienceMs: 8000, maxWaiting: 50, retryAfterMs: 5000 };
 const settle = async (): Promise<void> => {
   for (let turn = 0; turn < 10; turn++) await Promise.resolve();
 };
@@ -64,6 +64,18 @@ it('tells who waited for too long when to come again', async () => {
   clock.advance(8000);
   await failure;
   expect(turns.waiting).toBe(0);
+});
+
+it('tells one more at once where many wait already', async () => {
+  const turns = new Turns({ ...options, clock: new FakeClock(), maxWaiting: 1 });
+  const { signal } = new AbortController();
+  await Promise.all([turns.take(signal), turns.take(signal)]);
+  const leaves = new AbortController();
+  const last = expect(turns.take(leaves.signal)).rejects.toThrow('it left');
+  await expect(turns.take(signal)).rejects.toMatchObject({ code: 'REPLICA_UNAVAILABLE', retryAfterMs: 5000 });
+  expect(turns.waiting).toBe(1);
+  leaves.abort(new Error('it left'));
+  await last;
 });
 
 it('forgets who went away', async () => {

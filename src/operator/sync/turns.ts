@@ -9,6 +9,8 @@ export type TurnsOptions = {
   readonly longestMs: number;
   /** Who waited for so long is told to come again. Shorter than a runtime waits for a Welcome. */
   readonly patienceMs: number;
+  /** Where so many wait, one more is told at once. */
+  readonly maxWaiting: number;
   /** When to come again. The runtime adds up to as much once more, so that those who came together do not stay together. */
   readonly retryAfterMs: number;
 };
@@ -41,6 +43,7 @@ export class Turns {
    */
   async take(signal: AbortSignal, isUrgent = false): Promise<() => void> {
     signal.throwIfAborted();
+    if (this.waiting >= this.#options.maxWaiting) throw this.#later();
     if (this.#taken >= this.#options.atOnce) await this.#wait(signal, isUrgent ? this.#urgent : this.#others);
     else this.#taken += 1;
     let isOver = false;
@@ -76,14 +79,14 @@ export class Turns {
       };
       const waiter = { begin: () => finish(resolve) };
       const aborted = (): void => finish(() => reject(signal.reason as Error));
-      const stopTimer = clock.after(patienceMs, () => finish(() => reject(this.later())));
+      const stopTimer = clock.after(patienceMs, () => finish(() => reject(this.#later())));
       waiters.add(waiter);
       signal.addEventListener('abort', aborted, { once: true });
     });
   }
 
   /** What is told to who has no turn now. */
-  later(): AdaptletError {
+  #later(): AdaptletError {
     const { retryAfterMs } = this.#options;
     return new AdaptletError('REPLICA_UNAVAILABLE', 'many runtimes connect at this moment', {
       advice: 'The runtime goes on with what it holds, and dials again by itself when it was told to.',
