@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ObjectKey } from '../../api/names.ts';
 import { policySpecSchema } from '../../api/policy.ts';
 import { split } from '../../control/plans.fixture.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
@@ -16,6 +17,7 @@ import { route } from '../routing/route.ts';
 import { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import { isAwaited, servingFacts } from '../serving/facts.ts';
 import { type Kept, keptSchema, keptToJson } from '../state/kept.ts';
+import { breakGlass } from '../sync/break-glass.ts';
 import { PlanInForce } from './plan-in-force.ts';
 
 const held = { tier: 'Memory', held: true } as const;
@@ -223,6 +225,34 @@ describe('what is kept', () => {
     await expect(node.plan.saved()).rejects.toThrow('no space');
     await node.plan.saved();
     expect(node.saved()).toMatchObject({ kept: [{ bound: { adapter: 'v1' } }] });
+  });
+});
+
+describe('a rollback by hand of what is kept', () => {
+  it('takes it out of service, with a canary in the plan or without: who asks waits for the stable of the plan', async () => {
+    for (const attempt of [undefined, 1]) {
+      const node = await away();
+      const canary =
+        attempt === undefined
+          ? {}
+          : { canary: { ...node.bound('v5'), seed: '00000000000000aa', attempt: 1 } };
+      await node.apply(...comesBack(node).slice(0, 2), node.sql({ stable: node.bound('v4'), ...canary }));
+      const holds = {
+        hold: (_: string, digest: string) => void node.holds.add(digest),
+        isHeld: (_: string, digest: string) => node.holds.has(digest),
+        ofRollout: () => [],
+        release: () => undefined,
+        saved: () => Promise.resolve(),
+      };
+      const awaited = (rollout: ObjectKey) => node.plan.awaited(rollout);
+      const { residency } = node;
+      await breakGlass({ table: () => node.plan.table, awaited, holds, residency }, key('sql'), 'rollback');
+      node.plan.look();
+      expect([...node.holds]).toEqual([node.digest('v1')]);
+      expect(node.asked()).toEqual(['team/v4']);
+      expect(node.saved()).toEqual({ kept: [] });
+      node.fetching.resolve();
+    }
   });
 });
 

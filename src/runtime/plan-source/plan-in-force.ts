@@ -84,8 +84,13 @@ export class PlanInForce {
     this.#looks = true;
     setImmediate(() => {
       this.#looks = false;
-      if (this.#handover(this.#plan)) this.#enforce();
+      this.look();
     });
+  }
+
+  /** Something is held back, or in another state: decides anew what serves in place of a stable. */
+  look(): void {
+    if (this.#handover(this.#plan)) this.#enforce();
   }
 
   apply(plan: Plan): void {
