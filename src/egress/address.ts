@@ -30,6 +30,8 @@ const networks: readonly (readonly [AddressKind, readonly string[]])[] = [
       '198.18.0.0/15',
       'fc00::/7',
       'fec0::/10',
+      // RFC 8215.
+      '64:ff9b:1::/48',
     ],
   ],
 ];

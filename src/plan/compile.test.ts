@@ -114,6 +114,16 @@ describe('the split of a rollout', () => {
     });
   });
 
+  it('leads back to no version that a rollback took away', () => {
+    const { canary: _, ...settled } = canaryStatus;
+    const history = [bound('sql-v2'), bound('sql-v0')];
+    const back = { ...settled, history, completionStatus: 'FastRolledBack' } as const;
+    const formerOf = (status: typeof back) =>
+      splitBody([...both, aRollout({ name: 'sql' }, { adapter: 'sql-v1' }, status)])?.former;
+    expect(formerOf(back)).toEqual(bound('sql-v0'));
+    expect(formerOf({ ...back, history: [bound('sql-v2')] })).toBeUndefined();
+  });
+
   it('says that the base model may answer only where the rollout allows it', () => {
     const allowed = (fallbackToBase: boolean) =>
       splitBody([...both, aRollout({ name: 'sql' }, { adapter: 'sql-v2', fallbackToBase }, canaryStatus)]);

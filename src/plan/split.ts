@@ -2,7 +2,7 @@ import { objectKey } from '../api/names.ts';
 import type { RolloutObject } from '../api/objects.ts';
 import { keyOf } from '../api/references.ts';
 import { hashOnOf } from '../api/rollout.ts';
-import type { BoundAdapter } from '../api/rollout-status.ts';
+import type { BoundAdapter, RolloutStatus } from '../api/rollout-status.ts';
 import { type Selector, selects } from '../api/selector.ts';
 import { assignmentOf } from '../rollout/groups/assignment.ts';
 import { Remembered } from './remembered.ts';
@@ -69,7 +69,7 @@ const armsOf = (rollout: RolloutObject, adapters: Adapters, runtime: RuntimeView
   };
   const stable = otherBase(status.stable) === undefined ? status.stable : undefined;
   const canary = otherBase(status.canary) === undefined ? status.canary : undefined;
-  const [former] = status.history;
+  const former = formerOf(status);
   const { weight, mirror } = assignmentOf(status, rollout.metadata.uid, { key: '', ...runtime });
   const foreign = otherBase(status.stable);
   return {
@@ -84,6 +84,10 @@ const armsOf = (rollout: RolloutObject, adapters: Adapters, runtime: RuntimeView
         : '',
   };
 };
+
+/** What was stable before. One that a rollback took away is passed over: nothing on a node goes back to it. */
+const formerOf = ({ history: [last, older], completionStatus }: RolloutStatus): BoundAdapter | undefined =>
+  completionStatus === 'FastRolledBack' ? older : last;
 
 const withoutStable = (message: string): string =>
   `has no stable adapter yet${message === '' ? '' : `: ${message}`}`;

@@ -64,4 +64,22 @@ describe('a clock that is never before what is known', () => {
     machine.set(0);
     expect(clock.now()).toBe(now);
   });
+
+  it('is that of the machine again where somebody who is believed agrees with it', () => {
+    const machine = make();
+    const clock = new BoundedClock(machine);
+    clock.raise(now + 300 * hour);
+    expect(clock.settle({ from: now - hour, until: now + hour })).toBe(true);
+    expect([clock.isBehind, clock.now(), clock.known().atLeast]).toEqual([false, now, now - hour]);
+    machine.set(0);
+    expect(clock.now()).toBe(now);
+  });
+
+  it('is never later than somebody who is believed says, where the machine is behind', () => {
+    const clock = new BoundedClock(make(0), { atLeast: now - 48 * hour, last: now + 9000 * hour });
+    expect(clock.settle({ from: now, until: now + hour })).toBe(true);
+    expect(clock.known()).toEqual({ atLeast: now, last: now + hour });
+    expect(clock.settle({ from: 0, until: now + hour })).toBe(false);
+    expect(clock.known()).toEqual({ atLeast: now, last: now + hour });
+  });
 });

@@ -8,6 +8,9 @@ export type KnownTime = {
   readonly last: number;
 };
 
+/** Wall times in milliseconds. */
+export type Span = { readonly from: number; readonly until: number };
+
 /**
  * The clock of a machine that may begin in 1970: one without a battery, before it heard of the time.
  *
@@ -58,6 +61,35 @@ export class BoundedClock implements Clock {
     this.#known = { atLeast: ms, last };
     this.#since = this.#clock.monotonic();
     return true;
+  }
+
+  /** What is known of the time while the machine's clock is wrong; else what that says. What it said once is not believed here. */
+  get least(): number {
+    return Math.max(this.#clock.now(), this.known().atLeast);
+  }
+
+  /** The machine's clock says that it is between these, which are no bounds from 1970 on that every clock without a battery keeps. */
+  agrees({ from, until }: Span): boolean {
+    const said = this.#clock.now();
+    return from > 0 && said >= from && said < until;
+  }
+
+  /**
+   * Somebody who is believed says between what times it is. Where the clock of the machine agrees it is right: what spoke against it came from
+   * somebody whose clock was ahead. True: something else is known than before.
+   */
+  settle(span: Span): boolean {
+    const { from, until } = span;
+    if (!this.isBehind) return this.raise(from);
+    const { atLeast, last } = this.known();
+    const isRight = this.agrees(span);
+    const least = isRight ? from : Math.max(atLeast, from);
+    this.#known = {
+      atLeast: least,
+      last: isRight ? this.#clock.now() : Math.max(least, Math.min(last, until)),
+    };
+    this.#since = this.#clock.monotonic();
+    return isRight || least > atLeast;
   }
 
   get #passed(): number {

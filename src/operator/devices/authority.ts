@@ -54,8 +54,8 @@ const refreshMs = 3_600_000;
 const retryDelays = { firstMs: 1_000, maxMs: 60_000 };
 /** Lost races of one look. */
 const maxRounds = 5;
-/** Devices without a clock begin in 1970: nothing is not valid yet. */
-const from = 0;
+/** Clocks that are behind by less check what replicas show as everything else; one that is further behind learns the time from it. */
+const backdateMs = day;
 
 type Data = { readonly metadata: KubeMetadata; readonly data?: Readonly<Record<string, string>> };
 
@@ -106,7 +106,8 @@ export class DeviceAuthority {
   /** A certificate for the key of a device, in PEM. `until`: wall time in milliseconds. */
   certify(enrolled: Enrolled, publicKey: KeyObject, until: number): string {
     const subject = { organization: 'adaptlet:devices', name: enrolled.name };
-    const validity = { from, until };
+    // The clocks of replicas alone look at it.
+    const validity = { from: 0, until };
     return certifyClient(this.#mustHold().pair, { subject, uri: uriOf(enrolled), validity, publicKey });
   }
 
@@ -155,7 +156,7 @@ export class DeviceAuthority {
 
   async #adopt(pair: KeyPair): Promise<void> {
     const { names, replica, clock } = this.#options;
-    const validity = { from, until: clock.now() + servingMs };
+    const validity = { from: clock.now() - backdateMs, until: clock.now() + servingMs };
     this.#held = { pair, own: await issueCertificate(pair, { subject: { name: replica }, names, validity }) };
     const credentials = this.credentials();
     for (const listener of this.#listeners) listener(credentials);
@@ -177,7 +178,7 @@ export class DeviceAuthority {
     const { clock, random } = this.#options;
     const now = clock.now();
     const name = `adaptlet devices ${Math.floor(now / 1000)} ${Math.floor(random() * 2 ** 32).toString(16)}`;
-    return issueAuthority(name, { from, until: now + authorityMs });
+    return issueAuthority(name, { from: now - backdateMs, until: now + authorityMs });
   }
 
   /** What whoever makes a token reads. */

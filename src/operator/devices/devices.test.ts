@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { codeOf } from '../../errors/code-of.fixture.ts';
+import { checkCertificate } from '../../runtime/sync/trust.ts';
+import { BoundedClock } from '../../time/bounded-clock.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
 import { FakeDevice, lifetimeMs, namespace, never, Stage, secret } from './devices.fixture.ts';
 import { graceMs } from './devices.ts';
 
@@ -258,14 +261,20 @@ describe('the authority for devices', () => {
     expect(JSON.stringify(published)).not.toContain('PRIVATE');
   });
 
-  it('can be checked by a device whose clock is at its beginning', async () => {
-    const { authority } = await new Stage().replica();
+  it('can be checked by a device, also by one whose clock is at its beginning, which learns the time from it', async () => {
+    const stage = new Stage();
+    const { authority } = await stage.replica();
     const { certificate, bundle } = authority.credentials();
+    const time = new BoundedClock(new FakeClock(0), { atLeast: 0, last: 0 });
+    const shown = new X509Certificate(certificate);
+    time.settle(checkCertificate(shown, { bundle: Buffer.from(bundle), host: 'localhost', time }));
+    expect([time.isBehind, stage.clock.now() - time.now()]).toEqual([true, day]);
     const folder = mkdtempSync(join(tmpdir(), 'devices-'));
     try {
       writeFileSync(join(folder, 'ca.crt'), bundle);
       writeFileSync(join(folder, 'leaf.crt'), certificate);
-      const args = ['verify', '-purpose', 'sslserver', '-CAfile', 'ca.crt', '-attime', '1', 'leaf.crt'];
+      const now = String(Math.floor(stage.clock.now() / 1000));
+      const args = ['verify', '-purpose', 'sslserver', '-CAfile', 'ca.crt', '-attime', now, 'leaf.crt'];
       expect(execFileSync('openssl', args, { cwd: folder, encoding: 'utf8' })).toBe('leaf.crt: OK\n');
     } finally {
       rmSync(folder, { recursive: true });

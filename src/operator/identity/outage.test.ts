@@ -3,6 +3,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FakeApi } from '../../kube/testing/fake-api.ts';
 import { checkCertificate } from '../../runtime/sync/trust.ts';
 import { silentLog } from '../../telemetry/log.fixture.ts';
+import type { Span } from '../../time/bounded-clock.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { day } from './authority.fixture.ts';
 import { Authority, type Credentials } from './authority.ts';
@@ -30,7 +31,14 @@ const open = async (api: FakeApi, clock: FakeClock): Promise<Authority> => {
 
 /** As a node does that has this bundle. */
 const isBelieved = ({ certificate }: Credentials, bundle: string, at: number): boolean => {
-  const time = { isBehind: true, now: () => at, raise: () => undefined };
+  const isBetween = ({ from, until }: Span): boolean => from <= at && at < until;
+  const time = {
+    isBehind: true,
+    least: at,
+    agrees: isBetween,
+    raise: () => undefined,
+    settle: () => undefined,
+  };
   const shown = new X509Certificate(certificate);
   try {
     checkCertificate(shown, { bundle: Buffer.from(bundle), host: 'localhost', time });

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { ObjectKey } from '../../api/names.ts';
+import { policySpecSchema } from '../../api/policy.ts';
 import { split } from '../../control/plans.fixture.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { type Resource, resourceKey, versioned } from '../../plan/resources.ts';
@@ -15,6 +17,7 @@ import { route } from '../routing/route.ts';
 import { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import { isAwaited, servingFacts } from '../serving/facts.ts';
 import { type Kept, keptSchema, keptToJson } from '../state/kept.ts';
+import { breakGlass } from '../sync/break-glass.ts';
 import { PlanInForce } from './plan-in-force.ts';
 
 const held = { tier: 'Memory', held: true } as const;
@@ -39,6 +42,7 @@ const start = (shape: WorldShape = {}, remembered: readonly Kept[] = []) => {
         : undefined,
   });
   let saved: unknown;
+  const refusals: Error[] = [];
   const plan = new PlanInForce({
     residency: w.residency,
     guard: { follow: () => undefined },
@@ -54,6 +58,8 @@ const start = (shape: WorldShape = {}, remembered: readonly Kept[] = []) => {
         isLost: (at) => isAwaited(w.residency.state(at)),
       },
       write: (kept) => {
+        const refusal = refusals.pop();
+        if (refusal !== undefined) return Promise.reject(refusal);
         saved = JSON.parse(JSON.stringify(keptToJson(kept)));
         return Promise.resolve();
       },
@@ -74,9 +80,19 @@ const start = (shape: WorldShape = {}, remembered: readonly Kept[] = []) => {
       one.kind === 'adapter' ? one.key : one.kind,
     );
   };
-  return { ...w, w, plan, holds, bound, of, apply, sql, asked, saved: () => saved };
+  return { ...w, w, plan, holds, bound, of, apply, sql, asked, refusals, saved: () => saved };
 };
 type Node = ReturnType<typeof start>;
+/** What says that adapters of the namespace come from elsewhere. */
+const forbidding: Resource = {
+  type: 'Policy',
+  name: key('default'),
+  body: {
+    uid: 'uid-policy',
+    isDefault: false,
+    ...policySpecSchema.parse({ sources: { paths: ['team/v4'] } }),
+  },
+};
 
 /** The node serves v1, and was away while v2 and v3 came and went. `fetch v4` of its script waits. */
 const away = async (shape: WorldShape = {}) => {
@@ -199,6 +215,47 @@ describe('a node that comes back when its rollout has another stable, which it n
   });
 });
 
+describe('what is kept', () => {
+  it('is written again where the disk refused, so that the plan can be written after it', async () => {
+    const node = start();
+    await node.apply(node.of('v1', held), node.sql({ stable: node.bound('v1') }));
+    node.script.hold('fetch v4');
+    node.refusals.push(new Error('no space'), new Error('no space'));
+    await node.apply(...comesBack(node));
+    await expect(node.plan.saved()).rejects.toThrow('no space');
+    await node.plan.saved();
+    expect(node.saved()).toMatchObject({ kept: [{ bound: { adapter: 'v1' } }] });
+  });
+});
+
+describe('a rollback by hand of what is kept', () => {
+  it('takes it out of service, with a canary in the plan or without: who asks waits for the stable of the plan', async () => {
+    for (const attempt of [undefined, 1]) {
+      const node = await away();
+      const canary =
+        attempt === undefined
+          ? {}
+          : { canary: { ...node.bound('v5'), seed: '00000000000000aa', attempt: 1 } };
+      await node.apply(...comesBack(node).slice(0, 2), node.sql({ stable: node.bound('v4'), ...canary }));
+      const holds = {
+        hold: (_: string, digest: string) => void node.holds.add(digest),
+        isHeld: (_: string, digest: string) => node.holds.has(digest),
+        ofRollout: () => [],
+        release: () => undefined,
+        saved: () => Promise.resolve(),
+      };
+      const awaited = (rollout: ObjectKey) => node.plan.awaited(rollout);
+      const { residency } = node;
+      await breakGlass({ table: () => node.plan.table, awaited, holds, residency }, key('sql'), 'rollback');
+      node.plan.look();
+      expect([...node.holds]).toEqual([node.digest('v1')]);
+      expect(node.asked()).toEqual(['team/v4']);
+      expect(node.saved()).toEqual({ kept: [] });
+      node.fetching.resolve();
+    }
+  });
+});
+
 describe('a node whose disk has lost the stable of its plan', () => {
   const started = async () => {
     const node = start({ disk: new Map() });
@@ -265,6 +322,41 @@ describe('a stable that is not kept', () => {
     );
     expect(node.asked()).toEqual(['team/v1']);
     fetching.resolve();
+  });
+
+  it('is one that was rolled back while the node was away, before there was another one', async () => {
+    const node = start();
+    const before = [node.of('v2', held), node.of('v1', disk)];
+    await node.apply(...before, node.sql({ stable: node.bound('v2'), former: node.bound('v1') }));
+    const fetching = node.script.hold('fetch v3');
+    const after = [node.of('v3', held), node.of('v1', disk), node.of('v2', disk)];
+    await node.apply(...after, node.sql({ stable: node.bound('v3'), former: node.bound('v1') }));
+    expect(node.asked()).toEqual(['team/v3']);
+    fetching.resolve();
+  });
+
+  it('is one that a policy forbids by now', async () => {
+    const node = await away();
+    expect(node.asked()).toEqual(['team/v1']);
+    await node.apply(forbidding, ...comesBack(node));
+    expect(node.asked()).toEqual(['team/v4']);
+    expect([node.saved(), stateOf(node.w, 'v1')]).toEqual([{ kept: [] }, undefined]);
+    node.fetching.resolve();
+  });
+
+  it('is the version before a lost one, while a canary hides whether stable was put back because of it', async () => {
+    const node = start({ disk: new Map() });
+    node.disk.set(node.digest('v1'), 5);
+    node.script.fail('fetch v2', new AdaptletError('REGISTRY_UNAVAILABLE', 'no route'), 2);
+    const canary = { ...node.bound('v3'), seed: '00000000000000aa', attempt: 1 };
+    await node.apply(
+      node.of('v2', held),
+      node.of('v1', disk),
+      node.sql({ stable: node.bound('v2'), former: node.bound('v1'), canary }),
+    );
+    await settle();
+    expect(stateOf(node.w, 'v2')).toBe('Failed');
+    expect(node.plan.awaited(key('sql'))).toBeUndefined();
   });
 
   it('is one whose successor is Resident, as after a canary', async () => {

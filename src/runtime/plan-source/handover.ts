@@ -1,6 +1,6 @@
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import { type Plan, resourceKey, type SplitResource, versioned } from '../../plan/resources.ts';
-import { partsOf, type RoutingTable } from '../routing/table.ts';
+import { partsOf, policiesIn, type RoutingTable, sourceRefusalOf } from '../routing/table.ts';
 import type { Kept } from '../state/kept.ts';
 
 /** What this node knows of adapters. */
@@ -21,12 +21,16 @@ type Before = {
 /**
  * Of which rollouts the stable of before goes on serving, though the plan names another: that one is not Resident yet. A node that was away
  * gets a stable that it never had as a canary, and the one that it serves may be in no plan any more. A rollback is no such case: what it goes
- * away from serves no longer. Where stable is gone from the disk and cannot be brought, the version before serves, if that is here.
+ * away from serves no longer; nor does what a policy of the plan forbids. Where stable is gone from the disk and cannot be brought, the version before
+ * serves, if that is here and was not rolled back.
  */
 export const keptOf = (plan: Plan, before: Before, facts: HandoverFacts): ReadonlyMap<ObjectKey, Kept> => {
+  const policies = policiesIn(plan);
+  const isForbidden = ({ name, body }: Kept['adapter']): boolean =>
+    sourceRefusalOf(policies, partsOf(name)[0], body.source) !== undefined;
   const kept = [...plan.values()].flatMap((resource) => {
     const one = resource.type === 'Split' ? keptFor(resource, plan, before, facts) : undefined;
-    return one === undefined ? [] : [[resource.name, one] as const];
+    return one === undefined || isForbidden(one.adapter) ? [] : [[resource.name, one] as const];
   });
   return new Map(kept);
 };
@@ -51,21 +55,22 @@ const keptFor = (
   // Another object has its name.
   if (planned?.type === 'AdapterSpec' && planned.body.uid !== served.adapter.body.uid) return undefined;
   if (known !== undefined || lost !== undefined) return served;
-  // What was rolled back is a canary that was given up.
-  const isRollback =
-    table.splits.get(name)?.body.former?.digest === stable.digest ||
-    body.canary?.digest === served.bound.digest;
+  // What was rolled back is a canary that was given up, or is passed over between the version before it and the next.
+  const mine = table.splits.get(name)?.body.former?.digest;
+  const isPassedOver = mine !== undefined && mine !== served.bound.digest && mine === body.former?.digest;
+  const isRollback = mine === stable.digest || isPassedOver || body.canary?.digest === served.bound.digest;
   return isRollback || !facts.isHere(served.adapter.name, served.bound.digest) ? undefined : served;
 };
 
 /** The version before a stable that cannot be brought. */
 const beforeLost = (
-  { name, body: { uid, stable, former } }: Pick<SplitResource, 'name' | 'body'>,
+  { name, body: { uid, stable, former, canary } }: Pick<SplitResource, 'name' | 'body'>,
   plan: Plan,
   facts: HandoverFacts,
 ): Kept | undefined => {
   const [namespace] = partsOf(name);
-  if (stable === undefined || former === undefined) return undefined;
+  // With a canary under way the plan does not tell whether stable was put back because of the version before.
+  if (stable === undefined || former === undefined || canary !== undefined) return undefined;
   if (!facts.isLost(objectKey(namespace, stable.adapter))) return undefined;
   const adapter = plan.get(resourceKey({ type: 'AdapterSpec', name: objectKey(namespace, former.adapter) }));
   if (adapter?.type !== 'AdapterSpec' || !facts.isHere(adapter.name, former.digest)) return undefined;

@@ -43,6 +43,8 @@ export class PlanInForce {
   #plan: Plan = new Map();
   #kept: ReadonlyMap<ObjectKey, Kept>;
   #saved: Promise<void> = Promise.resolve();
+  /** The disk refused. */
+  #isUnsaved = false;
   #looks = false;
 
   constructor(parts: PlanParts) {
@@ -72,6 +74,7 @@ export class PlanInForce {
    * @throws why it could not be written
    */
   saved(): Promise<void> {
+    if (this.#isUnsaved) this.#save();
     return this.#saved;
   }
 
@@ -81,8 +84,13 @@ export class PlanInForce {
     this.#looks = true;
     setImmediate(() => {
       this.#looks = false;
-      if (this.#handover(this.#plan)) this.#enforce();
+      this.look();
     });
+  }
+
+  /** Something is held back, or in another state: decides anew what serves in place of a stable. */
+  look(): void {
+    if (this.#handover(this.#plan)) this.#enforce();
   }
 
   apply(plan: Plan): void {
@@ -100,10 +108,17 @@ export class PlanInForce {
     const isSame =
       this.#kept.size === before.size && [...this.#kept].every(([key, kept]) => before.get(key) === kept);
     if (isSame) return false;
-    this.#saved = handover.write([...this.#kept.values()]);
-    // Who asks for it hears of the error.
-    this.#saved.catch(() => undefined);
+    this.#save();
     return true;
+  }
+
+  #save(): void {
+    this.#isUnsaved = false;
+    this.#saved = this.#parts.handover?.write([...this.#kept.values()]) ?? Promise.resolve();
+    // Who asks for it hears of the error, and has it tried again.
+    this.#saved.catch(() => {
+      this.#isUnsaved = true;
+    });
   }
 
   #enforce(): void {

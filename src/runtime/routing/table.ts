@@ -80,7 +80,6 @@ export const buildTable = (
   const splits = new Map<ObjectKey, Versioned<SplitResource>>();
   const adapters = new Map<ObjectKey, Versioned<AdapterResource>>();
   const routes = new Map<ObjectKey, RouteEntry>();
-  const policies = new Map<string, Versioned<PolicyResource>>();
   const keys = new Map<string, Versioned<KeysResource>>();
   const found: Versioned<RouteResource>[] = [];
 
@@ -103,7 +102,6 @@ export const buildTable = (
         namesOf(namespace).rollouts.set(name, resource);
         break;
       case 'Policy':
-        policies.set(namespace, resource);
         break;
       case 'Keys':
         keys.set(namespace, resource);
@@ -125,8 +123,19 @@ export const buildTable = (
     routes.set(resource.name, entry);
     if (taken === undefined) names.routes.set(model, entry);
   }
-  const defaultPolicy = policies.values().find(({ body }) => body.isDefault);
-  return { base, namespaces, splits, adapters, routes, policies, defaultPolicy, keys };
+  return { base, namespaces, splits, adapters, routes, keys, ...policiesIn(plan) };
+};
+
+type Policies = {
+  readonly policies: RoutingTable['policies'];
+  readonly defaultPolicy?: RoutingTable['defaultPolicy'];
+};
+
+/** The policies of a plan. */
+export const policiesIn = (plan: Plan): Policies => {
+  const found = [...plan.values()].filter((resource) => resource.type === 'Policy');
+  const policies = new Map(found.map((resource) => [partsOf(resource.name)[0], resource]));
+  return { policies, defaultPolicy: found.find(({ body }) => body.isDefault) };
 };
 
 /** The policy that holds for a namespace: its own or the default one; undefined: neither was written. */
@@ -134,7 +143,7 @@ export const policyOf = (table: RoutingTable, namespace: string): PolicyResource
   policyResourceOf(table, namespace)?.body;
 
 const policyResourceOf = (
-  { policies, defaultPolicy }: RoutingTable,
+  { policies, defaultPolicy }: Policies,
   namespace: string,
 ): Versioned<PolicyResource> | undefined => policies.get(namespace) ?? defaultPolicy;
 
@@ -147,11 +156,7 @@ export const refusalOfBase = (table: RoutingTable, namespace: string): string | 
 };
 
 /** Why adapters of a namespace may not come from a source, or from the template of one; undefined: they may. */
-export const sourceRefusalOf = (
-  table: RoutingTable,
-  namespace: string,
-  source: Source,
-): string | undefined => {
+export const sourceRefusalOf = (table: Policies, namespace: string, source: Source): string | undefined => {
   const policy = policyResourceOf(table, namespace);
   return policy && refusalOfSource(policy.body.sources, source, policy.name);
 };

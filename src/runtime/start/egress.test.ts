@@ -126,4 +126,13 @@ describe('a node that follows a folder', () => {
     const leading = await serve((_, response) => void response.writeHead(307, { location }).end());
     expect(await pull(egress, `${leading.host}/a:v1`)).toBe('EGRESS_DENIED');
   });
+
+  it.each(['100.100.100.200', '[fd00:ec2::254]', '[64:ff9b:1::a9fe:a9fe]'])(
+    'is led to no metadata of an instance that is among private addresses: %s',
+    async (metadata) => {
+      const location = `https://${metadata}/latest`;
+      const { host } = await serve((_, response) => void response.writeHead(307, { location }).end());
+      expect(await pull(node({ hasTenants: false }), `${host}/a:v1`)).toBe('EGRESS_DENIED');
+    },
+  );
 });

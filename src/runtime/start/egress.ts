@@ -9,6 +9,9 @@ import { EgressPolicy } from '../../egress/policy.ts';
 import { modelSourceOf } from '../config/model-source.ts';
 import type { Settings } from '../config/settings.ts';
 
+/** What a translator of the site makes of it is not known: it may be anything that IPv4 has. */
+const translated = '64:ff9b:1::/48';
+
 type Rules = Pick<Settings, 'model' | 'egressAllow' | 'egressDeny' | 'insecureRegistries'>;
 
 /** What is known of sources once there is a plan. */
@@ -51,14 +54,17 @@ export class NodeEgress {
     const registries = listed(namespaceOf(key)).map((below) => below.split('/')[0] ?? '');
     if (hasTenants) return this.#allowing(this.#entriesOf(registries));
     const own = this.#entriesOf([parseReference(image).registry]);
-    return this.#allowing([...own, ...networksOf('private'), ...networksOf('loopback')]);
+    const open = [...own, ...networksOf('private'), ...networksOf('loopback')];
+    // Of private addresses those that no registry has, but which a registry may lead to.
+    return this.#allowing(open, [...networksOf('instance metadata'), translated]);
   };
 
-  #allowing(more: readonly string[]): typeof fetch {
-    const { model, egressAllow, egressDeny: deny, insecureRegistries } = this.#rules;
+  #allowing(more: readonly string[], closed: readonly string[] = []): typeof fetch {
+    const { model, egressAllow, egressDeny, insecureRegistries } = this.#rules;
     const source = modelSourceOf(model);
     const ofModel = source.kind === 'registry' ? this.#entriesOf([source.image.registry]) : [];
     const allow = [...egressAllow, ...insecureRegistries, ...ofModel, ...more];
+    const deny = [...egressDeny, ...closed];
     const policy = new EgressPolicy({ allow, deny, apiServer: this.#apiServer, whose: 'runtime' });
     return createGuardedFetch(policy, this.#lookup);
   }

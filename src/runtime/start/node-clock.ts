@@ -1,4 +1,4 @@
-import { BoundedClock } from '../../time/bounded-clock.ts';
+import { BoundedClock, type Span } from '../../time/bounded-clock.ts';
 import type { Disk } from './disk.ts';
 import type { RuntimeParts } from './parts.ts';
 
@@ -43,18 +43,22 @@ export const openClock = (
     cancel?.();
     await remember();
   });
-  const raise = (ms: number): void => {
-    if (!clock.raise(ms)) return;
+  const learned = (isNew: boolean): void => {
+    if (!isNew) return;
     look();
     void remember();
   };
   return {
     clock,
     time: {
-      now: () => clock.now(),
-      raise,
+      raise: (ms: number) => learned(clock.raise(ms)),
+      settle: (span: Span) => learned(clock.settle(span)),
+      agrees: (span: Span) => clock.agrees(span),
       get isBehind() {
         return clock.isBehind;
+      },
+      get least() {
+        return clock.least;
       },
     },
   };

@@ -45,8 +45,13 @@ export const breakGlass = async (
   await parts.holds.saved();
 };
 
-const rollBack = ({ holds, residency }: BreakGlassParts, { name, body }: SplitResource): void => {
+const rollBack = ({ holds, residency, awaited }: BreakGlassParts, { name, body }: SplitResource): void => {
   const { uid, stable, canary, former } = body;
+  if (stable !== undefined && awaited(name) !== undefined) {
+    // It serves in place of a stable that is not here yet: who asks waits for that one.
+    holds.hold(uid, stable.digest, 'BreakGlass', byHand, { arm: 'stable' });
+    return;
+  }
   if (canary !== undefined) {
     holds.hold(uid, canary.digest, 'BreakGlass', byHand);
     return;

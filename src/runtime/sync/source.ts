@@ -54,7 +54,7 @@ export type SyncParts = {
     readonly plan: { write(plan: HeldPlanJson): Promise<void> };
     readonly link: { write(link: LinkMemory): Promise<void> };
   };
-  readonly plan: Pick<PlanInForce, 'apply' | 'awaited' | 'saved' | 'table' | 'uidOf'>;
+  readonly plan: Pick<PlanInForce, 'apply' | 'awaited' | 'look' | 'saved' | 'table' | 'uidOf'>;
   readonly holds: BreakGlassParts['holds'];
   readonly residency: Pick<Residency, 'state' | 'retry' | 'retryFailed'>;
   readonly pulls: PullCredentials;
@@ -172,6 +172,7 @@ export class SyncSource implements PlanSource {
       key,
       verb,
     );
+    plan.look();
     this.#reports.changed();
     const split = plan.table.splits.get(key);
     if (split === undefined) throw new AdaptletError('MODEL_NOT_FOUND', `AdapterRollout ${key} was removed`);

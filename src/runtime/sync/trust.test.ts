@@ -152,6 +152,50 @@ describe('TLS to the operator from a node whose clock is some weeks late', () =>
   });
 });
 
+describe('what a replica says whose clock is ahead', () => {
+  it('keeps no node from the operator: its clock and the next certificate speak against it', async () => {
+    const authority = await authorityFrom(Date.now() - 30 * day);
+    await trust(authority);
+    const time = new BoundedClock(systemClock);
+    await serve(authority, Date.now() + 9 * day);
+    const dialer = dialerOf(time);
+    await dial(time, dialer);
+    expect([await dial(time, dialer), time.isBehind]).toEqual(['', true]);
+    await serve(authority, Date.now() - hour);
+    expect(await dial(time)).toBe('');
+    expect([time.isBehind, time.now() - Date.now() < hour]).toEqual([false, true]);
+    expect(Date.now() - hour - time.known().atLeast).toBeLessThan(2_000);
+  });
+
+  it('is forgotten also where the next certificate is not over by it', async () => {
+    const authority = await authorityFrom(Date.now() - 30 * day);
+    await trust(authority);
+    const time = new BoundedClock(systemClock, { atLeast: Date.now() + hour, last: Date.now() + hour });
+    await serve(authority, Date.now() - hour);
+    expect([await dial(time), time.isBehind]).toEqual(['', false]);
+  });
+
+  it('stays where the clock does not speak against it: that a device can check a certificate in 1970 says nothing of the time', async () => {
+    const authority = await authorityFrom(nextYear);
+    await trust(authority);
+    await serve(authority, 0, nextYear + 2 * day);
+    const time = new BoundedClock(systemClock);
+    expect([await dial(time), time.isBehind]).toEqual(['', true]);
+    expect(nextYear - time.known().atLeast).toBeLessThan(2_000);
+  });
+});
+
+describe('a clock that was years ahead, and begins in 1970 since', () => {
+  it('keeps no node from the operator, and is put right by what that shows', async () => {
+    const authority = await authorityFrom(nextYear - 30 * day);
+    await trust(authority);
+    await serve(authority, nextYear);
+    const time = new BoundedClock(systemClock, { atLeast: nextYear - 30 * day, last: nextYear + 9000 * day });
+    expect(await dial(time)).toBe('');
+    expect(time.now() - nextYear).toBeLessThanOrEqual(day + hour);
+  });
+});
+
 describe('another authority of the operator', () => {
   it('is followed once the file has it, without a restart', async () => {
     const [former, lost] = [

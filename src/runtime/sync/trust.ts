@@ -2,13 +2,19 @@ import { X509Certificate } from 'node:crypto';
 import { isIP, type Socket } from 'node:net';
 import { checkServerIdentity, type PeerCertificate, TLSSocket } from 'node:tls';
 import { ChannelCredentials } from '@grpc/grpc-js';
+import type { Span } from '../../time/bounded-clock.ts';
 
 /** What a node knows of the time, and learns from certificates that it believes. */
 export type NodeTime = {
   /** The clock of the machine says less than is known. */
   readonly isBehind: boolean;
-  now(): number;
+  /** What it is at least. */
+  readonly least: number;
+  /** The clock of the machine says that it is between these. */
+  agrees(span: Span): boolean;
   raise(ms: number): void;
+  /** It is between these. */
+  settle(span: Span): void;
 };
 
 export type TrustOptions = {
@@ -33,22 +39,31 @@ const certificatesOf = (bundle: Buffer): readonly X509Certificate[] =>
     (pem) => new X509Certificate(pem),
   );
 
+/** When all of them hold. */
+const spanOf = (...certificates: readonly X509Certificate[]): Span => ({
+  from: Math.max(...certificates.map(({ validFrom }) => Date.parse(validFrom))),
+  until: Math.min(...certificates.map(({ validTo }) => Date.parse(validTo))),
+});
+
 /**
  * Whether an authority signed this certificate for this server, for a node whose clock is behind: when it begins says what time it is at least,
- * and whether it is over is told by what is known of the time.
+ * and whether it is over is told by what is known of the time. One that is over by that and not by the clock of the machine shows that
+ * what is known came from a replica whose clock was ahead: the clock is believed.
+ * @returns between what times it is
  * @throws Error that says what is wrong, in the words of OpenSSL where it has some
  */
 export const checkCertificate = (
   certificate: X509Certificate,
   { bundle, host, time }: Omit<TrustOptions, 'isEarly' | 'client'>,
-): void => {
-  const signers = certificatesOf(bundle).filter(
-    (one) => one.ca && certificate.checkIssued(one) && certificate.verify(one.publicKey),
-  );
-  if (signers.length === 0) throw new Error('unable to verify the first certificate');
-  const now = Math.max(time.now(), Date.parse(certificate.validFrom));
-  const isOver = ({ validTo }: X509Certificate): boolean => Date.parse(validTo) <= now;
-  if (isOver(certificate) || signers.every(isOver)) throw new Error('certificate has expired');
+): Span => {
+  const spans = certificatesOf(bundle)
+    .filter((one) => one.ca && certificate.checkIssued(one) && certificate.verify(one.publicKey))
+    .map((signer) => spanOf(certificate, signer));
+  if (spans.length === 0) throw new Error('unable to verify the first certificate');
+  const span =
+    spans.find((one) => time.agrees(one)) ??
+    spans.find(({ from, until }) => Math.max(time.least, from) < until);
+  if (span === undefined) throw new Error('certificate has expired');
   if (
     certificate.ca ||
     (certificate.keyUsage as readonly string[] | undefined)?.includes(serverAuth) === false
@@ -56,6 +71,7 @@ export const checkCertificate = (
     throw new Error('unsuitable certificate purpose');
   const wrong = checkServerIdentity(host, certificate.toLegacyObject());
   if (wrong !== undefined) throw wrong;
+  return span;
 };
 
 /** TLS to an operator by the authorities of a bundle; what its certificate says of the time is remembered. */
@@ -117,8 +133,7 @@ class ClocklessCredentials extends ChannelCredentials {
   #check(socket: Socket): void {
     const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
     if (certificate === undefined) throw new Error('the operator showed no certificate');
-    checkCertificate(certificate, this.#options);
-    this.#options.time.raise(Date.parse(certificate.validFrom));
+    this.#options.time.settle(checkCertificate(certificate, this.#options));
   }
 }
 
