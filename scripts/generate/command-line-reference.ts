@@ -7,6 +7,9 @@ import { generateCommand } from '../../src/cli/generate.ts';
 import { kubectlCommands } from '../../src/cli/kubectl/commands.ts';
 import { lintCommand } from '../../src/cli/lint.ts';
 import { modelCommand } from '../../src/cli/model/command.ts';
+import { inspectCommand } from '../../src/cli/registry/inspect.ts';
+import { pullCommand } from '../../src/cli/registry/pull.ts';
+import { pushCommand } from '../../src/cli/registry/push.ts';
 import { releaseAdaptersCommand } from '../../src/cli/release-adapters.ts';
 import { statusCommand } from '../../src/cli/status.ts';
 import { verbCommands } from '../../src/cli/verbs.ts';
@@ -53,6 +56,9 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     lintCommand(),
     digestCommand(),
     convertCommand(),
+    pushCommand(),
+    pullCommand(),
+    inspectCommand(),
     releaseAdaptersCommand(),
   ];
   const text = [

@@ -89,6 +89,33 @@ it('makes a manifest that its own reader understands, with every blob at hand', 
   });
 });
 
+type Layer = { readonly mediaType: string; readonly annotations: Readonly<Record<string, string>> };
+
+// Restated from the readers of others, as they were looked up: they are not run here.
+it('has layers as other tools read them', async () => {
+  const folder = await folderOf('read', { 'README.md': 'hello', 'tokenizer.json': '{}' });
+  const manifest = JSON.parse(String((await pack(folder)).manifest)) as {
+    readonly schemaVersion: number;
+    readonly mediaType: string;
+    readonly layers: readonly Layer[];
+  };
+  expect(manifest).toMatchObject({
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+  });
+  for (const { mediaType, annotations } of manifest.layers) {
+    // modctl decodes by the end of the media type, and knows two.
+    expect(mediaType).toMatch(/^application\/vnd\.cncf\.model\.(weight|weight\.config|doc)\.v1\.(raw|tar)$/);
+    // kit and modctl name the file by the one, oras by the other; neither leaves the folder.
+    expect(annotations['org.cncf.model.filepath']).toMatch(/^[^/\\]+$/);
+    expect(annotations['org.opencontainers.image.title']).toBe(annotations['org.cncf.model.filepath']);
+    // The time in it would give the same files another digest.
+    expect(annotations).not.toHaveProperty(['org.cncf.model.file.metadata+json']);
+  }
+  // kit has one path of the model: with several weight layers the last would win.
+  expect(manifest.layers.filter(({ mediaType }) => mediaType.includes('.weight.v1'))).toHaveLength(1);
+});
+
 describe('a folder that is refused', () => {
   it('has links, pickles, too much, or is no adapter', async () => {
     const linked = await folderOf('linked');

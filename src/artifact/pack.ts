@@ -36,8 +36,8 @@ export type PackedFile = {
   readonly size: number;
 };
 
-const configFile = 'adapter_config.json';
-const weightsFile = 'adapter_model.safetensors';
+export const configFile = 'adapter_config.json';
+export const weightsFile = 'adapter_model.safetensors';
 
 /**
  * The files of an adapter: weights, configuration, tokenizer, templates and what a reader wants to know. Anything else
@@ -87,12 +87,17 @@ const filesOf = async (folder: string, limits: ArtifactLimits): Promise<readonly
   return packed.map((entry) => entry.name);
 };
 
-/**
- * What a reader of the registry sees without the weights. Taken from adapter_config.json alone, so that the digest
- * depends on nothing but the files. A configuration that cannot be read is for the compiler to refuse.
- */
-const describe = async (folder: string): Promise<Uint8Array> => {
-  const text = await readFile(join(folder, configFile), 'utf8').catch(() => '{}');
+/** What adapter_config.json says of an adapter to somebody who has not the weights. */
+export type AdapterFacts = {
+  readonly format: 'peft';
+  readonly baseModel?: string;
+  readonly rank?: number;
+  readonly targets?: string | readonly string[];
+  readonly task?: string;
+};
+
+/** Of the text of an adapter_config.json. One that cannot be read says nothing: to refuse it is for the compiler. */
+export const adapterFacts = (text: string): AdapterFacts => {
   let fields: Readonly<Record<string, unknown>> = {};
   try {
     const value: unknown = JSON.parse(text);
@@ -101,7 +106,7 @@ const describe = async (folder: string): Promise<Uint8Array> => {
     fields = {};
   }
   const { base_model_name_or_path: baseModel, r: rank, target_modules: targets, task_type: task } = fields;
-  const known = {
+  return {
     format: 'peft',
     ...(typeof baseModel === 'string' ? { baseModel } : {}),
     ...(typeof rank === 'number' ? { rank } : {}),
@@ -109,8 +114,16 @@ const describe = async (folder: string): Promise<Uint8Array> => {
     ...(typeof targets === 'string' ? { targets } : {}),
     ...(typeof task === 'string' ? { task } : {}),
   };
-  return Buffer.from(JSON.stringify(known));
 };
+
+/**
+ * What a reader of the registry sees without the weights. Taken from adapter_config.json alone, so that the digest
+ * depends on nothing but the files.
+ */
+const describe = async (folder: string): Promise<Uint8Array> =>
+  Buffer.from(
+    JSON.stringify(adapterFacts(await readFile(join(folder, configFile), 'utf8').catch(() => '{}'))),
+  );
 
 /**
  * Packs a PEFT folder into an OCI image manifest: entries sorted by name, fixed media types, no times, no owners. The

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { safeName } from './file-name.ts';
-import { isPlainHttp, parseReference } from './reference.ts';
+import { apiHostOf, isPlainHttp, parseReference } from './reference.ts';
 import { parseChallenges } from './registry-auth.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
@@ -125,5 +125,15 @@ describe('the name of a file', () => {
     ]) {
       expect(await codeOf(() => safeName(name, 'x')), name).toBe('ARTIFACT_FILE_REFUSED');
     }
+  });
+});
+
+describe('the host that is asked', () => {
+  it.each([
+    ['docker.io', 'registry-1.docker.io'],
+    ['index.docker.io', 'registry-1.docker.io'],
+    ['registry.example:5000', 'registry.example:5000'],
+  ])('for %s is %s', (registry, host) => {
+    expect(apiHostOf(registry)).toBe(host);
   });
 });

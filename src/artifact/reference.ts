@@ -46,3 +46,7 @@ export const isPlainHttp = (registry: string, insecureHosts: readonly string[], 
   (loopback && isLoopback(hostOf(registry))) ||
   insecureHosts.includes(registry) ||
   insecureHosts.includes(hostOf(registry));
+
+/** The host that answers for a registry: Docker's own has its API under another name than people write. */
+export const apiHostOf = (registry: string): string =>
+  registry === 'docker.io' || registry === 'index.docker.io' ? 'registry-1.docker.io' : registry;

@@ -2,7 +2,7 @@ import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Clock } from '../time/clock.ts';
 import { type Authorization, Authorizations } from './authorizations.ts';
 import type { CredentialsOf } from './docker-config.ts';
-import { type ImageReference, isPlainHttp } from './reference.ts';
+import { apiHostOf, type ImageReference, isPlainHttp } from './reference.ts';
 import { answerChallenge, denied, type Get } from './registry-auth.ts';
 
 export type RegistryHttpOptions = {
@@ -202,7 +202,7 @@ export class RegistryHttp {
 
   #urlOf({ registry, repository }: ImageReference, path: string): URL {
     const scheme = this.#isPlain(registry) ? 'http' : 'https';
-    return new URL(`${scheme}://${registry}/v2/${repository}/${path}`);
+    return new URL(`${scheme}://${apiHostOf(registry)}/v2/${repository}/${path}`);
   }
 
   #keyOf({ registry, repository }: ImageReference): string {

@@ -3,6 +3,7 @@ import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { mediaTypes } from './manifest.ts';
 import type { Packed, PackedBlob } from './pack.ts';
+import { checkDigest } from './path-source.ts';
 import type { ImageReference } from './reference.ts';
 import type { RegistryOptions } from './registry.ts';
 import { type Answer, RegistryHttp } from './registry-http.ts';
@@ -17,6 +18,14 @@ export type PushProgress = {
 export type PushOptions = {
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PushProgress) => void;
+  /** Another repository of the registry, out of which it may take blobs that it has there. */
+  readonly mountFrom?: string | undefined;
+};
+
+type Sending = {
+  readonly digest: Digest;
+  readonly blob: PackedBlob;
+  readonly mountFrom: string | undefined;
 };
 
 const chunkBytes = 1 << 20;
@@ -55,14 +64,14 @@ export class RegistryPush {
   async push(
     reference: ImageReference,
     packed: Packed,
-    { signal, onProgress }: PushOptions,
+    { signal, onProgress, mountFrom }: PushOptions,
   ): Promise<Digest> {
+    checkDigest(packed.digest, reference.digest, 'what is to be pushed');
     const totalBytes = [...packed.blobs.values()].reduce((sum, { size }) => sum + size, 0);
     let done = 0;
     for (const [digest, blob] of packed.blobs) {
-      await this.#blob(reference, digest, blob, signal, (sent) => {
-        onProgress?.({ sentBytes: done + sent, totalBytes });
-      });
+      const onSent = (sent: number): void => onProgress?.({ sentBytes: done + sent, totalBytes });
+      await this.#blob(reference, { digest, blob, mountFrom }, signal, onSent);
       done += blob.size;
       onProgress?.({ sentBytes: done, totalBytes });
     }
@@ -72,15 +81,18 @@ export class RegistryPush {
 
   async #blob(
     reference: ImageReference,
-    digest: Digest,
-    blob: PackedBlob,
+    { digest, blob, mountFrom }: Sending,
     signal: AbortSignal,
     onSent: (bytes: number) => void,
   ): Promise<void> {
     await withRetries(this.#options, signal, async () => {
       const there = await this.#ask(reference, `blobs/${digest}`, 'HEAD', signal);
       if (there.status === 200) return;
-      const started = await this.#ask(reference, 'blobs/uploads/', 'POST', signal);
+      const mount =
+        mountFrom === undefined ? '' : `?${new URLSearchParams({ mount: digest, from: mountFrom })}`;
+      const started = await this.#ask(reference, `blobs/uploads/${mount}`, 'POST', signal);
+      // Where it cannot mount, it begins an upload as ever.
+      if (mount !== '' && started.status === 201) return;
       if (started.status !== 202 || started.location === undefined)
         throw refused(`an upload to ${reference.registry}/${reference.repository}`, started.status);
       const url = started.location;

@@ -152,6 +152,26 @@ export class Registry {
     return `sha256:${hash.digest('hex')}` as Digest;
   }
 
+  /**
+   * A small blob in memory, checked against its digest.
+   * @throws ARTIFACT_TOO_LARGE over `maxBytes`; ARTIFACT_CORRUPT
+   */
+  async small(
+    reference: ImageReference,
+    blob: Descriptor,
+    maxBytes: number,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    if (blob.size > maxBytes)
+      throw new AdaptletError('ARTIFACT_TOO_LARGE', `blob ${blob.digest} has ${blob.size} bytes`);
+    const bytes = new Uint8Array(blob.size);
+    const write: Write = async (chunk, position) => bytes.set(chunk, position);
+    await this.#read(reference, blob, { from: 0, write }, signal, () => undefined);
+    const digest = digestOf(bytes);
+    if (digest === blob.digest) return bytes;
+    throw new AdaptletError('ARTIFACT_CORRUPT', `blob ${blob.digest} came as ${digest}`);
+  }
+
   /** `write` gets the chunks in order, and from 0 again where the registry begins again. */
   async #read(
     reference: ImageReference,

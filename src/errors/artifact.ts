@@ -103,7 +103,8 @@ export const artifactErrors = defineErrors({
   },
   REGISTRY_DENIED: {
     summary: 'The registry refused the credentials, or asks for some.',
-    advice: 'Give the runtime or the operator, whichever asks, valid credentials for this registry.',
+    advice:
+      'Give whoever asks valid credentials for this registry: the runtime, the operator, or yourself by docker login.',
     grpc: 'PERMISSION_DENIED',
     retry: 'AfterChange',
   },

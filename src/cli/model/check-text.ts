@@ -2,7 +2,7 @@ import type { ModelCheck } from '../../runtime/base-model/check-model.ts';
 import type { MemoryNeed } from '../../runtime/base-model/memory-need.ts';
 import type { Refusal } from '../../runtime/base-model/refusal.ts';
 import type { Trial } from '../../runtime/base-model/trial-load.ts';
-import { sizeText } from './progress.ts';
+import { sizeText } from '../registry/progress.ts';
 
 /** What `adaptlet model check` found. */
 export type CheckReport = ModelCheck & {

@@ -9,8 +9,13 @@ import { type Settings, settingsSchema } from '../../runtime/config/settings.ts'
 import { readMachine } from '../../runtime/machine/machine.ts';
 import { describeSettings, type Given, readSettings } from '../../settings/settings.ts';
 import { systemClock } from '../../time/clock.ts';
+import {
+  imageOf,
+  type RegistryFlags,
+  registryOptionsOf,
+  withRegistryFlags,
+} from '../registry/registry-flags.ts';
 import { type CheckReport, checkText, isServed } from './check-text.ts';
-import { imageOf, type RegistryFlags, registryOptionsOf, withRegistryFlags } from './registry-flags.ts';
 
 /** The settings of `serve` that decide what a model needs. */
 const schema = settingsSchema.pick({

@@ -1,18 +1,17 @@
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { startDiskThread } from '../../artifact/disk-thread.ts';
-import { RegistryPush } from '../../artifact/registry-push.ts';
 import { startGraphThread } from '../../runtime/base-model/graph-thread.ts';
 import { packModel } from '../../runtime/base-model/pack-model.ts';
 import { findGraph } from '../../runtime/engine/model/graph-file.ts';
-import { systemClock } from '../../time/clock.ts';
-import { progressLines, sizeText } from './progress.ts';
-import { imageOf, type RegistryFlags, registryOptionsOf, withRegistryFlags } from './registry-flags.ts';
+import { sizeText } from '../registry/progress.ts';
+import { imageOf } from '../registry/registry-flags.ts';
+import { printResult, pushPacked, type TransferFlags, withPushFlags } from '../registry/transfer.ts';
 
-type Flags = RegistryFlags & { readonly output: 'text' | 'json'; readonly modelFile?: string };
+type Flags = TransferFlags & { readonly modelFile?: string };
 
 /** `adaptlet model push`. */
 export const pushCommand = (): Command =>
-  withRegistryFlags(new Command('push'))
+  withPushFlags(new Command('push'))
     .description(
       'push the folder of a base model to a registry; the same files have the same digest everywhere',
     )
@@ -25,7 +24,6 @@ export const pushCommand = (): Command =>
       '--model-file <file>',
       'its ONNX file, where there are several, such as onnx/model_q4.onnx; it is pushed as model.onnx',
     )
-    .addOption(new Option('-o, --output <form>', 'how to print it').choices(['text', 'json']).default('text'))
     .addHelpText(
       'after',
       '\nPrints the digest, and what to start a runtime with. oras, crane and ModelPack tools read what is pushed.\n\nExample:\n  adaptlet model push onnx-int4 registry.example/models/smollm2:int4',
@@ -33,22 +31,15 @@ export const pushCommand = (): Command =>
     .action(async (folder: string, reference: string, flags: Flags) => {
       const image = imageOf(reference);
       const { signal } = new AbortController();
-      const err = (text: string): void => void process.stderr.write(text);
       await using disk = startDiskThread();
       await using graphs = startGraphThread();
       const packed = await packModel(findGraph(folder, flags.modelFile), {
         readGraph: (path) => graphs.read(path),
         hash: async ({ path }) => (await disk.hash(path, signal)).digest,
       });
-      const line = progressLines('pushed', () => systemClock.monotonic(), err);
-      const registry = new RegistryPush(registryOptionsOf(flags, process.env));
-      const digest = await registry.push(image, packed, {
-        signal,
-        onProgress: ({ sentBytes, totalBytes }) => line(sentBytes, totalBytes),
-      });
-      const place = `${image.registry}/${image.repository}`;
+      const place = await pushPacked(image, packed, flags);
+      const { bytes, digest } = packed;
       const model = `oci://${place}@${digest}`;
-      const { bytes } = packed;
       const result = { digest, tag: image.tag ?? '', bytes, files: packed.blobs.size - 1, model };
       const text = [
         `pushed ${place}${image.tag === undefined ? '' : `:${image.tag}`}, ${sizeText(bytes)}`,
@@ -56,5 +47,5 @@ export const pushCommand = (): Command =>
         `--model ${model}`,
         '',
       ].join('\n');
-      process.stdout.write(flags.output === 'json' ? `${JSON.stringify(result, undefined, 2)}\n` : text);
+      printResult(flags, text, result);
     });

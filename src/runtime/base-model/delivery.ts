@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Digest } from '../../api/names.ts';
 import { blobsOf, type Manifest, totalBytes } from '../../artifact/manifest.ts';
+import { receive } from '../../artifact/offer.ts';
 import type { Registry } from '../../artifact/registry.ts';
 import { AdaptletError, asAdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import { backoffMs } from '../../time/backoff.ts';
@@ -9,7 +10,7 @@ import { pause } from '../../time/pause.ts';
 import { spaced } from '../../time/spaced.ts';
 import type { ModelSource } from '../config/model-source.ts';
 import type { ModelMemory } from '../state/memory.ts';
-import { askForModel, receiveModel } from './fetch-model.ts';
+import { askForModel } from './fetch-model.ts';
 import { locateGraph, refuseWithoutChoice } from './locate.ts';
 import type { ModelState, Progress } from './model-state.ts';
 import type { ModelStore } from './model-store.ts';
@@ -148,7 +149,7 @@ export class ModelDelivery {
     refuseWithoutChoice(manifest, url, modelFile);
     if (known === undefined) await this.#resolved(digest);
     await this.#refuseWithoutRoom(manifest);
-    await receiveModel({ registry, store }, image, offer, signal, (receivedBytes) =>
+    await receive({ registry, store }, image, offer, signal, (receivedBytes) =>
       this.#received({ digest, receivedBytes, totalBytes: totalBytes(manifest) }),
     );
   }

@@ -32,6 +32,8 @@ export class ModelRegistry implements AsyncDisposable {
   readonly blobs: string[] = [];
   /** Bytes of bodies that clients sent through the doors. */
   uploads = 0;
+  /** The network is cut, once, when more than this was sent. */
+  cutsUploadAt = Number.POSITIVE_INFINITY;
   /** Blobs larger than a mebibyte come with a flipped bit. */
   corrupts = false;
   readonly #door: Server;
@@ -64,6 +66,9 @@ export class ModelRegistry implements AsyncDisposable {
       outgoing.on('close', () => onward.destroy());
       incoming.on('data', (chunk: Buffer) => {
         started.uploads += chunk.length;
+        if (started.uploads <= started.cutsUploadAt) return;
+        started.cutsUploadAt = Number.POSITIVE_INFINITY;
+        network.cut();
       });
       incoming.pipe(onward);
     });

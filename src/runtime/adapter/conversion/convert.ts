@@ -4,9 +4,7 @@ import { join } from 'node:path';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { errnoOf } from '../../../errors/errno.ts';
 import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
-import { splitHead } from '../classifier.ts';
-import { readLabels } from '../labels.ts';
-import { pairsOf, sitesOf } from '../pairs.ts';
+import { readStructure } from '../check-folder.ts';
 import { configFile, openPeftFolder, weightsFile } from '../peft-folder.ts';
 import type { WeightEntry } from '../scales.ts';
 import { floatsOf } from '../weights.ts';
@@ -53,10 +51,6 @@ const refuseConverted = (entries: readonly WeightEntry[]): void => {
   );
 };
 
-/** The features of a head as its own weight says them; the base model is not here to ask. */
-const featuresOf = (entries: readonly WeightEntry[]): number =>
-  entries.find(({ name }) => name === 'base_model.model.classifier.weight')?.shape[1] ?? 0;
-
 type Parts = {
   readonly matrices: readonly { readonly entry: WeightEntry; readonly scale: number }[];
   /** Kept as they are: a head is small. */
@@ -67,17 +61,14 @@ type Parts = {
 /** Reads an adapter as a node would, with its own tensors in place of a base model. */
 const readParts = async ({ folder, maxRank }: ConversionInput): Promise<Parts> => {
   await using peft = await openPeftFolder(folder, 'any');
-  const { config, entries } = peft;
-  refuseConverted(entries);
-  const { lora, head } = splitHead(entries, config, { headFeatures: featuresOf(entries) });
-  const pairs = pairsOf({ entries: lora, config, sites: sitesOf(lora), maxRank });
-  if (head !== undefined) await readLabels(folder, head.labels);
+  refuseConverted(peft.entries);
+  const { pairs, head } = await readStructure(folder, peft, maxRank);
   return {
     matrices: pairs.flatMap(({ a, b, scale }) => [
       { entry: a, scale: 1 },
       { entry: b, scale },
     ]),
-    head: head === undefined ? [] : [head.weight, head.bias],
+    head,
     data: await peft.readData(),
   };
 };

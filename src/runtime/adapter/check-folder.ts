@@ -1,0 +1,44 @@
+import { splitHead } from './classifier.ts';
+import { readLabels } from './labels.ts';
+import { type Pair, pairsOf, sitesOf } from './pairs.ts';
+import { openPeftFolder, type PeftFolder } from './peft-folder.ts';
+import type { WeightEntry } from './scales.ts';
+import { floatsOf } from './weights.ts';
+
+/** The features of a head as its own weight says them; the base model is not here to ask. */
+const featuresOf = (entries: readonly WeightEntry[]): number =>
+  entries.find(({ name }) => name === 'base_model.model.classifier.weight')?.shape[1] ?? 0;
+
+/** The tensors of an adapter as a node pairs them, with its own shapes in place of those of a base model. */
+export type Structure = {
+  readonly pairs: readonly Pair[];
+  readonly head: readonly WeightEntry[];
+};
+
+/** @throws AdaptletError of the adapter part of the catalogue */
+export const readStructure = async (
+  folder: string,
+  { config, entries }: PeftFolder,
+  maxRank: number,
+): Promise<Structure> => {
+  const { lora, head } = splitHead(entries, config, { headFeatures: featuresOf(entries) });
+  const pairs = pairsOf({ entries: lora, config, sites: sitesOf(lora), maxRank });
+  if (head !== undefined) await readLabels(folder, head.labels);
+  return { pairs, head: head === undefined ? [] : [head.weight, head.bias] };
+};
+
+/**
+ * Checks everything about a PEFT folder that a node checks and that needs no base model: configuration, tensors, and that all
+ * weights are finite.
+ * @throws AdaptletError of the adapter part of the catalogue; other file system errors as they are
+ */
+export const checkPeftFolder = async (folder: string, maxRank: number): Promise<void> => {
+  await using peft = await openPeftFolder(folder, 'any');
+  const { pairs, head } = await readStructure(folder, peft, maxRank);
+  const data = await peft.readData();
+  for (const { a, b, scale } of pairs) {
+    floatsOf(a, data, 1);
+    floatsOf(b, data, scale);
+  }
+  for (const entry of head) floatsOf(entry, data, 1);
+};
