@@ -179,6 +179,24 @@ describe.skipIf(!hasRegistry)('adapters that travel (needs go to build the regis
     expect(await contentOf(out)).toEqual(await contentOf(join(root, 'large')));
   });
 
+  it('are pulled on by another pull after one that gave up, and the folder is not there before', async () => {
+    await push(await largeAdapter('given-up'), 'team/given-up:v1');
+    registry.network.slowDown(4 << 20);
+    const before = registry.network.received;
+    const out = join(root, 'given-up-out');
+    const running = adaptlet('pull', `${registry.host}/team/given-up:v1`, out);
+    await waitFor('half of it', () => registry.network.received - before > fillerBytes / 2);
+    registry.network.refuse();
+    expect(await running).toMatchObject({ code: 1, stdout: '' });
+    await expect(stat(out)).rejects.toThrow('ENOENT');
+    registry.network.accept();
+    registry.network.slowDown(undefined);
+    expect((await adaptlet('pull', `${registry.host}/team/given-up:v1`, out)).code).toBe(0);
+    expect(registry.network.received - before).toBeLessThan(fillerBytes * 1.3);
+    expect(await contentOf(out)).toEqual(await contentOf(join(root, 'given-up')));
+    await expect(stat(`${out}.adaptlet-part`)).rejects.toThrow('ENOENT');
+  });
+
   it('are pushed whole though the connection is cut, and what arrived is not sent again', async () => {
     const folder = await largeAdapter('cut');
     const image = `${registry.host}/team/cut:v1`;
