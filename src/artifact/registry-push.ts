@@ -89,7 +89,9 @@ export class RegistryPush {
       const there = await this.#ask(reference, `blobs/${digest}`, 'HEAD', signal);
       if (there.status === 200) return;
       const mount =
-        mountFrom === undefined ? '' : `?${new URLSearchParams({ mount: digest, from: mountFrom })}`;
+        mountFrom === undefined
+          ? ''
+          : `?${new URLSearchParams({ mount: digest, from: mountFrom }).toString()}`;
       const started = await this.#ask(reference, `blobs/uploads/${mount}`, 'POST', signal);
       // Where it cannot mount, it begins an upload as ever.
       if (mount !== '' && started.status === 201) return;

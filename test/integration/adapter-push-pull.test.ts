@@ -27,9 +27,9 @@ const contentOf = async (folder: string): Promise<Record<string, string>> => {
   return Object.fromEntries(await Promise.all(pairs));
 };
 
-const jsonOf = <T>({ code, stdout, stderr }: ProgramResult): T => {
+const jsonOf = ({ code, stdout, stderr }: ProgramResult): object => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return JSON.parse(stdout) as T;
+  return JSON.parse(stdout) as object;
 };
 
 const digestOf = async (folder: string): Promise<string> => (await adaptlet('digest', folder)).stdout.trim();
@@ -40,7 +40,7 @@ describe.skipIf(!hasRegistry)('adapters that travel (needs go to build the regis
   const upper = join(adapters, 'upper');
   const at = (name: string) => `${registry.registry.host}/${name}`;
   const push = async (folder: string, name: string): Promise<Pushed> =>
-    jsonOf(await adaptlet('push', folder, at(name), '--json'));
+    jsonOf(await adaptlet('push', folder, at(name), '--json')) as Pushed;
   const runOras = async (args: readonly string[], cwd = root): Promise<string> => {
     const { code, stdout } = await runProgram(oras, args, { cwd, env: { HOME: root } });
     expect(code).toBe(0);
@@ -92,7 +92,7 @@ describe.skipIf(!hasRegistry)('adapters that travel (needs go to build the regis
     }
     const out = join(root, 'back-tag');
     const { mtimeMs } = await stat(join(out, names[0] ?? ''));
-    const again = jsonOf<object>(await adaptlet('pull', at('team/back:v1'), out, '--json'));
+    const again = jsonOf(await adaptlet('pull', at('team/back:v1'), out, '--json'));
     expect(again).toMatchObject({ wasThere: true });
     expect((await stat(join(out, names[0] ?? ''))).mtimeMs).toBe(mtimeMs);
   });
@@ -130,14 +130,14 @@ describe.skipIf(!hasRegistry)('adapters that travel (needs go to build the regis
   it('are inspected without their weights, in a registry as in a folder', async () => {
     const { digest } = await push(upper, 'team/seen:v1');
     registry.blobs.length = 0;
-    const there = jsonOf<object>(await adaptlet('inspect', `${registry.host}/team/seen:v1`, '--json'));
+    const there = jsonOf(await adaptlet('inspect', `${registry.host}/team/seen:v1`, '--json'));
     expect(there).toMatchObject({
       digest,
       adapter: { baseModel: 'tiny-llama-fixture', rank: 4, task: 'CAUSAL_LM' },
       files: names.map((name) => ({ name })),
     });
     expect(registry.blobs).toHaveLength(1);
-    const here = jsonOf<object>(await adaptlet('inspect', upper, '--json'));
+    const here = jsonOf(await adaptlet('inspect', upper, '--json'));
     expect({ ...here, name: '' }).toEqual({ ...there, name: '' });
     await runOras(
       ['push', '--plain-http', '--annotation', 'org.example=a\u001b[2Jb', at('oras/seen:v1'), ...names],
@@ -177,6 +177,24 @@ describe.skipIf(!hasRegistry)('adapters that travel (needs go to build the regis
     expect((await running).code).toBe(0);
     expect(registry.network.received - before).toBeLessThan(fillerBytes * 1.3);
     expect(await contentOf(out)).toEqual(await contentOf(join(root, 'large')));
+  });
+
+  it('are pulled on by another pull after one that gave up, and the folder is not there before', async () => {
+    await push(await largeAdapter('given-up'), 'team/given-up:v1');
+    registry.network.slowDown(4 << 20);
+    const before = registry.network.received;
+    const out = join(root, 'given-up-out');
+    const running = adaptlet('pull', `${registry.host}/team/given-up:v1`, out);
+    await waitFor('half of it', () => registry.network.received - before > fillerBytes / 2);
+    registry.network.refuse();
+    expect(await running).toMatchObject({ code: 1, stdout: '' });
+    await expect(stat(out)).rejects.toThrow('ENOENT');
+    registry.network.accept();
+    registry.network.slowDown(undefined);
+    expect((await adaptlet('pull', `${registry.host}/team/given-up:v1`, out)).code).toBe(0);
+    expect(registry.network.received - before).toBeLessThan(fillerBytes * 1.3);
+    expect(await contentOf(out)).toEqual(await contentOf(join(root, 'given-up')));
+    await expect(stat(`${out}.adaptlet-part`)).rejects.toThrow('ENOENT');
   });
 
   it('are pushed whole though the connection is cut, and what arrived is not sent again', async () => {
