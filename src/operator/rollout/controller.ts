@@ -111,9 +111,10 @@ export class RolloutController implements Controller {
       nameConflict: claims.conflictOf(rollout),
       verdicts,
     });
+    const memory = this.#memoryOf(key, rollout.metadata.uid);
     const turn = turnOf({
       view,
-      memory: this.#memoryOf(key, rollout.metadata.uid),
+      memory,
       now: clock.now(),
       monotonic: clock.monotonic(),
       epoch: term.epoch,
@@ -122,14 +123,23 @@ export class RolloutController implements Controller {
       analysis: (name) => analysisFact(objects.analyses, objectKey(rollout.metadata.namespace, name)),
     });
     const { write, requeueAfterMs } = turn;
+    let next = turn.memory;
     if (write !== undefined) {
+      // Until a write is answered, nobody knows which status there is: its time begins when it is seen.
+      const { decidedAt: _, ...timeless } = memory;
+      this.#memories.set(key, timeless);
       const written = await this.#writes.replaceStatus(read, write.status, signal);
-      // The cache brings what was written meanwhile, and with it another run.
-      if (written !== 'Written') return written === 'Gone' ? {} : { requeueAfterMs: lookAgainMs };
+      if (written !== 'Written') {
+        this.#memories.set(key, memory);
+        // The cache brings what was written meanwhile, and with it another run.
+        return written === 'Gone' ? {} : { requeueAfterMs: lookAgainMs };
+      }
+      // A decision is in force from here on, not from when it was made.
+      if (write.change === 'Decision') next = { ...next, decidedAt: clock.monotonic() };
       this.eventCounts.completed(completionsOf(rollout.status, write.events));
       for (const event of write.events) this.#record(read, event);
     }
-    this.#memories.set(key, turn.memory);
+    this.#memories.set(key, next);
     this.#metrics.want(key, write?.status ?? rollout.status, turn.wanted ?? []);
     return soonest(requeueAfterMs, view.changesInMs);
   }

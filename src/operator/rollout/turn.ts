@@ -35,7 +35,10 @@ const lookAgainMs = 1000;
 /** What one process remembers of a rollout between decisions. Monotonic times in milliseconds. */
 export type Memory = {
   readonly uid: string;
-  /** When the decision was made whose status is in force, or the first one of this term; absent before that. */
+  /**
+   * When the decision was written whose status is in force, or when the first one of this term was made; absent before that,
+   * and while it is not known whether a status was written.
+   */
   readonly decidedAt?: number;
   /** When an observation was written last. */
   readonly observedAt: number;
