@@ -20,6 +20,7 @@ import { providerReference } from './generate/provider-reference.ts';
 import { requestReference } from './generate/request-reference.ts';
 import { rolloutReference } from './generate/rollout-reference.ts';
 import { scalePage } from './generate/scale.ts';
+import { soakPage } from './generate/soak.ts';
 import { sourceMap } from './generate/source-map.ts';
 import { tenancyReference } from './generate/tenancy-reference.ts';
 
@@ -45,6 +46,7 @@ const generators = [
   requestReference,
   rolloutReference,
   scalePage,
+  soakPage,
   sourceMap,
   tenancyReference,
 ];

@@ -102,7 +102,7 @@ describe('a fit', () => {
   const range = { from: 0, to: 1000, isJudged: true };
   it('judges what grew in a process that lived throughout', () => {
     const grown = samples(1, 0, [100, 110, 120, 130, 140, 150, 160, 170, 180, 190, 200]);
-    expect(fitOf('x', 'rssMib', grown, range)).toMatchObject({ gained: 100, limit: 16, mean: 150 });
+    expect(fitOf('x', 'rssMib', grown, range)).toMatchObject({ gained: 100, limit: 32, mean: 150 });
     expect(fitOf('x', 'rssMib', samples(1, 0, Array(11).fill(100)), range)?.gained).toBe(0);
   });
 

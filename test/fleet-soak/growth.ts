@@ -7,9 +7,12 @@ import { childrenOf } from '../bench/process-memory.ts';
 import type { Stage } from './stage.ts';
 
 const everyMs = 10_000;
-/** What may be gained in the last two thirds of a run: a share of the mean, or so much if that is more. */
+/**
+ * What may be gained in the last two thirds of a run: a share of the mean, or so much if that is more. V8 collects late where
+ * there is memory: an engine with 20 MiB of live objects was seen with a heap of 20 and of 160 MiB.
+ */
 const allowed = {
-  rssMib: { share: 0.1, least: 16 },
+  rssMib: { share: 0.1, least: 32 },
   files: { share: 0, least: 10 },
   threads: { share: 0, least: 4 },
   folderMib: { share: 0.1, least: 5 },

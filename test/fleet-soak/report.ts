@@ -32,6 +32,8 @@ export type Report = {
   readonly violated: Readonly<Record<Promised, number>>;
   readonly violations: readonly Violation[];
   readonly growth: readonly Fit[];
+  /** What somebody found out about the violations, a sentence or two each. Written by hand. */
+  readonly notes?: readonly string[];
 };
 
 export const isClean = ({ violated }: Report): boolean =>
