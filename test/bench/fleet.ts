@@ -67,12 +67,18 @@ const setupOf = ({ size, measured }: Point, suffix: string): Record<string, stri
 export const fleet = async (): Promise<Report> => {
   const settings = fleetSettings(process.env);
   const points: Point[] = [];
+  const failed: Record<string, string> = {};
   for (const size of settings.sizes) {
     console.error(`== ${size.runtimes} runtimes`);
-    const measured = await measure(size, settings);
-    points.push({ size, measured });
-    // A later size may fail: what was measured is not lost.
-    console.error(JSON.stringify(measured));
+    try {
+      points.push({ size, measured: await measure(size, settings) });
+    } catch (error) {
+      // What was measured before is not lost, and the report says what was not.
+      if (points.length === 0) throw error;
+      console.error(error);
+      failed[`failed_r${size.runtimes}`] = error instanceof Error ? error.message : String(error);
+      break;
+    }
   }
   const last = points.at(-1);
   if (last === undefined) throw new Error('ADAPTLET_BENCH_FLEET names no size');
@@ -86,6 +92,7 @@ export const fleet = async (): Promise<Report> => {
     idle_s: settings.idleSeconds,
     operator_heap_mib: settings.heapMib,
     lease_s: 20,
+    ...failed,
   };
   if (points.length > 1) {
     for (const point of points) {
