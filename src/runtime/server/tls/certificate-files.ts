@@ -126,6 +126,9 @@ const contextOf = ({ cert, key, ca }: Files): SecureContextOptions => ({
 
 /** @throws Error for a certificate without its key, for files that are none, and for an authority that is none */
 const check = (files: Files): void => {
+  // Node takes a file that is empty, as while it is written, for one that is not wanted.
+  if (files.cert.trim() === '') throw new Error('the certificate is empty');
+  if (files.key.trim() === '') throw new Error('the key is empty');
   createSecureContext(contextOf(files));
   // Node takes authorities that are none without a word.
   if (files.ca !== undefined && !new X509Certificate(files.ca).ca)

@@ -100,6 +100,16 @@ describe('a new certificate', () => {
     expect([await isReached(), await isLive(node.dial())]).toEqual([true, true]);
   });
 
+  it('a key that is still being written changes nothing, and is taken once it is whole', async () => {
+    const next = await certificateFor(node.authority, 'runtime');
+    await node.write({ ...next, key: '' });
+    await look('error');
+    expect([await isReached(), await isLive(node.dial())]).toEqual([true, true]);
+    await node.write(next);
+    await look('info');
+    expect([await isReached(), await isLive(node.dial())]).toEqual([true, true]);
+  });
+
   it('a file that is gone for a while changes nothing', async () => {
     await rm(node.paths.key);
     await look('error');
