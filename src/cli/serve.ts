@@ -19,11 +19,12 @@ export const serveCommand = (version: string): Command => {
   return command.action(async (flags: Given) => {
     keepHeapSmall();
     const settings = readSettings(flags, process.env, process.cwd());
+    // Before the first line of the log: whoever reads that may end the process.
+    const stopped = Promise.withResolvers<string>();
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve(signal));
     const { logger, exit } = openLog(settings.logLevel);
     keepMemoryOutOfCores(settings.coreFiles, logger);
     for (const choice of settings.choices) logger.info(choice, 'chosen for this machine');
-    const stopped = Promise.withResolvers<string>();
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve(signal));
     // Loaded here: the other commands start in a third of the time without it.
     const { startRuntime } = await import('../runtime/runtime.ts');
     const starting = startRuntime({ settings, version, clock: systemClock, logger });
