@@ -16,8 +16,7 @@ export const operatorCommand = (version: string): Command => {
   }
   return command.action(async (flags: Given) => {
     const settings = completeSettings(readSettings(operatorSettingsSchema, flags, process.env));
-    const { logger, exit } = openLog(settings.logLevel);
-    keepMemoryOutOfCores(settings.coreFiles, logger);
+    // Before the first line of the log: whoever reads that may end the process.
     const stop = new AbortController();
     const stopped = new Promise<string>((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const)
@@ -26,6 +25,8 @@ export const operatorCommand = (version: string): Command => {
           resolve(signal);
         });
     });
+    const { logger, exit } = openLog(settings.logLevel);
+    keepMemoryOutOfCores(settings.coreFiles, logger);
     const { startOperator } = await import('../operator/operator.ts');
     const starting = startOperator({
       settings,
