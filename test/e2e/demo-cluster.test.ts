@@ -21,6 +21,8 @@ it('the demo of a cluster shows everything that it promises, and leaves nothing 
   };
   const demo = run(process.execPath, [join(repositoryRoot, 'test/demo/cluster.ts')], {
     env: { ...process.env, DEMO_MARK: mark, TMPDIR: temporary },
+    timeout: 300_000,
+    killSignal: 'SIGKILL',
   });
   let hasEnded = false;
   const ended = demo.finally(() => {
@@ -30,7 +32,10 @@ it('the demo of a cluster shows everything that it promises, and leaves nothing 
 
   // Itself, etcd, the API server, its controllers, two replicas, three runtimes with an engine each.
   await waitFor('all of it', async () => hasEnded || (await processes()).length >= 12, 120_000);
-  const { stdout } = await ended;
+  const { stdout } = await ended.catch((error: unknown) => {
+    const { stdout: said, stderr } = error as { stdout: string; stderr: string };
+    throw new Error(`the demo did not end well; it said:\n${said}\n${stderr}`, { cause: error });
+  });
   const [, good, all] = /(\d+) of (\d+) as promised/.exec(stdout) ?? [];
   expect(Number(all)).toBeGreaterThanOrEqual(10);
   expect(good).toBe(all);
