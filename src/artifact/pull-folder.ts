@@ -64,7 +64,7 @@ export const pullFolder = async (options: PullOptions): Promise<Pulled> => {
     );
     // The store's files are its own; a folder for people is readable as any.
     await makeReadable(store.folder(added));
-    await rm(folder, { recursive: true, force: true });
+    // Takes the place of an empty folder, and of nothing else: what came into it meanwhile stays.
     await rename(store.folder(added), folder);
   });
   await rm(root, { recursive: true, force: true });

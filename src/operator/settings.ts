@@ -1,9 +1,16 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { addressPattern } from '../control/enrolment.ts';
-import { isEgressEntry, isNetwork } from '../egress/allow-list.ts';
 import { isHostPattern } from '../egress/host-pattern.ts';
-import { coreFiles, duration, list, logLevel, otlpEndpoint } from '../settings/values.ts';
+import {
+  coreFiles,
+  duration,
+  egressList,
+  list,
+  logLevel,
+  networkList,
+  otlpEndpoint,
+} from '../settings/values.ts';
 import { isLabelPattern } from './nodes/label-list.ts';
 
 /** Every setting of `adaptlet operator`. docs/reference/configuration.md is generated from this. */
@@ -76,19 +83,12 @@ export const operatorSettingsSchema = z.object({
     .describe(
       'Registry hosts that are reached over plain HTTP, separated by commas. They are allowed as those of egress-allow are.',
     ),
-  egressAllow: list
-    .refine((entries) => entries.every(isEgressEntry), {
-      error:
-        'must be hosts (host, host:port, *.domain), addresses or networks (10.0.0.0/8), separated by commas',
-    })
+  egressAllow: egressList
     .prefault('')
     .describe(
       'Where metrics of rollouts and registries of Adapters may lead besides public addresses over TLS: hosts as host, host:port or *.domain, addresses, and networks as 10.0.0.0/8, separated by commas. A host may have private addresses, as a Service of the cluster has; loopback and link-local are open only by their address. Public hosts that are listed may be asked over plain HTTP.',
     ),
-  egressDeny: list
-    .refine((entries) => entries.every(isNetwork), {
-      error: 'must be addresses or networks (10.0.0.0/8), separated by commas',
-    })
+  egressDeny: networkList
     .prefault('')
     .describe(
       'Addresses and networks that nothing opens, separated by commas. The API server is always one of them.',

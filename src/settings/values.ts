@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Millis, parseDuration } from '../api/duration.ts';
 import { parseQuantity } from '../api/quantity.ts';
+import { isEgressEntry, isNetwork } from '../egress/allow-list.ts';
 
 const parsed = <T>(parse: (text: string) => T) =>
   z.string().transform((text, context): T => {
@@ -37,6 +38,15 @@ export const list = z.string().transform((text) =>
     .map((part) => part.trim())
     .filter((part) => part !== ''),
 );
+
+/** Where requests may lead, as src/egress reads it. */
+export const egressList = list.refine((entries) => entries.every(isEgressEntry), {
+  error: 'must be hosts (host, host:port, *.domain), addresses or networks (10.0.0.0/8), separated by commas',
+});
+
+export const networkList = list.refine((entries) => entries.every(isNetwork), {
+  error: 'must be addresses or networks (10.0.0.0/8), separated by commas',
+});
 
 /** Labels as `key=value` pairs separated by commas. */
 export const labels = list.transform((pairs, context) => {

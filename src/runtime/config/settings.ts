@@ -1,14 +1,15 @@
 import { z } from 'zod';
 import { nameSchema, namespaceSchema } from '../../api/names.ts';
-import { isEgressEntry, isNetwork } from '../../egress/allow-list.ts';
 import {
   bytes,
   coreFiles,
   count,
   duration,
+  egressList,
   labels,
   list,
   logLevel,
+  networkList,
   orAuto,
   otlpEndpoint,
 } from '../../settings/values.ts';
@@ -106,19 +107,12 @@ export const settingsSchema = z.object({
     .describe(
       'Registry hosts that are reached over plain HTTP, separated by commas. Loopback always is. They are allowed as those of egress-allow are.',
     ),
-  egressAllow: list
-    .refine((entries) => entries.every(isEgressEntry), {
-      error:
-        'must be hosts (host, host:port, *.domain), addresses or networks (10.0.0.0/8), separated by commas',
-    })
+  egressAllow: egressList
     .prefault('')
     .describe(
       'Where registries of adapters, their token services and their storage may be, besides public addresses over TLS, the registry of the base model, and registries that the AdapterPolicy of the namespace lists: hosts as host, host:port or *.domain, addresses, and networks as 10.0.0.0/8, separated by commas. A host may have private addresses; loopback and link-local are open only by their address. A node that follows a folder of manifests may ask loopback and private addresses in any case.',
     ),
-  egressDeny: list
-    .refine((entries) => entries.every(isNetwork), {
-      error: 'must be addresses or networks (10.0.0.0/8), separated by commas',
-    })
+  egressDeny: networkList
     .prefault('')
     .describe('Addresses and networks that nothing opens for registries, separated by commas.'),
   labels: labels

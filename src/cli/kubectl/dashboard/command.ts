@@ -1,7 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { systemClock } from '../../../time/clock.ts';
+import { PortForward } from '../../port-forward.ts';
 import { type ClusterOptions, connectionOf } from '../cluster.ts';
-import { Forward, leadingPod } from './leader.ts';
+import { leadingPod } from './leader.ts';
 import { startLocalPage } from './local-page.ts';
 import { viewerToken } from './token.ts';
 
@@ -41,18 +42,25 @@ export const dashboardCommand = (): Command =>
     )
     .action(showDashboard);
 
+/** Port of the dashboard inside the pod, as the chart has it. */
+const podPort = 8082;
+/** Milliseconds that kubectl may take to forward a port. */
+const timeoutMs = 10_000;
+
 const showDashboard = async (options: DashboardOptions): Promise<void> => {
   const { operatorNamespace: namespace, port, serviceAccount: account } = options;
   const api = connectionOf(options);
   const token = viewerToken({ api, clock: systemClock, namespace, account });
-  let forward: Promise<Forward> | undefined;
+  let forward: Promise<PortForward> | undefined;
   const lost = (): void => {
-    forward?.then((open) => open.close()).catch(() => undefined);
+    forward?.then((open) => open[Symbol.dispose]()).catch(() => undefined);
     forward = undefined;
   };
   const opened = async (): Promise<number> => {
     if (forward !== undefined && !(await forward.catch(() => undefined))?.isOpen) lost();
-    forward ??= leadingPod(api, namespace).then((pod) => Forward.to(pod, namespace, options));
+    forward ??= leadingPod(api, namespace).then((pod) =>
+      PortForward.open({ ...options, namespace, target: `pod/${pod}`, port: podPort, timeoutMs }),
+    );
     return (await forward).port;
   };
   try {
