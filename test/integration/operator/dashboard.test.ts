@@ -132,10 +132,12 @@ describe('the dashboard of a node', () => {
     expect(weight).toMatchObject({ stable: 'upper', canary: 'reverse' });
     expect(await get('adapters')).toMatchObject({ total: 2, tiers: { Resident: 2, Failed: 0 } });
     const { items } = (await get('runtimes')) as { items: { key: string }[] };
-    const timeline = (await get(`timeline?name=${items[0]?.key}`)) as TimelineView;
-    expect(timeline.happenings.map(({ what }) => what)).toEqual(
-      expect.arrayContaining(['Operator: connected', `${fleet.namespace}/upper: Resident`]),
-    );
+    // The node looks at its operator every five seconds.
+    await waitFor('its timeline', async () => {
+      const { happenings } = (await get(`timeline?name=${items[0]?.key}`)) as TimelineView;
+      const all = new Set(happenings.map(({ what }) => what));
+      return all.has('Operator: connected') && all.has(`${fleet.namespace}/upper: Resident`);
+    });
   });
 });
 
