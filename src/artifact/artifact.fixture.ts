@@ -22,7 +22,7 @@ const describe = ({ bytes, ...rest }: FixtureLayer): Descriptor => ({
 
 /** An artifact of any layers. */
 export const artifactOf = (layers: readonly FixtureLayer[]): FixtureArtifact => {
-  const config = { mediaType: mediaTypes.config, bytes: Buffer.from('{}') };
+  const config = { mediaType: 'application/vnd.oci.empty.v1+json', bytes: Buffer.from('{}') };
   const manifest = Buffer.from(
     JSON.stringify({
       schemaVersion: 2,

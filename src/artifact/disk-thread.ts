@@ -3,10 +3,13 @@ import type { Digest } from '../api/names.ts';
 import { type Settled, unsettle } from '../errors/across-threads.ts';
 import type { HashResult } from './disk-worker.ts';
 import type { ExtractInput } from './extract.ts';
+import type { WeightFacts } from './weight-facts.ts';
 
 /** Hashing and unpacking, off the thread that serves. */
 export type DiskThread = AsyncDisposable & {
   hash(path: string, signal: AbortSignal): Promise<{ readonly digest: Digest; readonly size: number }>;
+  /** Of a safetensors file. */
+  weights(path: string, signal: AbortSignal): Promise<WeightFacts>;
   /** Resolves with the bytes of the files written. */
   extract(input: ExtractInput, signal: AbortSignal): Promise<number>;
 };
@@ -36,6 +39,7 @@ export const startDiskThread = (): DiskThread => {
       const { hex, size } = await run<HashResult>('hash', path, signal);
       return { digest: `sha256:${hex}` as Digest, size };
     },
+    weights: (path, signal) => run<WeightFacts>('weights', path, signal),
     extract: (input, signal) => run<number>('unpack', input, signal),
     [Symbol.asyncDispose]: () => pool.destroy(),
   };

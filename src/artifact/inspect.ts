@@ -3,11 +3,12 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { type AdapterFacts, adapterFacts } from './adapter-facts.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { layersOf } from './layers.ts';
 import { defaultLimits, type Manifest, parseManifest, totalBytes } from './manifest.ts';
 import { askFor, placeOf } from './offer.ts';
-import { type AdapterFacts, adapterFacts, configFile, packFolder, weightsFile } from './pack.ts';
+import { configFile, maxConfigBytes, packFolder, weightsFile } from './pack.ts';
 import type { ImageReference } from './reference.ts';
 import type { Registry } from './registry.ts';
 
@@ -30,9 +31,6 @@ export type Inspection = {
   /** Of the manifest. */
   readonly annotations: Readonly<Record<string, string>>;
 };
-
-/** As much as a node reads of an adapter_config.json. */
-const maxConfigBytes = 1 << 20;
 
 const headSchema = z.object({
   artifactType: z.string().optional(),

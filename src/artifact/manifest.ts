@@ -9,14 +9,13 @@ export const mediaTypes = {
   index: 'application/vnd.oci.image.index.v1+json',
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
   dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
-  artifact: 'application/vnd.adaptlet.adapter.v1',
-  config: 'application/vnd.adaptlet.adapter.config.v1+json',
+  /** CNCF ModelPack (https://github.com/modelpack/model-spec). */
   model: 'application/vnd.cncf.model.manifest.v1+json',
   modelConfig: 'application/vnd.cncf.model.config.v1+json',
-  /** CNCF ModelPack (https://github.com/modelpack/model-spec). */
   weight: 'application/vnd.cncf.model.weight.v1.raw',
   weightConfig: 'application/vnd.cncf.model.weight.config.v1.raw',
   doc: 'application/vnd.cncf.model.doc.v1.raw',
+  dataset: 'application/vnd.cncf.model.dataset.v1.raw',
 } as const;
 
 /** Annotations that name the file of a layer: the OCI one that oras writes, and ModelPack's. */

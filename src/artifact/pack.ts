@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../errors/quote-untrusted.ts';
+import { adapterAnnotations, adapterFacts } from './adapter-facts.ts';
 import { digestOf } from './digest.ts';
 import type { DiskThread } from './disk-thread.ts';
 import {
@@ -13,6 +14,7 @@ import {
   pathAnnotation,
   titleAnnotation,
 } from './manifest.ts';
+import { type ModelFacts, modelPack } from './model-pack.ts';
 
 /** A folder as an artifact: the manifest's bytes, and where each blob's bytes are. */
 export type Packed = {
@@ -38,26 +40,45 @@ export type PackedFile = {
 
 export const configFile = 'adapter_config.json';
 export const weightsFile = 'adapter_model.safetensors';
+/** Prompts that the adapter is for, a JSON text a line. */
+const examplesFile = 'examples.jsonl';
+/** As much as a node reads of an adapter_config.json. */
+export const maxConfigBytes = 1 << 20;
 
-/**
- * The files of an adapter: weights, configuration, tokenizer, templates and what a reader wants to know. Anything else
- * in the folder (checkpoints, optimizer states, hidden files, folders) is not part of it.
- */
-const packedName =
-  /^(?!\.)(.+\.(json|txt|jinja|safetensors|md)|tokenizer\.model|(LICENSE|NOTICE|README)(\..+)?)$/;
-const pickleName = /^adapter_model\.(bin|pt|pth|pkl|ckpt)$/;
+/** What a file is to readers of ModelPack; the layers have this order. */
+const roles = ['config', 'weight', 'doc', 'dataset'] as const;
+type Role = (typeof roles)[number];
 
-const mediaTypeOf = (name: string): string => {
-  if (name.endsWith('.safetensors')) return mediaTypes.weight;
-  return /\.(json|jinja|model)$/.test(name) ? mediaTypes.weightConfig : mediaTypes.doc;
+const typeOf: Readonly<Record<Role, string>> = {
+  config: mediaTypes.weightConfig,
+  weight: mediaTypes.weight,
+  doc: mediaTypes.doc,
+  dataset: mediaTypes.dataset,
 };
 
-/** Code units, not a locale: the order is part of the digest. */
-const byName = (a: Dirent, b: Dirent): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+const pickleName = /^adapter_model\.(bin|pt|pth|pkl|ckpt)$/;
+
+/**
+ * The files of an adapter: weights, configuration, tokenizer, templates, what people want to read, and examples of what it is
+ * for. Anything else in the folder (checkpoints, other weights, data, hidden files, folders) is not part of it.
+ */
+const roleOf = (name: string): Role | undefined => {
+  if (name.startsWith('.')) return undefined;
+  if (name === weightsFile) return 'weight';
+  if (name === examplesFile) return 'dataset';
+  if (name === 'tokenizer.model' || /.\.(json|jinja)$/.test(name)) return 'config';
+  return /.\.(md|txt)$|^(LICENSE|NOTICE|README)(\..+)?$/.test(name) ? 'doc' : undefined;
+};
+
+/** The configuration of the adapter comes first: some tools take parts by their place. Else by name, in code units. */
+const inOrder = (a: string, b: string): number => {
+  const rank = (name: string): number => (name === configFile ? -1 : roles.indexOf(roleOf(name) ?? 'doc'));
+  return rank(a) - rank(b) || (a < b ? -1 : a > b ? 1 : 0);
+};
 
 const listFolder = async (folder: string): Promise<readonly Dirent[]> => {
   try {
-    return (await readdir(folder, { withFileTypes: true })).sort(byName);
+    return await readdir(folder, { withFileTypes: true });
   } catch (error) {
     throw new AdaptletError('ARTIFACT_NOT_FOUND', `${folder} cannot be listed`, {
       advice: 'Check that the folder is there and may be read.',
@@ -70,7 +91,7 @@ const filesOf = async (folder: string, limits: ArtifactLimits): Promise<readonly
   const entries = await listFolder(folder);
   const pickle = entries.find((entry) => pickleName.test(entry.name));
   if (pickle !== undefined) throw new AdaptletError('ADAPTER_PICKLE', `${folder} has ${pickle.name}`);
-  const packed = entries.filter((entry) => packedName.test(entry.name) && !entry.isDirectory());
+  const packed = entries.filter((entry) => roleOf(entry.name) !== undefined && !entry.isDirectory());
   const odd = packed.find((entry) => !entry.isFile());
   if (odd !== undefined) {
     throw new AdaptletError(
@@ -84,64 +105,35 @@ const filesOf = async (folder: string, limits: ArtifactLimits): Promise<readonly
       `${folder} has ${packed.length} files, the limit is ${limits.maxFiles}`,
     );
   }
-  return packed.map((entry) => entry.name);
+  return packed.map((entry) => entry.name).sort(inOrder);
 };
 
-/** What adapter_config.json says of an adapter to somebody who has not the weights. */
-export type AdapterFacts = {
-  readonly format: 'peft';
-  readonly baseModel?: string;
-  readonly rank?: number;
-  readonly targets?: string | readonly string[];
-  readonly task?: string;
+/** An adapter in a folder: its files in the order of its layers, and what they say of it. */
+export type AdapterFiles = {
+  readonly files: readonly PackedFile[];
+  readonly model: ModelFacts;
+  readonly annotations: Readonly<Record<string, string>>;
 };
 
-/** Of the text of an adapter_config.json. One that cannot be read says nothing: to refuse it is for the compiler. */
-export const adapterFacts = (text: string): AdapterFacts => {
-  let fields: Readonly<Record<string, unknown>> = {};
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) fields = { ...value };
-  } catch {
-    fields = {};
-  }
-  const { base_model_name_or_path: baseModel, r: rank, target_modules: targets, task_type: task } = fields;
-  return {
-    format: 'peft',
-    ...(typeof baseModel === 'string' ? { baseModel } : {}),
-    ...(typeof rank === 'number' ? { rank } : {}),
-    ...(Array.isArray(targets) ? { targets: targets.map(String).sort() } : {}),
-    ...(typeof targets === 'string' ? { targets } : {}),
-    ...(typeof task === 'string' ? { task } : {}),
-  };
+type PackOptions = {
+  readonly disk: DiskThread;
+  readonly limits: ArtifactLimits;
+  readonly signal: AbortSignal;
 };
 
 /**
- * What a reader of the registry sees without the weights. Taken from adapter_config.json alone, so that the digest
- * depends on nothing but the files.
- */
-const describe = async (folder: string): Promise<Uint8Array> =>
-  Buffer.from(
-    JSON.stringify(adapterFacts(await readFile(join(folder, configFile), 'utf8').catch(() => '{}'))),
-  );
-
-/**
- * Packs a PEFT folder into an OCI image manifest: entries sorted by name, fixed media types, no times, no owners. The
- * same files have the same digest wherever they lie.
- *
+ * Looks at a PEFT folder. Everything that is found depends on the bytes and names of the files alone.
  * @throws AdaptletError ARTIFACT_NOT_FOUND, ARTIFACT_FILE_REFUSED, ARTIFACT_TOO_LARGE, ADAPTER_PICKLE
  */
-export const packFolder = async (
-  folder: string,
-  options: { readonly disk: DiskThread; readonly limits: ArtifactLimits; readonly signal: AbortSignal },
-): Promise<Packed> => {
-  const names = await filesOf(folder, options.limits);
+export const adapterFiles = async (folder: string, options: PackOptions): Promise<AdapterFiles> => {
+  const { disk, limits, signal } = options;
+  const names = await filesOf(folder, limits);
   const sizes = await Promise.all(names.map(async (name) => (await lstat(join(folder, name))).size));
   const total = sizes.reduce((sum, size) => sum + size, 0);
-  if (total > options.limits.maxBytes) {
+  if (total > limits.maxBytes) {
     throw new AdaptletError(
       'ARTIFACT_TOO_LARGE',
-      `${folder} has ${total} bytes, the limit is ${options.limits.maxBytes}`,
+      `${folder} has ${total} bytes, the limit is ${limits.maxBytes}`,
     );
   }
   if (!names.includes(weightsFile) && !names.includes(configFile)) {
@@ -152,11 +144,29 @@ export const packFolder = async (
   const files: PackedFile[] = [];
   for (const name of names) {
     const path = join(folder, name);
-    const { digest, size } = await options.disk.hash(path, options.signal);
-    files.push({ name, path, mediaType: mediaTypeOf(name), digest, size });
+    const { digest, size } = await disk.hash(path, signal);
+    files.push({ name, path, mediaType: typeOf[roleOf(name) ?? 'doc'], digest, size });
   }
-  const config = await describe(folder);
-  return packFiles(files, { artifactType: mediaTypes.artifact, configType: mediaTypes.config, config });
+  const weights = names.includes(weightsFile)
+    ? await disk.weights(join(folder, weightsFile), signal)
+    : { parameters: 0 };
+  const config = files.find(({ name, size }) => name === configFile && size <= maxConfigBytes);
+  const facts = adapterFacts(config === undefined ? '' : await readFile(config.path, 'utf8'));
+  return {
+    files,
+    model: { format: 'safetensors', ...weights },
+    annotations: adapterAnnotations(facts),
+  };
+};
+
+/**
+ * Packs a PEFT folder into an OCI image manifest in the form of a ModelPack: fixed order and media types, no times, no owners.
+ * The same files have the same digest wherever they lie.
+ * @throws AdaptletError as {@link adapterFiles}
+ */
+export const packFolder = async (folder: string, options: PackOptions): Promise<Packed> => {
+  const { files, model, annotations } = await adapterFiles(folder, options);
+  return packFiles(files, { ...modelPack(model, files), annotations });
 };
 
 /** Packs files into an OCI image manifest, a layer each. The order of the files and all texts are part of the digest. */
