@@ -1,15 +1,16 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { Digest } from '../api/names.ts';
 import { syncFolder } from '../disk/durable.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { adapterFolder } from './adapter-folder.ts';
 import { hexOf } from './digest.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
+import { formOf } from './forms.ts';
 import { type LayerContent, layersOf } from './layers.ts';
 import { type ArtifactLimits, type Manifest, totalBytes } from './manifest.ts';
 import {
-  adapterFolder,
   filesFolder,
   linkOrCopy,
   manifestFile,
@@ -44,16 +45,18 @@ export const buildFolder = async (
   const building = join(paths.tmp, hexOf(digest));
   await removeAll(building);
   try {
-    const extraBytes = await buildFiles(parts, whole, join(building, filesFolder), signal);
+    const files = join(building, filesFolder);
+    const extraBytes = await buildFiles(parts, whole, files, signal);
+    const inner = relative(files, await adapterFolder(files, digest));
     const manifestPath = join(building, manifestFile);
     await writeFile(manifestPath, bytes);
     await syncFile(manifestPath);
-    await syncFolder(join(building, filesFolder));
+    await syncFolder(files);
     await syncFolder(building);
     await rename(building, paths.adapter(digest));
     await syncFolder(paths.adapters);
     budget.count(extraBytes);
-    const folder = await adapterFolder(join(paths.adapter(digest), filesFolder));
+    const folder = join(paths.adapter(digest), filesFolder, inner);
     return { manifest, folder, bytes: totalBytes(manifest) + extraBytes, extraBytes };
   } catch (error) {
     await removeAll(building);
@@ -68,8 +71,14 @@ const buildFiles = async (
   signal: AbortSignal,
 ): Promise<number> => {
   await mkdir(target, { recursive: true });
+  const contents = layersOf(manifest, digest);
+  if (formOf(manifest) === 'image') {
+    const bytes = await unpackImage(parts, contents, target, signal);
+    // A base model, and nothing beside it.
+    if (bytes !== undefined) return bytes;
+  }
   let extraBytes = 0;
-  for (const content of layersOf(manifest, digest)) {
+  for (const content of contents) {
     const blob = parts.paths.blob(content.layer.digest);
     extraBytes +=
       content.kind === 'file'
@@ -77,6 +86,20 @@ const buildFiles = async (
         : await unpack(parts, { archive: blob, content, target, before: extraBytes }, signal);
   }
   return extraBytes;
+};
+
+const unpackImage = async (
+  { paths, disk, limits, budget }: FolderParts,
+  contents: readonly LayerContent[],
+  target: string,
+  signal: AbortSignal,
+): Promise<number | undefined> => {
+  const layers = contents.flatMap((content) =>
+    content.kind === 'archive'
+      ? [{ archive: paths.blob(content.layer.digest), compression: content.compression }]
+      : [],
+  );
+  return await disk.extractImage({ layers, target, ...limits, roomBytes: Math.max(0, budget.free) }, signal);
 };
 
 /** `before`: bytes of the artifact's files that are there already. */

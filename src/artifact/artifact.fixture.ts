@@ -12,7 +12,12 @@ export type FixtureArtifact = {
   readonly blobs: ReadonlyMap<Digest, Uint8Array>;
 };
 
-export type FixtureLayer = { readonly bytes: Uint8Array } & Pick<Descriptor, 'mediaType' | 'annotations'>;
+export type FixtureTypes = { readonly artifactType?: string; readonly configType?: string };
+
+export type FixtureLayer = { readonly bytes: Uint8Array } & Pick<
+  Descriptor,
+  'mediaType' | 'annotations' | 'urls'
+>;
 
 const describe = ({ bytes, ...rest }: FixtureLayer): Descriptor => ({
   ...rest,
@@ -20,13 +25,17 @@ const describe = ({ bytes, ...rest }: FixtureLayer): Descriptor => ({
   size: bytes.length,
 });
 
-/** An artifact of any layers. */
-export const artifactOf = (layers: readonly FixtureLayer[]): FixtureArtifact => {
-  const config = { mediaType: 'application/vnd.oci.empty.v1+json', bytes: Buffer.from('{}') };
+/** An artifact of any layers; without types of its own as oras makes it. */
+export const artifactOf = (
+  layers: readonly FixtureLayer[],
+  { artifactType, configType = 'application/vnd.oci.empty.v1+json' }: FixtureTypes = {},
+): FixtureArtifact => {
+  const config = { mediaType: configType, bytes: Buffer.from('{}') };
   const manifest = Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
       mediaType: mediaTypes.manifest,
+      artifactType,
       config: describe(config),
       layers: layers.map(describe),
     }),

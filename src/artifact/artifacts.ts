@@ -1,6 +1,7 @@
 import { type Digest, namespaceOf, type ObjectKey } from '../api/names.ts';
 import type { OciSource, Source } from '../api/source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { refuseUnreadable } from './adapter-folder.ts';
 import { Admission } from './admission.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import { folderSource, imageSource } from './claims.ts';
@@ -177,6 +178,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     const registry = unnamed.as(loginFor?.(wish.key, source), fetchFor?.(wish.key, source));
     const manifest = await manifestOf(registry, image, expected, signal);
     const parsed = parseManifest(manifest, store.limits, text);
+    refuseUnreadable(parsed, text);
     const progress = progressOf(totalBytes(parsed), onProgress);
     const claim = { namespace: namespaceOf(wish.key), source: imageSource(image) };
     const write: WriteBlob = (blob, path, have) =>

@@ -3,6 +3,7 @@ import type { Digest } from '../api/names.ts';
 import { type Settled, unsettle } from '../errors/across-threads.ts';
 import type { HashResult } from './disk-worker.ts';
 import type { ExtractInput } from './extract.ts';
+import type { ImageInput } from './extract-image.ts';
 import type { WeightFacts } from './weight-facts.ts';
 
 /** Hashing and unpacking, off the thread that serves. */
@@ -12,6 +13,8 @@ export type DiskThread = AsyncDisposable & {
   weights(path: string, signal: AbortSignal): Promise<WeightFacts>;
   /** Resolves with the bytes of the files written. */
   extract(input: ExtractInput, signal: AbortSignal): Promise<number>;
+  /** The same of the adapter in an image; undefined where it has none. */
+  extractImage(input: ImageInput, signal: AbortSignal): Promise<number | undefined>;
 };
 
 const idleMs = 10_000;
@@ -41,6 +44,7 @@ export const startDiskThread = (): DiskThread => {
     },
     weights: (path, signal) => run<WeightFacts>('weights', path, signal),
     extract: (input, signal) => run<number>('unpack', input, signal),
+    extractImage: (input, signal) => run<number | undefined>('unpackImage', input, signal),
     [Symbol.asyncDispose]: () => pool.destroy(),
   };
 };

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { settle } from '../errors/across-threads.ts';
 import { type ExtractInput, extract } from './extract.ts';
+import { extractImage, type ImageInput } from './extract-image.ts';
 import { weightFacts } from './weight-facts.ts';
 
 /** Entry points of the disk thread, beside the serving thread: it may block. */
@@ -29,3 +30,4 @@ const hashFile = (path: string): HashResult => {
 export const hash = (path: string) => settle(() => hashFile(path));
 export const weights = (path: string) => settle(() => weightFacts(path));
 export const unpack = (input: ExtractInput) => settle(() => extract(input));
+export const unpackImage = (input: ImageInput) => settle(() => extractImage(input));

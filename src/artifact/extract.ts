@@ -22,11 +22,11 @@ export type ExtractInput = {
 /** Headers and padding of an archive, beside the bytes of its files. */
 const overheadBytes = 16 * 1024 * 1024;
 
-const tooLarge = (what: string): AdaptletError =>
+export const tooLarge = (what: string): AdaptletError =>
   new AdaptletError('ARTIFACT_TOO_LARGE', `an archive unpacks to ${what}`);
 
 /** Stops a stream that unpacks to more than it may, whatever its headers say. */
-const bounded = async function* (
+export const bounded = async function* (
   source: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): AsyncGenerator<Uint8Array> {
@@ -38,7 +38,7 @@ const bounded = async function* (
   }
 };
 
-const unpacked = (archive: string, compression: Compression): AsyncIterable<Uint8Array> => {
+export const unpacked = (archive: string, compression: Compression): AsyncIterable<Uint8Array> => {
   const file = createReadStream(archive);
   if (compression === 'none') return file;
   const unpack = compression === 'gzip' ? createGunzip() : createZstdDecompress();
@@ -46,7 +46,17 @@ const unpacked = (archive: string, compression: Compression): AsyncIterable<Uint
   return pipeline(file, unpack, () => {});
 };
 
-const writeEntry = async (entry: TarEntry, name: string, target: string): Promise<void> => {
+/**
+ * Writes a regular file; links and devices are refused, not passed over. None is ever replaced.
+ * @throws AdaptletError ARTIFACT_FILE_REFUSED, and those of the archive
+ */
+export const writeEntry = async (entry: TarEntry, name: string, target: string): Promise<void> => {
+  if (entry.kind === 'other') {
+    throw new AdaptletError(
+      'ARTIFACT_FILE_REFUSED',
+      `${quoteUntrusted(name)} of an archive is no regular file (type ${quoteUntrusted(entry.type)})`,
+    );
+  }
   const path = join(target, name);
   await mkdir(dirname(path), { recursive: true });
   try {
@@ -63,6 +73,13 @@ const writeEntry = async (entry: TarEntry, name: string, target: string): Promis
       },
     );
   }
+};
+
+/** What the decompression throws as an error of the catalogue; anything else as it is. */
+export const asArchiveError = (error: unknown): unknown => {
+  const code = errnoOf(error);
+  if (error instanceof AdaptletError || code === undefined || !/^(Z_|ZSTD_|ERR_)/.test(code)) return error;
+  return new AdaptletError('ARTIFACT_ARCHIVE_INVALID', 'an archive cannot be decompressed', { cause: error });
 };
 
 /**
@@ -84,11 +101,7 @@ export const extract = async (input: ExtractInput): Promise<number> => {
       await writeEntry(entry, safeName(entry.name, 'an archive'), input.target);
     }
   } catch (error) {
-    const code = errnoOf(error);
-    if (error instanceof AdaptletError || code === undefined || !/^(Z_|ZSTD_|ERR_)/.test(code)) throw error;
-    throw new AdaptletError('ARTIFACT_ARCHIVE_INVALID', 'an archive cannot be decompressed', {
-      cause: error,
-    });
+    throw asArchiveError(error);
   }
   return bytes;
 };

@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { z } from 'zod';
 import type { Digest } from '../api/names.ts';
-import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { type AdapterFacts, adapterFacts } from './adapter-facts.ts';
+import { refuseOther } from './adapter-folder.ts';
 import type { DiskThread } from './disk-thread.ts';
+import { type Form, formOf } from './forms.ts';
 import { layersOf } from './layers.ts';
-import { defaultLimits, type Manifest, parseManifest, totalBytes } from './manifest.ts';
+import { defaultLimits, parseManifest, totalBytes } from './manifest.ts';
 import { askFor, placeOf } from './offer.ts';
-import { configFile, maxConfigBytes, packFolder, weightsFile } from './pack.ts';
+import { configFile, maxConfigBytes, packFolder } from './pack.ts';
 import type { ImageReference } from './reference.ts';
 import type { Registry } from './registry.ts';
 
@@ -16,6 +16,8 @@ import type { Registry } from './registry.ts';
 export type Inspection = {
   /** Of its OCI manifest. */
   readonly digest: Digest;
+  /** What made it. */
+  readonly form: Form;
   readonly artifactType?: string | undefined;
   /** Of all blobs. */
   readonly bytes: number;
@@ -32,31 +34,9 @@ export type Inspection = {
   readonly annotations: Readonly<Record<string, string>>;
 };
 
-const headSchema = z.object({
-  artifactType: z.string().optional(),
-  annotations: z.record(z.string(), z.string()).optional(),
-});
-
-/**
- * Refuses what is no adapter, as far as the names of its files say so.
- * @throws AdaptletError ARTIFACT_NOT_FOUND
- */
-export const refuseOther = (manifest: Manifest, where: string): void => {
-  const contents = layersOf(manifest, where);
-  const isAdapter = contents.some(
-    (content) => content.kind === 'archive' || [configFile, weightsFile].includes(basename(content.name)),
-  );
-  if (isAdapter) return;
-  throw new AdaptletError('ARTIFACT_NOT_FOUND', `${where} has neither ${configFile} nor ${weightsFile}`, {
-    advice: 'Name the artifact of an adapter; base models are pulled by adaptlet model pull.',
-  });
-};
-
 const inspectionOf = (bytes: Uint8Array, digest: Digest, where: string) => {
   const manifest = parseManifest(bytes, defaultLimits, where);
-  const { artifactType, annotations = {} } = headSchema.parse(
-    JSON.parse(Buffer.from(bytes).toString('utf8')),
-  );
+  const { artifactType, annotations = {} } = manifest;
   const contents = layersOf(manifest, where);
   const files = contents.map((content) => ({
     ...(content.kind === 'file' ? { name: content.name } : {}),
@@ -67,7 +47,8 @@ const inspectionOf = (bytes: Uint8Array, digest: Digest, where: string) => {
   const config = contents.find(
     (content) => content.kind === 'file' && basename(content.name) === configFile,
   )?.layer;
-  return { config, found: { digest, artifactType, bytes: totalBytes(manifest), files, annotations } };
+  const form = formOf(manifest);
+  return { config, found: { digest, form, artifactType, bytes: totalBytes(manifest), files, annotations } };
 };
 
 /**

@@ -39,6 +39,21 @@ describe('a layer', () => {
     expect(layers(fixture)).toEqual([expected]);
   });
 
+  it.each<[string, FixtureLayer, string]>([
+    [
+      'of ModelPack before CNCF, raw',
+      layer('application/vnd.cnai.model.weight.v1.raw', { 'org.cnai.model.filepath': 'w' }),
+      'file w',
+    ],
+    [
+      'of kit, an archive whatever its name',
+      layer('application/vnd.kitops.modelkit.model.v1.tar+gzip', { [title]: 'w' }),
+      'archive gzip',
+    ],
+  ])('%s', (_, fixture, expected) => {
+    expect(layers(fixture)).toEqual([expected]);
+  });
+
   it('without a name and no archive, with an unsafe name, or with the name of another is refused', async () => {
     expect(await codeOf(() => layers(layer('application/octet-stream')))).toBe('ARTIFACT_LAYER_UNKNOWN');
     expect(await codeOf(() => layers(fileLayer('../a', 'x')))).toBe('ARTIFACT_FILE_REFUSED');

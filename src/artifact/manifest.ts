@@ -21,6 +21,7 @@ export const mediaTypes = {
 /** Annotations that name the file of a layer: the OCI one that oras writes, and ModelPack's. */
 export const titleAnnotation = 'org.opencontainers.image.title';
 export const pathAnnotation = 'org.cncf.model.filepath';
+export const legacyPathAnnotation = 'org.cnai.model.filepath';
 
 /** What a runtime takes at most. */
 export type ArtifactLimits = {
@@ -38,23 +39,41 @@ export type Descriptor = {
   readonly digest: Digest;
   readonly size: number;
   readonly annotations?: Readonly<Record<string, string>> | undefined;
+  /** Where the content lies that the registry has not. */
+  readonly urls?: readonly string[] | undefined;
 };
 
-export type Manifest = { readonly config: Descriptor; readonly layers: readonly Descriptor[] };
+export type Manifest = {
+  readonly artifactType?: string | undefined;
+  readonly config: Descriptor;
+  readonly layers: readonly Descriptor[];
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+};
 
 const descriptor = z.object({
   mediaType: z.string().max(255),
   digest: digestSchema,
   size: z.int().min(0),
   annotations: z.record(z.string(), z.string()).optional(),
+  urls: z.array(z.string()).optional(),
 });
 
 const schema = z.object({
   schemaVersion: z.literal(2),
   mediaType: z.enum([mediaTypes.manifest, mediaTypes.dockerManifest]).optional(),
+  artifactType: z.string().max(255).optional(),
   config: descriptor,
   layers: z.array(descriptor),
+  annotations: z.record(z.string(), z.string()).optional(),
 });
+
+const listed = z.object({
+  digest: digestSchema,
+  artifactType: z.string().optional(),
+  platform: z.object({ os: z.string(), architecture: z.string() }).optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+});
+const index = z.object({ manifests: z.array(z.unknown()) });
 
 const parseJson = (bytes: Uint8Array, where: string): unknown => {
   try {
@@ -72,6 +91,42 @@ const isIndex = (value: unknown): boolean =>
   ('manifests' in value ||
     ('mediaType' in value &&
       (value.mediaType === mediaTypes.index || value.mediaType === mediaTypes.dockerList)));
+
+type Listed = z.infer<typeof listed>;
+
+/** What builders put beside an image: where it came from, and what is in it. */
+const isAttestation = ({ platform, annotations = {} }: Listed): boolean =>
+  annotations['vnd.docker.reference.type'] === 'attestation-manifest' || platform?.os === 'unknown';
+
+const artifactsIn = (value: unknown): readonly Listed[] =>
+  (index.safeParse(value).data?.manifests ?? [])
+    .flatMap((entry) => listed.safeParse(entry).data ?? [])
+    .filter((entry) => !isAttestation(entry));
+
+/** The one artifact of an index, as builders make it of a single image. Undefined of anything else. */
+export const onlyArtifact = (bytes: Uint8Array): Digest | undefined => {
+  try {
+    const [first, ...more] = artifactsIn(parseJson(bytes, ''));
+    return more.length === 0 ? first?.digest : undefined;
+  } catch {
+    // For `parseManifest` to refuse.
+    return undefined;
+  }
+};
+
+const maxListed = 5;
+
+const indexError = (value: unknown, where: string): AdaptletError => {
+  const entries = artifactsIn(value);
+  const some = entries.slice(0, maxListed).map(({ digest, platform, artifactType }) => {
+    const what = platform === undefined ? artifactType : `${platform.os}/${platform.architecture}`;
+    return what === undefined ? digest : `${digest} (${quoteUntrusted(what)})`;
+  });
+  const rest = entries.length > maxListed ? ` and ${entries.length - maxListed} more` : '';
+  const list = some.length === 0 ? '' : `: ${some.join(', ')}${rest}`;
+  const what = `${where} is an index of ${entries.length} artifact${entries.length === 1 ? '' : 's'}${list}`;
+  return new AdaptletError('ARTIFACT_INDEX', what);
+};
 
 /** Every blob once; the same content may be two layers. */
 export const blobsOf = (manifest: Manifest): readonly Descriptor[] => [
@@ -101,7 +156,7 @@ export const parseManifest = (bytes: Uint8Array, limits: ArtifactLimits, where: 
     throw new AdaptletError('ARTIFACT_TOO_LARGE', `${where} has a manifest of ${bytes.length} bytes`);
   }
   const value = parseJson(bytes, where);
-  if (isIndex(value)) throw new AdaptletError('ARTIFACT_INDEX', `${where} is an index`);
+  if (isIndex(value)) throw indexError(value, where);
   const parsed = schema.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];

@@ -198,7 +198,9 @@ describe('what other tools ask of a manifest', () => {
 
   it('kit: a file name on every layer, and one layer of weights, of which the last would win', async () => {
     const { layers } = (await read()).manifest;
-    expect(layers.every(({ annotations }) => annotations['org.cncf.model.filepath'] !== undefined)).toBe(true);
+    expect(layers.every(({ annotations }) => annotations['org.cncf.model.filepath'] !== undefined)).toBe(
+      true,
+    );
     expect(layers.filter(({ mediaType }) => mediaType.includes('.weight.v1'))).toHaveLength(1);
     const weight = layers.findIndex(({ mediaType }) => mediaType.includes('.weight.v1'));
     const config = layers.findLastIndex(({ mediaType }) => mediaType.includes('.weight.config.v1'));

@@ -169,7 +169,10 @@ export const packFolder = async (folder: string, options: PackOptions): Promise<
   return packFiles(files, { ...modelPack(model, files), annotations });
 };
 
-/** Packs files into an OCI image manifest, a layer each. The order of the files and all texts are part of the digest. */
+/**
+ * Packs files into an OCI image manifest, a layer each; one without a name is not annotated. The order of the files and all
+ * texts are part of the digest.
+ */
 export const packFiles = (
   files: readonly PackedFile[],
   {
@@ -177,11 +180,14 @@ export const packFiles = (
     configType,
     config,
     annotations,
+    pathKey = pathAnnotation,
   }: {
-    readonly artifactType: string;
+    readonly artifactType?: string;
     readonly configType: string;
     readonly config: Uint8Array;
     readonly annotations?: Readonly<Record<string, string>>;
+    /** Under which annotation readers look for the name of a file, beside the title. */
+    readonly pathKey?: string;
   },
 ): Packed => {
   const layers = files.map(
@@ -189,7 +195,7 @@ export const packFiles = (
       mediaType,
       digest,
       size,
-      annotations: { [pathAnnotation]: name, [titleAnnotation]: name },
+      ...(name === '' ? {} : { annotations: { [pathKey]: name, [titleAnnotation]: name } }),
     }),
   );
   const configLayer = { mediaType: configType, digest: digestOf(config), size: config.length };

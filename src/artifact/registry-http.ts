@@ -1,4 +1,5 @@
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { errnoOf } from '../errors/errno.ts';
 import type { Clock } from '../time/clock.ts';
 import { type Authorization, Authorizations } from './authorizations.ts';
 import type { CredentialsOf } from './docker-config.ts';
@@ -92,9 +93,28 @@ const unavailable = (url: URL, what: string, cause?: unknown, after?: number): A
     ...(after === undefined ? {} : { retryAfterMs: after }),
   });
 
+/** Of the TLS of Node, where the certificate of a server is not what was expected. */
+const certificateCode = /CERT|^UNABLE_TO_|_SIGNED_/;
+
+/** `fetch` hides why: the cause of its error says it. */
+const noAnswer = (url: URL, error: unknown): AdaptletError => {
+  const code = error instanceof Error ? errnoOf(error.cause) : undefined;
+  if (code === undefined) return unavailable(url, 'did not answer', error);
+  if (!certificateCode.test(code)) return unavailable(url, `did not answer (${code})`, error);
+  return new AdaptletError(
+    'REGISTRY_UNAVAILABLE',
+    `the certificate of ${url.origin} is not accepted (${code})`,
+    {
+      cause: error,
+      advice:
+        'Name the authority that signed it by NODE_EXTRA_CA_CERTS, or by --ca FILE of push, pull and inspect.',
+    },
+  );
+};
+
 /** What is sent with a request. */
 export type Sent = {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
   readonly headers: Headers;
   /** Made anew for each try; calls `heard` as it goes, so that a long upload is no stall. */
   readonly body?: (heard: () => void) => ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer>;
@@ -170,6 +190,8 @@ export class RegistryHttp {
     signal: AbortSignal,
   ): Promise<Answer> {
     const url = path instanceof URL ? path : this.#urlOf(reference, path);
+    // Credentials are for the registry alone, also where it has another server take what is pushed.
+    if (url.origin !== this.#urlOf(reference, '').origin) return await this.#follow(url, sent, signal);
     const key = this.#keyOf(reference);
     const known = this.#authorizations.get(key)?.header;
     const first = await this.#follow(url, withAuthorization(sent, known), signal);
@@ -265,7 +287,7 @@ export class RegistryHttp {
       watch.stop();
       signal.throwIfAborted();
       if (error instanceof AdaptletError) throw error;
-      throw unavailable(url, 'did not answer', error);
+      throw noAnswer(url, error);
     }
     const answer = watchedAnswer(url, response, watch, signal);
     if (response.status < 500 && response.status !== 429) return answer;

@@ -1,12 +1,12 @@
-import { open } from 'node:fs/promises';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { BlobUpload, reasonOf, refused } from './blob-upload.ts';
 import { mediaTypes } from './manifest.ts';
-import type { Packed, PackedBlob } from './pack.ts';
+import type { Packed } from './pack.ts';
 import { checkDigest } from './path-source.ts';
 import type { ImageReference } from './reference.ts';
 import type { RegistryOptions } from './registry.ts';
-import { type Answer, RegistryHttp } from './registry-http.ts';
+import { RegistryHttp } from './registry-http.ts';
 import { withRetries } from './retry.ts';
 
 export type PushProgress = {
@@ -22,33 +22,8 @@ export type PushOptions = {
   readonly mountFrom?: string | undefined;
 };
 
-type Sending = {
-  readonly digest: Digest;
-  readonly blob: PackedBlob;
-  readonly mountFrom: string | undefined;
-};
-
-const chunkBytes = 1 << 20;
-
-/** A file as the body of a request; `heard` is told of each piece that left. */
-const streamOf = (path: string, size: number, heard: (bytes: number) => void): ReadableStream<Uint8Array> => {
-  const pieces = async function* (): AsyncGenerator<Uint8Array> {
-    await using file = await open(path, 'r');
-    for (let at = 0; at < size; ) {
-      const piece = new Uint8Array(Math.min(chunkBytes, size - at));
-      const { bytesRead } = await file.read(piece, 0, piece.length, at);
-      if (bytesRead === 0)
-        throw new AdaptletError('ARTIFACT_CHANGED', `${path} became shorter while it was sent`);
-      at += bytesRead;
-      heard(bytesRead);
-      yield piece.subarray(0, bytesRead);
-    }
-  };
-  return ReadableStream.from(pieces());
-};
-
 /**
- * Pushes to OCI registries (distribution specification 1.1): each blob in one request, those that are missing only.
+ * Pushes to OCI registries (distribution specification 1.1) the blobs that are missing; one that broke off goes on.
  * @throws REGISTRY_*, DIGEST_MISMATCH, ARTIFACT_CHANGED
  */
 export class RegistryPush {
@@ -71,58 +46,18 @@ export class RegistryPush {
     let done = 0;
     for (const [digest, blob] of packed.blobs) {
       const onSent = (sent: number): void => onProgress?.({ sentBytes: done + sent, totalBytes });
-      await this.#blob(reference, { digest, blob, mountFrom }, signal, onSent);
+      const upload = new BlobUpload(this.#http, reference, { digest, blob, mountFrom, signal, onSent });
+      await withRetries(
+        this.#options,
+        signal,
+        () => upload.attempt(),
+        () => upload.progressed,
+      );
       done += blob.size;
       onProgress?.({ sentBytes: done, totalBytes });
     }
     await this.#manifest(reference, packed, signal);
     return packed.digest;
-  }
-
-  async #blob(
-    reference: ImageReference,
-    { digest, blob, mountFrom }: Sending,
-    signal: AbortSignal,
-    onSent: (bytes: number) => void,
-  ): Promise<void> {
-    await withRetries(this.#options, signal, async () => {
-      const there = await this.#ask(reference, `blobs/${digest}`, 'HEAD', signal);
-      if (there.status === 200) return;
-      const mount =
-        mountFrom === undefined
-          ? ''
-          : `?${new URLSearchParams({ mount: digest, from: mountFrom }).toString()}`;
-      const started = await this.#ask(reference, `blobs/uploads/${mount}`, 'POST', signal);
-      // Where it cannot mount, it begins an upload as ever.
-      if (mount !== '' && started.status === 201) return;
-      if (started.status !== 202 || started.location === undefined)
-        throw refused(`an upload to ${reference.registry}/${reference.repository}`, started.status);
-      const url = started.location;
-      url.searchParams.set('digest', digest);
-      await using answer = await this.#http.request(
-        reference,
-        url,
-        {
-          method: 'PUT',
-          headers: {
-            'content-type': 'application/octet-stream',
-            'content-length': String(blob.size),
-          },
-          body: (heard) => {
-            if ('bytes' in blob) return new Uint8Array(blob.bytes);
-            let sent = 0;
-            return streamOf(blob.path, blob.size, (bytes) => {
-              sent += bytes;
-              heard();
-              onSent(sent);
-            });
-          },
-        },
-        signal,
-      );
-      const { status } = answer.response;
-      if (status !== 201) throw refused(`blob ${digest}`, status, await reasonOf(answer));
-    });
   }
 
   async #manifest(
@@ -151,26 +86,4 @@ export class RegistryPush {
       });
     });
   }
-
-  async #ask(
-    reference: ImageReference,
-    path: string,
-    method: 'HEAD' | 'POST',
-    signal: AbortSignal,
-  ): Promise<{ readonly status: number; readonly location: URL | undefined }> {
-    await using answer = await this.#http.request(reference, path, { method, headers: {} }, signal);
-    const { status, headers } = answer.response;
-    const location = headers.get('location');
-    const base = answer.response.url;
-    return { status, location: location === null ? undefined : new URL(location, base) };
-  }
 }
-
-const reasonOf = async ({ response }: Answer): Promise<string> =>
-  (await response.text().catch(() => '')).trim().slice(0, 300);
-
-const refused = (what: string, status: number, why = ''): AdaptletError =>
-  new AdaptletError(
-    'REGISTRY_REFUSED',
-    `${what}: the registry answered ${status}${why === '' ? '' : `: ${why}`}`,
-  );

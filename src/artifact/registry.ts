@@ -4,7 +4,7 @@ import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Authorization } from './authorizations.ts';
 import { digestOf } from './digest.ts';
-import { type Descriptor, maxManifestBytes, mediaTypes } from './manifest.ts';
+import { type Descriptor, maxManifestBytes, mediaTypes, onlyArtifact } from './manifest.ts';
 import type { ImageReference } from './reference.ts';
 import {
   type Answer,
@@ -90,8 +90,18 @@ export class Registry {
     return this.#http.remembered(reference, known);
   }
 
-  /** The bytes of a manifest, checked against `version` when that is a digest. */
+  /**
+   * The bytes of a manifest, checked against `version` when that is a digest. A tag of an index that lists one artifact means
+   * that one: builders write such an index for a single image.
+   */
   async manifest(reference: ImageReference, version: string, signal: AbortSignal): Promise<Uint8Array> {
+    const bytes = await this.#manifest(reference, version, signal);
+    if (version.startsWith('sha256:')) return bytes;
+    const only = onlyArtifact(bytes);
+    return only === undefined ? bytes : await this.#manifest(reference, only, signal);
+  }
+
+  async #manifest(reference: ImageReference, version: string, signal: AbortSignal): Promise<Uint8Array> {
     const what = named(reference, version);
     const bytes = await withRetries(this.#options, signal, async () => {
       await using answer = await this.#http.get(reference, `manifests/${version}`, { accept }, signal);

@@ -115,15 +115,3 @@ export const asStoreError = (error: unknown, what: string): unknown => {
 };
 
 export const removeAll = (path: string): Promise<void> => rm(path, { recursive: true, force: true });
-
-/**
- * Where the files of an adapter begin: the folder itself, or its only folder when the configuration lies there, as
- * oras packs `push REF DIR/`.
- */
-export const adapterFolder = async (files: string): Promise<string> => {
-  const entries = await readdir(files, { withFileTypes: true });
-  const [only] = entries;
-  if (entries.length !== 1 || only?.isDirectory() !== true) return files;
-  const inner = join(files, only.name);
-  return (await sizeOf(join(inner, 'adapter_config.json'))) === undefined ? files : inner;
-};

@@ -1,18 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, isDigest } from '../api/names.ts';
+import { adapterFolder } from './adapter-folder.ts';
 import { digestOf } from './digest.ts';
 import { layersOf } from './layers.ts';
 import { type ArtifactLimits, blobsOf, type Manifest, parseManifest, totalBytes } from './manifest.ts';
-import {
-  adapterFolder,
-  filesFolder,
-  manifestFile,
-  namesIn,
-  ownBytes,
-  type StorePaths,
-  sizeOf,
-} from './store-files.ts';
+import { filesFolder, manifestFile, namesIn, ownBytes, type StorePaths, sizeOf } from './store-files.ts';
 
 /** An artifact that is complete on the disk. `extraBytes` are those of unpacked or copied files. */
 export type StoredAdapter = {
@@ -65,7 +58,7 @@ const readStored = async (
       if (size !== content.layer.size) return `its file ${content.name} is missing or has another size`;
     }
     const extraBytes = await ownBytes(join(folder, filesFolder));
-    const files = await adapterFolder(join(folder, filesFolder));
+    const files = await adapterFolder(join(folder, filesFolder), digest);
     return { manifest, folder: files, bytes: totalBytes(manifest) + extraBytes, extraBytes };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

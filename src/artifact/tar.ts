@@ -4,7 +4,10 @@ import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 /** An entry of an archive. Its content has to be read, or passed over, before the next entry. */
 export type TarEntry = {
   readonly name: string;
-  readonly kind: 'file' | 'folder';
+  /** `other`: links, devices, and what is not known. */
+  readonly kind: 'file' | 'folder' | 'other';
+  /** The flag of the format. */
+  readonly type: string;
   readonly size: number;
   readonly content: AsyncIterable<Uint8Array>;
 };
@@ -114,10 +117,16 @@ const nameOf = (header: Buffer): string => {
   return isUstar && prefix !== '' ? `${prefix}/${text(header, 0, 100)}` : text(header, 0, 100);
 };
 
+const kindOf = (type: string): TarEntry['kind'] =>
+  type === '0' || type === '\0' ? 'file' : type === '5' ? 'folder' : 'other';
+
+/** Links, devices and pipes have no content, whatever size their header says. */
+const isHeaderOnly = (type: string): boolean => /^[12346]$/.test(type);
+
 /**
- * Entries of a tar stream (POSIX ustar with pax and GNU long names). Regular files and folders only: links, devices and
- * everything else is refused, not passed over. The stream is closed when the last entry was read, or something was wrong.
- * @throws AdaptletError ARTIFACT_ARCHIVE_INVALID, ARTIFACT_FILE_REFUSED
+ * Entries of a tar stream (POSIX ustar with pax and GNU long names). The stream is closed when the last entry was read, or
+ * something was wrong.
+ * @throws AdaptletError ARTIFACT_ARCHIVE_INVALID
  */
 export const tarEntries = async function* (source: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
   await using input = pieces(source);
@@ -128,19 +137,15 @@ export const tarEntries = async function* (source: AsyncIterable<Uint8Array>): A
     if (header.length < block) throw invalid('the archive ends within a header');
     checkSum(header);
     const type = String.fromCharCode(header[156] ?? 0);
-    const size = sizeOf(header, type === 'x' || type === 'L' || type === 'g' ? new Map() : pax);
+    const size = isHeaderOnly(type)
+      ? 0
+      : sizeOf(header, type === 'x' || type === 'L' || type === 'g' ? new Map() : pax);
     if (type === 'x') pax = paxRecords(await readExtension(input, size));
     else if (type === 'L') pax = new Map([['path', text(await readExtension(input, size), 0, size)]]);
     else if (type === 'g') await readExtension(input, size);
     else {
       const name = pax.get('path') ?? nameOf(header);
       pax = new Map();
-      if (!['0', '\0', '5'].includes(type)) {
-        throw new AdaptletError(
-          'ARTIFACT_FILE_REFUSED',
-          `${quoteUntrusted(name)} of an archive is no regular file (type ${quoteUntrusted(type)})`,
-        );
-      }
       let left = size;
       const content = async function* (): AsyncGenerator<Uint8Array> {
         while (left > 0) {
@@ -150,7 +155,7 @@ export const tarEntries = async function* (source: AsyncIterable<Uint8Array>): A
           yield piece;
         }
       };
-      yield { name, kind: type === '5' ? 'folder' : 'file', size, content: content() };
+      yield { name, kind: kindOf(type), type, size, content: content() };
       await skip(input, left + ((block - (size % block)) % block));
     }
   }

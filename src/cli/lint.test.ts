@@ -134,6 +134,7 @@ describe('lintFiles', () => {
     expect([code, err]).toEqual([1, '']);
     expect(JSON.parse(out)).toEqual({
       files: 1,
+      adapters: 0,
       objects: 0,
       problems: [
         { file: 'a.yaml', line: 1, reason: 'must be an object with apiVersion, kind, metadata and spec' },

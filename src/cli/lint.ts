@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
@@ -6,6 +7,7 @@ import { keyOf, referenceFindings } from '../api/references.ts';
 import { manifestWarnings } from '../api/warnings.ts';
 import { maxManifestBytes } from '../api/yaml-documents.ts';
 import { policyProblems } from './lint-policies.ts';
+import { type RegistryFlags, withRegistryFlags } from './registry/registry-flags.ts';
 
 /** Something that lint says about a line of a file. */
 export type LintFinding = { readonly file: string; readonly line: number; readonly reason: string };
@@ -22,27 +24,38 @@ export type LintOptions = {
   /** Namespace of objects that name none. */
   readonly namespace?: string;
   readonly recursive?: boolean;
+  /** How adapters in registries are reached. */
+  readonly registry?: RegistryFlags;
 };
 
 type Located = ManifestDocument & { readonly file: string };
 type Report = {
   readonly files: string[];
+  readonly adapters: string[];
   readonly documents: Located[];
   readonly problems: LintFinding[];
   readonly warnings: LintFinding[];
 };
 
+/** Whether lint is asked about an adapter: one in a registry, or a folder that PEFT saved. */
+const isAdapter = (path: string): boolean =>
+  path.startsWith('oci://') ||
+  ['adapter_config.json', 'adapter_model.safetensors'].some((name) => existsSync(join(path, name)));
+
 /**
  * Checks manifest files, and the manifest files of folders, the way a runtime does, and how their objects fit
- * together. Returns the exit code: 0 when there are no problems (warnings do not count), else 1.
+ * together; adapters as far as that goes without their base model. Returns the exit code: 0 when there are no problems (warnings do not count), else 1.
  */
 export const lintFiles = async (
   paths: readonly string[],
   io: LintIo,
-  { output = 'text', namespace = 'default', recursive = false }: LintOptions = {},
+  { output = 'text', namespace = 'default', recursive = false, registry = {} }: LintOptions = {},
 ): Promise<number> => {
-  const report: Report = { files: [], documents: [], problems: [], warnings: [] };
-  for (const path of paths) await collectFiles(path, recursive, report);
+  const report: Report = { files: [], adapters: [], documents: [], problems: [], warnings: [] };
+  for (const path of paths) {
+    if (isAdapter(path)) await checkAdapter(path, registry, report);
+    else await collectFiles(path, recursive, report);
+  }
   for (const file of report.files) await readManifests(file, namespace, report);
   checkTogether(report);
   if (output === 'json') printJson(report, io);
@@ -51,6 +64,19 @@ export const lintFiles = async (
 };
 
 const why = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const checkAdapter = async (path: string, flags: RegistryFlags, report: Report): Promise<void> => {
+  // Loaded here: manifests are checked without what reads adapters.
+  const { lintAdapter } = await import('./lint-adapter.ts');
+  report.adapters.push(path);
+  try {
+    const found = await lintAdapter(path, flags);
+    for (const kind of ['problems', 'warnings'] as const)
+      report[kind].push(...found[kind].map((reason) => ({ file: path, line: 0, reason })));
+  } catch (error) {
+    report.problems.push({ file: path, line: 0, reason: `cannot be read: ${why(error)}` });
+  }
+};
 
 /** A folder has the same manifests for lint as for a runtime; a file is taken whatever its name. */
 const collectFiles = async (path: string, recursive: boolean, report: Report): Promise<void> => {
@@ -117,9 +143,10 @@ const identityOf = (kind: string, key: string): string => `${kind} ${key}`;
 const inOrder = (findings: readonly LintFinding[]): LintFinding[] =>
   findings.toSorted((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1));
 
-const printJson = ({ files, documents, problems, warnings }: Report, io: LintIo): void => {
+const printJson = ({ files, adapters, documents, problems, warnings }: Report, io: LintIo): void => {
   const result = {
     files: files.length,
+    adapters: adapters.length,
     objects: documents.length,
     problems: inOrder(problems),
     warnings: inOrder(warnings),
@@ -127,13 +154,14 @@ const printJson = ({ files, documents, problems, warnings }: Report, io: LintIo)
   io.out(`${JSON.stringify(result, undefined, 2)}\n`);
 };
 
-const printText = ({ files, documents, problems, warnings }: Report, io: LintIo): void => {
+const printText = ({ files, adapters, documents, problems, warnings }: Report, io: LintIo): void => {
   const all = [...problems, ...warnings.map((w) => ({ ...w, reason: `warning: ${w.reason}` }))];
   for (const { file, line, reason } of inOrder(all))
     io.out(`${line === 0 ? file : `${file}:${line}`}: ${reason}\n`);
   const counts = [
     count(files.length, 'file'),
     count(documents.length, 'object'),
+    ...(adapters.length === 0 ? [] : [count(adapters.length, 'adapter')]),
     count(problems.length, 'problem'),
     count(warnings.length, 'warning'),
   ];
@@ -144,20 +172,25 @@ const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' :
 
 /** `adaptlet lint`. */
 export const lintCommand = (): Command =>
-  new Command('lint')
-    .description('check manifests offline, with the messages that a runtime gives')
-    .argument('<paths...>', 'manifest files, or folders of .yaml and .yml files')
+  withRegistryFlags(new Command('lint'))
+    .description('check manifests and adapters, with the messages that a runtime gives')
+    .argument(
+      '<paths...>',
+      'manifest files, folders of .yaml and .yml files, PEFT folders, and adapters as oci://registry/repository[:tag]',
+    )
     .addOption(new Option('-o, --output <form>', 'how to print it').choices(['text', 'json']).default('text'))
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('-R, --recursive', 'folders within folders as well')
     .addHelpText(
       'after',
-      '\nPrints FILE:LINE: REASON for each problem and warning. Exit code 1 when there is a problem; warnings do not count.\n\nExample:\n  adaptlet lint examples',
+      '\nPrints FILE:LINE: REASON for each problem and warning. Of an adapter it checks kind, rank, tensors and their values; its base model is not looked at. Exit code 1 when there is a problem; warnings do not count.\n\nExample:\n  adaptlet lint examples',
     )
-    .action(async (paths: string[], options: LintOptions) => {
+    .action(async (paths: string[], flags: LintOptions & RegistryFlags) => {
+      const { registryConfig, insecureRegistries, ca, ...options } = flags;
+      const given = { registryConfig, insecureRegistries, ca };
       const io: LintIo = {
         out: (text) => process.stdout.write(text),
         err: (text) => process.stderr.write(text),
       };
-      process.exitCode = await lintFiles(paths, io, options);
+      process.exitCode = await lintFiles(paths, io, { ...options, registry: given });
     });

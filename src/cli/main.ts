@@ -1,8 +1,15 @@
 import { Command } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { aliveUntil } from './alive-until.ts';
+import { errorText, type PersonalAdvice } from './error-text.ts';
 
 const { version } = packageJson;
+
+/** A command that ends does not try again by itself. */
+const advice: PersonalAdvice = {
+  REGISTRY_UNAVAILABLE:
+    'Check the name of the registry and the way to it, then run the command again: what has arrived is not sent again.',
+};
 
 /** Each is loaded when it is the one that was asked for: a node does not hold what talks to an API server. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
@@ -42,6 +49,6 @@ try {
   await aliveUntil(program.parseAsync());
 } catch (error) {
   // The message of an AdaptletError says what happened and what to do; a stack would bury it.
-  process.stderr.write(`adaptlet: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`adaptlet: ${errorText(error, advice)}\n`);
   process.exitCode = 1;
 }

@@ -42,8 +42,8 @@ export const artifactErrors = defineErrors({
     retry: 'AfterChange',
   },
   ARTIFACT_INDEX: {
-    summary: 'The reference names an image index, which lists several artifacts.',
-    advice: 'Use the tag or the digest of the artifact itself.',
+    summary: 'The reference names an image index, and not one artifact.',
+    advice: 'Name the digest of one of its artifacts.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
@@ -56,6 +56,19 @@ export const artifactErrors = defineErrors({
   ARTIFACT_LAYER_UNKNOWN: {
     summary: 'A layer of an artifact is neither a named file nor an archive.',
     advice: 'Push the files with a tool that names them, such as oras.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ARTIFACT_FORMAT: {
+    summary:
+      'An artifact is of a form that no adapter is read from: GGUF, Ollama, encrypted or foreign layers.',
+    advice: 'Push the folder that PEFT saved, by adaptlet push or oras.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ARTIFACT_AMBIGUOUS: {
+    summary: 'An artifact holds more than one adapter.',
+    advice: 'Push each adapter as an artifact of its own.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },

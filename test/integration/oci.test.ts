@@ -300,14 +300,17 @@ describe.skipIf(missing)(`adapters from a real registry, pushed by the real oras
     );
   });
 
-  it('refuses an index', async () => {
-    await push(`${open.host}/team/index:one`, 'upper');
-    await orasRun(
-      ['manifest', 'index', 'create', '--plain-http', `${open.host}/team/index:all`, 'one'],
-      root,
-    );
+  it('takes the artifact of an index of one under its own digest, and refuses an index of two', async () => {
+    const image = `${open.host}/team/index`;
+    const pushed = await push(`${image}:a`, 'upper');
+    await push(`${image}:b`, 'hello');
+    const index = (name: string, ...tags: readonly string[]) =>
+      orasRun(['manifest', 'index', 'create', '--plain-http', `${image}:${name}`, ...tags], root);
+    await index('one', 'a');
+    await index('two', 'a', 'b');
     await using artifacts = await node('index');
-    expect(await refusal(pull(artifacts, `${open.host}/team/index:all`))).toBe('ARTIFACT_INDEX');
+    expect((await pull(artifacts, `${image}:one`)).digest).toBe(pushed);
+    expect(await refusal(pull(artifacts, `${image}:two`))).toBe('ARTIFACT_INDEX');
   });
 
   it('answers a registry that is not there as one that may come back', async () => {

@@ -1,9 +1,8 @@
 import { styleText } from 'node:util';
 import { Option } from 'commander';
 import { stringify } from 'yaml';
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
+import { errorText, type PersonalAdvice } from '../error-text.ts';
 
 export type OutputOptions = { readonly output?: 'json' | 'yaml' };
 
@@ -56,7 +55,7 @@ export const toneOfPhase = (phase: string): Tone =>
   phase === 'Healthy' ? 'good' : phase === 'Degraded' ? 'bad' : 'waiting';
 
 /** What a person at a terminal can do, where that differs from what the catalogue tells a process. */
-const advice: Partial<Readonly<Record<ErrorCode, string>>> = {
+const advice: PersonalAdvice = {
   KUBE_FORBIDDEN:
     'Ask whoever administers the namespace for the ClusterRole "edit" in it, or "view" to look only.',
   KUBE_UNAVAILABLE:
@@ -65,12 +64,7 @@ const advice: Partial<Readonly<Record<ErrorCode, string>>> = {
 };
 
 /** An error in one line: what happened and what to do. */
-export const textOf = (error: unknown): string => {
-  if (!(error instanceof AdaptletError)) return error instanceof Error ? error.message : String(error);
-  // Who threw it may have known better than either.
-  const own = error.advice === catalogue[error.code].advice ? advice[error.code] : undefined;
-  return own === undefined ? error.message : [error.what, own].filter((part) => part !== '').join('. ');
-};
+export const textOf = (error: unknown): string => errorText(error, advice);
 
 /** One field of an object and what it is, as kubectl describe prints them. */
 export const fieldLine = (label: string, text: string): string =>

@@ -20,10 +20,11 @@ const targetsText = (targets: string | readonly string[] | undefined): string | 
 
 /** As a person reads it. Pure. */
 export const inspectionText = (name: string, found: Inspection): string => {
-  const { digest, artifactType, bytes, adapter, files, annotations } = found;
+  const { digest, form, artifactType, bytes, adapter, files, annotations } = found;
   return [
     ...line('adapter', name),
     ...line('digest', digest),
+    ...line('form', form),
     ...line('type', shown(artifactType)),
     ...line('size', `${bytes} bytes`),
     ...line('base model', shown(adapter?.baseModel)),

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { refuseOther } from '../../artifact/inspect.ts';
+import { refuseOther } from '../../artifact/adapter-folder.ts';
 import { defaultLimits } from '../../artifact/manifest.ts';
 import { pullTo, type TransferFlags, withTransferFlags } from './transfer.ts';
 

@@ -1,17 +1,21 @@
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import type { Command } from 'commander';
 import { readCredentials } from '../../artifact/docker-config.ts';
 import { type ImageReference, parseReference } from '../../artifact/reference.ts';
 import type { RegistryOptions } from '../../artifact/registry.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { settingsSchema } from '../../runtime/config/settings.ts';
 import { readSettings } from '../../settings/settings.ts';
 import { systemClock } from '../../time/clock.ts';
 import { askCredentialHelper } from './credential-helper.ts';
 
 export type RegistryFlags = {
-  readonly registryConfig?: string;
-  readonly insecureRegistries?: string;
+  readonly registryConfig?: string | undefined;
+  readonly insecureRegistries?: string | undefined;
+  readonly ca?: string | undefined;
 };
 
 const schema = settingsSchema.pick({ registryConfig: true, insecureRegistries: true });
@@ -47,14 +51,39 @@ export const withRegistryFlags = (command: Command): Command =>
     .option(
       '--insecure-registries <hosts>',
       'hosts that are reached over plain HTTP, separated by commas; loopback always is [ADAPTLET_INSECURE_REGISTRIES]',
+    )
+    .option(
+      '--ca <file>',
+      'PEM file of authorities that registries are trusted by, beside those of Node; NODE_EXTRA_CA_CERTS is the variable',
     );
+
+/**
+ * From here on, in the whole process: a command asks one registry.
+ * @throws AdaptletError CONFIG_INVALID
+ */
+const trust = (file: string): void => {
+  try {
+    const text = readFileSync(file, 'utf8');
+    const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+    if (certificates.length === 0) throw new Error('it has no certificate in PEM');
+    setDefaultCACertificates([...getCACertificates('default'), ...certificates]);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new AdaptletError('CONFIG_INVALID', `--ca ${file}: ${why}`, {
+      advice: 'Name a PEM file with the certificate of the authority.',
+      cause: error,
+    });
+  }
+};
 
 /** Credentials are those of the person who calls. */
 export const registryOptionsOf = (
   flags: RegistryFlags,
   environment: Readonly<Record<string, string | undefined>>,
 ): RegistryOptions => {
-  const { registryConfig, insecureRegistries } = readSettings(schema, { ...flags }, environment);
+  const { ca, ...given } = flags;
+  if (ca !== undefined) trust(ca);
+  const { registryConfig, insecureRegistries } = readSettings(schema, given, environment);
   const docker = join(environment['DOCKER_CONFIG'] ?? join(homedir(), '.docker'), 'config.json');
   const config = registryConfig ?? docker;
   return {

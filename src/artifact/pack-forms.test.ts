@@ -1,0 +1,137 @@
+import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { codeOf } from '../errors/code-of.fixture.ts';
+import type { WriteBlob } from './blob-pool.ts';
+import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { formOf } from './forms.ts';
+import { defaultLimits, parseManifest } from './manifest.ts';
+import { adapterFiles, type Packed, packFolder } from './pack.ts';
+import { type PackForm, packAs } from './pack-forms.ts';
+import { copyPacked } from './path-source.ts';
+import { ContentStore } from './store.ts';
+
+const { signal } = new AbortController();
+let disk: DiskThread;
+let root: string;
+beforeAll(() => {
+  disk = startDiskThread();
+});
+afterAll(() => disk[Symbol.asyncDispose]());
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'adaptlet-forms-'));
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+const files = {
+  'adapter_config.json': '{"peft_type":"LORA","r":4}',
+  'adapter_model.safetensors': 'weights',
+  'README.md': 'words',
+  // The same bytes twice are one blob, and two layers.
+  LICENSE: 'words',
+};
+
+const folderOf = async (name: string, more: Readonly<Record<string, string>> = {}): Promise<string> => {
+  const folder = join(root, name);
+  await mkdir(folder);
+  for (const [file, content] of Object.entries({ ...files, ...more }))
+    await writeFile(join(folder, file), content);
+  return folder;
+};
+
+const options = () => ({ disk, limits: defaultLimits, signal });
+const pack = async (folder: string, form: PackForm, name = 'scratch'): Promise<Packed> => {
+  const scratch = join(root, name);
+  await mkdir(scratch);
+  return await packAs(await adapterFiles(folder, options()), form, { scratch, disk, signal });
+};
+const jsonOf = ({ manifest }: Packed) =>
+  JSON.parse(String(manifest)) as {
+    readonly artifactType?: string;
+    readonly config: { readonly mediaType: string; readonly digest: Packed['digest'] };
+    readonly layers: readonly { readonly mediaType: string; readonly annotations?: object }[];
+    readonly annotations: object;
+  };
+
+const raw: PackForm = { kind: 'ModelPack', layers: 'raw', legacyCnai: false };
+const forms: readonly (readonly [string, string, PackForm])[] = [
+  ['archives of one file', 'ModelPack', { ...raw, layers: 'tar' }],
+  ['former names of ModelPack', 'ModelPack of the time before CNCF', { ...raw, legacyCnai: true }],
+  [
+    'archives by former names',
+    'ModelPack of the time before CNCF',
+    { kind: 'ModelPack', layers: 'tar', legacyCnai: true },
+  ],
+  ['an image', 'image', { kind: 'image' }],
+];
+
+describe('an adapter is packed as', () => {
+  it.each(forms)('%s, and read again, byte by byte', async (_, form, how) => {
+    const packed = await pack(await folderOf('a'), how);
+    expect(formOf(parseManifest(packed.manifest, defaultLimits, 'x'))).toBe(form);
+    await using store = await ContentStore.open({ root: join(root, 'store'), budgetBytes: 1e7, disk });
+    const write: WriteBlob = copyPacked(packed);
+    const digest = await store.add(packed.manifest, write, signal);
+    expect(digest).toBe(packed.digest);
+    for (const [name, content] of Object.entries(files))
+      expect(await readFile(join(store.folder(digest), name), 'utf8')).toBe(content);
+  });
+
+  it.each(forms)('%s, with a digest of its own that depends on the files alone', async (_, __, how) => {
+    const first = await pack(await folderOf('one'), how, 'first');
+    const folder = await folderOf('two');
+    await utimes(join(folder, 'README.md'), 1, 1);
+    const second = await pack(folder, how, 'second');
+    expect(second.digest).toBe(first.digest);
+    expect(first.digest).not.toBe((await packFolder(folder, options())).digest);
+    expect(jsonOf(first).annotations).toMatchObject({ 'adaptlet.io/kind': 'lora', 'adaptlet.io/rank': '4' });
+  });
+});
+
+it('archives of one file keep the names and change the type', async () => {
+  const { layers } = jsonOf(await pack(await folderOf('a'), { ...raw, layers: 'tar' }));
+  expect(layers.map(({ mediaType }) => mediaType)).toEqual([
+    'application/vnd.cncf.model.weight.config.v1.tar',
+    'application/vnd.cncf.model.weight.v1.tar',
+    'application/vnd.cncf.model.doc.v1.tar',
+    'application/vnd.cncf.model.doc.v1.tar',
+  ]);
+  expect(layers[1]?.annotations).toEqual({
+    'org.cncf.model.filepath': 'adapter_model.safetensors',
+    'org.opencontainers.image.title': 'adapter_model.safetensors',
+  });
+});
+
+it('former names are former in all places', async () => {
+  const packed = await pack(await folderOf('a'), { ...raw, legacyCnai: true });
+  expect(jsonOf(packed)).toMatchObject({
+    artifactType: 'application/vnd.cnai.model.manifest.v1+json',
+    config: { mediaType: 'application/vnd.cnai.model.config.v1+json' },
+  });
+  expect(String(packed.manifest)).not.toContain('cncf');
+  expect(jsonOf(packed).layers[0]?.annotations).toHaveProperty(['org.cnai.model.filepath']);
+});
+
+it('an image says which layer it has, in a configuration that an engine reads', async () => {
+  const packed = await pack(await folderOf('a'), { kind: 'image' });
+  const { config, layers, artifactType } = jsonOf(packed);
+  expect(artifactType).toBeUndefined();
+  expect(layers).toHaveLength(1);
+  const blob = packed.blobs.get(config.digest);
+  expect(blob !== undefined && 'bytes' in blob && JSON.parse(String(blob.bytes))).toEqual({
+    architecture: 'amd64',
+    os: 'linux',
+    config: {},
+    // It is not compressed.
+    rootfs: {
+      type: 'layers',
+      diff_ids: [layers[0] !== undefined && 'digest' in layers[0] && layers[0].digest],
+    },
+  });
+});
+
+it('a name that fits into no plain archive is refused', async () => {
+  const folder = await folderOf('long', { [`${'n'.repeat(97)}.json`]: '{}' });
+  expect(await codeOf(() => pack(folder, { ...raw, layers: 'tar' }))).toBe('ARTIFACT_FILE_REFUSED');
+});
