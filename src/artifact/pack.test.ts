@@ -203,8 +203,8 @@ describe('what other tools ask of a manifest', () => {
     );
     expect(layers.filter(({ mediaType }) => mediaType.includes('.weight.v1'))).toHaveLength(1);
     const weight = layers.findIndex(({ mediaType }) => mediaType.includes('.weight.v1'));
-    const config = layers.findLastIndex(({ mediaType }) => mediaType.includes('.weight.config.v1'));
-    expect(config).toBeLessThan(weight);
+    const lastConfig = layers.findLastIndex(({ mediaType }) => mediaType.includes('.weight.config.v1'));
+    expect(lastConfig).toBeLessThan(weight);
   });
 
   it('docker model: an artifactType, and paramSize in the configuration', async () => {

@@ -70,11 +70,11 @@ const roleOf = (name: string): Role | undefined => {
   return /.\.(md|txt)$|^(LICENSE|NOTICE|README)(\..+)?$/.test(name) ? 'doc' : undefined;
 };
 
-/** The configuration of the adapter comes first: some tools take parts by their place. Else by name, in code units. */
-const inOrder = (a: string, b: string): number => {
-  const rank = (name: string): number => (name === configFile ? -1 : roles.indexOf(roleOf(name) ?? 'doc'));
-  return rank(a) - rank(b) || (a < b ? -1 : a > b ? 1 : 0);
-};
+/** The configuration of the adapter comes first: some tools take parts by their place. */
+const placeOf = (name: string): number => (name === configFile ? -1 : roles.indexOf(roleOf(name) ?? 'doc'));
+
+/** Of one place by name, in code units: a locale would change the digest. */
+const inOrder = (a: string, b: string): number => placeOf(a) - placeOf(b) || (a < b ? -1 : a > b ? 1 : 0);
 
 const listFolder = async (folder: string): Promise<readonly Dirent[]> => {
   try {
