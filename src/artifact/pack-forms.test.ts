@@ -1,9 +1,12 @@
 import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Digest } from '../api/names.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import type { WriteBlob } from './blob-pool.ts';
+import { digestOf } from './digest.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
 import { formOf } from './forms.ts';
 import { defaultLimits, parseManifest } from './manifest.ts';
@@ -113,21 +116,24 @@ it('former names are former in all places', async () => {
   expect(jsonOf(packed).layers[0]?.annotations).toHaveProperty(['org.cnai.model.filepath']);
 });
 
-it('an image says which layer it has, in a configuration that an engine reads', async () => {
+it('an image says which layer it has once that is unpacked, in a configuration that an engine reads', async () => {
   const packed = await pack(await folderOf('a'), { kind: 'image' });
   const { config, layers, artifactType } = jsonOf(packed);
   expect(artifactType).toBeUndefined();
-  expect(layers).toHaveLength(1);
-  const blob = packed.blobs.get(config.digest);
-  expect(blob !== undefined && 'bytes' in blob && JSON.parse(String(blob.bytes))).toEqual({
+  expect(layers.map(({ mediaType }) => mediaType)).toEqual([
+    'application/vnd.oci.image.layer.v1.tar+gzip',
+  ]);
+  const [layer] = parseManifest(packed.manifest, defaultLimits, 'x').layers;
+  const blobOf = async (digest: Digest | undefined): Promise<Uint8Array> => {
+    const blob = digest === undefined ? undefined : packed.blobs.get(digest);
+    if (blob === undefined) throw new Error(`no blob ${digest}`);
+    return 'bytes' in blob ? blob.bytes : await readFile(blob.path);
+  };
+  expect(JSON.parse(String(await blobOf(config.digest)))).toEqual({
     architecture: 'amd64',
     os: 'linux',
     config: {},
-    // It is not compressed.
-    rootfs: {
-      type: 'layers',
-      diff_ids: [layers[0] !== undefined && 'digest' in layers[0] && layers[0].digest],
-    },
+    rootfs: { type: 'layers', diff_ids: [digestOf(gunzipSync(await blobOf(layer?.digest)))] },
   });
 });
 

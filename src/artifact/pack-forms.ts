@@ -1,4 +1,7 @@
+import { createReadStream, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
 import type { DiskThread } from './disk-thread.ts';
 import { legacyPathAnnotation, pathAnnotation } from './manifest.ts';
 import { modelPack } from './model-pack.ts';
@@ -60,6 +63,14 @@ const packModel = async (
   return packFiles(packed, { ...pack, ...types, annotations, pathKey });
 };
 
+/** Stored, not deflated: weights hardly shrink, and the bytes are the same whatever made them. Some tools read no plain layers. */
+const asGzip = async (file: PackedFile, { disk, signal }: FormParts): Promise<PackedFile> => {
+  const path = `${file.path}.gz`;
+  await pipeline(createReadStream(file.path), createGzip({ level: 0 }), createWriteStream(path), { signal });
+  const { digest, size } = await disk.hash(path, signal);
+  return { ...file, path, mediaType: `${file.mediaType}+gzip`, digest, size };
+};
+
 /**
  * An image that a container engine mounts: one layer, no program. The platform is one that has to be named; the files are
  * for any.
@@ -75,16 +86,16 @@ const packImage = async ({ files, annotations }: AdapterFiles, parts: FormParts)
     })),
   ];
   const layerType = 'application/vnd.oci.image.layer.v1.tar';
-  const layer = await archived('', layerType, inputs, parts, 'image');
+  const plain = await archived('', layerType, inputs, parts, 'image');
   const config = Buffer.from(
     JSON.stringify({
       architecture: 'amd64',
       os: 'linux',
       config: {},
-      rootfs: { type: 'layers', diff_ids: [layer.digest] },
+      rootfs: { type: 'layers', diff_ids: [plain.digest] },
     }),
   );
-  return packFiles([layer], {
+  return packFiles([await asGzip(plain, parts)], {
     configType: 'application/vnd.oci.image.config.v1+json',
     config,
     annotations,

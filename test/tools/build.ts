@@ -5,12 +5,14 @@ import { cacheFolder } from './cache.ts';
 import { goBuild, keyOf } from './go-build.ts';
 
 /**
- * Foreign tools that tests speak to, built from pinned sources into the user's cache: a registry, oras and grpcurl.
+ * Foreign tools that tests speak to, built from pinned sources into the user's cache: two registries, oras, crane and grpcurl.
  * `node test/tools/build.ts` builds all of them.
  */
 const packages = {
   registry: '.',
+  distribution: 'github.com/distribution/distribution/v3/cmd/registry',
   oras: 'oras.land/oras/cmd/oras',
+  crane: 'github.com/google/go-containerregistry/cmd/crane',
   grpcurl: 'github.com/fullstorydev/grpcurl/cmd/grpcurl',
 } as const;
 
