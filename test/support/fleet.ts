@@ -142,7 +142,6 @@ export class TestFleet implements AsyncDisposable {
         'runtime-namespace': systemNamespace,
         'runtime-name': name,
         namespace: this.namespace,
-        ...thisMachine(this.#options.tree ?? repositoryRoot, 'src/runtime/config/settings.ts'),
         ...this.#options.nodeSettings,
         ...more,
       },
@@ -163,7 +162,9 @@ export class TestFleet implements AsyncDisposable {
   ): Promise<TestNode> {
     const options = this.#nodeOptions[index];
     if (options === undefined) throw new Error(`runtime ${index} was never started`);
-    const started = await TestNode.start({ ...options, env, ...(tree === undefined ? {} : { tree }) });
+    const from = tree ?? options.tree ?? repositoryRoot;
+    const settings = { ...thisMachine(from, 'src/runtime/config/settings.ts'), ...options.settings };
+    const started = await TestNode.start({ ...options, settings, env, tree: from });
     this.nodes[index] = started;
     return started;
   }

@@ -10,6 +10,10 @@ import { repositoryRoot } from '../../support/process.ts';
 import { traffic } from '../../support/traffic.ts';
 import { makeVersions } from '../../support/versions.ts';
 import { waitFor } from '../../support/wait.ts';
+import { tool } from '../../tools/build.ts';
+import { type RegistryProcess, startRegistry } from '../../tools/registry-process.ts';
+
+const registryTool = await tool('registry');
 
 /** Versions of one adapter; each answers unlike the one before and the one after. */
 const count = 8;
@@ -19,14 +23,17 @@ const textOf = (version: number): string => texts[version % texts.length] ?? '';
 let folder: string;
 let earlier: string;
 let fleet: TestFleet;
+let registry: RegistryProcess;
 /** Requests to the runtime that stays on the earlier release: no upgrade of anything else may be felt there. */
 let load: ReturnType<typeof traffic>;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'adaptlet-skew-'));
   const names = Array.from({ length: count }, (_, version) => `v${version}`);
-  const versions = await makeVersions(folder, names);
+  registry = await startRegistry(registryTool ?? '');
+  // Not by path: the earlier release packs folders in another form, with other digests.
+  const versions = await makeVersions(folder, names, registry.host);
   earlier = await extractEarlierRelease();
-  fleet = await TestFleet.start({ runtimes: 2, tree: earlier, nodeSettings: { 'import-roots': folder } });
+  fleet = await TestFleet.start({ runtimes: 2, tree: earlier });
   await fleet.apply(versions.map(({ yaml }) => yaml).join(''));
   await point(0);
   await serves(0);
@@ -40,6 +47,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await load.stop();
   await fleet[Symbol.asyncDispose]();
+  await registry[Symbol.asyncDispose]();
   for (const each of [folder, earlier]) await rm(each, { recursive: true, force: true });
 });
 
@@ -97,7 +105,9 @@ const replaceOperator = async (index: number, tree: string) => {
   await fleet.restartOperator(index, tree);
 };
 
-describe(`releases one apart: ${earlierRelease.version} and this one`, () => {
+const title = `releases one apart: ${earlierRelease.version} and this one (needs go to build the registry)`;
+
+describe.skipIf(registryTool === undefined)(title, () => {
   it('the CRDs of this one under operators and runtimes of the earlier one', async () => {
     await fleet.upgradeChart(repositoryRoot);
     await rollOut(0);
