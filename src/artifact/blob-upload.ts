@@ -53,8 +53,8 @@ const haveOf = (range: string | null): number | undefined => {
 
 /**
  * A blob of a file, sent to a registry in pieces (distribution specification 1.1, "pushing a blob in chunks"). After a cut the
- * registry is asked what it has, and the upload goes on from there. Where a registry takes no pieces, or says nothing of
- * what it has, the blob is sent in one request, and whole again.
+ * registry is asked what it has, and the upload goes on from there; where it does not say, it begins anew. Distribution 3 says
+ * so only where nothing of the piece arrived that was cut. A registry that takes no pieces gets the blob in one request.
  */
 export class BlobUpload {
   readonly #http: RegistryHttp;

@@ -78,12 +78,14 @@ export const dockerModel = (): FixtureArtifact =>
   );
 
 /** `oras push REF FILES` and `oras push REF FOLDER/`. */
-export const orasFiles = (): FixtureArtifact =>
+export const orasFiles = (
+  types: Parameters<typeof artifactOf>[1] = { artifactType: 'application/vnd.unknown.artifact.v1' },
+): FixtureArtifact =>
   artifactOf(
     Object.entries(expectedFiles).map(([name, content]) =>
       layer('application/vnd.oci.image.layer.v1.tar', content, { 'org.opencontainers.image.title': name }),
     ),
-    { artifactType: 'application/vnd.unknown.artifact.v1' },
+    types,
   );
 export const orasFolder = (): FixtureArtifact =>
   artifactOf(

@@ -78,6 +78,11 @@ describe('what is read', () => {
     ['a ModelKit, compressed', 'ModelKit', modelKit('+gzip')],
     ['a docker model', 'docker model', dockerModel()],
     ['files that oras pushed', 'files', orasFiles()],
+    [
+      'files that oras pushed with the configuration of an image',
+      'files',
+      orasFiles({ configType: 'application/vnd.oci.image.config.v1+json' }),
+    ],
     ['a folder that oras pushed', 'files', orasFolder()],
     ['what Adaptlet made before its first release', 'files', formerOwn()],
     ['an image of OCI', 'image', modelcar('oci')],

@@ -1,4 +1,4 @@
-import type { Manifest } from './manifest.ts';
+import { type Descriptor, type Manifest, titleAnnotation } from './manifest.ts';
 
 /**
  * What made an artifact, for people and for how its layers are named. Its adapter is found by the names of files, never by this.
@@ -33,12 +33,16 @@ const imageConfigs = [
 ];
 const imageLayer = /^application\/vnd\.(oci\.image\.layer\.|docker\.image\.rootfs\.)/;
 
+const isTitled = ({ annotations = {} }: Descriptor): boolean => annotations[titleAnnotation] !== undefined;
+
 /** By the type of the artifact, else of its configuration: some registries drop the first. */
 export const formOf = ({ artifactType = '', config, layers }: Manifest): Form => {
   const form = formOfType(artifactType) ?? formOfType(config.mediaType);
   if (form !== undefined) return form;
   if (layers.some(({ mediaType }) => formOfType(mediaType) === 'Ollama model')) return 'Ollama model';
   const isImage =
-    imageConfigs.includes(config.mediaType) && layers.every(({ mediaType }) => imageLayer.test(mediaType));
+    imageConfigs.includes(config.mediaType) &&
+    // A layer with a title is a file of oras, also beside the configuration of an image.
+    layers.every((layer) => imageLayer.test(layer.mediaType) && !isTitled(layer));
   return isImage ? 'image' : 'files';
 };

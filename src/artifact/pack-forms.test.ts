@@ -120,9 +120,7 @@ it('an image says which layer it has once that is unpacked, in a configuration t
   const packed = await pack(await folderOf('a'), { kind: 'image' });
   const { config, layers, artifactType } = jsonOf(packed);
   expect(artifactType).toBeUndefined();
-  expect(layers.map(({ mediaType }) => mediaType)).toEqual([
-    'application/vnd.oci.image.layer.v1.tar+gzip',
-  ]);
+  expect(layers.map(({ mediaType }) => mediaType)).toEqual(['application/vnd.oci.image.layer.v1.tar+gzip']);
   const [layer] = parseManifest(packed.manifest, defaultLimits, 'x').layers;
   const blobOf = async (digest: Digest | undefined): Promise<Uint8Array> => {
     const blob = digest === undefined ? undefined : packed.blobs.get(digest);
