@@ -61,13 +61,13 @@ const contentOf = async (folder: string): Promise<Record<string, string>> => {
 const encodings = ['raw', 'tar', 'tar+gzip', 'tar+zstd'] as const;
 const packs = (['cncf', 'cnai'] as const).flatMap((vendor) =>
   (['artifactType', 'config'] as const).flatMap((by) =>
-    encodings.map((encoding) => [
+    encodings.map((encoding): [string, string, FixtureArtifact] => [
       `a ModelPack of ${vendor}, ${encoding}, known by its ${by}`,
       vendor === 'cncf' ? 'ModelPack' : 'ModelPack of the time before CNCF',
       modelPackOf(vendor, encoding, by),
     ]),
   ),
-) as [string, string, FixtureArtifact][];
+);
 
 const atTop = Object.entries(expectedFiles).map(([name, content]) => ({ name: `./${name}`, content }));
 
