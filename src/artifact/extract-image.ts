@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import { adapterFoldersIn, onlyFolder } from './adapter-folder.ts';
-import { asArchiveError, bounded, tooLarge, unpacked, writeEntry } from './extract.ts';
+import { asArchiveError, tooLarge, unpacked, writeEntry } from './extract.ts';
 import { safeName } from './file-name.ts';
 import type { Compression } from './layers.ts';
 import { configFile } from './pack.ts';
@@ -15,7 +15,7 @@ export type ImageInput = {
   readonly layers: readonly ImageLayer[];
   /** Existing folder. */
   readonly target: string;
-  /** Of the files that are written, and of each layer unpacked. */
+  /** Of all layers together, unpacked. */
   readonly maxBytes: number;
   /** Of the files that are written: what the disk has left. */
   readonly roomBytes: number;
@@ -59,10 +59,18 @@ const visible = async function* (
   wanted: (name: string) => boolean,
 ): AsyncGenerator<Seen> {
   const above = new Above();
+  let left = maxBytes;
+  const counted = async function* (source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source) {
+      left -= chunk.length;
+      if (left < 0) throw tooLarge(`more than ${maxBytes} bytes`);
+      yield chunk;
+    }
+  };
   for (const { archive, compression } of layers.toReversed()) {
     const names = new Set<string>();
     const gone = new Set<string>();
-    for await (const entry of tarEntries(bounded(unpacked(archive, compression), maxBytes))) {
+    for await (const entry of tarEntries(counted(unpacked(archive, compression)))) {
       const name = plainName(entry.name);
       const base = posix.basename(name);
       if (base === opaque) gone.add(posix.dirname(name));
@@ -113,14 +121,13 @@ export const extractImage = async (input: ImageInput): Promise<number | undefine
 };
 
 const writeFolder = async (input: ImageInput, folder: string): Promise<number> => {
-  const { target, maxBytes, maxFiles, roomBytes } = input;
+  const { target, maxFiles, roomBytes } = input;
   const start = folder === '.' ? '' : `${folder}/`;
   let bytes = 0;
   let files = 0;
   for await (const { name, entry } of visible(input, (each) => each.startsWith(start))) {
     bytes += entry.size;
     files++;
-    if (bytes > maxBytes) throw tooLarge(`more than ${maxBytes} bytes`);
     if (files > maxFiles) throw tooLarge(`more than ${maxFiles} files`);
     if (bytes > roomBytes)
       throw new AdaptletError(

@@ -26,7 +26,7 @@ export const tooLarge = (what: string): AdaptletError =>
   new AdaptletError('ARTIFACT_TOO_LARGE', `an archive unpacks to ${what}`);
 
 /** Stops a stream that unpacks to more than it may, whatever its headers say. */
-export const bounded = async function* (
+const bounded = async function* (
   source: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): AsyncGenerator<Uint8Array> {

@@ -33,6 +33,7 @@ import { defaultLimits, parseManifest } from './manifest.ts';
 import { ContentStore } from './store.ts';
 
 const { signal } = new AbortController();
+const limits = { ...defaultLimits, maxBytes: 16_000_000 };
 let disk: DiskThread;
 let root: string;
 let store: ContentStore;
@@ -42,7 +43,7 @@ beforeAll(() => {
 afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'adaptlet-foreign-'));
-  store = await ContentStore.open({ root, budgetBytes: 1_000_000, disk });
+  store = await ContentStore.open({ root, budgetBytes: 1_000_000, disk, limits });
 });
 afterEach(async () => {
   await store[Symbol.asyncDispose]();
@@ -96,7 +97,7 @@ describe('what is read', () => {
     const folder = store.folder(digest);
     expect(await contentOf(folder)).toEqual(expectedFiles);
     await store[Symbol.asyncDispose]();
-    store = await ContentStore.open({ root, budgetBytes: 1_000_000, disk });
+    store = await ContentStore.open({ root, budgetBytes: 1_000_000, disk, limits });
     expect(store.folder(digest)).toBe(folder);
   });
 
@@ -171,6 +172,7 @@ describe('what is refused, before anything of it is fetched', () => {
 
 describe('what is refused once it is here, and leaves nothing', () => {
   const adapter = { name: 'models/adapter_config.json', content: '{}' };
+  const zeros = '0'.repeat(limits.maxBytes / 4);
   it.each<[string, string, FixtureArtifact]>([
     [
       'an archive with two adapters',
@@ -217,6 +219,11 @@ describe('what is refused once it is here, and leaves nothing', () => {
       'an image that takes away more than any does',
       'ARTIFACT_TOO_LARGE',
       imageOf([[adapter], Array.from({ length: 10_001 }, (_, n) => ({ name: `.wh.${n}` }))]),
+    ],
+    [
+      'an image whose layers unpack to more than is taken, all together, whatever is in them',
+      'ARTIFACT_TOO_LARGE',
+      imageOf([[adapter], ...Array.from({ length: 5 }, (_, n) => [{ name: `lib/${n}`, content: zeros }])]),
     ],
   ])('%s', async (_, code, artifact) => {
     expect(await codeOf(() => add(artifact))).toBe(code);

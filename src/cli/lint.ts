@@ -44,7 +44,8 @@ const isAdapter = (path: string): boolean =>
 
 /**
  * Checks manifest files, and the manifest files of folders, the way a runtime does, and how their objects fit
- * together; adapters as far as that goes without their base model. Returns the exit code: 0 when there are no problems (warnings do not count), else 1.
+ * together; adapters as far as that goes without their base model. Returns the exit code: 0 when there are no problems
+ * (warnings do not count), else 1.
  */
 export const lintFiles = async (
   paths: readonly string[],
