@@ -47,7 +47,7 @@ describe('the plan on the disk', () => {
     const file = disk.open();
     await file.write(heldOf(many(400)));
     const before = await readFile(join(disk.folder, 'plan.json'));
-    expect(before.length).toBeGreaterThan(64 << 10);
+    expect(before.length).toBeGreaterThan(16 << 10);
     for (let version = 1; version <= 5; version++)
       await file.write(heldOf({ ...many(400), a7: version }, version));
     expect(await readFile(join(disk.folder, 'plan.json'))).toEqual(before);

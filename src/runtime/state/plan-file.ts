@@ -17,7 +17,7 @@ import { errnoOf } from '../../errors/errno.ts';
 import { StateFile, type StateRead } from './state-file.ts';
 
 /** A smaller plan is written whole each time, in bytes. */
-const leastBytes = 64 << 10;
+const leastBytes = 16 << 10;
 
 const lineSchema = heldChangesSchema.extend({ journal: z.string(), line: z.int() });
 type Line = z.output<typeof lineSchema>;
