@@ -25,7 +25,7 @@ const json = (value: HeldPlan) => JSON.parse(JSON.stringify(heldPlanToJson(value
 
 describe('a plan on the disk', () => {
   it('has its policies, and how far they were seen', () => {
-    expect(heldPlanSchema.parse(json(held))).toEqual({ held, problems: [] });
+    expect(heldPlanSchema.parse(json(held))).toEqual({ held, problems: [], journal: '' });
   });
 
   it('of an earlier version has none, and has seen none', () => {

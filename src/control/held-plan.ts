@@ -28,44 +28,111 @@ const fileSchema = z.object({
   policies: partSchema.prefault('0'),
   resources: z.array(z.unknown()),
   removals: z.array(z.unknown()).default([]),
+  // Which lines of a journal go on from here; '': none.
+  journal: text.default(''),
 });
 const resourceSchema = z.object({ key: text, version: text, body: z.unknown() });
 const removalSchema = z.object({ key: text, remainingMs: z.number().min(0) });
 
-/** A value for JSON that {@link heldPlanSchema} reads. */
-export const heldPlanToJson = ({ clusterUid, revision, resources, removals }: HeldPlan) => ({
+/** A value for JSON that {@link heldPlanSchema} reads. `journal`: which lines of a journal go on from here. */
+export const heldPlanToJson = ({ clusterUid, revision, resources, removals }: HeldPlan, journal = '') => ({
   format,
   clusterUid,
   revision: revisionToJson(revision),
   policies: String(revision.policies),
-  resources: resources.map((r) => ({ key: resourceKey(r), version: r.version, body: r.body })),
+  resources: resources.map(resourceToJson),
   removals,
+  ...(journal === '' ? {} : { journal }),
 });
+
+const resourceToJson = (r: Versioned) => ({ key: resourceKey(r), version: r.version, body: r.body });
 
 /**
  * Reads what {@link heldPlanToJson} wrote. A resource that is not what its version says is left out and reported in
  * `problems`: the next Hello does not name it, so it is sent again. An unknown format fails as a whole.
  */
 export const heldPlanSchema = fileSchema.transform((file): ReadHeldPlan => {
+  const { resources, problems } = readResources(file.resources);
+  return { held: heldOf(file, resources, problems), problems, journal: file.journal };
+});
+
+export type ReadHeldPlan = {
+  readonly held: HeldPlan;
+  readonly problems: readonly string[];
+  readonly journal: string;
+};
+
+/** What a plan has become since it was written as a whole. */
+export const heldChangesSchema = fileSchema.omit({ format: true, resources: true, journal: true }).extend({
+  put: z.array(z.unknown()),
+  gone: z.array(text),
+});
+export type HeldChanges = z.output<typeof heldChangesSchema>;
+
+/** A value for JSON that {@link heldChangesSchema} reads: what `after` has other than `before`. Both are in the order of keys. */
+export const heldChangesToJson = (before: HeldPlan, after: HeldPlan) => {
+  const put: Versioned[] = [];
+  const gone: string[] = [];
+  let at = 0;
+  for (const resource of after.resources) {
+    const same = before.resources[at];
+    if (same === resource) {
+      at++;
+      continue;
+    }
+    const key = resourceKey(resource);
+    for (let old = same; old !== undefined && resourceKey(old) < key; old = before.resources[at]) {
+      gone.push(resourceKey(old));
+      at++;
+    }
+    const old = before.resources[at];
+    const isKnown = old !== undefined && resourceKey(old) === key;
+    if (isKnown) at++;
+    if (!isKnown || old.version !== resource.version) put.push(resource);
+  }
+  gone.push(...before.resources.slice(at).map(resourceKey));
+  const { format: _, resources: __, ...rest } = heldPlanToJson({ ...after, resources: [] });
+  return { ...rest, put: put.map(resourceToJson), gone };
+};
+
+/** The plan after changes. A resource that is not what its version says is left out, as by {@link heldPlanSchema}. */
+export const withHeldChanges = (before: HeldPlan, changes: HeldChanges): Omit<ReadHeldPlan, 'journal'> => {
+  const resources = new Map(before.resources.map((resource) => [resourceKey(resource), resource]));
+  for (const key of changes.gone) resources.delete(key);
+  const { resources: put, problems } = readResources(changes.put);
+  for (const item of changes.put) {
+    const parts = resourceSchema.safeParse(item);
+    if (parts.success && !put.has(parts.data.key)) resources.delete(parts.data.key);
+  }
+  for (const [key, resource] of put) resources.set(key, resource);
+  const sorted = new Map([...resources].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  return { held: heldOf(changes, sorted, problems), problems };
+};
+
+const readResources = (items: readonly unknown[]) => {
   const problems: string[] = [];
   const resources = new Map<string, Versioned>();
-  for (const [index, item] of file.resources.entries()) {
+  for (const [index, item] of items.entries()) {
     const read = readResource(item);
     if ('reason' in read) problems.push(`resource ${index}: ${read.reason}`);
     else resources.set(resourceKey(read.resource), read.resource);
   }
+  return { resources, problems };
+};
+
+type Rest = Pick<z.output<typeof fileSchema>, 'clusterUid' | 'revision' | 'policies' | 'removals'>;
+
+/** Problems with removals are added to `problems`. */
+const heldOf = (file: Rest, resources: ReadonlyMap<string, Versioned>, problems: string[]): HeldPlan => {
   const removals: WaitingRemoval[] = [];
   for (const [index, item] of file.removals.entries()) {
     const read = removalSchema.safeParse(item);
     if (!read.success) problems.push(`removal ${index}: not a key with the milliseconds that are left`);
     else if (resources.has(read.data.key)) removals.push(read.data);
   }
-  const { clusterUid } = file;
   const revision = { ...file.revision, policies: file.policies };
-  return { held: { clusterUid, revision, resources: [...resources.values()], removals }, problems };
-});
-
-export type ReadHeldPlan = { readonly held: HeldPlan; readonly problems: readonly string[] };
+  return { clusterUid: file.clusterUid, revision, resources: [...resources.values()], removals };
+};
 
 const readResource = (item: unknown): ReturnType<typeof resourceFromParts> => {
   const parts = resourceSchema.safeParse(item);

@@ -244,7 +244,9 @@ export class Receiver {
       entries.length !== before.size || entries.some(([key, resource]) => before.get(key) !== resource);
     if (changed) {
       this.#removals.replaced(before);
-      this.#plan = sorted(entries);
+      // What only took the place of another is in its order already.
+      const isSorted = planned.size === before.size;
+      this.#plan = isSorted ? new Map(entries) : sorted(entries);
     }
     return { plan: this.#plan, changed, removals: this.removals };
   }

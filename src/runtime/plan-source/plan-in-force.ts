@@ -1,6 +1,12 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { BoundAdapter } from '../../api/rollout-status.ts';
-import { type Plan, resourceKey, type SplitResource } from '../../plan/resources.ts';
+import {
+  type AdapterResource,
+  type Plan,
+  resourceKey,
+  type SplitResource,
+  type Versioned,
+} from '../../plan/resources.ts';
 import type { Transition } from '../residency/core.ts';
 import type { Residency } from '../residency/manager.ts';
 import { buildTable, partsOf, type RoutingTable, sourceRefusalOf } from '../routing/table.ts';
@@ -38,6 +44,8 @@ export type PlanParts = {
 export class PlanInForce {
   readonly #parts: PlanParts;
   readonly #uids = new Map<ObjectKey, string>();
+  /** What residency was told last. */
+  #told: Told | undefined;
   #table: RoutingTable;
   /** As it was given. */
   #plan: Plan = new Map();
@@ -121,6 +129,19 @@ export class PlanInForce {
     });
   }
 
+  #tell(adapters: Told['adapters'], keptOnDisk: Told['keptOnDisk']): void {
+    const table = this.#table;
+    const { policies, defaultPolicy } = table;
+    const told = { adapters, keptOnDisk, policies, defaultPolicy };
+    if (this.#told !== undefined && isSameTold(this.#told, told)) return;
+    this.#told = told;
+    this.#parts.residency.apply(
+      adapters,
+      (key, source) => sourceRefusalOf(table, partsOf(key)[0], source),
+      keptOnDisk,
+    );
+  }
+
   #enforce(): void {
     const { residency, guard, counts, quotas, baseModel, trials } = this.#parts;
     const before = this.#table;
@@ -138,10 +159,8 @@ export class PlanInForce {
     this.#table = buildTable(plan, { name: baseModel }, before);
     quotas.follow(this.#table);
     this.#parts.changed?.();
-    const table = this.#table;
-    residency.apply(
+    this.#tell(
       adapters,
-      (key, source) => sourceRefusalOf(table, partsOf(key)[0], source),
       new Set([...[...this.#kept.values()].map(({ adapter }) => adapter.name), ...splits.flatMap(formerOf)]),
     );
     for (const split of splits) {
@@ -150,6 +169,23 @@ export class PlanInForce {
     }
   }
 }
+
+/** What residency does depends on no more than this: a step of a rollout costs it nothing. */
+type Told = {
+  readonly adapters: readonly Versioned<AdapterResource>[];
+  readonly keptOnDisk: ReadonlySet<ObjectKey>;
+  readonly policies: RoutingTable['policies'];
+  readonly defaultPolicy: RoutingTable['defaultPolicy'];
+};
+
+const isSameTold = (a: Told, b: Told): boolean =>
+  a.defaultPolicy === b.defaultPolicy &&
+  a.adapters.length === b.adapters.length &&
+  a.adapters.every((adapter, index) => adapter === b.adapters[index]) &&
+  a.keptOnDisk.size === b.keptOnDisk.size &&
+  [...a.keptOnDisk].every((key) => b.keptOnDisk.has(key)) &&
+  a.policies.size === b.policies.size &&
+  [...a.policies].every(([namespace, policy]) => b.policies.get(namespace) === policy);
 
 /** What a rollback by hand goes back to, where nothing can be downloaded. */
 const formerOf = ({ name, body: { former } }: SplitResource): ObjectKey[] =>

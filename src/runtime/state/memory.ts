@@ -4,8 +4,8 @@ import { z } from 'zod';
 import { digestSchema } from '../../api/names.ts';
 import type { UserObject } from '../../api/objects.ts';
 import { rolloutStatusSchema } from '../../api/rollout-status.ts';
-import { heldPlanSchema, type heldPlanToJson, type ReadHeldPlan } from '../../control/held-plan.ts';
 import { type Kept, keptSchema, type keptToJson } from './kept.ts';
+import { PlanFile } from './plan-file.ts';
 import { StateFile } from './state-file.ts';
 
 const metaSchema = z.object({
@@ -132,7 +132,7 @@ export const memoryOf = (dataDir: string) => {
     resolutions: at('resolutions.json', resolutionsSchema),
     verdicts: at('verdicts.json', verdictsSchema),
     source: at('source.json', sourceSchema),
-    plan: at<ReadHeldPlan, ReturnType<typeof heldPlanToJson>>('plan.json', heldPlanSchema),
+    plan: new PlanFile(join(dataDir, 'state')),
     kept: at<readonly Kept[], ReturnType<typeof keptToJson>>('kept.json', keptSchema),
     link: at('link.json', linkSchema),
     time: at('time.json', timeSchema),

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { heldPlanToJson } from '../../control/held-plan.ts';
+import type { HeldPlan } from '../../control/held-plan.ts';
 import type { InForce, Receiver } from '../../control/receiver.ts';
 import type { Refusal } from '../../control/wire.ts';
 import type { Ack, Commit, RemovalsHeld, Resource } from '../../gen/adaptlet/control/v1/control.ts';
@@ -9,13 +9,11 @@ import type { Clock } from '../../time/clock.ts';
 /** What the time that is left of removals is written down for, in milliseconds. */
 const rememberMs = 60_000;
 
-export type HeldPlanJson = ReturnType<typeof heldPlanToJson>;
-
 export type PlanFollowerParts = {
   readonly receiver: Receiver;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
-  readonly write: (plan: HeldPlanJson) => Promise<void>;
+  readonly write: (plan: HeldPlan) => Promise<void>;
   /** Puts a plan in force. */
   readonly apply: (plan: Plan) => void;
   /** What is refused or held back is other than before. */
@@ -117,7 +115,7 @@ export class PlanFollower {
 
   async #save(): Promise<void> {
     try {
-      await this.#parts.write(heldPlanToJson(this.#parts.receiver.held()));
+      await this.#parts.write(this.#parts.receiver.held());
       this.#notSaved = '';
     } catch (error) {
       this.#notSaved = error instanceof Error ? error.message : String(error);

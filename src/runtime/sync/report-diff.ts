@@ -49,11 +49,11 @@ export const reportSince = (
   now: Snapshot,
   counters: boolean,
 ): { readonly report: Report; readonly told: Snapshot } | undefined => {
-  const adapters = changed(before.adapters, now.adapters, adapterSign);
-  const rollouts = changed(before.rollouts, now.rollouts, (r) =>
-    counters ? `${rolloutSign(r)} ${countsSign(r)}` : rolloutSign(r),
-  );
-  const limits = counters ? changed(before.limits, now.limits, ({ refused }) => String(refused)) : [];
+  const adapters = changed(before.adapters, now.adapters, isSameAdapter);
+  const sign = (r: RolloutReport): string =>
+    counters ? `${rolloutSign(r)} ${countsSign(r)}` : rolloutSign(r);
+  const rollouts = changed(before.rollouts, now.rollouts, (a, b) => sign(a) === sign(b));
+  const limits = counters ? changed(before.limits, now.limits, (a, b) => a.refused === b.refused) : [];
   const gone = missing(before.adapters, now.adapters);
   const goneRollouts = missing(before.rollouts, now.rollouts);
   const isArriving = now.baseModel.state === 'Downloading' && before.baseModel.state === 'Downloading';
@@ -105,12 +105,15 @@ export const reportSince = (
 const changed = <T extends AdapterReport | RolloutReport | LimitReport>(
   before: ReadonlyMap<string, T>,
   now: ReadonlyMap<string, T>,
-  sign: (value: T) => string,
-): T[] =>
-  [...now].flatMap(([key, value]) => {
+  isSame: (old: T, value: T) => boolean,
+): T[] => {
+  const found: T[] = [];
+  for (const [key, value] of now) {
     const old = before.get(key);
-    return old === undefined || sign(old) !== sign(value) ? [value] : [];
-  });
+    if (old === undefined || !isSame(old, value)) found.push(value);
+  }
+  return found;
+};
 
 const missing = (before: ReadonlyMap<string, unknown>, now: ReadonlyMap<string, unknown>): string[] =>
   [...before.keys()].filter((key) => !now.has(key));
@@ -125,19 +128,21 @@ const toldRollouts = (
   return new Map([...now].map(([key, value]) => [key, told.has(key) ? value : (before.get(key) ?? value)]));
 };
 
-const adapterSign = (a: AdapterReport): string =>
-  JSON.stringify([
-    a.uid,
-    a.digest,
-    a.state,
-    a.reason,
-    a.message,
-    String(a.storedBytes),
-    String(a.residentBytes),
-    String(a.neededBytes),
-    a.rank,
-    a.targetModules,
-  ]);
+/** Field by field: there may be ten thousand of them in each report. */
+const isSameAdapter = (a: AdapterReport, b: AdapterReport): boolean =>
+  a.uid === b.uid &&
+  a.digest === b.digest &&
+  a.state === b.state &&
+  a.reason === b.reason &&
+  a.message === b.message &&
+  a.isFinal === b.isFinal &&
+  a.inTurn === b.inTurn &&
+  a.storedBytes === b.storedBytes &&
+  a.residentBytes === b.residentBytes &&
+  a.neededBytes === b.neededBytes &&
+  a.rank === b.rank &&
+  a.targetModules.length === b.targetModules.length &&
+  a.targetModules.every((module, index) => module === b.targetModules[index]);
 
 /** All but how many bytes of it are here, and the message that says so. */
 const modelSign = (model: BaseModelReport): string => {

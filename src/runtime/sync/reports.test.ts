@@ -57,6 +57,32 @@ const make = () => {
 };
 
 describe('reports', () => {
+  const others: Required<Omit<AdapterReport, 'key'>> = {
+    uid: 'another',
+    digest: 'sha256:1',
+    state: 'Failed',
+    reason: 'X',
+    message: 'why',
+    isFinal: true,
+    storedBytes: 1n,
+    residentBytes: 1n,
+    rank: 8,
+    targetModules: ['q_proj'],
+    neededBytes: 1n,
+    inTurn: true,
+  };
+  it.each(Object.entries(others))('tell an adapter again when its %s is another one', (field, value) => {
+    const { clock, now, sent, reports } = make();
+    const before = sent.length;
+    reports.changed();
+    clock.advance(1000);
+    expect(sent).toHaveLength(before);
+    now.adapters.set('t/a', adapter('t/a', { [field]: value }));
+    reports.changed();
+    clock.advance(1000);
+    expect(sent.at(-1)?.report.adapters).toEqual([adapter('t/a', { [field]: value })]);
+  });
+
   it('tell the bytes of a base model on its way every two seconds, and its arrival at once', () => {
     const { clock, now, sent, reports } = make();
     const arriving = (mebibytes: number) => {

@@ -17,7 +17,7 @@ import { type BreakGlassParts, breakGlass } from './break-glass.ts';
 import { Connection, type Peer } from './connection.ts';
 import type { Dial } from './dial.ts';
 import { NameLookup } from './name-lookup.ts';
-import { type HeldPlanJson, PlanFollower } from './plan-follower.ts';
+import { PlanFollower } from './plan-follower.ts';
 import type { PullCredentials } from './pull-credentials.ts';
 import { Reports } from './reports.ts';
 import { ConnectionSequence } from './sequence.ts';
@@ -51,7 +51,7 @@ export type SyncParts = {
   readonly introduction: () => Introduction;
   readonly remembered: { readonly plan: HeldPlan | undefined; readonly link: LinkMemory | undefined };
   readonly memory: {
-    readonly plan: { write(plan: HeldPlanJson): Promise<void> };
+    readonly plan: { write(plan: HeldPlan): Promise<void> };
     readonly link: { write(link: LinkMemory): Promise<void> };
   };
   readonly plan: Pick<PlanInForce, 'apply' | 'awaited' | 'look' | 'saved' | 'table' | 'uidOf'>;

@@ -1,4 +1,5 @@
 import { type Logger, pino } from 'pino';
+import type { HeldPlan } from '../../../control/held-plan.ts';
 import { Identity_Kind } from '../../../gen/adaptlet/control/v1/control.ts';
 import { type Clock, systemClock } from '../../../time/clock.ts';
 import { PlanInForce } from '../../plan-source/plan-in-force.ts';
@@ -9,7 +10,6 @@ import { Holds } from '../../serving/guard/holds.ts';
 import type { LimitName } from '../../serving/quotas/quotas.ts';
 import { memoryOf, recall } from '../../state/memory.ts';
 import type { Dial } from '../dial.ts';
-import { type HeldPlanJson } from '../plan-follower.ts';
 import { PullCredentials } from '../pull-credentials.ts';
 import { SyncSource } from '../source.ts';
 import { FakeResidency } from './fake-residency.ts';
@@ -21,7 +21,7 @@ export type TestNodeOptions = {
   readonly clock?: Clock;
   readonly logger?: Logger;
   /** Called before the plan is written. */
-  readonly beforeWrite?: (plan: HeldPlanJson) => Promise<void>;
+  readonly beforeWrite?: (plan: HeldPlan) => Promise<void>;
 };
 
 /** A runtime that follows an operator, without an engine. */
