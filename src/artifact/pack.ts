@@ -13,6 +13,7 @@ import {
   pathAnnotation,
   titleAnnotation,
 } from './manifest.ts';
+import { parentsAnnotations, parentsFile } from './parents.ts';
 
 /** A folder as an artifact: the manifest's bytes, and where each blob's bytes are. */
 export type Packed = {
@@ -156,7 +157,12 @@ export const packFolder = async (
     files.push({ name, path, mediaType: mediaTypeOf(name), digest, size });
   }
   const config = await describe(folder);
-  return packFiles(files, { artifactType: mediaTypes.artifact, configType: mediaTypes.config, config });
+  return packFiles(files, {
+    artifactType: mediaTypes.artifact,
+    configType: mediaTypes.config,
+    config,
+    ...(names.includes(parentsFile) ? { annotations: await parentsAnnotations(folder) } : {}),
+  });
 };
 
 /** Packs files into an OCI image manifest, a layer each. The order of the files and all texts are part of the digest. */
