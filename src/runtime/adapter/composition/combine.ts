@@ -42,7 +42,7 @@ const cat = (shares: readonly Share[]): Merged => {
   return { rank, a, b };
 };
 
-/** Sums of A and of B by themselves, each times the root of weight and scale. */
+/** Sums of A and of B by themselves, each times the root of weight and scale; what is below 0 is so in A. */
 const linear = (shares: readonly Share[], module: string): Merged => {
   const rank = shares[0]?.rank ?? 0;
   const other = shares.find((share) => share.rank !== rank);
@@ -51,20 +51,16 @@ const linear = (shares: readonly Share[], module: string): Merged => {
       `linear needs one rank, and ${quoteUntrusted(module)} has the ranks ${rank} and ${other.rank}; cat and svd do not`,
     );
   }
-  const summed = (of: (share: Share) => Float32Array): Float32Array => {
-    const sum = new Float64Array(shares[0] === undefined ? 0 : of(shares[0]).length);
-    for (const share of shares) {
-      const factor = Math.sqrt(share.weight * share.scale);
-      if (Number.isNaN(factor)) {
-        throw refuse(
-          `linear takes the root of weight times scale, which are ${share.weight} and ${share.scale} for ${quoteUntrusted(module)}; cat and svd do not`,
-        );
-      }
-      for (const [at, value] of of(share).entries()) sum[at]! += factor * value;
+  const summed = (half: 'a' | 'b'): Float32Array => {
+    const sum = new Float64Array(shares[0]?.[half].length ?? 0);
+    for (const { weight, scale, [half]: values } of shares) {
+      const root = Math.sqrt(Math.abs(weight * scale));
+      const factor = half === 'a' && weight * scale < 0 ? -root : root;
+      for (const [at, value] of values.entries()) sum[at]! += factor * value;
     }
     return Float32Array.from(sum);
   };
-  return { rank, a: summed(({ a }) => a), b: summed(({ b }) => b) };
+  return { rank, a: summed('a'), b: summed('b') };
 };
 
 /** What is nearest to the sum with a rank of `most` (Eckart and Young). */

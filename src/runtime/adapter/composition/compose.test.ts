@@ -206,7 +206,6 @@ describe('what is not merged', () => {
     ['DoRA', { plain: 1, dora: 1 }, /uses DoRA/],
     ['biases of B', { 'lora-bias': 1, plain: 1 }, /has biases of B/],
     ['other ranks by linear', { plain: 1, rslora: 1 }, /linear needs one rank/, 'linear'],
-    ['a negative weight by linear', { plain: 1, 'init-gaussian': -1 }, /takes the root/, 'linear'],
   ])('%s', async (_, parents, text, method = 'cat') => {
     const outFolder = fresh();
     await expect(compose(parents, method, { outFolder })).rejects.toMatchObject({
