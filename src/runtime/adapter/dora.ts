@@ -22,8 +22,8 @@ export const doraFactors = async (
   if (lengths === undefined) {
     throw new AdaptletError(
       'ADAPTER_DORA',
-      `the weights of ${module} in the base model cannot be read here: they are of a type or form that DoRA is not built for`,
-      { advice: 'Train it with `use_dora=False`.' },
+      `the weights of ${module} in the base model cannot be read here: they are in a form that DoRA is not built for, or the node could not share the weights of its graphs, which its log says then`,
+      { advice: 'Train it with `use_dora=False`, or give the node the room that its log asks for.' },
     );
   }
   const factors = magnitudes.map((value, feature) => value / (lengths[feature] ?? 0));
