@@ -184,7 +184,7 @@ describe('a merged folder', () => {
 });
 
 const module = 'base_model.model.model.layers.0.self_attn.q_proj';
-const halves = (count: number): readonly number[] => Array.from({ length: count }, () => 0.5);
+const halves = (length: number): readonly number[] => Array.from({ length }, () => 0.5);
 const madeByHand = (
   name: string,
   fields: Readonly<Record<string, unknown>>,
