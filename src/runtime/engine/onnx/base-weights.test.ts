@@ -6,7 +6,8 @@ import type { FilePart, Site } from '../../compiled/compile-target.ts';
 import { sitesWithWeights } from './base-weights.ts';
 import { familyOf } from './families.ts';
 import { handMade, llamaLayer, tinyModel, tinyModelFolder } from './graph.fixture.ts';
-import { readGraph } from './graph.ts';
+import { applyEdit, readGraph } from './graph.ts';
+import { withInput } from './messages.ts';
 
 const llama = familyOf('llama');
 
@@ -57,6 +58,28 @@ describe('weights that are not read', () => {
   const { nodes, weights = {} } = llamaLayer(0);
   const sites = (changed: typeof nodes): readonly Site[] =>
     sitesWithWeights(readGraph(handMade({ nodes: changed, weights })), llama, { pathOf: (name) => name });
+
+  it.each([
+    [4, 'whose rows have an order of their own'],
+    [5, 'to whose product a bias is added at once'],
+  ])('are quantised ones with the input %d, %s', (place) => {
+    const graph = readGraph(tinyModel('int4'));
+    const [node] = graph.nodes.filter(
+      ({ opType, name }) => opType === 'MatMulNBits' && name.includes('q_proj'),
+    );
+    const model = applyEdit(graph, {
+      nodes: new Map([[node!, [withInput(node!, place, 'more')]]]),
+      newInputs: [],
+      staleShapes: new Set(),
+      outputs: new Map(),
+    });
+    const folder = tinyModelFolder('int4');
+    const pathOf = (location: string): string => join(folder, location);
+    const unread = sitesWithWeights(readGraph(model), llama, { pathOf, graph: 'graph' })
+      .filter((site) => site.weights === undefined)
+      .map((site) => site.module);
+    expect(unread).toEqual(['model.layers.0.self_attn.q_proj']);
+  });
 
   it('are those that no file has', () => {
     for (const site of sites(nodes)) expect(site.weights).toBeUndefined();
