@@ -1,6 +1,6 @@
 /*
- * The operator adaptlet.Lora: y + scale * B (A x) for the linears that share the input x, with an adapter of its own in each
- * row of the batch.
+ * The operator adaptlet.Lora: factors * (y + scale * B (A x)) + shifts for the linears that share the input x, with an adapter of
+ * its own in each row of the batch. Most adapters have no factors (DoRA has) and no shifts (biases of B).
  *
  *   inputs   x [rows, ..., in] float32; adapters [rows] int64, addresses of tables or 0 for no adapter; y of each node, float32
  *   outputs  the sums, where y was if ONNX Runtime allows
@@ -26,13 +26,14 @@ typedef struct {
   uint32_t rank; /* 0: not targeted */
   uint16_t aType, bType;
   float aScale, bScale;
+  uint64_t factors, shifts; /* addresses of a float32 for each feature, or 0 */
 } Pair;
 typedef struct {
   uint64_t magic; /* gone once the adapter is unloaded */
   uint64_t sites;
   Pair pairs[];
 } Table;
-static const uint64_t tableMagic = 0x31304C5450444100; /* "\0ADPTL01" */
+static const uint64_t tableMagic = 0x32304C5450444100; /* "\0ADPTL02" */
 
 typedef struct { int64_t site, in, out; } Site;
 typedef struct { int64_t site, y, columns, column, first, width; } Block;
@@ -147,6 +148,21 @@ static void down(const Step *s, const Run *run, size_t site, size_t first) {
   s->kernel->halves->down(&d);
 }
 
+/* Factors and shifts of a pair, on features first to end of a block: once their sums are there. */
+static void finish(const Step *s, const Run *run, const Block *block, size_t first, size_t end) {
+  const Pair *pair = pairOf(s, run, block->site);
+  const float *factors = (const float *)(uintptr_t)pair->factors;
+  const float *shifts = (const float *)(uintptr_t)pair->shifts;
+  if (factors == NULL && shifts == NULL) return;
+  float *y = s->y[block->y] + run->first * block->columns + block->column;
+  for (size_t token = 0; token < run->tokens; token++, y += block->columns) {
+    if (factors != NULL)
+      for (size_t feature = first; feature < end; feature++) y[feature - block->first] *= factors[feature];
+    if (shifts != NULL)
+      for (size_t feature = first; feature < end; feature++) y[feature - block->first] += shifts[feature];
+  }
+}
+
 static void up(const Step *s, const Run *run, const Block *block, size_t first) {
   const Pair *pair = pairOf(s, run, block->site);
   const size_t out = s->kernel->site[block->site].out;
@@ -167,6 +183,7 @@ static void up(const Step *s, const Run *run, const Block *block, size_t first) 
       .type = pair->bType,
   };
   s->kernel->halves->up(&u);
+  finish(s, run, block, u.first, u.end);
 }
 
 /* All of one run, whose low-rank values stay in the cache of one processor. */
@@ -423,7 +440,7 @@ static const struct CustomOp lora = {
 };
 
 /* Of the table of an adapter, and of the attributes: who asks for another one must not use this. */
-EXPORT int AdaptletOperatorVersion(void) { return 1; }
+EXPORT int AdaptletOperatorVersion(void) { return 2; }
 
 /* The instruction set that is used here. */
 EXPORT const char *AdaptletInstructionSet(void) { return (*halvesHere())->name; }

@@ -21,15 +21,20 @@ const inFile = ' in the file';
 const shown = (setting: string): string =>
   setting.endsWith(inFile) ? `${code(setting.slice(0, -inFile.length))}${inFile}` : code(setting);
 
+const isExact = (result: string | undefined): boolean => result === 'exact' || result === 'native';
+
+const exactBy = (result: string | undefined): string =>
+  `exact within ${exactTolerance}${result === 'native' ? ', by the native operator' : ''}`;
+
 const cases = (exact: boolean): readonly string[] =>
   table(
     ['what', 'PEFT setting', 'result', 'proven in'],
     exactnessCases
-      .filter((row) => (row.result === 'exact') === exact)
+      .filter((row) => isExact(row.result) === exact)
       .map(({ name, what, setting, result }) => [
         what,
         shown(setting),
-        exact ? `exact within ${exactTolerance}` : refused(result ?? 'no expectation'),
+        exact ? exactBy(result) : refused(result ?? 'no expectation'),
         `${exactnessTest}: ${code(name)}`,
       ]),
   );
@@ -48,6 +53,11 @@ export const adapterSupport = async (): Promise<Map<string, string>> => {
     '## Exact',
     '',
     ...cases(true),
+    '',
+    'The native operator applies DoRA and `lora_bias`; on a node without it such an adapter is refused by',
+    '[`ADAPTER_NEEDS_OPERATOR`](errors.md). DoRA divides by the lengths of rows of the base weights plus the adapter. They are',
+    'computed when the adapter is compiled, from the weights that this node runs, quantised ones as they stand. Proven also on',
+    'models with biases, fused linears and 4 bits: [exports.test.ts](../../test/conformance/exports.test.ts).',
     '',
     '## Encoders',
     '',
@@ -121,7 +131,10 @@ export const adapterSupport = async (): Promise<Map<string, string>> => {
           'expressions',
           `${maxPatternLength} characters of Python's \`re\` without look-around, back-references, atomic groups and possessive quantifiers; flags i, m and s at the start, repetitions up to 1000`,
         ],
-        ['modules', 'linears inside the layers; neither the token embedding nor the output layer'],
+        [
+          'modules',
+          'linears inside the layers; neither the token embedding nor the output layer, of which a node keeps one for all adapters',
+        ],
       ],
     ),
     '',

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
+import { composeCommand } from '../../src/cli/compose.ts';
 import { convertCommand } from '../../src/cli/convert.ts';
 import { digestCommand } from '../../src/cli/digest.ts';
 import { doctorCommand } from '../../src/cli/doctor.ts';
@@ -56,6 +57,7 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     lintCommand(),
     digestCommand(),
     convertCommand(),
+    composeCommand(),
     pushCommand(),
     pullCommand(),
     inspectCommand(),

@@ -15,6 +15,7 @@ import {
   titleAnnotation,
 } from './manifest.ts';
 import { type ModelFacts, modelPack } from './model-pack.ts';
+import { parentsAnnotations, parentsFile } from './parents.ts';
 
 /** A folder as an artifact: the manifest's bytes, and where each blob's bytes are. */
 export type Packed = {
@@ -155,7 +156,10 @@ export const adapterFiles = async (folder: string, options: PackOptions): Promis
   return {
     files,
     model: { format: 'safetensors', ...weights },
-    annotations: adapterAnnotations(facts),
+    annotations: {
+      ...adapterAnnotations(facts),
+      ...(names.includes(parentsFile) ? await parentsAnnotations(folder) : {}),
+    },
   };
 };
 

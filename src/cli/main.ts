@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   operator: async () => (await import('./operator.ts')).operatorCommand(version),
   'release-adapters': async () => (await import('./release-adapters.ts')).releaseAdaptersCommand(),
   lint: async () => (await import('./lint.ts')).lintCommand(),
+  compose: async () => (await import('./compose.ts')).composeCommand(),
   convert: async () => (await import('./convert.ts')).convertCommand(),
   key: async () => (await import('./key.ts')).keyCommand(),
   digest: async () => (await import('./digest.ts')).digestCommand(),

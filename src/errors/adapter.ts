@@ -28,25 +28,36 @@ export const adapterErrors = defineErrors({
     retry: 'AfterChange',
   },
   ADAPTER_DORA: {
-    summary: 'The adapter uses DoRA, which changes the result in a way that plain LoRA cannot.',
-    advice: 'Train it with `use_dora=False`.',
+    summary:
+      'The adapter uses DoRA, and lacks magnitudes, has some without saying so, or is for a linear whose base weights Adaptlet cannot read.',
+    advice: 'Save it again with peft `save_pretrained`, or train it with `use_dora=False`.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
   ADAPTER_BIAS: {
-    summary: 'The adapter trained biases of the base model.',
-    advice: 'Train it with `bias="none"`.',
+    summary:
+      'The adapter carries biases in place of those of the base model, of which a node keeps one for all adapters.',
+    advice: 'Train it with `bias="none"`; `lora_bias=True` adds biases of its own.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
   ADAPTER_LORA_BIAS: {
-    summary: 'The adapter adds a bias to its B matrices.',
-    advice: 'Train it with `lora_bias=False`.',
+    summary: 'Biases of B matrices are in the adapter or in its configuration, but not in both.',
+    advice: 'Save it again with peft `save_pretrained`, or train it with `lora_bias=False`.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_NEEDS_OPERATOR: {
+    summary:
+      'The adapter uses DoRA or `lora_bias`, which the native operator applies, and this node runs without it.',
+    advice:
+      'Build the operator with `make native` or use the image, and let the CPU run the model; `adaptlet doctor` says what is missing. Or train it without both.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
   ADAPTER_MODULES_TO_SAVE: {
-    summary: 'The adapter replaces whole modules of the base model.',
+    summary:
+      'The adapter replaces whole modules of the base model, of which a node keeps one for all adapters.',
     advice: 'Train it without `modules_to_save`.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
@@ -118,7 +129,8 @@ export const adapterErrors = defineErrors({
     retry: 'AfterChange',
   },
   ADAPTER_EMBEDDING: {
-    summary: 'The adapter changes or carries the token embedding or the output layer of the base model.',
+    summary:
+      'The adapter changes or carries the token embedding or the output layer of the base model, of which a node keeps one for all adapters.',
     advice: 'Train it without `embed_tokens` and `lm_head`, and save it with `save_embedding_layers=False`.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
@@ -218,9 +230,16 @@ export const adapterErrors = defineErrors({
     retry: 'AfterChange',
   },
   CONVERT_TARGET_EXISTS: {
-    summary: 'The folder that a converted adapter would be written to is there already.',
+    summary: 'The folder that a converted or composed adapter would be written to is there already.',
     advice: 'Name a folder that does not exist; nothing is overwritten.',
     grpc: 'ALREADY_EXISTS',
+    retry: 'AfterChange',
+  },
+  ADAPTERS_NOT_COMPOSABLE: {
+    summary:
+      'The adapters cannot be merged into one: they do not fit together, or are of a kind that has no sum.',
+    advice: 'Merge plain LoRA adapters of one base model and one task; the message says what is in the way.',
+    grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
   ADAPTER_WRONG_BASE: {

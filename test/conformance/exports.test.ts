@@ -3,10 +3,12 @@ import { AdapterTable } from '../../src/runtime/engine/adapters/adapter-table.ts
 import { Arena } from '../../src/runtime/engine/adapters/arena.ts';
 import { Mutex } from '../../src/runtime/engine/mutex.ts';
 import { logSumExp } from '../../src/runtime/engine/sampling/logprobs.ts';
-import { adapterOf, expectedExports, exportsHere, folderOf, goldenOf } from './support/exports.ts';
+import type { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
+import { adapterOf, doraOf, expectedExports, exportsHere, folderOf, goldenOf } from './support/exports.ts';
 import { endless, stepsDuring, TestHost } from './support/host.ts';
 import { openEncoder } from './support/open-encoder.ts';
 import { allLogits, openBase, type Runnable, withLora } from './support/open-model.ts';
+import { operator } from './support/operator.ts';
 import { compileFor, maxDifference, scratch } from './support/tiny.ts';
 
 /** Largest difference to PyTorch's logits, which reach 5 to 25. */
@@ -66,6 +68,7 @@ describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) =
   const golden = goldenOf(exported, most);
   let host: TestHost;
   let runnables: Readonly<Record<'base' | 'adapted', Runnable>>;
+  let table: AdapterTable<DecoderSession>;
 
   beforeAll(async () => {
     // Pieces of prompts as small as they get.
@@ -73,7 +76,7 @@ describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) =
     const { base, lora } = host.sessions;
     const file = await compileFor(host.host.info, adapterOf(exported), scratch());
     await host.host.load('adapted', file);
-    const table = new AdapterTable({
+    table = new AdapterTable({
       arena: new Arena(1 << 20),
       graph: lora,
       expected: host.host.info,
@@ -98,6 +101,16 @@ describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) =
       expect(maxDifference(await allLogits(runnables.adapted, ids), adapted)).toBeLessThan(tolerance);
       expect(maxDifference(base, adapted)).toBeGreaterThan(0.1);
     }
+  });
+
+  it.skipIf(operator === undefined)('gives the logits of PEFT with DoRA on every linear', async () => {
+    const file = await compileFor(host.host.info, doraOf(exported), scratch());
+    const adapted = await table.load('dora', file);
+    for (const { ids, base, dora } of golden) {
+      expect(maxDifference(await allLogits(adapted, ids), dora)).toBeLessThan(tolerance);
+      expect(maxDifference(base, dora)).toBeGreaterThan(0.1);
+    }
+    await table.unload('dora');
   });
 
   it.each([[[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]], [[7]], [[8, 9]], [[16, 24, 25]], [[13, 19]]])(
@@ -160,7 +173,17 @@ describe('an encoder, exported by optimum', () => {
     expect(warnings).toEqual([]);
     await host.load('adapted', await compileFor(model.info, adapterOf(exported), folder));
     const golden = goldenOf(exported);
-    for (const [engineName, of] of [[null, 'base'] as const, ['adapted', 'adapted'] as const]) {
+    const adapters: [string | null, 'base' | 'adapted' | 'dora'][] = [
+      [null, 'base'],
+      ['adapted', 'adapted'],
+    ];
+    if (operator === undefined)
+      await expect(compileFor(model.info, doraOf(exported), folder)).rejects.toThrow('portable');
+    else {
+      await host.load('dora', await compileFor(model.info, doraOf(exported), folder));
+      adapters.push(['dora', 'dora']);
+    }
+    for (const [engineName, of] of adapters) {
       const texts = golden.map(({ ids }) => ({ kind: 'ids' as const, ids }));
       const result = await host.encode(1, { requestId: '1', engineName, texts, output: 'embedding' });
       if (result.kind !== 'embedding') throw new Error(result.kind);

@@ -130,11 +130,17 @@ type Made = {
   readonly pairs: Pairs;
   readonly values: ReadonlyMap<
     string,
-    { readonly rank: number; readonly a: Float32Array; readonly b: Float32Array }
+    {
+      readonly rank: number;
+      readonly a: Float32Array;
+      readonly b: Float32Array;
+      readonly factors?: Float32Array;
+      readonly shifts?: Float32Array;
+    }
   >;
 };
 
-/** An adapter of random ranks and types at some of the linears. */
+/** An adapter of random ranks and types at some of the linears, some of them with factors or shifts. */
 const adapterOf = (seed: number): Made => {
   const random = seededRandom(seed);
   const pairs = new Map<string, PairAt>();
@@ -145,8 +151,18 @@ const adapterOf = (seed: number): Made => {
     const dtype = (): StoredType => storedTypes[Math.floor(random() * storedTypes.length)]!;
     const a = halfOf('A', [rank, inFeatures], { dtype: dtype(), random });
     const b = halfOf('B', [rank, outFeatures], { dtype: dtype(), random });
-    pairs.set(module, { rank, a: a.at, b: b.at });
-    values.set(module, { rank, a: a.values, b: b.values });
+    const vectors: { factors?: Float32Array; shifts?: Float32Array } = {};
+    if (random() < 0.5) vectors.factors = Float32Array.from({ length: outFeatures }, () => random() * 4 - 2);
+    if (random() < 0.5) vectors.shifts = Float32Array.from({ length: outFeatures }, () => random() - 0.5);
+    const at = (vector: Float32Array): bigint => memoryOf(new Uint8Array(vector.buffer)).address;
+    pairs.set(module, {
+      rank,
+      a: a.at,
+      b: b.at,
+      ...(vectors.factors === undefined ? {} : { factors: at(vectors.factors) }),
+      ...(vectors.shifts === undefined ? {} : { shifts: at(vectors.shifts) }),
+    });
+    values.set(module, { rank, a: a.values, b: b.values, ...vectors });
   }
   return { pairs, values };
 };
@@ -160,7 +176,7 @@ const rowOf = (seed: number, tokens: number, adapter: Made | null): Row => {
   return { x: some(tokens * 37), ys: columns.map((count) => some(tokens * count)), adapter };
 };
 
-/** y + B (A x) in double precision, of all nodes. */
+/** factors (y + B (A x)) + shifts in double precision, of all nodes. */
 const expected = ({ x, ys, adapter }: Row, tokens: number): readonly Float64Array[] => {
   const out = ys.map((y) => Float64Array.from(y, (value) => -value));
   for (const [site, y, width, column, first, count] of blocks as [
@@ -180,6 +196,10 @@ const expected = ({ x, ys, adapter }: Row, tokens: number): readonly Float64Arra
         for (let k = 0; k < 37; k += 1) low += x[t * 37 + k]! * own.a[j * 37 + k]!;
         for (let n = 0; n < count; n += 1)
           out[y]![t * width + column + n]! += low * own.b[j * features + first + n]!;
+      }
+      for (let n = 0; n < count; n += 1) {
+        const at = t * width + column + n;
+        out[y]![at] = out[y]![at]! * (own.factors?.[first + n] ?? 1) + (own.shifts?.[first + n] ?? 0);
       }
     }
   }

@@ -1,6 +1,6 @@
 import { splitHead } from './classifier.ts';
 import { readLabels } from './labels.ts';
-import { type Pair, pairsOf, sitesOf } from './pairs.ts';
+import { type Pair, pairsOf, sitesOf, tensorsOfPair } from './pairs.ts';
 import { openPeftFolder, type PeftFolder } from './peft-folder.ts';
 import type { WeightEntry } from './scales.ts';
 import { floatsOf } from './weights.ts';
@@ -36,9 +36,6 @@ export const checkPeftFolder = async (folder: string, maxRank: number): Promise<
   await using peft = await openPeftFolder(folder, 'any');
   const { pairs, head } = await readStructure(folder, peft, maxRank);
   const data = await peft.readData();
-  for (const { a, b, scale } of pairs) {
-    floatsOf(a, data, 1);
-    floatsOf(b, data, scale);
-  }
+  for (const { entry, factor } of pairs.flatMap(tensorsOfPair)) floatsOf(entry, data, factor);
   for (const entry of head) floatsOf(entry, data, 1);
 };

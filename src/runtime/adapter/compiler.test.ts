@@ -6,6 +6,7 @@ import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
+import { compiledFormat } from '../compiled/compiled-file.ts';
 import { createCompiler } from './compiler.ts';
 import { tinyFolder, tinyTarget } from './peft-folder.fixture.ts';
 
@@ -53,7 +54,9 @@ describe('compiling on a thread', () => {
       async (file) => {
         const bytes = await readFile(file);
         const header = bytes.subarray(16, 16 + bytes.readUInt32LE(8));
-        header.write(header.toString().replace('"format":3', '"format":2'));
+        header.write(
+          header.toString().replace(`"format":${compiledFormat}`, `"format":${compiledFormat - 1}`),
+        );
         bytes.writeUInt32LE(crc32(header), 12);
         await writeFile(file, bytes);
       },

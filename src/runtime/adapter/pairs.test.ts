@@ -56,14 +56,51 @@ it('takes an entry of target_modules whose modules are all excluded', () => {
 const without = (name: string): Shapes =>
   Object.fromEntries(Object.entries(good).filter(([key]) => key !== name));
 
+/** Magnitudes of these modules beside all pairs. */
+const withMagnitudes = (modules: readonly string[]): Shapes => ({
+  ...good,
+  ...Object.fromEntries(
+    modules.map((module) => [`${module}.lora_magnitude_vector`, [module === q ? 64 : 32]]),
+  ),
+});
+
+it('puts magnitudes and biases of B with their pairs', () => {
+  const dora = pairs(withMagnitudes([q, v]), { use_dora: true });
+  expect(dora.map(({ magnitude }) => magnitude?.shape)).toEqual([[64], [32]]);
+  const biased = { ...good, [`${q}.lora_B.bias`]: [64], [`${v}.lora_B.bias`]: [32] };
+  expect(pairs(biased, { lora_bias: true }).map(({ bias }) => bias?.shape)).toEqual([[64], [32]]);
+});
+
+it('takes a configuration that trained biases when the file has none, as PEFT does', () => {
+  expect(pairs(good, { bias: 'all' })).toHaveLength(2);
+});
+
 describe('tensors that are refused', () => {
   it.each<[string, string, Shapes, Record<string, unknown>?]>([
     ['a tensor that is not LoRA', 'ADAPTER_TENSOR_UNKNOWN', { ...good, 'model.norm.weight': [64] }],
     ['a whole output layer', 'ADAPTER_EMBEDDING', { ...good, 'lm_head.weight': [259, 64] }],
     ['an embedding pair', 'ADAPTER_EMBEDDING', { ...good, 'model.tokens.lora_embedding_A': [8, 259] }],
     ['LoRA on the output layer', 'ADAPTER_EMBEDDING', { ...good, 'lm_head.lora_A.weight': [8, 64] }],
-    ['a DoRA magnitude', 'ADAPTER_DORA', { ...good, [`${q}.lora_magnitude_vector`]: [64] }],
-    ['a bias of B', 'ADAPTER_LORA_BIAS', { ...good, [`${q}.lora_B.bias`]: [64] }],
+    ['a magnitude without DoRA', 'ADAPTER_DORA', { ...good, [`${q}.lora_magnitude_vector`]: [64] }],
+    ['DoRA without a magnitude', 'ADAPTER_DORA', withMagnitudes([q]), { use_dora: true }],
+    ['a magnitude of other features', 'ADAPTER_SHAPE', { ...good, [`${q}.lora_magnitude_vector`]: [32] }],
+    ['a magnitude of two dimensions', 'ADAPTER_SHAPE', { ...good, [`${q}.lora_magnitude_vector`]: [1, 64] }],
+    [
+      'a magnitude by both of its names',
+      'ADAPTER_TENSOR_UNKNOWN',
+      { ...withMagnitudes([q, v]), [`${q}.lora_magnitude_vector.weight`]: [64] },
+      { use_dora: true },
+    ],
+    ['a magnitude alone', 'ADAPTER_PAIR_INCOMPLETE', { [`${q}.lora_magnitude_vector`]: [64] }],
+    ['a bias of B without lora_bias', 'ADAPTER_LORA_BIAS', { ...good, [`${q}.lora_B.bias`]: [64] }],
+    ['lora_bias without a bias', 'ADAPTER_LORA_BIAS', good, { lora_bias: true }],
+    [
+      'a bias of the base',
+      'ADAPTER_BIAS',
+      { ...good, [`${q}.base_layer.bias`]: [64] },
+      { bias: 'lora_only' },
+    ],
+    ['a bias of a norm', 'ADAPTER_BIAS', { ...good, 'model.norm.bias': [64] }, { bias: 'all' }],
     [
       'one module that the base lacks',
       'ADAPTER_TENSOR_UNKNOWN',

@@ -12,7 +12,25 @@ export type Pair = {
   readonly scale: number;
   readonly a: WeightEntry;
   readonly b: WeightEntry;
+  /** Of DoRA: the length that each row of the sum of base weight and B·A is brought to, [outFeatures]. */
+  readonly magnitude?: WeightEntry;
+  /** Of `lora_bias`: what is added to B·A·x before it is scaled, [outFeatures]. */
+  readonly bias?: WeightEntry;
 };
+
+/** The tensors of a pair, each with what its values are multiplied by when they are applied. */
+export const tensorsOfPair = ({
+  a,
+  b,
+  magnitude,
+  bias,
+  scale,
+}: Pair): readonly { readonly entry: WeightEntry; readonly factor: number; readonly matrix: boolean }[] => [
+  { entry: a, factor: 1, matrix: true },
+  { entry: b, factor: scale, matrix: true },
+  ...(magnitude === undefined ? [] : [{ entry: magnitude, factor: 1, matrix: false }]),
+  ...(bias === undefined ? [] : [{ entry: bias, factor: scale, matrix: false }]),
+];
 
 export type PairInput = {
   readonly entries: readonly WeightEntry[];
@@ -21,10 +39,21 @@ export type PairInput = {
   readonly maxRank: number;
 };
 
-type Halves = { a?: WeightEntry; b?: WeightEntry };
+/** What a file has for one module. */
+type Halves = { a?: WeightEntry; b?: WeightEntry; magnitude?: WeightEntry; bias?: WeightEntry };
+type Member = keyof Halves;
 type Fit = { readonly lacking: readonly string[]; readonly misfits: readonly string[] };
 
-const tensorName = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
+const tensorName =
+  /^base_model\.model\.(.+)\.(lora_A\.weight|lora_B\.weight|lora_B\.bias|lora_magnitude_vector(?:\.weight)?)$/;
+const members: Readonly<Record<string, Member>> = {
+  'lora_A.weight': 'a',
+  'lora_B.weight': 'b',
+  'lora_B.bias': 'bias',
+  lora_magnitude_vector: 'magnitude',
+  'lora_magnitude_vector.weight': 'magnitude',
+};
+const dimensions: Readonly<Record<Member, number>> = { a: 2, b: 2, magnitude: 1, bias: 1 };
 const floats: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
 
 const refuse = (code: ErrorCode, what: string, options: { readonly advice?: string } = {}): AdaptletError =>
@@ -35,26 +64,25 @@ const embedding = /(?:^|\.)(?:embed_tokens|lm_head|wte|word_embeddings)(?:\.|$)/
 
 const codeOfForeignTensor = (name: string): ErrorCode => {
   if (/\.lora_embedding_[AB]$/.test(name) || embedding.test(name)) return 'ADAPTER_EMBEDDING';
-  if (name.endsWith('.lora_magnitude_vector') || name.includes('.lora_magnitude_vector.'))
-    return 'ADAPTER_DORA';
-  if (name.endsWith('.lora_B.bias')) return 'ADAPTER_LORA_BIAS';
+  if (name.endsWith('.bias')) return 'ADAPTER_BIAS';
   return 'ADAPTER_TENSOR_UNKNOWN';
 };
 
 const byModule = (entries: readonly WeightEntry[]): ReadonlyMap<string, Halves> => {
   const modules = new Map<string, Halves>();
   for (const entry of entries) {
-    const [, module, half] = tensorName.exec(entry.name) ?? [];
-    if (module === undefined) {
+    const [, module, part = ''] = tensorName.exec(entry.name) ?? [];
+    const member = members[part];
+    if (module === undefined || member === undefined) {
       throw refuse(
         codeOfForeignTensor(entry.name),
         `tensor ${quoteUntrusted(entry.name)} is not half of a LoRA pair`,
       );
     }
-    if (entry.shape.length !== 2) {
+    if (entry.shape.length !== dimensions[member]) {
       throw refuse(
         'ADAPTER_SHAPE',
-        `tensor ${quoteUntrusted(entry.name)} has ${entry.shape.length} dimensions instead of 2`,
+        `tensor ${quoteUntrusted(entry.name)} has ${entry.shape.length} dimensions instead of ${dimensions[member]}`,
         { advice: 'Train LoRA on linear layers only.' },
       );
     }
@@ -62,18 +90,27 @@ const byModule = (entries: readonly WeightEntry[]): ReadonlyMap<string, Halves> 
       throw refuse('ADAPTER_DTYPE', `tensor ${quoteUntrusted(entry.name)} has type ${entry.dtype}`);
     }
     const halves = modules.get(module) ?? {};
-    halves[half === 'A' ? 'a' : 'b'] = entry;
+    const before = halves[member];
+    if (before !== undefined) {
+      const names = `${quoteUntrusted(before.name)} and ${quoteUntrusted(entry.name)}`;
+      throw refuse('ADAPTER_TENSOR_UNKNOWN', `${names} are one tensor of PEFT`);
+    }
+    halves[member] = entry;
     modules.set(module, halves);
   }
   return modules;
 };
 
-const misfitOf = ({ a, b }: Halves, site: Site): string | undefined => {
+const misfitOf = ({ a, b, magnitude, bias }: Halves, site: Site): string | undefined => {
   if (a !== undefined && a.shape[1] !== site.inFeatures) {
     return `${quoteUntrusted(a.name)} has ${a.shape[1]} columns, the module takes ${site.inFeatures} features`;
   }
   if (b !== undefined && b.shape[0] !== site.outFeatures) {
     return `${quoteUntrusted(b.name)} has ${b.shape[0]} rows, the module gives ${site.outFeatures} features`;
+  }
+  for (const vector of [magnitude, bias]) {
+    if (vector !== undefined && vector.shape[0] !== site.outFeatures)
+      return `${quoteUntrusted(vector.name)} has ${vector.shape[0]} values, the module gives ${site.outFeatures} features`;
   }
   return undefined;
 };
@@ -119,7 +156,21 @@ const checkBase = ({ lacking, misfits }: Fit, modules: number, input: PairInput)
   if (misfits[0] !== undefined) throw refuse('ADAPTER_SHAPE', misfits[0]);
 };
 
-const pairOf = (module: string, { a, b }: Halves, site: Site, input: PairInput): Pair => {
+/** A kind that the configuration says is of every pair, and of none else. */
+const checkKinds = (name: string, { magnitude, bias }: Halves, { dora, loraBias }: PeftConfig): void => {
+  const kinds = [
+    { code: 'ADAPTER_DORA', field: 'use_dora', tensor: 'lora_magnitude_vector', on: dora, has: magnitude },
+    { code: 'ADAPTER_LORA_BIAS', field: 'lora_bias', tensor: 'lora_B.bias', on: loraBias, has: bias },
+  ] as const;
+  for (const { code, field, tensor, on, has } of kinds) {
+    if (on === (has !== undefined)) continue;
+    const there = on ? `has no ${tensor}` : `has a ${tensor}`;
+    throw refuse(code, `module ${name} ${there}, adapter_config.json says ${field} ${on}`);
+  }
+};
+
+const pairOf = (module: string, halves: Halves, site: Site, input: PairInput): Pair => {
+  const { a, b, magnitude, bias } = halves;
   const name = quoteUntrusted(module);
   if (a === undefined || b === undefined) {
     throw refuse(
@@ -150,18 +201,29 @@ const pairOf = (module: string, { a, b }: Halves, site: Site, input: PairInput):
       `module ${name} has tensors, adapter_config.json does not target it`,
     );
   }
-  return { site, rank, scale: input.config.scalingOf(module), a, b };
+  checkKinds(name, halves, input.config);
+  return {
+    site,
+    rank,
+    scale: input.config.scalingOf(module),
+    a,
+    b,
+    ...(magnitude === undefined ? {} : { magnitude }),
+    ...(bias === undefined ? {} : { bias }),
+  };
 };
 
 /** The linears that the tensors of an adapter are for, as far as they say so: what stands for the base without one. */
 export const sitesOf = (entries: readonly WeightEntry[]): readonly Site[] => {
   const sites = new Map<string, Site>();
   for (const { name, shape } of entries) {
-    const [, module, half] = tensorName.exec(name) ?? [];
+    const [, module, part = ''] = tensorName.exec(name) ?? [];
     if (module === undefined || embedding.test(module)) continue;
     const site = sites.get(module) ?? { module, inFeatures: 0, outFeatures: 0 };
     const [rows = 0, columns = 0] = shape;
-    sites.set(module, half === 'A' ? { ...site, inFeatures: columns } : { ...site, outFeatures: rows });
+    if (members[part] === 'a') sites.set(module, { ...site, inFeatures: columns });
+    else if (members[part] === 'b') sites.set(module, { ...site, outFeatures: rows });
+    else sites.set(module, site);
   }
   return [...sites.values()];
 };

@@ -13,10 +13,16 @@ export const maxConfigBytes = 1024 * 1024;
 export type PeftConfig = {
   /** What the adapter was trained on, as its author named it: for messages only. */
   readonly baseModelName: string | undefined;
+  /** As the file has it; undefined where it says nothing. */
+  readonly taskType: string | undefined;
   readonly rankOf: (module: string) => number;
   /** The factor of B·A: alpha/r, or alpha/sqrt(r) with use_rslora. */
   readonly scalingOf: (module: string) => number;
   readonly targets: Targets;
+  /** Each pair has a magnitude. */
+  readonly dora: boolean;
+  /** Each B has a bias. */
+  readonly loraBias: boolean;
   /** It has a head for sequence classification. */
   readonly classifies: boolean;
 };
@@ -36,6 +42,9 @@ const schema = z.looseObject({
   exclude_modules: listOrText.nullish(),
   layers_to_transform: z.union([z.int(), z.array(z.int())]).nullish(),
   layers_pattern: listOrText.nullish(),
+  use_dora: z.boolean().nullish(),
+  lora_bias: z.boolean().nullish(),
+  bias: z.enum(['none', 'all', 'lora_only']).nullish(),
 });
 
 const parseJson = (text: string): Readonly<Record<string, unknown>> => {
@@ -70,6 +79,13 @@ const asList = <T>(value: T | readonly T[] | null | undefined): readonly T[] => 
 /** PEFT does not load these: refused rather than guessed at. */
 const refuseContradictions = (config: z.infer<typeof schema>): void => {
   const { target_modules: targets, layers_to_transform: layers, layers_pattern: pattern } = config;
+  if (config.use_dora === true && config.lora_bias === true) {
+    throw new AdaptletError(
+      'ADAPTER_CONFIG_INVALID',
+      'adapter_config.json: use_dora and lora_bias exclude each other',
+      { advice: 'Train it with `lora_bias=False`.' },
+    );
+  }
   const field = isSet(layers) ? 'layers_to_transform' : 'layers_pattern';
   if (typeof targets === 'string' && (isSet(layers) || isSet(pattern))) {
     throw new AdaptletError(
@@ -115,7 +131,10 @@ export const parsePeftConfig = (text: string, base: AdapterBase = 'generate'): P
   const rankOf = (module: string): number => ranks(module) ?? config.r;
   return {
     baseModelName: config.base_model_name_or_path ?? undefined,
+    taskType: typeof fields['task_type'] === 'string' ? fields['task_type'] : undefined,
     rankOf,
+    dora: config.use_dora === true,
+    loraBias: config.lora_bias === true,
     classifies: fields['task_type'] === 'SEQ_CLS',
     scalingOf: (module) => {
       const r = rankOf(module);

@@ -18,16 +18,20 @@ const appliedFields: ReadonlySet<string> = new Set([
   'exclude_modules',
   'layers_to_transform',
   'layers_pattern',
+  'use_dora',
+  'lora_bias',
 ]);
 
 /**
  * Fields that cannot change the result of a trained adapter: training only, provenance, or of a feature that has its
- * own switch. fan_in_fan_out belongs here: it says how the base weight is stored, which matters when a delta is merged
+ * own switch. bias belongs here: what it trained is tensors of the file, which pairs.ts refuses; without them PEFT, too,
+ * takes the biases of the base. fan_in_fan_out belongs here: it says how the base weight is stored, which matters when a delta is merged
  * into it; A and B, run beside the base linear, have the same shapes either way. ensure_weight_tying acts on embeddings
  * only, whose tensors are refused.
  */
 const inertFields: ReadonlySet<string> = new Set([
   'auto_mapping',
+  'bias',
   'corda_config',
   'ensure_weight_tying',
   'eva_config',
@@ -51,9 +55,6 @@ const refusedFields: Readonly<Record<string, ErrorCode>> = {
   monteclora_config: 'ADAPTER_MONTECLORA',
   use_bdlora: 'ADAPTER_BDLORA',
   velora_config: 'ADAPTER_VELORA',
-  use_dora: 'ADAPTER_DORA',
-  bias: 'ADAPTER_BIAS',
-  lora_bias: 'ADAPTER_LORA_BIAS',
   modules_to_save: 'ADAPTER_MODULES_TO_SAVE',
   layer_replication: 'ADAPTER_LAYER_REPLICATION',
   use_qalora: 'ADAPTER_QALORA',
@@ -89,19 +90,37 @@ const subConfigurations: ReadonlySet<string> = new Set([
 /** Null, false, an empty string, list or map: the feature is off. */
 const isOff = (field: string, value: unknown): boolean => {
   if (value === null || value === undefined || value === false || value === '') return true;
-  if (field === 'bias') return value === 'none';
   if (typeof value !== 'object' || subConfigurations.has(field)) return false;
   return Object.keys(value).length === 0;
 };
 
 const shown = (value: unknown): string => quoteUntrusted(JSON.stringify(value) ?? 'undefined', 80);
 
-const refuse = (code: ErrorCode, field: string, value: unknown, advice?: string): AdaptletError =>
+const refuse = (code: ErrorCode, field: string, value: unknown, advice?: string, why = ''): AdaptletError =>
   new AdaptletError(
     code,
-    `adapter_config.json: ${quoteUntrusted(field)} is ${shown(value)}`,
+    `adapter_config.json: ${quoteUntrusted(field)} is ${shown(value)}${why}`,
     advice === undefined ? {} : { advice },
   );
+
+/** Why an adapter of another method cannot be served as a pair of small matrices, by its `peft_type`. */
+const whyNot: Readonly<Record<string, string>> = {
+  IA3: 'it scales inputs of linears, which all adapters of a step share',
+  LOHA: 'its change of a weight is a product element by element, whose rank is the square of its own',
+  LOKR: 'its change of a weight is a Kronecker product, whose rank is many times its own',
+  ADALORA: 'it has a factor for each of its ranks, which is not read here',
+  OFT: 'it turns the weights of the base, which all adapters share',
+  BOFT: 'it turns the weights of the base, which all adapters share',
+  VERA: 'its matrices are random ones that all of its modules share, not a pair for each',
+  PROMPT_TUNING: 'it puts embeddings before a prompt, which are no tokens',
+  P_TUNING: 'it puts embeddings before a prompt, which are no tokens',
+  PREFIX_TUNING: 'it puts keys and values before a prompt, which are of no tokens',
+};
+
+const whyNotType = (type: unknown): string => {
+  const why = typeof type === 'string' && Object.hasOwn(whyNot, type) ? whyNot[type] : undefined;
+  return why === undefined ? '' : `: ${why}`;
+};
 
 /** `task_type` of adapters that a base model takes: a decoder's, an encoder's, and either's. Absent is always right. */
 const tasks = {
@@ -140,7 +159,7 @@ const taskAdvice = (base: AdapterBase, task: unknown): string =>
  */
 export const refuseUnsupportedFields = (fields: Fields, base: AdapterBase = 'generate'): void => {
   const { peft_type: type, task_type: task, init_lora_weights: init } = fields;
-  if (type !== 'LORA') throw refuse('ADAPTER_PEFT_TYPE', 'peft_type', type);
+  if (type !== 'LORA') throw refuse('ADAPTER_PEFT_TYPE', 'peft_type', type, undefined, whyNotType(type));
   for (const [field, value] of Object.entries(fields)) {
     const code = Object.hasOwn(refusedFields, field) ? refusedFields[field] : undefined;
     if (code === undefined || isOff(field, value)) continue;

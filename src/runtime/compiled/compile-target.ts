@@ -1,6 +1,33 @@
 import type { Digest } from '../../api/names.ts';
 import type { WeightsInMemory } from './memory-layout.ts';
 
+/** Bytes of a file. */
+export type FilePart = { readonly path: string; readonly offset: number; readonly length: number };
+
+/**
+ * How a node of the graph stores the weights of its linear: float32 as [in, out] (`columns`); or, as MatMulNBits has them,
+ * unsigned integers of 4 or 8 bits as [out, in], each `block` of a row with a float32 scale and a zero point
+ * (absent: half of the range).
+ */
+export type StoredWeights =
+  | { readonly kind: 'columns'; readonly values: FilePart }
+  | {
+      readonly kind: 'blocks';
+      readonly bits: 4 | 8;
+      readonly block: number;
+      readonly values: FilePart;
+      readonly scales: FilePart;
+      readonly zeros?: FilePart;
+    };
+
+/** Output features of a linear: `width` of the `columns` of a node, from `first` on. */
+export type WeightBlock = {
+  readonly stored: StoredWeights;
+  readonly columns: number;
+  readonly first: number;
+  readonly width: number;
+};
+
 /** A linear of the base model that LoRA can reach. */
 export type Site = {
   /** PEFT's module name, e.g. `model.layers.0.self_attn.q_proj`. */
@@ -8,6 +35,11 @@ export type Site = {
   /** Features in and out of the linear. */
   readonly inFeatures: number;
   readonly outFeatures: number;
+  /**
+   * Where its weights are, in the order of its output features; absent where they cannot be read, or where something else is
+   * added before adapters are.
+   */
+  readonly weights?: readonly WeightBlock[];
 };
 
 /** What a compiled adapter has to know of an encoder. */

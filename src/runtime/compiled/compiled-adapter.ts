@@ -1,6 +1,8 @@
 import type { Digest } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type { CompileTarget } from './compile-target.ts';
-import type { CompiledHeader } from './compiled-file.ts';
+import type { CompiledHeader, CompiledTensor } from './compiled-file.ts';
 import { ramBytesOf } from './file-layout.ts';
 import type { WeightsInMemory } from './memory-layout.ts';
 
@@ -17,11 +19,31 @@ export type CompiledAdapter = {
   readonly labels?: readonly string[];
 };
 
+/**
+ * The portable way adds a product and nothing else.
+ * @throws ADAPTER_NEEDS_OPERATOR
+ */
+export const refuseWithoutOperator = (
+  tensors: readonly Pick<CompiledTensor, 'half' | 'module'>[],
+  weights: WeightsInMemory,
+): void => {
+  const more =
+    weights === 'float32' ? tensors.find(({ half }) => half === 'factors' || half === 'shifts') : undefined;
+  if (more === undefined) return;
+  const kind = more.half === 'factors' ? 'DoRA' : 'lora_bias';
+  throw new AdaptletError(
+    'ADAPTER_NEEDS_OPERATOR',
+    `the adapter has ${kind} on ${quoteUntrusted(more.module)}, and adapters take the portable way here`,
+  );
+};
+
+/** @throws ADAPTER_NEEDS_OPERATOR */
 export const compiledFrom = (
   file: string,
   header: CompiledHeader,
   weights: WeightsInMemory,
 ): CompiledAdapter => {
+  refuseWithoutOperator(header.tensors, weights);
   const { rank, targetModules, fileBytes, head } = header;
   const ramBytes = ramBytesOf(header, weights);
   const compiled = { file, bytes: fileBytes, ramBytes, rank, targetModules };

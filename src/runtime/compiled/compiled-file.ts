@@ -14,8 +14,8 @@ export const compiledMagic = 'ADPTLT01';
 export const preambleBytes = 16;
 export const tensorAlignment = 64;
 
-/** Version of the format: 4 says nothing of memory, 3 stores B transposed, 2 stored it as PEFT has it, 1 stored float32. */
-export const compiledFormat = 4;
+/** Version of the format: 5 has factors and shifts, 4 says nothing of memory, 3 stores B transposed, 2 stored it as PEFT has it, 1 stored float32. */
+export const compiledFormat = 5;
 
 /**
  * How a tensor is stored. Of int8, the float32 scales of its features come first, then the values; a value stands for
@@ -26,13 +26,20 @@ export const storedTypes = ['float32', 'float16', 'bfloat16', 'int8'] as const;
 export type StoredType = (typeof storedTypes)[number];
 
 /**
- * One half of a LoRA pair. A: [rank, inFeatures]. B: [rank, outFeatures], transposed, so that adapters of different ranks
- * stand one behind the other without gaps. What the engine computes with is a stored value times `scale`, rounded to
- * float32 once.
+ * The tensors of a pair, which gives factors · (W x + B A x) + shifts. A and B are its halves; factors are of DoRA, shifts of
+ * `lora_bias`, float32 always.
+ */
+export const compiledParts = ['A', 'B', 'factors', 'shifts'] as const;
+export type CompiledPart = (typeof compiledParts)[number];
+
+/**
+ * One tensor of a LoRA pair. A: [rank, inFeatures]. B: [rank, outFeatures], transposed, so that adapters of different ranks
+ * stand one behind the other without gaps. factors, shifts: [1, outFeatures]. What the engine computes with is a stored value
+ * times `scale`, rounded to float32 once.
  */
 export type CompiledTensor = {
   readonly module: string;
-  readonly half: 'A' | 'B';
+  readonly half: CompiledPart;
   readonly shape: readonly [number, number];
   readonly dtype: StoredType;
   /** Of a B its alpha/rank; 1 of an A, and of float32, which is stored as it is computed with. */
@@ -59,15 +66,15 @@ export const storedBytes = (tensor: Stored): number => {
 };
 
 /** Where a part of a head is in the file, float32 row by row. */
-type CompiledPart = { readonly offset: number; readonly length: number; readonly crc32: number };
+type HeadPart = { readonly offset: number; readonly length: number; readonly crc32: number };
 
 /** The linear of a sequence classifier: logits = weight · pooled + bias. weight: [labels, features]; bias: [labels]. */
 export type CompiledHead = {
   readonly labels: readonly string[];
   /** What makes probabilities of the logits. */
   readonly activation: 'softmax' | 'sigmoid' | 'none';
-  readonly weight: CompiledPart;
-  readonly bias: CompiledPart;
+  readonly weight: HeadPart;
+  readonly bias: HeadPart;
 };
 
 export type CompiledHeader = {

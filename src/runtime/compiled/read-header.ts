@@ -7,6 +7,7 @@ import {
   type CompiledHeader,
   compiledFormat,
   compiledMagic,
+  compiledParts,
   preambleBytes,
   storedTypes,
 } from './compiled-file.ts';
@@ -23,7 +24,7 @@ const schema = z.object({
   tensors: z.array(
     z.object({
       module: z.string(),
-      half: z.enum(['A', 'B']),
+      half: z.enum(compiledParts),
       shape: z.tuple([size, size]),
       dtype: z.enum(storedTypes),
       scale: z.number(),

@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ErrorCode } from '../../../src/errors/catalogue.ts';
 
+type Expectation = 'exact' | 'native' | ErrorCode;
+
 /**
- * What Adaptlet does with each adapter that test/fixtures/adapters/make.py made with PEFT: the logits of PEFT, or the
- * code that it is refused with. The test and docs/reference/adapter-support.md are made from this.
+ * What Adaptlet does with each adapter that test/fixtures/adapters/make.py made with PEFT: the logits of PEFT (`native`: with
+ * the native operator; without it ADAPTER_NEEDS_OPERATOR), or the code that it is refused with. The test and docs/reference/adapter-support.md are made from this.
  */
 export const expectations = {
   plain: 'exact',
@@ -52,10 +54,13 @@ export const expectations = {
   'task-none': 'exact',
   'fields-unknown-off': 'exact',
   'config-old': 'exact',
-  dora: 'ADAPTER_DORA',
-  'bias-all': 'ADAPTER_BIAS',
-  'bias-lora-only': 'ADAPTER_BIAS',
-  'lora-bias': 'ADAPTER_LORA_BIAS',
+  dora: 'native',
+  'dora-all-linear': 'native',
+  'dora-patterns': 'native',
+  'lora-bias': 'native',
+  'lora-bias-half': 'native',
+  'bias-all': 'exact',
+  'bias-lora-only': 'exact',
   'modules-to-save': 'ADAPTER_MODULES_TO_SAVE',
   'modules-to-save-head': 'ADAPTER_MODULES_TO_SAVE',
   'layer-replication': 'ADAPTER_LAYER_REPLICATION',
@@ -103,7 +108,7 @@ export const expectations = {
   'method-vera': 'ADAPTER_PEFT_TYPE',
   'method-prompt-tuning': 'ADAPTER_PEFT_TYPE',
   'method-prefix-tuning': 'ADAPTER_PEFT_TYPE',
-} as const satisfies Readonly<Record<string, 'exact' | ErrorCode>>;
+} as const satisfies Readonly<Record<string, Expectation>>;
 
 /** Largest absolute difference to PEFT's logits, which reach 12.8. */
 export const exactTolerance = 1e-4;
@@ -129,5 +134,5 @@ export const made = JSON.parse(readFileSync(join(exactnessFolder, 'cases.json'),
 /** Each case with what is expected of it. */
 export const exactnessCases = made.cases.map((row) => ({
   ...row,
-  result: (expectations as Readonly<Record<string, 'exact' | ErrorCode | undefined>>)[row.name],
+  result: (expectations as Readonly<Record<string, Expectation | undefined>>)[row.name],
 }));

@@ -125,27 +125,37 @@ export const folderOf = ({ name, how }: Export): string => {
 
 export const adapterOf = ({ name }: Export): string => join(exportsFolder, name, 'adapter');
 
-/** A prompt, and what PyTorch answers at each of its positions, without and with the adapter. */
+/** A DoRA adapter of every linear. */
+export const doraOf = ({ name }: Export): string => join(exportsFolder, name, 'dora');
+
+/** A prompt, and what PyTorch answers at each of its positions, without an adapter and with each. */
 export type Golden = {
   readonly ids: readonly number[];
   readonly base: Float32Array;
   readonly adapted: Float32Array;
+  readonly dora: Float32Array;
+};
+
+const floatsOf = (file: string): Float32Array => {
+  const bytes = readFileSync(file);
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
 };
 
 /** Of prompts of `most` tokens at most, or where there are none, of as many of the others. */
 export const goldenOf = ({ name }: Export, most = Infinity): readonly Golden[] => {
   const file = readFileSync(join(exportsFolder, name, 'golden.json'), 'utf8');
   const { prompts } = JSON.parse(file) as { readonly prompts: readonly (readonly number[])[] };
-  const bytes = readFileSync(join(exportsFolder, name, 'golden.f32'));
-  const all = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  const all = floatsOf(join(exportsFolder, name, 'golden.f32'));
+  const dora = floatsOf(join(exportsFolder, name, 'dora', 'golden.f32'));
   const tokens = prompts.reduce((sum, ids) => sum + ids.length, 0);
   const width = all.length / (2 * tokens);
   let at = 0;
   const fit = prompts.some(({ length }) => length <= most);
   return prompts.flatMap((whole) => {
     const ids = whole.slice(0, most);
-    const rows = (first: number): Float32Array => all.subarray(first * width, (first + ids.length) * width);
-    const golden = { ids, base: rows(at), adapted: rows(tokens + at) };
+    const rows = (of: Float32Array, first: number): Float32Array =>
+      of.subarray(first * width, (first + ids.length) * width);
+    const golden = { ids, base: rows(all, at), adapted: rows(all, tokens + at), dora: rows(dora, at) };
     at += whole.length;
     return fit && whole.length > most ? [] : [golden];
   });

@@ -1,10 +1,11 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { errnoOf } from '../../../errors/errno.ts';
 import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import { readStructure } from '../check-folder.ts';
+import { refuseExisting, writeFolder } from '../new-folder.ts';
+import { tensorsOfPair } from '../pairs.ts';
 import { configFile, openPeftFolder, weightsFile } from '../peft-folder.ts';
 import type { WeightEntry } from '../scales.ts';
 import { floatsOf } from '../weights.ts';
@@ -32,16 +33,6 @@ export type Conversion = {
 /** What a node reads of a folder besides the weights; the last two are there for classifiers. */
 const companions = [configFile, 'labels.json', 'config.json'];
 
-const refuseExisting = async (folder: string): Promise<void> => {
-  try {
-    await stat(folder);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return;
-    throw error;
-  }
-  throw new AdaptletError('CONVERT_TARGET_EXISTS', `${folder} exists`);
-};
-
 const refuseConverted = (entries: readonly WeightEntry[]): void => {
   const converted = entries.find(({ scales }) => scales !== undefined);
   if (converted === undefined) return;
@@ -53,8 +44,8 @@ const refuseConverted = (entries: readonly WeightEntry[]): void => {
 
 type Parts = {
   readonly matrices: readonly { readonly entry: WeightEntry; readonly scale: number }[];
-  /** Kept as they are: a head is small. */
-  readonly head: readonly WeightEntry[];
+  /** Kept as they are: magnitudes, biases and heads are small. */
+  readonly kept: readonly WeightEntry[];
   readonly data: ArrayBuffer;
 };
 
@@ -63,12 +54,10 @@ const readParts = async ({ folder, maxRank }: ConversionInput): Promise<Parts> =
   await using peft = await openPeftFolder(folder, 'any');
   refuseConverted(peft.entries);
   const { pairs, head } = await readStructure(folder, peft, maxRank);
+  const tensors = pairs.flatMap(tensorsOfPair);
   return {
-    matrices: pairs.flatMap(({ a, b, scale }) => [
-      { entry: a, scale: 1 },
-      { entry: b, scale },
-    ]),
-    head,
+    matrices: tensors.flatMap(({ entry, factor, matrix }) => (matrix ? [{ entry, scale: factor }] : [])),
+    kept: [...tensors.flatMap(({ entry, matrix }) => (matrix ? [] : [entry])), ...head],
     data: await peft.readData(),
   };
 };
@@ -81,7 +70,7 @@ const checkScaled = (name: string, values: Float32Array, scale: number): void =>
   throw new AdaptletError('ADAPTER_NOT_FINITE', what);
 };
 
-const convertTensors = ({ matrices, head, data }: Parts, to: Precision) => {
+const convertTensors = ({ matrices, kept, data }: Parts, to: Precision) => {
   const tensors: FileTensor[] = [];
   const deviation = new Deviation();
   for (const { entry, scale } of matrices) {
@@ -94,7 +83,7 @@ const convertTensors = ({ matrices, head, data }: Parts, to: Precision) => {
     deviation.add(name, values, encoded.values);
     tensors.push(...encoded.tensors);
   }
-  for (const entry of head) {
+  for (const entry of kept) {
     floatsOf(entry, data, 1);
     const { name, dtype, shape, begin, end } = entry;
     tensors.push({ name, dtype, shape, data: new Uint8Array(data, begin, end - begin) });
@@ -110,15 +99,17 @@ const metadataOf = (to: Precision, error: StatedError): Readonly<Record<string, 
   adaptlet_error: JSON.stringify(error),
 });
 
-const copyCompanions = async (folder: string, outFolder: string): Promise<void> => {
+/** Those that are there. Read, not copied: a folder of the store is read-only, what is made here is not. */
+const readCompanions = async (folder: string): Promise<Map<string, Uint8Array>> => {
+  const found = new Map<string, Uint8Array>();
   for (const name of companions) {
     try {
-      // Not copyFile: a folder of the store is read-only, what is made here is not.
-      await writeFile(join(outFolder, name), await readFile(join(folder, name)));
+      found.set(name, await readFile(join(folder, name)));
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error;
     }
   }
+  return found;
 };
 
 /**
@@ -132,16 +123,6 @@ export const convertAdapter = async (input: ConversionInput): Promise<Conversion
   const { tensors, error } = convertTensors(await readParts(input), to);
   const file = safetensorsFile(tensors, metadataOf(to, error));
   const { size: bytesBefore } = await stat(join(folder, weightsFile));
-  const making = `${outFolder}.${randomUUID().slice(0, 8)}.tmp`;
-  await mkdir(making);
-  try {
-    await copyCompanions(folder, making);
-    await writeFile(join(making, weightsFile), file);
-    await refuseExisting(outFolder);
-    await rename(making, outFolder);
-  } catch (failure) {
-    await rm(making, { recursive: true, force: true });
-    throw failure;
-  }
+  await writeFolder(outFolder, (await readCompanions(folder)).set(weightsFile, file));
   return { to, bytesBefore, bytesAfter: file.length, error };
 };

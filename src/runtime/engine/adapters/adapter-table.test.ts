@@ -8,6 +8,7 @@ import { fakeDigest } from '../../../api/names.fixture.ts';
 import { compileAdapter } from '../../adapter/compile.ts';
 import { tinyFolder, tinyTarget } from '../../adapter/peft-folder.fixture.ts';
 import type { CompiledAdapter } from '../../compiled/compiled-adapter.ts';
+import { type CompiledTensor, compiledFormat } from '../../compiled/compiled-file.ts';
 import { compiledValues } from '../../compiled/compiled-values.fixture.ts';
 import { readCompiledHeader } from '../../compiled/read-header.ts';
 import { Mutex } from '../mutex.ts';
@@ -154,7 +155,7 @@ describe('loading a compiled file', () => {
     const { table } = makeTable();
     const file = await copyOf('upper', (bytes) => {
       const header = bytes.subarray(16, 16 + bytes.readUInt32LE(8));
-      header.write(header.toString().replace('"format":4', '"format":3'));
+      header.write(header.toString().replace(`"format":${compiledFormat}`, `"format":${compiledFormat - 1}`));
       bytes.writeUInt32LE(crc32(header), 12);
     });
     await expect(table.load('old', file)).rejects.toMatchObject({ code: 'COMPILED_FILE_STALE' });
@@ -178,6 +179,39 @@ describe('loading a compiled file', () => {
     expect(() => checkHeader('f', { ...header, tensors }, expected)).toThrow(
       expect.objectContaining({ code: 'COMPILED_FILE_CORRUPT' }),
     );
+  });
+
+  it('takes factors and shifts of the shape of their linear, and no others', async () => {
+    const header = await readCompiledHeader(fileOf('upper'));
+    const offset = Math.ceil(header.fileBytes / 64) * 64;
+    const [{ module }] = header.tensors as [CompiledTensor];
+    const { outFeatures } = expected.sites.find((site) => site.module === module)!;
+    const vector = {
+      module,
+      half: 'factors',
+      shape: [1, outFeatures],
+      dtype: 'float32',
+      scale: 1,
+      offset,
+      length: 4 * outFeatures,
+      crc32: 0,
+    } as const;
+    const check = (tensor: CompiledTensor): void =>
+      checkHeader(
+        'f',
+        { ...header, tensors: [...header.tensors, tensor], fileBytes: offset + 4096 },
+        expected,
+      );
+    for (const half of ['factors', 'shifts'] as const) {
+      check({ ...vector, half });
+      for (const wrong of [
+        { shape: [1, outFeatures - 1], length: 4 * (outFeatures - 1) },
+        { shape: [2, outFeatures], length: 8 * outFeatures },
+        { dtype: 'float16', length: 2 * outFeatures },
+        { scale: 2 },
+      ] as const)
+        expect(() => check({ ...vector, half, ...wrong })).toThrow(`has ${half} of`);
+    }
   });
 
   it('says with numbers when there is no room, and keeps what was there', async () => {

@@ -56,6 +56,13 @@ const checkPairs = (file: string, tensors: readonly CompiledTensor[], sites: rea
     ) {
       throw corrupt(file, `${module} has the shapes [${a.shape.join(', ')}] and [${b.shape.join(', ')}]`);
     }
+    for (const name of ['factors', 'shifts']) {
+      const vector = halves.get(`${module} ${name}`);
+      if (vector === undefined) continue;
+      const { dtype, scale, shape } = vector;
+      if (dtype !== 'float32' || scale !== 1 || shape[0] !== 1 || shape[1] !== site.outFeatures)
+        throw corrupt(file, `${module} has ${name} of ${dtype} and the shape [${shape.join(', ')}]`);
+    }
   }
 };
 

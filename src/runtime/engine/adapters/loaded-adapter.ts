@@ -1,5 +1,6 @@
 import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { CompiledPart } from '../../compiled/compiled-file.ts';
 import type { MemoryLayout, Place } from '../../compiled/memory-layout.ts';
 import type { Arena, Block } from './arena.ts';
 import type { FeedMaker, Feeds } from './feeds.ts';
@@ -108,7 +109,18 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
       const a = places.find(({ tensor }) => tensor.half === 'A');
       const b = places.find(({ tensor }) => tensor.half === 'B');
       if (a === undefined || b === undefined) throw new AdaptletError('INTERNAL', `${module} lacks a half`);
-      pairs.set(module, { rank: a.tensor.shape[0], a: half(a), b: half(b) });
+      const addressOf = (part: CompiledPart): bigint | undefined => {
+        const place = places.find(({ tensor }) => tensor.half === part);
+        return place === undefined ? undefined : half(place).address;
+      };
+      const [factors, shifts] = [addressOf('factors'), addressOf('shifts')];
+      pairs.set(module, {
+        rank: a.tensor.shape[0],
+        a: half(a),
+        b: half(b),
+        ...(factors === undefined ? {} : { factors }),
+        ...(shifts === undefined ? {} : { shifts }),
+      });
     }
     return this.graph.feeds(pairs);
   }

@@ -10,7 +10,13 @@ import type { HalfAt, PairAt, Pairs } from './pairs.ts';
 const nowhere: HalfAt = { address: new NativeMemory(0).address, type: 'float32', scale: 1 };
 const none: PairAt = { rank: 0, a: nowhere, b: nowhere };
 
-const tensorsOf = ({ inFeatures, outFeatures }: Site, { rank, a, b }: PairAt): readonly OrtTensor[] => {
+const tensorsOf = (
+  { inFeatures, outFeatures, module }: Site,
+  { rank, a, b, factors, shifts }: PairAt,
+): readonly OrtTensor[] => {
+  // The compiler refuses such an adapter; without its factors it would answer as another one.
+  if (factors !== undefined || shifts !== undefined)
+    throw new AdaptletError('INTERNAL', `The graph takes no factors and shifts, which ${module} has`);
   const tensor = (features: number, { address, type, scale }: HalfAt): OrtTensor => {
     if (type === 'float32' && scale === 1) return new OrtTensor('float32', [rank, features], address);
     throw new AdaptletError('INTERNAL', `The graph takes float32, not ${type} times ${scale}`);

@@ -47,6 +47,16 @@ describe('rows with an adapter of each', () => {
     mixed.release();
   });
 
+  it('have no factors and shifts in the portable way, which would leave them out', () => {
+    const inputs = new LoraInputs(sites);
+    for (const more of [{ factors: 1n }, { shifts: 1n }]) {
+      const pairs = new Map([['q', { ...floatPair(1, 1n, 1n), ...more }]]);
+      expect(() => inputs.feeds(maker, before, pairs)).toThrow('takes no factors and shifts');
+      tables.feeds(maker, before, pairs).release();
+    }
+    inputs.release();
+  });
+
   it('have no linears that the graph does not have', () => {
     expect(() => tables.feeds(maker, before, new Map([['o', floatPair(1, 1n, 1n)]]))).toThrow('no linears o');
   });

@@ -8,9 +8,9 @@ import type { Feeds, LoraWay, MixedFeeds } from './feeds.ts';
 import type { Pairs } from './pairs.ts';
 
 /** As native/lora.c reads it: what it begins with, numbers per linear, and types by their codes. */
-const magic = 0x31_30_4c_54_50_44_41_00n;
+const magic = 0x32_30_4c_54_50_44_41_00n;
 const headBytes = 16;
-const pairBytes = 32;
+const pairBytes = 48;
 const typeCodes: Readonly<Record<StoredType, number>> = { float32: 0, float16: 1, bfloat16: 2, int8: 3 };
 
 /** An adapter as the operator reads it: where the pair of each linear is. */
@@ -33,6 +33,8 @@ class Table {
       view.setUint16(at + 22, typeCodes[pair.b.type], true);
       view.setFloat32(at + 24, pair.a.scale, true);
       view.setFloat32(at + 28, pair.b.scale, true);
+      view.setBigUint64(at + 32, pair.factors ?? 0n, true);
+      view.setBigUint64(at + 40, pair.shifts ?? 0n, true);
     }
     view.setBigUint64(0, magic, true);
   }

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
 import type { Digest } from '../../../api/names.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import type { FeedMaker } from '../adapters/feeds.ts';
+import { type GraphFiles, sitesWithWeights } from '../onnx/base-weights.ts';
 import { externalWeights } from '../onnx/external-weights.ts';
 import type { Family } from '../onnx/families.ts';
-import type { Graph } from '../onnx/graph.ts';
+import { type Graph, readGraph } from '../onnx/graph.ts';
 import { inject, sitesOf } from '../onnx/inject.ts';
 import { injectOperator } from '../onnx/lora-operator.ts';
 import type { MappedWeights } from '../ort/mapped-weights.ts';
@@ -47,11 +49,15 @@ export type ToBase = (exported: Buffer) => Buffer;
 const graphsFrom = (
   exported: Buffer,
   { family, operator }: ModelGraphsOptions,
-  toBase: ToBase,
+  { toBase, files }: { readonly toBase: ToBase; readonly files: GraphFiles },
 ): Pick<ModelGraphs, 'base' | 'lora' | 'sites'> => {
   const base = toBase(exported);
-  const { model: lora, sites } = operator === undefined ? inject(base, family) : injectOperator(base, family);
-  return { base, lora, sites };
+  if (operator === undefined) {
+    const { model: lora, sites } = inject(base, family);
+    return { base, lora, sites };
+  }
+  const { model: lora } = injectOperator(base, family);
+  return { base, lora, sites: sitesWithWeights(readGraph(base), family, files) };
 };
 
 /** float16 and bfloat16: what the CPU cannot multiply becomes a constant in float32. */
@@ -71,9 +77,9 @@ const preparedGraphs = async (
     options.graph.model.length,
   );
   const folder = await preparedGraph({ digest, graph: model.graph, bytes, of }, options);
-  const { graph, weights: mapped } = openPrepared(folder, model.graph);
+  const { graph, files, weights: mapped } = openPrepared(folder, model.graph);
   try {
-    const graphs = graphsFrom(graph, options, (base) => base);
+    const graphs = graphsFrom(graph, options, { toBase: (base) => base, files });
     if (sameSites(graphs.sites, expected))
       return { ...graphs, weights: mapped, weightsFolder: model.folder, optimised: true };
     throw new Error('the optimiser merged linears that adapters need');
@@ -133,7 +139,10 @@ export const openWithOperator = async <
 
 /** Without a prepared graph each session holds its own: more memory, the same answers. */
 const plainGraphs = (options: ModelGraphsOptions, toBase: ToBase): ModelGraphs => ({
-  ...graphsFrom(options.graph.model, options, toBase),
+  ...graphsFrom(options.graph.model, options, {
+    toBase,
+    files: { pathOf: (location) => join(dirname(options.model.graph), location) },
+  }),
   weightsFolder: options.model.folder,
   optimised: false,
 });

@@ -11,6 +11,7 @@ import { type Digest, shortDigest } from '../../../api/names.ts';
 import { syncFolder, writeDurable } from '../../../disk/durable.ts';
 import { readChunks } from '../../../disk/read-chunks.ts';
 import type { Clock } from '../../../time/clock.ts';
+import type { GraphFiles } from '../onnx/base-weights.ts';
 import { externalWeights } from '../onnx/external-weights.ts';
 import { readGraph } from '../onnx/graph.ts';
 import type { Windows } from '../onnx/missing-windows.ts';
@@ -157,18 +158,19 @@ export const preparedGraph = async (base: BaseGraph, options: PreparedGraphOptio
 };
 
 /**
- * The graph in such a folder, and its weights for all sessions of this process. `exported`: path of the graph of the model.
+ * The graph in such a folder, its files, and its weights for all sessions of this process. `exported`: path of the graph of the model.
  * @throws Error when they cannot be mapped
  */
 export const openPrepared = (
   folder: string,
   exported: string,
-): { readonly graph: Buffer; readonly weights: MappedWeights } => {
-  const graph = readFileSync(join(folder, preparedFiles.graph));
-  const weights = MappedWeights.open(externalWeights(readGraph(graph)), (location) =>
+): { readonly graph: Buffer; readonly files: GraphFiles; readonly weights: MappedWeights } => {
+  const path = join(folder, preparedFiles.graph);
+  const graph = readFileSync(path);
+  const pathOf = (location: string): string =>
     location === basename(exported)
       ? join(folder, preparedFiles.constants)
-      : join(dirname(exported), location),
-  );
-  return { graph, weights };
+      : join(dirname(exported), location);
+  const weights = MappedWeights.open(externalWeights(readGraph(graph)), pathOf);
+  return { graph, files: { pathOf, graph: path }, weights };
 };

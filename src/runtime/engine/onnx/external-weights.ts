@@ -26,7 +26,11 @@ const numberOf = (value: string, name: string): number => {
   throw new AdaptletError('MODEL_INVALID', `The initialiser ${name} has weights at ${value}`);
 };
 
-const placeOf = (name: string, tensor: Buffer): ExternalPlace => {
+/**
+ * Where the values of a TensorProto are that lie in a file.
+ * @throws MODEL_INVALID
+ */
+export const externalPlaceOf = (name: string, tensor: Buffer): ExternalPlace => {
   const entries = new Map<string, string>();
   for (const field of readFields(tensor)) {
     if (field.number !== tensorField.externalData) continue;
@@ -49,7 +53,12 @@ const placeOf = (name: string, tensor: Buffer): ExternalPlace => {
 export const externalWeights = (graph: Pick<Graph, 'initializers'>): readonly ExternalWeight[] =>
   [...graph.initializers]
     .filter(([, { location }]) => location !== undefined)
-    .map(([name, { bytes, dataType, dims }]) => ({ name, dataType, dims, place: placeOf(name, bytes) }));
+    .map(([name, { bytes, dataType, dims }]) => ({
+      name,
+      dataType,
+      dims,
+      place: externalPlaceOf(name, bytes),
+    }));
 
 const entryMessage = (key: string, value: string): Buffer =>
   Buffer.concat([contentField(entryField.key, key), contentField(entryField.value, value)]);

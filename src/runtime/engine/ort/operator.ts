@@ -14,7 +14,7 @@ export type Operator = {
 };
 
 /** As in native/lora.c: of the table of an adapter, and of the operator's attributes. */
-const wantedVersion = 1;
+const wantedVersion = 2;
 
 /** A library that was unloaded would leave ONNX Runtime with addresses of nothing. */
 const loaded = new Map<string, LibraryHandle>();
