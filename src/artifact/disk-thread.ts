@@ -1,14 +1,20 @@
 import { Piscina } from 'piscina';
 import type { Digest } from '../api/names.ts';
 import { type Settled, unsettle } from '../errors/across-threads.ts';
+import type { ApplyInput } from './delta/apply.ts';
 import type { HashResult } from './disk-worker.ts';
 import type { ExtractInput } from './extract.ts';
 
-/** Hashing and unpacking, off the thread that serves. */
+/** Hashing, unpacking and what deltas make, off the thread that serves. */
 export type DiskThread = AsyncDisposable & {
   hash(path: string, signal: AbortSignal): Promise<{ readonly digest: Digest; readonly size: number }>;
   /** Resolves with the bytes of the files written. */
   extract(input: ExtractInput, signal: AbortSignal): Promise<number>;
+  /**
+   * Makes a file out of another and a delta.
+   * @throws DELTA_INVALID
+   */
+  rebuild(input: ApplyInput, signal: AbortSignal): Promise<void>;
 };
 
 const idleMs = 10_000;
@@ -37,6 +43,7 @@ export const startDiskThread = (): DiskThread => {
       return { digest: `sha256:${hex}` as Digest, size };
     },
     extract: (input, signal) => run<number>('unpack', input, signal),
+    rebuild: (input, signal) => run<void>('rebuild', input, signal),
     [Symbol.asyncDispose]: () => pool.destroy(),
   };
 };

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { settle } from '../errors/across-threads.ts';
+import { type ApplyInput, applyDelta } from './delta/apply.ts';
 import { type ExtractInput, extract } from './extract.ts';
 
 /** Entry points of the disk thread, beside the serving thread: it may block. */
@@ -27,3 +28,4 @@ const hashFile = (path: string): HashResult => {
 
 export const hash = (path: string) => settle(() => hashFile(path));
 export const unpack = (input: ExtractInput) => settle(() => extract(input));
+export const rebuild = (input: ApplyInput) => settle(() => applyDelta(input));
