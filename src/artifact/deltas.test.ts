@@ -196,6 +196,32 @@ describe('what a namespace may not use is no base', () => {
   });
 });
 
+describe('a fetch that is given up', () => {
+  it.each(['/referrers/', '/blobs/'])(
+    'at %s leaves nothing, and the next one takes the delta',
+    async (place) => {
+      await hasFirst();
+      await offerDelta(node.registry, repository, [v1, v2]);
+      const stop = new AbortController();
+      const given = new Error('not wanted any more');
+      const answer = node.registry.fetch;
+      const stops: typeof fetch = async (input, init) => {
+        if (String(input).includes(place)) stop.abort(given);
+        init?.signal?.throwIfAborted();
+        return await answer(input, init);
+      };
+      Object.assign(node.registry, { fetch: stops });
+      await node.restart();
+      const fetching = node.artifacts.fetch(wishOf('a', repository), v2.digest, { signal: stop.signal });
+      await expect(fetching).rejects.toBe(given);
+      expect(results()).toEqual([]);
+      expect(await readdir(join(node.root, 'store/tmp'))).toEqual([]);
+      await fetchSecond();
+      expect(results()).toEqual(['applied']);
+    },
+  );
+});
+
 describe('a delta that is of no use ends in the whole file', () => {
   const comesWhole = async (result: string): Promise<void> => {
     await fetchSecond();

@@ -10,7 +10,7 @@ import { smollm } from '../support/models.ts';
 import { type Report, report, type Variant, variant } from './report.ts';
 import { type Dtype, dtypes, fileOf, masterWeights, trained } from './training-step.ts';
 
-const rounds = 5;
+const rounds = 3;
 /** As many weights as the adapters of SmolLM2 have. */
 const weights = 120 * 20_480;
 const perTensor = 20_480;
@@ -58,8 +58,8 @@ async function* casesIn(root: string): AsyncGenerator<Case> {
 }
 
 /**
- * Bytes of deltas between versions of adapters against the files, and against the same compressed by zstd at the same level; and what it takes
- * to make and to apply them. Times are of one thread.
+ * Bytes of deltas between versions of adapters against the files, and against the same compressed by zstd; and what it takes to make
+ * and to apply them. Times are of one thread.
  */
 export const deltas = async (): Promise<Report> => {
   const root = await mkdtemp(join(tmpdir(), 'adaptlet-bench-deltas-'));

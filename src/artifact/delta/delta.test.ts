@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { zstdCompressSync } from 'node:zlib';
+import { constants, createZstdCompress, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { codeOf } from '../../errors/code-of.fixture.ts';
@@ -308,6 +308,15 @@ describe('a delta that is not what it should be is refused', () => {
     for (const block of blocks)
       expect(await refusal(handmade({ ...ends, segments: [whole] }, block))).toBe('DELTA_INVALID');
     expect(await refusal(handmade({ ...ends, segments: [whole] }, frame))).toBe('none');
+  });
+
+  it('where a block needs a window of more memory than a block has', async () => {
+    const compress = createZstdCompress({ params: { [constants.ZSTD_c_windowLog]: 27 } });
+    compress.write(to.subarray(0, 10));
+    compress.end(to.subarray(10));
+    const greedy = Buffer.concat(await compress.toArray());
+    expect(zstdDecompressSync(greedy).equals(to)).toBe(true);
+    expect(await refusal(handmade({ ...ends, segments: [whole] }, greedy))).toBe('DELTA_INVALID');
   });
 
   it('where a block says that it takes more than it can', async () => {
