@@ -259,18 +259,22 @@ describe('a delta that is of no use ends in the whole file', () => {
     await comesWhole('download');
   });
 
-  it('where the look for it takes too long', async () => {
+  it.each([
+    ['the look for it', () => '/referrers/', { lookupMs: 30 }],
+    ['its bytes', (delta: string) => `/blobs/${delta}`, { stallMs: 30 }],
+  ])('where %s takes too long', async (_, pathOf, times) => {
     await hasFirst();
-    await offerDelta(node.registry, repository, [v1, v2]);
+    const { blobs } = await offerDelta(node.registry, repository, [v1, v2]);
+    const slow = pathOf([...blobs.keys()][0] ?? '');
     const answer = node.registry.fetch;
     const stalls: typeof fetch = (input, init) => {
-      if (!String(input).includes('/referrers/')) return answer(input, init);
+      if (!String(input).includes(slow)) return answer(input, init);
       const { promise, reject } = Promise.withResolvers<Response>();
       init?.signal?.addEventListener('abort', () => reject(init.signal?.reason));
       return promise;
     };
     Object.assign(node.registry, { fetch: stalls });
-    node.lookupMs = 30;
+    Object.assign(node, times);
     await node.restart();
     await comesWhole('late');
   });

@@ -25,7 +25,7 @@ import type { ContentStore } from './store.ts';
 export type DeltaRefusal =
   /** The registry has none from what is here. */
   | 'none'
-  /** The look for one took too long. */
+  /** The look for one took too long, or its bytes stopped to come, or the file was not made in time. */
   | 'late'
   /** The look for one failed. */
   | 'lookup'
@@ -51,6 +51,11 @@ export type DeltaOutcome = {
 export type DeltaOptions = {
   /** Milliseconds that a fetch may spend on looking for a delta, once for all its files. */
   readonly lookupMs: number;
+  /**
+   * Milliseconds without 64 KiB more of a delta, and those that it may take to make a file, after which that comes
+   * whole: less than a fetch has that makes no progress. Default: 30,000.
+   */
+  readonly stallMs?: number | undefined;
   readonly onOutcome: (outcome: DeltaOutcome) => void;
 };
 
@@ -197,11 +202,17 @@ export class Deltas {
     };
     if (layer.size >= blob.size || blob.size > maxTargetBytes) return refused('size');
     let step: DeltaRefusal = 'room';
+    const { stallMs = 30_000 } = this.#options;
+    using watch = watchOver(this.#parts.clock, stallMs);
+    const watched = AbortSignal.any([signal, watch.signal]);
     try {
       await using file = this.#parts.store.scratch(layer.size, `a delta to ${blob.digest}`);
       await using made = this.#parts.store.scratch(0, `what a delta makes, which has room already`);
       step = 'download';
-      await this.#download(errand, layer, blob, file.path);
+      await errand.registry.blob(errand.image, layer, { path: file.path, have: 0 }, watched, (bytes) => {
+        watch.heard();
+        errand.onBytes(blob.digest, bytes);
+      });
       step = 'content';
       await this.#parts.disk.rebuild(
         {
@@ -211,22 +222,33 @@ export class Deltas {
           from: identityOf(base),
           to: identityOf(blob),
         },
-        signal,
+        watched,
       );
       await rename(made.path, path);
     } catch (error) {
       signal.throwIfAborted();
-      return refused(step, error);
+      return refused(watch.signal.aborted ? 'late' : step, error);
     }
     errand.onBytes(blob.digest, blob.size);
     return true;
   }
-
-  async #download(errand: DeltaErrand, layer: DeltaLayer, blob: Descriptor, path: string): Promise<void> {
-    const { registry, image, signal, onBytes } = errand;
-    await registry.blob(image, layer, { path, have: 0 }, signal, (bytes) => onBytes(blob.digest, bytes));
-  }
 }
+
+/** Aborts once nothing was heard for `ms`. */
+const watchOver = (clock: Pick<Clock, 'after'>, ms: number) => {
+  const controller = new AbortController();
+  const start = () =>
+    clock.after(ms, () => controller.abort(new Error(`a delta made no progress for ${ms} ms`)));
+  let stop = start();
+  return {
+    signal: controller.signal,
+    heard: (): void => {
+      stop();
+      stop = start();
+    },
+    [Symbol.dispose]: () => stop(),
+  };
+};
 
 const identityOf = ({ digest, size }: Descriptor) => ({ digest, size });
 

@@ -27,6 +27,8 @@ export class SharedNode implements AsyncDisposable {
   readonly outcomes: DeltaOutcome[] = [];
   /** Milliseconds that a look for a delta may take; undefined: none is looked for. For the next start. */
   lookupMs: number | undefined = 5000;
+  /** Milliseconds without progress of a delta, also for the next start. */
+  stallMs = 30_000;
   readonly #disk: DiskThread;
   readonly #budgetBytes: number;
 
@@ -56,7 +58,11 @@ export class SharedNode implements AsyncDisposable {
       deltas:
         this.lookupMs === undefined
           ? undefined
-          : { lookupMs: this.lookupMs, onOutcome: (outcome) => void this.outcomes.push(outcome) },
+          : {
+              lookupMs: this.lookupMs,
+              stallMs: this.stallMs,
+              onOutcome: (outcome) => void this.outcomes.push(outcome),
+            },
       registry: {
         fetch: this.registry.fetch,
         clock: systemClock,

@@ -19,10 +19,10 @@ const steps = { step: 0.001, small: 0.01, medium: 0.1, large: 1, scratch: undefi
 
 const signal = new AbortController().signal;
 
-/** Real pairs: later versions of one adapter, each trained anew from the same start. */
+/** Real pairs: versions that were trained on from the first, 130 steps at 1e-3 and 30 at 5e-4. */
 const realPairs = [
   ['json-extract-v1', 'json-extract-v2'],
-  ['json-extract-v2', 'json-extract-v3-regressed'],
+  ['json-extract-v1', 'json-extract-v3-regressed'],
 ] as const;
 
 type Case = { readonly name: string; readonly from: string; readonly to: string };

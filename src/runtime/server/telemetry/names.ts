@@ -120,7 +120,7 @@ export const metrics = {
   },
   deltas: {
     name: 'adaptlet_deltas_total',
-    help: 'What became of files of adapters that might have come as deltas, by result: applied, or why they came whole: none (the registry has none that fits), late or lookup (the look for one took too long, or failed), size (not smaller), room (on the disk), download, content (it does not make the file).',
+    help: 'What became of files of adapters that might have come as deltas, by result: applied, or why they came whole: none (the registry has none that fits), late (the look, the delta or making the file took too long), lookup (the look failed), size (not smaller), room (on the disk), download, content (it does not make the file).',
   },
   deltaSavedBytes: {
     name: 'adaptlet_delta_saved_bytes_total',
