@@ -24,7 +24,7 @@ const registryOf = (
   const kept = new Map<string, Buffer>();
   const options = {
     fetch: (async (input, init) => {
-      const { pathname } = new URL(String(input));
+      const { pathname } = new URL(new Request(input).url);
       const path = pathname.replace('/v2/a/b/', '');
       const digest = (bytes: Buffer) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
       if (path.startsWith('referrers/')) {

@@ -70,7 +70,7 @@ describe('a version of which a node has the one before', () => {
     const asked: string[] = [];
     Object.assign(node.registry, {
       fetch: async (input: string | URL, init: RequestInit) => {
-        const { pathname, origin } = new URL(String(input));
+        const { pathname, origin } = new URL(new Request(input).url);
         asked.push(pathname);
         if (pathname.includes('/referrers/')) return new Response(null, { status: 404 });
         const tagged = pathname.endsWith(listed);
@@ -206,7 +206,7 @@ describe('a fetch that is given up', () => {
       const given = new Error('not wanted any more');
       const answer = node.registry.fetch;
       const stops: typeof fetch = async (input, init) => {
-        if (String(input).includes(place)) stop.abort(given);
+        if (new Request(input).url.includes(place)) stop.abort(given);
         init?.signal?.throwIfAborted();
         return await answer(input, init);
       };
@@ -268,7 +268,7 @@ describe('a delta that is of no use ends in the whole file', () => {
     const slow = pathOf([...blobs.keys()][0] ?? '');
     const answer = node.registry.fetch;
     const stalls: typeof fetch = (input, init) => {
-      if (!String(input).includes(slow)) return answer(input, init);
+      if (!new Request(input).url.includes(slow)) return answer(input, init);
       const { promise, reject } = Promise.withResolvers<Response>();
       init?.signal?.addEventListener('abort', () => reject(init.signal?.reason));
       return promise;
@@ -284,7 +284,9 @@ describe('a delta that is of no use ends in the whole file', () => {
     await offerDelta(node.registry, repository, [v1, v2]);
     const answer = node.registry.fetch;
     const fails: typeof fetch = async (input, init) =>
-      String(input).includes('/referrers/') ? new Response(null, { status: 500 }) : await answer(input, init);
+      new Request(input).url.includes('/referrers/')
+        ? new Response(null, { status: 500 })
+        : await answer(input, init);
     Object.assign(node.registry, { fetch: fails });
     await node.restart();
     await comesWhole('lookup');
