@@ -59,7 +59,7 @@ const openDelta = (
  * Makes a file out of another and a delta: byte-identical, or an error. Blocks the thread.
  *
  * Guarantees: all sizes are known and checked before anything is written; the work is bounded by the sizes of the delta, of
- * `from` and of `to`, whatever the delta says; memory by about ten times {@link blockBytes}.
+ * `from` and of `to`, whatever the delta says. Some blocks are in memory at a time, besides garbage that does not grow with the files (README).
  * @throws AdaptletError DELTA_INVALID; and errors of the file system
  */
 export const applyDelta = (input: ApplyInput): void => {
