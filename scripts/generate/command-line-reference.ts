@@ -8,6 +8,7 @@ import { generateCommand } from '../../src/cli/generate.ts';
 import { kubectlCommands } from '../../src/cli/kubectl/commands.ts';
 import { lintCommand } from '../../src/cli/lint.ts';
 import { modelCommand } from '../../src/cli/model/command.ts';
+import { deltaCommand } from '../../src/cli/registry/delta.ts';
 import { inspectCommand } from '../../src/cli/registry/inspect.ts';
 import { pullCommand } from '../../src/cli/registry/pull.ts';
 import { pushCommand } from '../../src/cli/registry/push.ts';
@@ -61,6 +62,7 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     pushCommand(),
     pullCommand(),
     inspectCommand(),
+    deltaCommand(),
     releaseAdaptersCommand(),
   ];
   const text = [

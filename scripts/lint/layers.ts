@@ -33,6 +33,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
     { operator: 'a replica of the operator', runtime: 'a node' },
     { cli: 'the programs adaptlet and kubectl-adaptlet' },
   ],
+  'src/artifact': [{ delta: 'a file as its changes to another: the format, made and applied' }],
   'src/operator': [
     {
       objects: 'our kinds as this replica sees them: types, reading, informers',

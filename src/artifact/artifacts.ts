@@ -5,6 +5,7 @@ import { refuseUnreadable } from './adapter-folder.ts';
 import { Admission } from './admission.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import { folderSource, imageSource } from './claims.ts';
+import { type DeltaOptions, Deltas } from './deltas.ts';
 import { digestOf } from './digest.ts';
 import type { DiskThread } from './disk-thread.ts';
 import type { Grants } from './grants.ts';
@@ -13,7 +14,7 @@ import { packFolder } from './pack.ts';
 import { asChanged, checkDigest, copyPacked, resolveImport } from './path-source.ts';
 import { type ImageReference, parseReference } from './reference.ts';
 import { Registry, type RegistryOptions } from './registry.ts';
-import type { Login } from './registry-http.ts';
+import { type Login, RegistryHttp } from './registry-http.ts';
 import type { ContentStore } from './store.ts';
 
 type FetchOptions = {
@@ -79,6 +80,8 @@ export type ArtifactsOptions = {
   readonly patienceMs?: number;
   /** How requests leave for an adapter. Default: as those of `registry`. */
   readonly fetchFor?: (key: ObjectKey, source: OciSource) => typeof fetch;
+  /** Weights may come as their changes to what is here. Absent: always whole. */
+  readonly deltas?: DeltaOptions | undefined;
   /** Hears of artifacts that were set aside. */
   readonly onQuarantine?: (digest: Digest, reason: string) => void;
 };
@@ -132,7 +135,14 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   const { patienceMs = 5_000 } = options;
   const admission = new Admission(store, grants, { clock: options.registry.clock, ms: patienceMs });
 
-  const unnamed = new Registry(options.registry);
+  const http = new RegistryHttp(options.registry);
+  const unnamed = new Registry(options.registry, http);
+  // Without a delta nothing is lost: it is given up soon.
+  const brief = new Registry({ ...options.registry, attempts: Math.min(2, options.registry.attempts) }, http);
+  const deltas =
+    options.deltas === undefined
+      ? undefined
+      : new Deltas({ store, grants, disk, clock: options.registry.clock }, options.deltas);
 
   const fetched = (digest: Digest): Fetched => ({ digest, bytes: store.stored(digest)?.bytes ?? 0 });
 
@@ -175,16 +185,20 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       if (here !== undefined) return here;
     }
     const { loginFor, fetchFor } = options;
-    const registry = unnamed.as(loginFor?.(wish.key, source), fetchFor?.(wish.key, source));
+    const asker = [loginFor?.(wish.key, source), fetchFor?.(wish.key, source)] as const;
+    const registry = unnamed.as(...asker);
     const manifest = await manifestOf(registry, image, expected, signal);
     const parsed = parseManifest(manifest, store.limits, text);
     refuseUnreadable(parsed, text);
     const progress = progressOf(totalBytes(parsed), onProgress);
     const claim = { namespace: namespaceOf(wish.key), source: imageSource(image) };
-    const write: WriteBlob = (blob, path, have) =>
+    const whole: WriteBlob = (blob, path, have) =>
       registry.blob(image, blob, { path, have }, signal, (n) => progress(blob.digest, n));
+    const digest = digestOf(manifest);
+    const errand = { digest, claim, image, registry: brief.as(...asker), whole, signal, onBytes: progress };
+    const write = deltas?.writer(errand) ?? whole;
     const hash = (blob: Descriptor) => registry.hash(image, blob, signal, (n) => progress(blob.digest, n));
-    await admit?.(arrivalOf(parsed, digestOf(manifest)));
+    await admit?.(arrivalOf(parsed, digest));
     return fetched(await admission.add({ claim, manifest, write, hash, onReserved }, signal));
   };
 

@@ -1,12 +1,13 @@
 import { Piscina } from 'piscina';
 import type { Digest } from '../api/names.ts';
 import { type Settled, unsettle } from '../errors/across-threads.ts';
+import type { ApplyInput } from './delta/apply.ts';
 import type { HashResult } from './disk-worker.ts';
 import type { ExtractInput } from './extract.ts';
 import type { ImageInput } from './extract-image.ts';
 import type { WeightFacts } from './weight-facts.ts';
 
-/** Hashing and unpacking, off the thread that serves. */
+/** Hashing, unpacking and what deltas make, off the thread that serves. */
 export type DiskThread = AsyncDisposable & {
   hash(path: string, signal: AbortSignal): Promise<{ readonly digest: Digest; readonly size: number }>;
   /** Of a safetensors file. */
@@ -15,6 +16,11 @@ export type DiskThread = AsyncDisposable & {
   extract(input: ExtractInput, signal: AbortSignal): Promise<number>;
   /** The same of the adapter in an image; undefined where it has none. */
   extractImage(input: ImageInput, signal: AbortSignal): Promise<number | undefined>;
+  /**
+   * Makes a file out of another and a delta.
+   * @throws DELTA_INVALID
+   */
+  rebuild(input: ApplyInput, signal: AbortSignal): Promise<void>;
 };
 
 const idleMs = 10_000;
@@ -45,6 +51,7 @@ export const startDiskThread = (): DiskThread => {
     weights: (path, signal) => run<WeightFacts>('weights', path, signal),
     extract: (input, signal) => run<number>('unpack', input, signal),
     extractImage: (input, signal) => run<number | undefined>('unpackImage', input, signal),
+    rebuild: (input, signal) => run<void>('rebuild', input, signal),
     [Symbol.asyncDispose]: () => pool.destroy(),
   };
 };

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { settle } from '../errors/across-threads.ts';
+import { type ApplyInput, applyDelta } from './delta/apply.ts';
 import { type ExtractInput, extract } from './extract.ts';
 import { extractImage, type ImageInput } from './extract-image.ts';
 import { weightFacts } from './weight-facts.ts';
@@ -31,3 +32,4 @@ export const hash = (path: string) => settle(() => hashFile(path));
 export const weights = (path: string) => settle(() => weightFacts(path));
 export const unpack = (input: ExtractInput) => settle(() => extract(input));
 export const unpackImage = (input: ImageInput) => settle(() => extractImage(input));
+export const rebuild = (input: ApplyInput) => settle(() => applyDelta(input));

@@ -1,5 +1,6 @@
 import type { Digest } from '../api/names.ts';
 import type { FixtureArtifact } from './artifact.fixture.ts';
+import { mediaTypes } from './manifest.ts';
 
 type Content = ReadonlyMap<string, Uint8Array>;
 
@@ -38,13 +39,39 @@ export class FakeRegistry {
       if (!without.includes(digest)) content.set(`blobs/${digest}`, bytes);
   }
 
+  /** Has a repository say that an artifact refers to another; `annotations`: those that its list has. */
+  refer(
+    repository: string,
+    subject: Digest,
+    artifact: FixtureArtifact,
+    { artifactType, annotations }: { readonly artifactType: string; readonly annotations?: object },
+  ): void {
+    const content = this.#repositories.get(repository) ?? new Map<string, Uint8Array>();
+    this.#repositories.set(repository, content);
+    content.set(`manifests/${artifact.digest}`, artifact.manifest);
+    for (const [digest, bytes] of artifact.blobs) content.set(`blobs/${digest}`, bytes);
+    const path = `referrers/${subject}`;
+    const { manifests } = JSON.parse(String(Buffer.from(content.get(path) ?? '{"manifests":[]}'))) as {
+      readonly manifests: readonly object[];
+    };
+    const { digest, manifest } = artifact;
+    const entry = {
+      mediaType: mediaTypes.manifest,
+      artifactType,
+      digest,
+      size: manifest.length,
+      annotations,
+    };
+    content.set(path, Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [...manifests, entry] })));
+  }
+
   /** From here on only these users may read it. */
   allow(repository: string, users: readonly string[]): void {
     this.#readers.set(repository, new Set(users));
   }
 
   /** How many reads of this kind came, of one user or of all. */
-  count(kind: 'manifests' | 'blobs', user?: string): number {
+  count(kind: 'manifests' | 'blobs' | 'referrers', user?: string): number {
     return this.reads.filter(
       (read) => read.path.includes(`/${kind}/`) && (user === undefined || read.user === user),
     ).length;
@@ -61,7 +88,7 @@ export class FakeRegistry {
 
   answer(pathname: string, headers: Headers): Response {
     const path = pathname.replace('/v2/', '');
-    const [, repository = '', rest = ''] = /^(.+)\/((?:manifests|blobs)\/[^/]+)$/.exec(path) ?? [];
+    const [, repository = '', rest = ''] = /^(.+)\/((?:manifests|blobs|referrers)\/[^/]+)$/.exec(path) ?? [];
     const user = userOf(headers.get('authorization'));
     const location = this.leads.get(repository);
     if (location !== undefined) return new Response(null, { status: 307, headers: { location } });

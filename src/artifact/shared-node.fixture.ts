@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Digest, namespaceOf, objectKey } from '../api/names.ts';
 import { systemClock } from '../time/clock.ts';
 import { type Artifacts, createArtifacts, type Wish } from './artifacts.ts';
+import type { DeltaOutcome } from './deltas.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { FakeRegistry } from './fake-registry.ts';
 import { type Former, Grants } from './grants.ts';
@@ -22,6 +23,12 @@ export class SharedNode implements AsyncDisposable {
   store!: ContentStore;
   grants!: Grants;
   artifacts!: Artifacts;
+  /** What became of files that might have come as deltas. */
+  readonly outcomes: DeltaOutcome[] = [];
+  /** Milliseconds that a look for a delta may take; undefined: none is looked for. For the next start. */
+  lookupMs: number | undefined = 5000;
+  /** Milliseconds without progress of a delta, also for the next start. */
+  stallMs = 30_000;
   readonly #disk: DiskThread;
   readonly #budgetBytes: number;
 
@@ -48,6 +55,14 @@ export class SharedNode implements AsyncDisposable {
       grants: this.grants,
       importRoots,
       patienceMs: 20,
+      deltas:
+        this.lookupMs === undefined
+          ? undefined
+          : {
+              lookupMs: this.lookupMs,
+              stallMs: this.stallMs,
+              onOutcome: (outcome) => void this.outcomes.push(outcome),
+            },
       registry: {
         fetch: this.registry.fetch,
         clock: systemClock,

@@ -20,6 +20,8 @@ export type StorePaths = {
   readonly partial: (digest: Digest) => string;
   /** One that comes from another source at the same time. */
   readonly copy: (digest: Digest, number: number) => string;
+  /** One that is needed for a moment. */
+  readonly scratch: (number: number) => string;
 };
 
 /** Of the files in `tmp` that a transfer goes on with. */
@@ -39,6 +41,7 @@ export const storePaths = (root: string): StorePaths => {
     adapter: (digest) => join(adapters, hexOf(digest)),
     partial: (digest) => join(tmp, `${hexOf(digest)}${partialSuffix}`),
     copy: (digest, number) => join(tmp, `${hexOf(digest)}.${number}.copy`),
+    scratch: (number) => join(tmp, `${number}.scratch`),
   };
 };
 

@@ -19,6 +19,7 @@ import {
   type Manifest,
   parseManifest,
 } from './manifest.ts';
+import { type ScratchFile, scratchFile } from './scratch-file.ts';
 import {
   asStoreError,
   manifestFile,
@@ -103,6 +104,7 @@ export class ContentStore {
   readonly #adapters: Map<Digest, StoredAdapter>;
   readonly #pool: BlobPool;
   #takingOut: Promise<void> = Promise.resolve();
+  #scratches = 0;
   readonly #mutex = new KeyedMutex<Digest>();
 
   /**
@@ -176,6 +178,22 @@ export class ContentStore {
   /** Bytes of these blobs that are here already, those of broken-off transfers included. */
   bytesHere(blobs: readonly Descriptor[]): number {
     return this.#pool.bytesOf(blobs);
+  }
+
+  /** Blobs of a stored artifact, and where they lie; none when it is not here. */
+  blobs(digest: Digest): readonly (Descriptor & { readonly path: string })[] {
+    const adapter = this.#adapters.get(digest);
+    if (adapter === undefined) return [];
+    return blobsOf(adapter.manifest).map((blob) => ({ ...blob, path: this.#paths.blob(blob.digest) }));
+  }
+
+  /**
+   * Room for a file of so many bytes that is needed for a moment; it goes when it is disposed.
+   * @throws AdaptletError STORE_FULL
+   */
+  scratch(bytes: number, what: string): ScratchFile {
+    this.#scratches += 1;
+    return scratchFile(this.#paths.scratch(this.#scratches), this.#budget.reserve(bytes, what));
   }
 
   /** Drops transfers that broke off, blobs that no artifact needs, and what was set aside. */

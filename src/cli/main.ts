@@ -24,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   push: async () => (await import('./registry/push.ts')).pushCommand(),
   pull: async () => (await import('./registry/pull.ts')).pullCommand(),
   inspect: async () => (await import('./registry/inspect.ts')).inspectCommand(),
+  delta: async () => (await import('./registry/delta.ts')).deltaCommand(),
   model: async () => (await import('./model/command.ts')).modelCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),
   generate: async () => (await import('./generate.ts')).generateCommand(),

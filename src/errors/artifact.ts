@@ -96,6 +96,20 @@ export const artifactErrors = defineErrors({
     grpc: 'DATA_LOSS',
     retry: 'Backoff',
   },
+  DELTA_INVALID: {
+    summary: 'A delta does not make the file that it is published for.',
+    advice:
+      'Nothing to do on a node: it fetches the artifact whole. Delete the delta in the registry, and publish it again with adaptlet delta.',
+    grpc: 'DATA_LOSS',
+    retry: 'AfterChange',
+  },
+  DELTA_REFUSED: {
+    summary: 'There is no delta between two artifacts that a node would take.',
+    advice:
+      'Name two versions of an adapter in one repository, FROM and TO, whose weights are safetensors files of one name.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
   ARTIFACT_CHANGED: {
     summary: 'The files of a path source changed while they were read.',
     advice: 'Nothing to do: it is tried again. Write new versions to a new folder.',

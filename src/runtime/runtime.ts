@@ -169,6 +169,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
         forAdapter: residency.usage().waiting,
         engine: engine.now,
         mirrored: counts.copies.totals(),
+        deltas: disk.deltas.totals(),
         quotas: quotas.views({
           adapterMemory: (namespace) => residency.usedBy(namespace),
           adapterDisk: (namespace) => residency.diskUsedBy(namespace),

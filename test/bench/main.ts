@@ -4,6 +4,7 @@
  */
 import { cache } from './cache.ts';
 import { cold } from './cold.ts';
+import { deltas } from './deltas.ts';
 import { fairness } from './fairness.ts';
 import { fleet } from './fleet.ts';
 import { image } from './image.ts';
@@ -53,6 +54,7 @@ const benches: Record<string, () => Promise<Report>> = {
   'kv-precision': kvPrecision,
   peers,
   sizes,
+  deltas,
 };
 
 const names = process.argv.slice(2).filter((a) => !a.startsWith('--'));

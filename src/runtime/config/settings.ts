@@ -193,6 +193,11 @@ export const settingsSchema = z.object({
       'Which adapter leaves RAM first, among unused ones of the same priority that no rollout holds and nobody pinned. hit-density: the one that saves the least reloading per byte, by how often and how recently it was used; lru: the least recently used.',
     ),
   adapterDisk: bytes.prefault('2Gi').describe('Disk budget of adapters.'),
+  deltaLookup: duration
+    .prefault('3s')
+    .describe(
+      'How long a fetch from a registry may look for a delta from a version that this node has (`adaptlet delta`). It is looked for only where the namespace has one of the same repository. 0s: never; all comes whole.',
+    ),
   modelDisk: bytes
     .prefault('32Gi')
     .describe(

@@ -1,5 +1,6 @@
 import { access, constants, mkdir } from 'node:fs/promises';
 import type { Artifacts } from '../../artifact/artifacts.ts';
+import { DeltaTally } from '../../artifact/delta-tally.ts';
 import type { ContentStore } from '../../artifact/store.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { formerAdapters } from '../state/former-adapters.ts';
@@ -13,6 +14,7 @@ import { openArtifacts, openStore } from './store.ts';
 export type Disk = {
   readonly store: ContentStore;
   readonly artifacts: Artifacts;
+  readonly deltas: DeltaTally;
   /** The state files, and what was in them. */
   readonly memory: Memory;
   readonly remembered: Recalled;
@@ -46,7 +48,8 @@ export const openDisk = async (
   const remembered = await recall(memory, logger);
   const former = formerAdapters(remembered);
   const random = Math.random;
-  const parts = { ...opened, clock, logger, random, former, pulls, egress };
+  const deltas = new DeltaTally();
+  const parts = { ...opened, clock, logger, random, former, pulls, egress, deltas };
   const artifacts = await openArtifacts(settings, parts);
-  return { store: opened.store, artifacts, memory, remembered };
+  return { store: opened.store, artifacts, deltas, memory, remembered };
 };

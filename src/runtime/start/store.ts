@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Artifacts, createArtifacts } from '../../artifact/artifacts.ts';
+import type { DeltaTally } from '../../artifact/delta-tally.ts';
+import type { DeltaOptions, DeltaOutcome } from '../../artifact/deltas.ts';
 import { type DiskThread, startDiskThread } from '../../artifact/disk-thread.ts';
 import { credentialsIn } from '../../artifact/docker-config.ts';
 import { type Former, Grants } from '../../artifact/grants.ts';
@@ -82,9 +84,10 @@ export const openArtifacts = async (
       readonly logger: Logger;
       readonly former: readonly Former[];
       readonly pulls: PullCredentials;
+      readonly deltas: DeltaTally;
     },
 ): Promise<Artifacts> => {
-  const { store, disk, clock, logger, random, former, pulls, egress } = parts;
+  const { store, disk, clock, logger, random, former, pulls, egress, deltas } = parts;
   const grants = await Grants.open(storeRoot(settings), store.list(), former);
   for (const damage of grants.damage)
     logger.warn(damage, 'the grants of an artifact are damaged and were set aside');
@@ -96,9 +99,28 @@ export const openArtifacts = async (
     registry: { ...registryOptions(settings, { clock, random, egress }), attempts },
     loginFor: pulls.loginFor,
     fetchFor: egress.fetchFor,
+    deltas: deltaOptions(settings, logger, deltas),
     onQuarantine: (digest, reason) =>
       logger.warn({ digest, reason }, 'a stored artifact is damaged and was set aside'),
   });
+};
+
+/** Undefined where they are switched off. */
+const deltaOptions = (
+  { deltaLookup: lookupMs }: Settings,
+  logger: Logger,
+  tally: DeltaTally,
+): DeltaOptions | undefined => {
+  const onOutcome = (outcome: DeltaOutcome): void => {
+    tally.count(outcome);
+    if (outcome.result === 'applied') logger.info(outcome, 'a file came as its changes to one that was here');
+    else if (outcome.result === 'none') logger.debug(outcome, 'no delta fits; the files come whole');
+    else {
+      const { error: err, result: reason, ...about } = outcome;
+      logger.warn({ ...about, reason, err }, 'a delta was not used; the file comes whole');
+    }
+  };
+  return lookupMs === 0 ? undefined : { lookupMs, onOutcome };
 };
 
 const storeRoot = ({ dataDir }: Settings): string => join(dataDir, 'store');

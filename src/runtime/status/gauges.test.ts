@@ -26,6 +26,7 @@ const requestsOf = (inEngine: number, engine: Partial<EngineLoad> | undefined, f
     forAdapter,
     engine: engine === undefined ? undefined : { ...idle, ...engine },
     mirrored: {},
+    deltas: { results: {}, savedBytes: 0 },
     quotas: [],
   }).requests;
 

@@ -12,6 +12,7 @@ export type Load = {
   readonly engine: EngineLoad | undefined;
   /** Copies of requests that canaries were given, by what became of them. */
   readonly mirrored: Readonly<Record<string, number>>;
+  readonly deltas: RuntimeGauges['deltas'];
   /** Limits of namespaces, and what was refused by them. */
   readonly quotas: RuntimeGauges['quotas'];
 };
@@ -65,6 +66,7 @@ export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
     requests: { running, waiting: load.inEngine - running + load.forAdapter },
     engine: load.engine,
     mirrored: load.mirrored,
+    deltas: load.deltas,
     quotas: load.quotas,
     lora: {
       max: capacityOf(status),

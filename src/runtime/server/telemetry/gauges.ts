@@ -34,6 +34,8 @@ export type RuntimeGauges = {
   readonly engine: EngineLoad | undefined;
   /** Copies of requests that canaries were given, by what became of them. */
   readonly mirrored: Readonly<Record<string, number>>;
+  /** What became of files that might have come as deltas. */
+  readonly deltas: { readonly results: Readonly<Record<string, number>>; readonly savedBytes: number };
   /** Of namespaces with a policy, by limit. */
   readonly quotas: readonly QuotaView[];
   readonly lora: {
@@ -76,6 +78,15 @@ const perQuota = (
 const counter = (metric: { name: string; help: string }, value: number): MetricFamily => ({
   ...gauge(metric, value),
   type: 'counter',
+});
+
+const perResult = (
+  metric: { name: string; help: string },
+  results: Readonly<Record<string, number>>,
+): MetricFamily => ({
+  ...metric,
+  type: 'counter',
+  samples: Object.entries(results).map(([result, value]) => ({ labels: { result }, value })),
 });
 
 const shareUsed = (engine: EngineLoad | undefined): number =>
@@ -152,13 +163,8 @@ export const metricFamilies = (
   perQuota(metrics.namespaceGuaranteed, gauges.quotas, ({ guaranteed }) => guaranteed),
   perQuota(metrics.namespaceLimit, gauges.quotas, ({ most }) => (most === Infinity ? undefined : most)),
   { ...perQuota(metrics.namespaceRefused, gauges.quotas, ({ refused }) => refused), type: 'counter' },
-  {
-    ...metrics.mirrored,
-    type: 'counter',
-    samples: Object.entries(gauges.mirrored).map(([result, value]) => ({
-      labels: { result },
-      value,
-    })),
-  },
+  perResult(metrics.mirrored, gauges.mirrored),
+  perResult(metrics.deltas, gauges.deltas.results),
+  counter(metrics.deltaSavedBytes, gauges.deltas.savedBytes),
   ...decidedRollouts(gauges.rollouts),
 ];

@@ -118,6 +118,14 @@ export const metrics = {
     name: 'adaptlet_mirrored_requests_total',
     help: 'Copies of requests that a canary was given, by result: equal or different to the answer of stable, unchecked (sampled by chance), failed, dropped (requests came first).',
   },
+  deltas: {
+    name: 'adaptlet_deltas_total',
+    help: 'What became of files of adapters that might have come as deltas, by result: applied, or why they came whole: none (the registry has none that fits), late (the look, the delta or making the file took too long), lookup (the look failed), size (not smaller), room (on the disk), download, content (it does not make the file).',
+  },
+  deltaSavedBytes: {
+    name: 'adaptlet_delta_saved_bytes_total',
+    help: 'Bytes that did not have to come, because a smaller delta did.',
+  },
   overdueTurns: {
     name: 'adaptlet_overdue_turns_total',
     help: 'Places that went to an adapter because it had got none for 5 seconds, of this engine process.',

@@ -110,6 +110,8 @@ it('every metric has its exact name and its sentence', async () => {
   );
   expect(text).toContain('vllm:num_requests_running 3');
   expect(text).toContain('adaptlet_mirrored_requests_total{result="equal"} 5');
+  expect(text).toContain('adaptlet_deltas_total{result="applied"} 3');
+  expect(text).toContain('adaptlet_delta_saved_bytes_total 4000');
   expect(text).toContain('vllm:kv_cache_usage_perc 0.25');
   expect(text).toContain('# TYPE adaptlet_decoded_tokens_total counter\nadaptlet_decoded_tokens_total 35');
   expect(text).toContain('vllm:prefix_cache_queries_total 90');

@@ -38,6 +38,7 @@ export const fakeGauges: RuntimeGauges = {
     limits: [],
   },
   mirrored: { equal: 5, dropped: 2 },
+  deltas: { results: { applied: 3, late: 1 }, savedBytes: 4000 },
   quotas: [
     { namespace: 'team-a', limit: 'requests', used: 2, guaranteed: 1, most: 4, refused: 7 },
     { namespace: 'team-b', limit: 'adapterMemory', used: 0, guaranteed: 100, most: Infinity, refused: 0 },
