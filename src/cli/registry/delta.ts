@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
+import { refuseOther } from '../../artifact/adapter-folder.ts';
 import { attach } from '../../artifact/attach.ts';
 import { deltaType, fromAnnotation, packDelta } from '../../artifact/delta-manifest.ts';
 import { type DiskThread, startDiskThread } from '../../artifact/disk-thread.ts';
-import { refuseOther } from '../../artifact/inspect.ts';
 import {
   isWorth,
   type MadeDelta,
