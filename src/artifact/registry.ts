@@ -107,6 +107,26 @@ export class Registry {
     return bytes;
   }
 
+  /**
+   * A small document below `/v2/<repository>/`, and its header Link; undefined where the registry has none, or does not know
+   * such paths. Nothing of it is checked.
+   */
+  async document(
+    reference: ImageReference,
+    path: string,
+    { accept: type, maxBytes }: { readonly accept: string; readonly maxBytes: number },
+    signal: AbortSignal,
+  ): Promise<{ readonly bytes: Uint8Array; readonly link: string | null } | undefined> {
+    const what = `${reference.registry}/${reference.repository}: ${path}`;
+    return await withRetries(this.#options, signal, async () => {
+      await using answer = await this.#http.get(reference, path, { accept: type }, signal);
+      const { status, headers } = answer.response;
+      if ([400, 404, 405].includes(status)) return undefined;
+      if (status !== 200) throw unexpected(what, status);
+      return { bytes: await readAll(answer, maxBytes, what), link: headers.get('link') };
+    });
+  }
+
   /** The digest that a tag has now, or undefined when there is no such tag. */
   async resolve(reference: ImageReference, tag: string, signal: AbortSignal): Promise<Digest | undefined> {
     try {
