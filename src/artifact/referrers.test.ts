@@ -4,7 +4,13 @@ import { systemClock } from '../time/clock.ts';
 import { digestOf } from './digest.ts';
 import { mediaTypes } from './manifest.ts';
 import { parseReference } from './reference.ts';
-import { emptyConfigType, type ReferrerLimits, referrerLimits, referrersOf, referrersTag } from './referrers.ts';
+import {
+  emptyConfigType,
+  type ReferrerLimits,
+  referrerLimits,
+  referrersOf,
+  referrersTag,
+} from './referrers.ts';
 import { Registry } from './registry.ts';
 
 const never = new AbortController().signal;

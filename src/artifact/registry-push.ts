@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { digestOf } from './digest.ts';
 import { mediaTypes } from './manifest.ts';
 import type { Packed, PackedBlob } from './pack.ts';
 import { checkDigest } from './path-source.ts';
@@ -75,7 +76,13 @@ export class RegistryPush {
       done += blob.size;
       onProgress?.({ sentBytes: done, totalBytes });
     }
-    await this.#manifest(reference, packed, signal);
+    const { digest, manifest } = packed;
+    await this.#manifest(
+      reference,
+      reference.tag ?? digest,
+      { digest, manifest, type: mediaTypes.manifest },
+      signal,
+    );
     return packed.digest;
   }
 
@@ -125,19 +132,29 @@ export class RegistryPush {
     });
   }
 
+  /** Puts an index under a tag. */
+  async index(reference: ImageReference, tag: string, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    await this.#manifest(
+      reference,
+      tag,
+      { manifest: bytes, digest: digestOf(bytes), type: mediaTypes.index },
+      signal,
+    );
+  }
+
   async #manifest(
     reference: ImageReference,
-    { digest, manifest }: Packed,
+    version: string,
+    { digest, manifest, type }: { digest: Digest; manifest: Uint8Array; type: string },
     signal: AbortSignal,
   ): Promise<void> {
-    const version = reference.tag ?? digest;
     await withRetries(this.#options, signal, async () => {
       await using answer = await this.#http.request(
         reference,
         `manifests/${version}`,
         {
           method: 'PUT',
-          headers: { 'content-type': mediaTypes.manifest },
+          headers: { 'content-type': type },
           body: () => new Uint8Array(manifest),
         },
         signal,

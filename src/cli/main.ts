@@ -15,6 +15,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   digest: async () => (await import('./digest.ts')).digestCommand(),
   push: async () => (await import('./registry/push.ts')).pushCommand(),
   pull: async () => (await import('./registry/pull.ts')).pullCommand(),
+  sign: async () => (await import('./registry/sign.ts')).signCommand(),
+  verify: async () => (await import('./registry/verify.ts')).verifyCommand(),
   inspect: async () => (await import('./registry/inspect.ts')).inspectCommand(),
   model: async () => (await import('./model/command.ts')).modelCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),

@@ -291,7 +291,15 @@ class World {
   /** Everything that is decided from about the rollout, with the kept counts or with a look at each runtime. */
   rollout(rollout: RolloutObject, presences: Pick<Presences, 'groups'>, memory: string) {
     const verdicts = { of: () => undefined };
-    const view = viewOf({ rollout, objects: this.cluster, presences, nameConflict: undefined, verdicts });
+    const signatures = verdicts;
+    const view = viewOf({
+      rollout,
+      objects: this.cluster,
+      presences,
+      nameConflict: undefined,
+      verdicts,
+      signatures,
+    });
     const attempt = attemptOf(rollout.status, false);
     const of = `${memory} ${rollout.metadata.name}`;
     const isKept = memory === 'kept';
@@ -362,6 +370,7 @@ class World {
       resolution: undefined,
       nameConflict: undefined,
       verdict: undefined,
+      signed: undefined,
       uses: [{ rollout: key('rest'), as: 'stable' }],
       holders: holdersOf(adapter, digest, rollouts, groups),
       placement: placementAt(adapter, groups),

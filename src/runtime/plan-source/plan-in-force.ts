@@ -3,7 +3,7 @@ import type { BoundAdapter } from '../../api/rollout-status.ts';
 import { type Plan, resourceKey, type SplitResource } from '../../plan/resources.ts';
 import type { Transition } from '../residency/core.ts';
 import type { Residency } from '../residency/manager.ts';
-import { buildTable, partsOf, type RoutingTable, sourceRefusalOf } from '../routing/table.ts';
+import { buildTable, partsOf, type RoutingTable, signatureOf, sourceRefusalOf } from '../routing/table.ts';
 import type { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import type { Guard } from '../serving/guard/guard.ts';
 import type { Trials } from '../serving/guard/trials.ts';
@@ -143,6 +143,7 @@ export class PlanInForce {
       adapters,
       (key, source) => sourceRefusalOf(table, partsOf(key)[0], source),
       new Set([...[...this.#kept.values()].map(({ adapter }) => adapter.name), ...splits.flatMap(formerOf)]),
+      ({ name, body }) => signatureOf(table, partsOf(name)[0], body),
     );
     for (const split of splits) {
       const again = triedAgain(before.splits.get(split.name), split);
