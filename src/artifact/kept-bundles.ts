@@ -17,6 +17,9 @@ const keptSchema = z.object({ bundles: z.array(z.string()).max(maxBundles) });
 
 const suffix = '.json';
 
+const textsOf = (bundles: readonly Uint8Array[]): string[] =>
+  bundles.map((bundle) => Buffer.from(bundle).toString('utf8'));
+
 /**
  * Bundles of signatures beside the artifacts of a store, `signatures/<hex>.json`, so that a node verifies again without a
  * network. They are for all namespaces: what a bundle proves does not depend on who found it. Nothing here is trusted: it
@@ -55,10 +58,8 @@ export class KeptBundles {
    * @throws AdaptletError STORE_FULL, STORE_UNUSABLE
    */
   async keep(digest: Digest, first: readonly Uint8Array[], last: readonly Uint8Array[]): Promise<void> {
-    const texts = (bundles: readonly Uint8Array[]): string[] =>
-      bundles.map((bundle) => Buffer.from(bundle).toString('utf8'));
     await this.#mutex.runExclusive(digest, async () => {
-      const all = new Set([...texts(first), ...(await this.#read(digest)), ...texts(last)]);
+      const all = new Set([...textsOf(first), ...(await this.#read(digest)), ...textsOf(last)]);
       let length = 0;
       const kept = [...all].filter((text) => (length += text.length) <= maxLength).slice(0, maxBundles);
       try {

@@ -76,6 +76,18 @@ describe('an artifact is not signed', () => {
       'messageSignature',
     ],
     [
+      'an attestation of an earlier form, as cosign makes them',
+      [bundleFor({ ...statement, _type: 'https://in-toto.io/Statement/v0.1', predicateType: 'x' }, old)],
+      'SIGNATURE_WRONG_PREDICATE',
+      '"x"',
+    ],
+    [
+      'a statement of an earlier form',
+      [bundleFor({ ...statement, _type: 'https://in-toto.io/Statement/v0.1' }, old)],
+      'SIGNATURE_FORM',
+      'no Statement/v1',
+    ],
+    [
       'something else that is signed',
       [bundleFor({ hello: 1 }, old)],
       'SIGNATURE_FORM',

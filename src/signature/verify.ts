@@ -177,11 +177,12 @@ const judge = (bytes: Uint8Array, digest: Digest, signers: Signers): Judged => {
   const statement = payloadType === statementType ? statementOf(payload) : undefined;
   if (statement === undefined)
     return refused('SIGNATURE_FORM', `what ${signer.signer} has signed is no in-toto statement`);
-  const { predicateType, subjects } = statement;
+  const { isPresent, predicateType, subjects } = statement;
   if (predicateType !== signPredicate) {
     const why = `what ${signer.signer} has signed is ${quoteUntrusted(predicateType)}, not ${signPredicate}`;
     return refused('SIGNATURE_WRONG_PREDICATE', why);
   }
+  if (!isPresent) return refused('SIGNATURE_FORM', `what ${signer.signer} has signed is no Statement/v1`);
   if (subjects.includes(digest.slice('sha256:'.length))) return signer;
   const other = quoteUntrusted(subjects[0] ?? 'nothing');
   return refused(

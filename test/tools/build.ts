@@ -5,13 +5,14 @@ import { cacheFolder } from './cache.ts';
 import { goBuild, keyOf } from './go-build.ts';
 
 /**
- * Foreign tools that tests speak to, built from pinned sources into the user's cache: a registry, oras and grpcurl.
+ * Foreign tools that tests speak to, built from pinned sources into the user's cache: a registry, oras, grpcurl and cosign.
  * `node test/tools/build.ts` builds all of them.
  */
 const packages = {
   registry: '.',
   oras: 'oras.land/oras/cmd/oras',
   grpcurl: 'github.com/fullstorydev/grpcurl/cmd/grpcurl',
+  cosign: 'github.com/sigstore/cosign/v3/cmd/cosign',
 } as const;
 
 export type ToolName = keyof typeof packages;

@@ -24,7 +24,7 @@ const type = 'SignatureVerified';
 export const signatureVerified = (
   verdict: SignatureVerdict | undefined,
   before: readonly Condition[] | undefined,
-): Observed<ConditionType, string>[] => {
+): Observed<ConditionType>[] => {
   if (verdict === undefined) return [];
   const { found } = verdict;
   switch (found.kind) {
