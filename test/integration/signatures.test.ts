@@ -66,6 +66,11 @@ describe.skipIf(!hasRegistry)('signed adapters (needs go to build the registry a
     expect(await verdict(image, old.pub)).toBe(`signed by ${old.pub}`);
   });
 
+  it('are verified also where the flags come first, as cosign has them', async () => {
+    const verified = await adaptlet('verify', '--key', old.pub, at('team/sql:true'));
+    expect(verified).toMatchObject({ code: 0, stdout: expect.stringContaining(`is signed by ${old.pub}`) });
+  });
+
   it('say in words what is wrong with a key', async () => {
     expect(await adaptlet('sign', at('team/sql:true'), '--key', old.pub)).toMatchObject({
       code: 1,

@@ -38,7 +38,12 @@ export type SignerFlags = {
 
 export const withSignerFlags = (command: Command): Command =>
   command
-    .option('--key <file...>', 'public keys in PEM, such as cosign.pub: one of them has to have signed')
+    .option(
+      '--key <file>',
+      'public key in PEM, such as cosign.pub; given more than once, one of them has to have signed',
+      // Not variadic: it would take the reference that follows for a key.
+      (path: string, before: readonly string[] | undefined) => [...(before ?? []), path],
+    )
     .option('--trust-root <file>', 'a trusted_root.json of sigstore, for an identity instead of a key')
     .option('--certificate-identity <subject>', 'who has to have signed, by the trust root, as a whole')
     .option('--certificate-oidc-issuer <issuer>', 'who has to have issued its token, as a whole');
