@@ -67,6 +67,7 @@ describe.skipIf(!hasRegistry)('signed adapters (needs go to build the registry a
   });
 
   it('are verified also where the flags come first, as cosign has them', async () => {
+    registry.hasReferrersApi = true;
     const verified = await adaptlet('verify', '--key', old.pub, at('team/sql:true'));
     expect(verified).toMatchObject({ code: 0, stdout: expect.stringContaining(`is signed by ${old.pub}`) });
   });
