@@ -33,7 +33,7 @@ const registryOf = (answers: Readonly<Record<string, string | (() => Response)>>
   const asked: string[] = [];
   const registry = new Registry({
     fetch: async (input) => {
-      const { pathname, search } = new URL(String(input));
+      const { pathname, search } = new URL(new Request(input).url);
       const path = `${pathname.replace('/v2/a/b/', '')}${search}`;
       asked.push(path);
       const answer = answers[path] ?? answers[path.replace(/\?.*/, '')];
