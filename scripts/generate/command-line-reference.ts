@@ -12,6 +12,8 @@ import { deltaCommand } from '../../src/cli/registry/delta.ts';
 import { inspectCommand } from '../../src/cli/registry/inspect.ts';
 import { pullCommand } from '../../src/cli/registry/pull.ts';
 import { pushCommand } from '../../src/cli/registry/push.ts';
+import { signCommand } from '../../src/cli/registry/sign.ts';
+import { verifyCommand } from '../../src/cli/registry/verify.ts';
 import { releaseAdaptersCommand } from '../../src/cli/release-adapters.ts';
 import { statusCommand } from '../../src/cli/status.ts';
 import { verbCommands } from '../../src/cli/verbs.ts';
@@ -63,6 +65,8 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     pullCommand(),
     inspectCommand(),
     deltaCommand(),
+    signCommand(),
+    verifyCommand(),
     releaseAdaptersCommand(),
   ];
   const text = [

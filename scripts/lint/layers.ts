@@ -21,7 +21,10 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       grpc: 'what every gRPC server needs',
       kube: 'the API server: client, informer, queue, lease, events; knows none of our kinds',
     },
-    { rollout: 'decides about a rollout: steps, groups, analyses, guard; pure' },
+    {
+      rollout: 'decides about a rollout: steps, groups, analyses, guard; pure',
+      signature: 'whether an artifact is signed as policies ask, by sigstore bundles; keys and signing',
+    },
     { plan: 'compiles objects to what one runtime must hold; pure' },
     {
       artifact: 'adapters from registries and folders to a verified folder on the disk',

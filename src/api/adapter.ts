@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { imageVersion } from './image.ts';
 import { digestSchema, modelNameSchema } from './names.ts';
 import { selectorSchema } from './selector.ts';
+import { signersSchema } from './signatures.ts';
 import { sourceSchema } from './source.ts';
 import { cel } from './text.ts';
 import { validationSchema } from './validation.ts';
@@ -44,6 +45,7 @@ export const adapterSpecSchema = z
           'Digest of the OCI manifest of the artifact, sha256: and 64 hexadecimal digits. Immutable. When it is absent the first fetch resolves the source and the result is kept for the life of the object.',
       })
       .optional(),
+    signatures: signersSchema.optional(),
     priority: z.int().min(-1000).max(1000).default(0).meta({
       description:
         'From -1000 to 1000. Of two adapters that nobody uses the one with the lower priority is evicted first. Default 0.',

@@ -4,6 +4,7 @@ import { repositoryPrefixForm } from './image.ts';
 import { labelNameSchema } from './names.ts';
 import { parseQuantity } from './quantity.ts';
 import { selectorSchema } from './selector.ts';
+import { signaturesSchema } from './signatures.ts';
 import { pathForm } from './source.ts';
 import { formed, line, matching, type Requirement, text } from './text.ts';
 import { duplicatesOf, repeatsOf } from './unique.ts';
@@ -255,6 +256,8 @@ export const policySpecSchema = z
       })
       .prefault({})
       .meta({ description: 'Where adapters of the namespace, and metrics of its rollouts, may come from.' }),
+    // Optional for the same reason as keysFromSecrets.
+    signatures: signaturesSchema.optional(),
     base: z.enum(['Allow', 'Deny']).default('Allow').meta({
       description: 'Whether the base model without an adapter answers for this namespace. Default Allow.',
     }),

@@ -12,6 +12,7 @@ import { type Artifacts, createArtifacts, type Wish } from './artifacts.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
 import { readCredentials } from './docker-config.ts';
 import { Grants } from './grants.ts';
+import { KeptBundles } from './kept-bundles.ts';
 import { SharedNode, wishOf as wishOfNamespace } from './shared-node.fixture.ts';
 import { ContentStore } from './store.ts';
 
@@ -36,6 +37,7 @@ beforeEach(async () => {
     store,
     disk,
     grants: await Grants.open(join(root, 'store'), [], []),
+    bundles: await KeptBundles.open(join(root, 'store'), []),
     importRoots: [join(root, 'absent'), imports],
     registry: {
       fetch: () => Promise.reject(new TypeError('no network')),

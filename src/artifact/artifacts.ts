@@ -1,6 +1,7 @@
 import { type Digest, namespaceOf, type ObjectKey } from '../api/names.ts';
 import type { OciSource, Source } from '../api/source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import type { Requirement } from '../signature/requirement.ts';
 import { refuseUnreadable } from './adapter-folder.ts';
 import { Admission } from './admission.ts';
 import type { WriteBlob } from './blob-pool.ts';
@@ -9,12 +10,14 @@ import { type DeltaOptions, Deltas } from './deltas.ts';
 import { digestOf } from './digest.ts';
 import type { DiskThread } from './disk-thread.ts';
 import type { Grants } from './grants.ts';
+import type { KeptBundles } from './kept-bundles.ts';
 import { blobsOf, type Descriptor, type Manifest, parseManifest, totalBytes } from './manifest.ts';
 import { packFolder } from './pack.ts';
 import { asChanged, checkDigest, copyPacked, resolveImport } from './path-source.ts';
 import { type ImageReference, parseReference } from './reference.ts';
 import { Registry, type RegistryOptions } from './registry.ts';
 import { type Login, RegistryHttp } from './registry-http.ts';
+import { checkKept, checkSigned } from './signed.ts';
 import type { ContentStore } from './store.ts';
 
 type FetchOptions = {
@@ -58,6 +61,12 @@ export type Artifacts = {
    * @throws ARTIFACT_CORRUPT, ARTIFACT_NOT_STORED
    */
   verify(digest: Digest, signal: AbortSignal): Promise<void>;
+  /**
+   * Verifies that an artifact, which need not be here yet, is signed as it has to be: by what is kept on the disk, else by
+   * what its source has. Without `signal` nobody is asked.
+   * @throws AdaptletError SIGNATURE_*, REGISTRY_*, STORE_*
+   */
+  checkSigned(wish: Wish, digest: Digest, requirement: Requirement, signal?: AbortSignal): Promise<void>;
   /** No adapter needs it any more. */
   remove(digest: Digest): Promise<void>;
   /** The Adapter, and all others of its namespace, do not need it any more: what was granted to it ends. */
@@ -73,6 +82,8 @@ export type ArtifactsOptions = {
   readonly importRoots: readonly string[];
   /** Who may use what of the store. */
   readonly grants: Grants;
+  /** Signatures of what is in the store. */
+  readonly bundles: KeptBundles;
   readonly registry: RegistryOptions;
   /** Who asks the registry for an adapter; undefined: the options of `registry` say it. Default: always undefined. */
   readonly loginFor?: (key: ObjectKey, source: OciSource) => Login | undefined;
@@ -143,6 +154,9 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     options.deltas === undefined
       ? undefined
       : new Deltas({ store, grants, disk, clock: options.registry.clock }, options.deltas);
+  const registryFor = ({ key }: Wish, source: OciSource): Registry =>
+    unnamed.as(options.loginFor?.(key, source), options.fetchFor?.(key, source));
+  const signed = { bundles: options.bundles, registryFor };
 
   const fetched = (digest: Digest): Fetched => ({ digest, bytes: store.stored(digest)?.bytes ?? 0 });
 
@@ -186,7 +200,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     }
     const { loginFor, fetchFor } = options;
     const asker = [loginFor?.(wish.key, source), fetchFor?.(wish.key, source)] as const;
-    const registry = unnamed.as(...asker);
+    const registry = registryFor(wish, source);
     const manifest = await manifestOf(registry, image, expected, signal);
     const parsed = parseManifest(manifest, store.limits, text);
     refuseUnreadable(parsed, text);
@@ -241,9 +255,14 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     stored,
     folder: (digest) => store.folder(digest),
     verify: (digest, signal) => store.verify(digest, signal),
+    checkSigned: (wish, digest, requirement, signal) => {
+      const question = { wish, digest, requirement };
+      return signal === undefined ? checkKept(signed, question) : checkSigned(signed, question, signal);
+    },
     async remove(digest) {
       await grants.drop(digest);
       await store.remove(digest);
+      await options.bundles.drop(digest);
     },
     release: ({ key, uid }, digest) => grants.take(digest, { namespace: namespaceOf(key), uid }),
     async quarantine(digest, reason) {

@@ -31,12 +31,17 @@ export class FakeRegistry {
 
   /** Has a repository serve an artifact; `without`: blobs of its manifest that it does not have. */
   put(repository: string, artifact: FixtureArtifact, without: readonly Digest[] = []): void {
+    this.serve(repository, `manifests/${artifact.digest}`, artifact.manifest);
+    this.serve(repository, 'manifests/latest', artifact.manifest);
+    for (const [digest, bytes] of artifact.blobs)
+      if (!without.includes(digest)) this.serve(repository, `blobs/${digest}`, bytes);
+  }
+
+  /** Has a repository serve bytes: `manifests/<tag>`, `blobs/<digest>`. */
+  serve(repository: string, path: string, bytes: Uint8Array): void {
     const content = this.#repositories.get(repository) ?? new Map<string, Uint8Array>();
     this.#repositories.set(repository, content);
-    content.set(`manifests/${artifact.digest}`, artifact.manifest);
-    content.set('manifests/latest', artifact.manifest);
-    for (const [digest, bytes] of artifact.blobs)
-      if (!without.includes(digest)) content.set(`blobs/${digest}`, bytes);
+    content.set(path, bytes);
   }
 
   /** Has a repository say that an artifact refers to another; `annotations`: those that its list has. */

@@ -8,6 +8,7 @@ import type { DeltaOutcome } from './deltas.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { FakeRegistry } from './fake-registry.ts';
 import { type Former, Grants } from './grants.ts';
+import { KeptBundles } from './kept-bundles.ts';
 import { ownLogin } from './registry-http.ts';
 import { ContentStore } from './store.ts';
 
@@ -50,6 +51,7 @@ export class SharedNode implements AsyncDisposable {
     this.store = await ContentStore.open({ root, budgetBytes: this.#budgetBytes, disk: this.#disk });
     this.grants = await Grants.open(root, this.store.list(), former);
     this.artifacts = createArtifacts({
+      bundles: await KeptBundles.open(root, this.store.list()),
       store: this.store,
       disk: this.#disk,
       grants: this.grants,

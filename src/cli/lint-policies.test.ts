@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,6 +43,19 @@ describe('lint with an AdapterPolicy among the files', () => {
     const general = policy('adaptlet-system', 'sources: {paths: []}');
     expect((await lint(general + adapter('a'))).out).toContain('the policy adaptlet-system/default allows');
     expect((await lint(general + policy('team-a', 'base: Allow') + adapter('a'))).code).toBe(0);
+  });
+
+  it('finds a folder where the policy asks for a signature, and not where it only watches', async () => {
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const key = { name: 'release', publicKey: publicKey.export({ type: 'spki', format: 'pem' }) };
+    const asking = (required: boolean) =>
+      policy('team-a', `signatures: ${JSON.stringify({ required, keys: [key] })}`);
+    const { code, out } = await lint(asking(true) + adapter('a'));
+    expect(code).toBe(1);
+    expect(out).toContain(
+      'spec.source: the policy team-a/default asks for a signature, and a folder has none',
+    );
+    expect((await lint(asking(false) + adapter('a'))).code).toBe(0);
   });
 
   it('finds more Adapters than count', async () => {

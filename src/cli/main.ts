@@ -23,6 +23,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   digest: async () => (await import('./digest.ts')).digestCommand(),
   push: async () => (await import('./registry/push.ts')).pushCommand(),
   pull: async () => (await import('./registry/pull.ts')).pullCommand(),
+  sign: async () => (await import('./registry/sign.ts')).signCommand(),
+  verify: async () => (await import('./registry/verify.ts')).verifyCommand(),
   inspect: async () => (await import('./registry/inspect.ts')).inspectCommand(),
   delta: async () => (await import('./registry/delta.ts')).deltaCommand(),
   model: async () => (await import('./model/command.ts')).modelCommand(),

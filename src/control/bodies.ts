@@ -8,6 +8,7 @@ import { guardSchema, hashOnSchema } from '../api/rollout.ts';
 import { boundAdapterSchema, rolloutStatusSchema } from '../api/rollout-status.ts';
 import { routeSpecSchema } from '../api/route.ts';
 import { secretKeysSchema } from '../api/secret-keys.ts';
+import { signersSchema } from '../api/signatures.ts';
 import { text } from '../api/text.ts';
 import type {
   AdapterResource,
@@ -28,6 +29,8 @@ const adapterBody: z.ZodType<AdapterResource['body']> = z.strictObject({
   baseModelDigests: z.array(digestSchema).max(16),
   source: adapter.source,
   digest: digestSchema.exactOptional(),
+  signatures: signersSchema.exactOptional(),
+  signed: z.literal(true).exactOptional(),
   priority: adapter.priority,
   pinned: adapter.pinned,
   tier: z.enum(['None', 'Disk', 'Memory']),

@@ -9,6 +9,7 @@ import { measurementErrors } from './measurement.ts';
 import { policyErrors } from './policy.ts';
 import { requestErrors } from './request.ts';
 import { runtimeErrors } from './runtime.ts';
+import { signatureErrors } from './signature.ts';
 
 /** Every error that Adaptlet can answer with. docs/reference/errors.md is generated from it. */
 export const catalogue = {
@@ -23,6 +24,7 @@ export const catalogue = {
   ...policyErrors,
   ...requestErrors,
   ...runtimeErrors,
+  ...signatureErrors,
 };
 
 export type ErrorCode = keyof typeof catalogue;

@@ -6,15 +6,17 @@ import { type ObjectKey, objectKey } from '../api/names.ts';
 import { keyOf } from '../api/references.ts';
 import { WorkQueue } from '../kube/queue/queue.ts';
 import { anAdapter, aRollout, aRoute } from '../plan/manifests.fixture.ts';
+import type { Verified } from '../signature/verify.ts';
 import { FakeClock } from '../time/fake-clock.ts';
 import { AdapterController } from './adapter/controller.ts';
-import { Resolver } from './adapter/resolver.ts';
 import { noNodes } from './nodes/nodes.ts';
 import { Policies } from './objects/policies.ts';
 import type { Controller } from './reconcile/controller.ts';
 import { NameClaims } from './reconcile/name-claims.ts';
 import { PolicyVerdicts } from './reconcile/policy-verdicts.ts';
 import { Presences } from './reconcile/presence.ts';
+import { Resolver } from './reconcile/resolver.ts';
+import { type SignatureQuestion, SignatureVerdicts } from './reconcile/signature-verdicts.ts';
 import { Spread } from './reconcile/spread.ts';
 import { Uses } from './reconcile/uses.ts';
 import { RolloutController } from './rollout/controller.ts';
@@ -48,8 +50,15 @@ class Stage {
     const claims = new NameClaims(cluster, presences);
     const uses = new Uses(cluster.rollouts);
     const verdicts = new PolicyVerdicts(cluster, policies);
-    const resolver = new Resolver({ clock, random: () => 0, resolve: async () => fakeDigest('f') });
-    const shared = { ...base, presences, claims, uses, verdicts, spread: new Spread(clock) };
+    const asking = { clock, random: () => 0 };
+    const resolver = new Resolver({ ...asking, resolve: async () => fakeDigest('f'), what: 'digest' });
+    const verifier = new Resolver<SignatureQuestion, Verified>({
+      ...asking,
+      resolve: async () => ({ signers: ['release'] }),
+      what: 'signatures',
+    });
+    const signatures = new SignatureVerdicts(policies, verifier);
+    const shared = { ...base, presences, claims, uses, verdicts, signatures, spread: new Spread(clock) };
     const isTerminating = async () => false;
     const controllers: Controller[] = [
       new RolloutController({ ...shared, measure: async () => 0 }),

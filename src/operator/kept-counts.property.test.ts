@@ -290,8 +290,9 @@ class World {
 
   /** Everything that is decided from about the rollout, with the kept counts or with a look at each runtime. */
   rollout(rollout: RolloutObject, presences: Pick<Presences, 'groups'>, memory: string) {
-    const verdicts = { of: () => undefined };
-    const view = viewOf({ rollout, objects: this.cluster, presences, nameConflict: undefined, verdicts });
+    const nothing = { of: () => undefined };
+    const said = { nameConflict: undefined, verdicts: nothing, signatures: nothing };
+    const view = viewOf({ rollout, objects: this.cluster, presences, ...said });
     const attempt = attemptOf(rollout.status, false);
     const of = `${memory} ${rollout.metadata.name}`;
     const isKept = memory === 'kept';
@@ -362,6 +363,7 @@ class World {
       resolution: undefined,
       nameConflict: undefined,
       verdict: undefined,
+      signed: undefined,
       uses: [{ rollout: key('rest'), as: 'stable' }],
       holders: holdersOf(adapter, digest, rollouts, groups),
       placement: placementAt(adapter, groups),

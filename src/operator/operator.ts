@@ -34,7 +34,7 @@ import { PullCredentials } from './pull-credentials.ts';
 import { createRecorder, createStatusWriter } from './reconcile/status-writer.ts';
 import type { OperatorSettings } from './settings.ts';
 import { createSyncServer, type SyncServerOptions } from './sync/server.ts';
-import { operatorRegistry, tagResolver } from './tags.ts';
+import { operatorRegistry, signatureVerifier, tagResolver } from './tags.ts';
 import { startTerm } from './term.ts';
 
 export type OperatorParts = {
@@ -218,6 +218,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
         writer: createStatusWriter(api),
         recorder: createRecorder(events),
         resolve: tagResolver(registry, pulls),
+        verify: signatureVerifier(registry, pulls),
         measure: createMeasure({
           fetch: egress.metrics,
           hosts: settings.metricHosts,

@@ -1,10 +1,13 @@
+import { verifyInRegistry } from '../artifact/bundles.ts';
 import { credentialsIn } from '../artifact/docker-config.ts';
 import { parseReference } from '../artifact/reference.ts';
 import { Registry } from '../artifact/registry.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import type { Verified } from '../signature/verify.ts';
 import type { Clock } from '../time/clock.ts';
-import type { Resolve } from './adapter/resolver.ts';
 import type { PullCredentials } from './pull-credentials.ts';
+import type { Ask, Resolve } from './reconcile/resolver.ts';
+import type { SignatureQuestion } from './reconcile/signature-verdicts.ts';
 import type { OperatorSettings } from './settings.ts';
 
 /** Who asks repeats what fails, with a backoff of its own. */
@@ -43,4 +46,13 @@ export const tagResolver =
     const digest = await asked.resolve(reference, tag, signal);
     if (digest === undefined) throw new AdaptletError('ARTIFACT_NOT_FOUND', `${source.image} does not exist`);
     return digest;
+  };
+
+/** Asks OCI registries whether artifacts are signed as they have to be, with the credential that the source names. */
+export const signatureVerifier =
+  (registry: Registry, credentials: Pick<PullCredentials, 'login'>): Ask<SignatureQuestion, Verified> =>
+  async (namespace, question, signal) => {
+    const login = await credentials.login(namespace, question, signal);
+    const asked = login === undefined ? registry : registry.as(login);
+    return await verifyInRegistry(asked, parseReference(question.image), question, signal);
   };

@@ -6,9 +6,9 @@ import type { KubeApi } from '../kube/client/api.ts';
 import { type KubeObject, pathOf } from '../kube/client/object.ts';
 import { type QueueGauges, WorkQueue } from '../kube/queue/queue.ts';
 import type { Measure } from '../measurement/source.ts';
+import type { Verified } from '../signature/verify.ts';
 import type { MetricFamily } from '../telemetry/exposition.ts';
 import { AdapterController } from './adapter/controller.ts';
-import { type Resolve, Resolver } from './adapter/resolver.ts';
 import type { KeySecrets } from './keys/key-secrets.ts';
 import type { Nodes } from './nodes/nodes.ts';
 import type { Policies } from './objects/policies.ts';
@@ -19,6 +19,8 @@ import type { Controller, ControllerParts } from './reconcile/controller.ts';
 import { NameClaims } from './reconcile/name-claims.ts';
 import { PolicyVerdicts } from './reconcile/policy-verdicts.ts';
 import { Presences } from './reconcile/presence.ts';
+import { type Ask, type Resolve, Resolver } from './reconcile/resolver.ts';
+import { type SignatureQuestion, SignatureVerdicts } from './reconcile/signature-verdicts.ts';
 import { Spread } from './reconcile/spread.ts';
 import { Uses } from './reconcile/uses.ts';
 import { RolloutController } from './rollout/controller.ts';
@@ -31,6 +33,7 @@ export type TermParts = ControllerParts & {
   readonly api: KubeApi;
   readonly nodes: Nodes;
   readonly resolve: Resolve;
+  readonly verify: Ask<SignatureQuestion, Verified>;
   readonly measure: Measure;
   readonly random: () => number;
   readonly logger: Logger;
@@ -55,14 +58,16 @@ export const startTerm = (parts: TermParts): RunningTerm => {
   const claims = new NameClaims(objects, presences);
   const uses = new Uses(objects.rollouts);
   const verdicts = new PolicyVerdicts(objects, parts.policies);
-  const resolver = new Resolver(parts);
+  const resolver = new Resolver({ clock, random, resolve: parts.resolve, what: 'digest' });
+  const verifier = new Resolver({ clock, random, resolve: parts.verify, what: 'signatures' });
+  const signatures = new SignatureVerdicts(parts.policies, verifier);
   const spread = new Spread(clock);
   const isTerminating = async (namespace: string, signal: AbortSignal): Promise<boolean> => {
     const path = pathOf(namespaceType, undefined, namespace);
     const { metadata } = await api.request<KubeObject>({ method: 'GET', path, signal });
     return metadata.deletionTimestamp !== undefined;
   };
-  const shared = { ...parts, presences, claims, uses, verdicts, spread };
+  const shared = { ...parts, presences, claims, uses, verdicts, signatures, spread };
   const rollouts = new RolloutController(shared);
   const controllers: readonly Controller[] = [
     rollouts,
@@ -86,6 +91,7 @@ export const startTerm = (parts: TermParts): RunningTerm => {
       for (const { unfollow } of running) unfollow();
       await Promise.all(running.map(({ queue }) => queue.close()));
       resolver.close();
+      verifier.close();
       verdicts.close();
       uses.close();
       claims.close();

@@ -87,7 +87,9 @@ export const compilePlan = ({
   const resources: Versioned[] = [
     ...[...adapters.values()]
       .filter(({ spec }) => spec.baseModel === runtime.baseModel)
-      .map((adapter) => adapterResource(adapter, wants.get(keyOf(adapter)), runtime)),
+      .map((adapter) =>
+        adapterResource(adapter, wants.get(keyOf(adapter)), runtime, policyOf(adapter.metadata.namespace)),
+      ),
     ...rollouts.map((rollout) => splitOf(rollout, adapters, runtime)),
     ...accepted.filter(isRoute).map(routeResource),
     ...accepted
@@ -142,16 +144,21 @@ const withoutDuplicates = (manifests: readonly Manifest[]) => {
 
 const adapterResources = new Remembered<AdapterObject, Versioned<AdapterResource>>();
 
-/** An Adapter as a runtime has it. `want`: what the rollouts of the runtime ask of it. */
+/**
+ * An Adapter as a runtime has it. `want`: what the rollouts of the runtime ask of it. `policy`: the one that holds for its
+ * namespace.
+ */
 export const adapterResource = (
   adapter: AdapterObject,
   want: Want | undefined,
   runtime: RuntimeView,
+  policy: PolicyObject | undefined,
 ): Versioned<AdapterResource> => {
+  const signed = policy?.spec.signatures?.required ?? false;
   const tier = tierOf(adapter, want, runtime.labels);
   const held = want?.held ?? false;
-  return adapterResources.of(adapter, `${tier} ${held}`, () => {
-    const { baseModel, baseModelDigests, source, priority, pinned, validation } = adapter.spec;
+  return adapterResources.of(adapter, `${tier} ${held} ${signed}`, () => {
+    const { baseModel, baseModelDigests, source, signatures, priority, pinned, validation } = adapter.spec;
     const digest = adapter.spec.digest ?? adapter.status?.digest;
     return versioned({
       type: 'AdapterSpec',
@@ -162,6 +169,8 @@ export const adapterResource = (
         baseModelDigests: baseModelDigests ?? [],
         source,
         ...(digest === undefined ? {} : { digest }),
+        ...(signatures === undefined ? {} : { signatures }),
+        ...(signed ? { signed } : {}),
         priority,
         pinned,
         tier,

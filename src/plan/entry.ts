@@ -24,7 +24,8 @@ export const entryOf = (
   runtime: RuntimeView,
   policyNamespace: string,
 ): Entry | undefined => {
-  const isServed = isServedAt(index.policyOf(namespaceOf(objectKeyIn(key))), runtime);
+  const policy = index.policyOf(namespaceOf(objectKeyIn(key)));
+  const isServed = isServedAt(policy, runtime);
   const keys = index.keysOf(key);
   if (keys !== undefined) return { resource: keysResource(keys, isServed), isSent: true };
   const object = index.get(key);
@@ -42,7 +43,7 @@ export const entryOf = (
       const want = wantsOfRollouts(applying, adaptersOf(index, runtime.baseModel), runtime).get(
         keyOf(object),
       );
-      const resource = adapterResource(object, want, runtime);
+      const resource = adapterResource(object, want, runtime, policy);
       const { digest, tier, held } = resource.body;
       const isRouted = users.length > rollouts.length;
       // What a Split names is wanted: its rollout applies here.

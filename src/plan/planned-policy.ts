@@ -27,9 +27,10 @@ export const policyResource = (
 };
 
 /** Without what the operator alone sees to: runtimes refuse fields that they do not know, and earlier ones do not know these. */
-const forRuntimes = ({ clients, runtimes, ...spec }: PolicySpec): PolicySpec => {
+const forRuntimes = ({ clients, runtimes, signatures, ...spec }: PolicySpec): PolicySpec => {
   const { keysFromSecrets: _, rightsFromSecrets: __, ...known } = clients;
-  return { ...spec, clients: known, runtimes: { pods: runtimes.pods } };
+  const enforced = signatures?.required === true ? { signatures } : {};
+  return { ...spec, ...enforced, clients: known, runtimes: { pods: runtimes.pods } };
 };
 
 const closed = (spec: PolicySpec, isDefault: boolean): PolicySpec => ({

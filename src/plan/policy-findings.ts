@@ -16,7 +16,10 @@ export type PolicyFinding = FieldProblem & { readonly code: ErrorCode };
 export const policyFindings = (object: Any, policy: Of<'AdapterPolicy'>): PolicyFinding[] => {
   switch (object.kind) {
     case 'Adapter':
-      return ofSource(object.spec.source, ['spec', 'source'], policy);
+      return [
+        ...ofSource(object.spec.source, ['spec', 'source'], policy),
+        ...ofFolder(object.spec, ['spec', 'source'], policy),
+      ];
     case 'AdapterRollout':
       return [
         ...(object.spec.fallbackToBase ? ofBase(['spec', 'fallbackToBase'], policy) : []),
@@ -47,6 +50,19 @@ const ofSource = (
 ): PolicyFinding[] => {
   const why = refusalOfSource(policy.spec.sources, source, keyOf(policy));
   return why === undefined ? [] : [{ path, code: 'SOURCE_NOT_ALLOWED', reason: `${pathText(path)}: ${why}` }];
+};
+
+const ofFolder = (
+  { source, signatures }: Of<'Adapter'>['spec'],
+  path: Path,
+  policy: Of<'AdapterPolicy'>,
+): PolicyFinding[] => {
+  if (source.oci !== undefined) return [];
+  const isAsked = policy.spec.signatures?.required === true;
+  if (!isAsked && signatures === undefined) return [];
+  const who = isAsked ? `the policy ${keyOf(policy)}` : 'spec.signatures';
+  const reason = `${pathText(path)}: ${who} asks for a signature, and a folder has none: push it to a registry and sign it there`;
+  return [{ path, code: 'SIGNATURE_MISSING', reason }];
 };
 
 /** Sources of metrics wherever they are in a strategy or an analysis. */

@@ -6,6 +6,7 @@ import type { GuardSpec, HashOn } from '../api/rollout.ts';
 import type { BoundAdapter } from '../api/rollout-status.ts';
 import type { Rule } from '../api/route.ts';
 import type { SecretKey } from '../api/secret-keys.ts';
+import type { Signers } from '../api/signatures.ts';
 import type { Source } from '../api/source.ts';
 import type { Validation } from '../api/validation.ts';
 import { canonicalJson } from './canonical.ts';
@@ -24,6 +25,13 @@ export type AdapterResource = {
     readonly source: Source;
     /** Absent: the first fetch resolves it, and from then on it is fixed for this uid. */
     readonly digest?: Digest;
+    /** Who has to have signed it by its own spec. Absent: nobody. */
+    readonly signatures?: Signers;
+    /**
+     * The policy of its namespace says who has to have signed it. A runtime that does not know this field, or the policy,
+     * does not serve it.
+     */
+    readonly signed?: true;
     readonly priority: AdapterSpec['priority'];
     readonly pinned: boolean;
     readonly tier: PreloadTier;

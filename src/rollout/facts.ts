@@ -11,6 +11,8 @@ export type AdapterFact = {
   readonly uid: string;
   /** Absent until the source was resolved. */
   readonly digest?: Digest | undefined;
+  /** It is not signed as it has to be: nothing goes back to it. Absent: it may be bound. */
+  readonly isBarred?: boolean;
   /**
    * Failed: refused, nothing retries it by itself. A download that failed and is tried again is Pending: an offline node
    * must not abort a rollout.

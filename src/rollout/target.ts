@@ -12,7 +12,7 @@ export type Target =
 
 /**
  * Finds out what spec.adapter means. A digest, once bound to a uid, is fixed: what the status remembers fills in while
- * a restarted node has not resolved it again, so that a rollback never waits for a registry.
+ * a restarted node has not resolved it again, so that a rollback never waits for a registry. What is barred is not gone back to.
  */
 export const targetOf = (
   name: string,
@@ -24,8 +24,9 @@ export const targetOf = (
     // Going back to stable must work although its object is gone: it still serves.
     return stable?.adapter === name ? { kind: 'Resolved', bound: stable, fact } : { kind: 'Missing', name };
   }
-  const { uid } = fact;
-  const digest = fact.digest ?? [stable, canary, ...history].find((known) => known?.uid === uid)?.digest;
+  const { uid, isBarred = false } = fact;
+  const bound = [stable, canary, ...(isBarred ? [] : history)];
+  const digest = fact.digest ?? bound.find((known) => known?.uid === uid)?.digest;
   return digest === undefined
     ? { kind: 'Unresolved', name, fact }
     : { kind: 'Resolved', bound: { adapter: name, uid, digest }, fact };

@@ -51,6 +51,7 @@ const artifactsOfAll = (): Artifacts => {
     },
     stored: (_, digest) => (stored.has(digest) ? { bytes } : undefined),
     release: async () => undefined,
+    checkSigned: async () => undefined,
     folder: (digest) => `/nowhere/${digest}`,
     verify: async () => undefined,
     remove: async (digest) => {

@@ -13,6 +13,7 @@ import { type Artifacts, createArtifacts, type Wish } from '../../src/artifact/a
 import { type DiskThread, startDiskThread } from '../../src/artifact/disk-thread.ts';
 import { credentialsIn } from '../../src/artifact/docker-config.ts';
 import { Grants } from '../../src/artifact/grants.ts';
+import { KeptBundles } from '../../src/artifact/kept-bundles.ts';
 import { defaultLimits } from '../../src/artifact/manifest.ts';
 import { packFolder } from '../../src/artifact/pack.ts';
 import { ownLogin } from '../../src/artifact/registry-http.ts';
@@ -53,6 +54,7 @@ const node = async (
     store,
     disk,
     grants: await Grants.open(folder, store.list(), []),
+    bundles: await KeptBundles.open(folder, store.list()),
     importRoots: [adapters],
     registry: {
       fetch,

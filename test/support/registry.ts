@@ -20,6 +20,8 @@ export class TestRegistry implements AsyncDisposable {
   readonly host: string;
   /** Path of each GET that came through the door. */
   readonly reads: string[];
+  /** False: as a registry from before distribution 1.1, clients keep referrers under a tag. */
+  hasReferrersApi = true;
   readonly #registry: RegistryProcess;
   readonly #door: Server;
   #isOpen = true;
@@ -40,6 +42,10 @@ export class TestRegistry implements AsyncDisposable {
     const door = createServer((incoming, outgoing) => {
       const { url: path = '/', headers, method } = incoming;
       if (method === 'GET') reads.push(path);
+      if (!started.hasReferrersApi && path.includes('/referrers/')) {
+        outgoing.writeHead(404).end();
+        return;
+      }
       const onward = request(`http://${registry.host}${path}`, { method, headers }, (answer) => {
         outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(outgoing);
@@ -49,7 +55,8 @@ export class TestRegistry implements AsyncDisposable {
     });
     door.listen(0, '127.0.0.1');
     await once(door, 'listening');
-    return new TestRegistry(registry, door, reads);
+    const started = new TestRegistry(registry, door, reads);
+    return started;
   }
 
   /**

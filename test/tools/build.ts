@@ -5,7 +5,7 @@ import { cacheFolder } from './cache.ts';
 import { goBuild, keyOf } from './go-build.ts';
 
 /**
- * Foreign tools that tests speak to, built from pinned sources into the user's cache: two registries, oras, crane and grpcurl.
+ * Foreign tools that tests speak to, built from pinned sources into the user's cache: two registries, oras, crane, grpcurl and cosign.
  * `node test/tools/build.ts` builds all of them.
  */
 const packages = {
@@ -14,6 +14,7 @@ const packages = {
   oras: 'oras.land/oras/cmd/oras',
   crane: 'github.com/google/go-containerregistry/cmd/crane',
   grpcurl: 'github.com/fullstorydev/grpcurl/cmd/grpcurl',
+  cosign: 'github.com/sigstore/cosign/v3/cmd/cosign',
 } as const;
 
 export type ToolName = keyof typeof packages;

@@ -17,6 +17,7 @@ import type { Seen } from './failures.ts';
 import { type AdapterSources, followAdapters } from './follow.ts';
 import { holdersOf, placementAt, questionOf } from './observe.ts';
 import type { EventReason } from './reasons.ts';
+import { signatureReasons } from './signed.ts';
 
 export type AdapterParts = ControllerParts &
   AdapterSources & {
@@ -119,7 +120,7 @@ export class AdapterController implements Controller {
     uses: readonly Use[],
     signal: AbortSignal,
   ): Promise<Requeue> {
-    const { clock, claims, presences, resolver, verdicts } = this.#parts;
+    const { clock, claims, presences, resolver, verdicts, signatures } = this.#parts;
     const adapter = read.object;
     if (adapter === undefined) return this.#refuse(read, memory, signal);
     const { uid } = adapter.metadata;
@@ -140,6 +141,7 @@ export class AdapterController implements Controller {
       nameConflict: claims.conflictOf(adapter),
       uses,
       verdict,
+      signed: verdict === undefined ? signatures.of(adapter) : undefined,
       holders: holdersOf(adapter, digest, rollouts, groups),
       placement: placementAt(adapter, groups),
       seen: memory.seen,
@@ -201,6 +203,7 @@ export class AdapterController implements Controller {
     };
     news('Resolved', ['TagResolved', 'ResolveFailed', 'DigestRequired']);
     news('Accepted', ['NameConflict', 'SourceNotAllowed', 'TooManyAdapters', 'PolicyInvalid']);
+    news('SignatureVerified', Object.values(signatureReasons));
     news('Ready', ['Failed']);
   }
 
@@ -221,7 +224,10 @@ export class AdapterController implements Controller {
 
   #forget(key: ObjectKey): void {
     const memory = this.#memories.get(key);
-    if (memory !== undefined) this.#parts.resolver.forget(memory.uid);
+    if (memory !== undefined) {
+      this.#parts.resolver.forget(memory.uid);
+      this.#parts.signatures.forget(memory.uid);
+    }
     this.#memories.delete(key);
     this.#writes.forget(key);
   }

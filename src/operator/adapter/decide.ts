@@ -18,12 +18,14 @@ import type { OciSource } from '../../api/source.ts';
 import type { PolicyRefusal } from '../../plan/policies.ts';
 import type { Placement } from '../../rollout/placement.ts';
 import type { Verdict } from '../reconcile/policy-verdicts.ts';
+import type { Resolution } from '../reconcile/resolver.ts';
 import { firstOf, keysOf, sizeOf } from '../reconcile/runtime-sets.ts';
+import type { SignatureVerdict } from '../reconcile/signature-verdicts.ts';
 import type { Use } from '../reconcile/uses.ts';
 import { failuresOf, type Seen } from './failures.ts';
 import { contentOf, countsOf, type Holder, isFailed, isSatisfied } from './observe.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
-import type { Resolution } from './resolver.ts';
+import { notSigned, signatureVerified } from './signed.ts';
 
 type AdapterCondition = Observed<ConditionType, ConditionReason>;
 
@@ -52,6 +54,8 @@ export type AdapterInput = {
   readonly nameConflict: string | undefined;
   /** Why it is in no plan, by the policy of its namespace. */
   readonly verdict: Verdict | undefined;
+  /** Of its signatures; undefined: nobody has to have signed it. */
+  readonly signed: SignatureVerdict | undefined;
   readonly uses: readonly Use[];
   readonly holders: readonly Holder[];
   /** Whether runtimes can hold it. */
@@ -71,7 +75,7 @@ export type AdapterDecision = {
 
 export const digestOf = (source: DigestSource, resolution: Resolution | undefined): Digest | undefined => {
   if (source.kind === 'Known') return source.digest;
-  return source.kind === 'Tag' && resolution?.kind === 'Resolved' ? resolution.digest : undefined;
+  return source.kind === 'Tag' && resolution?.kind === 'Resolved' ? resolution.answer : undefined;
 };
 
 /** The status of an Adapter: pure. While runtimes of a new term are silent, what was written about runtimes stays. */
@@ -94,7 +98,13 @@ export const decideAdapter = (input: AdapterInput): AdapterDecision => {
         compatible(adapter, holders),
         ...ready({ ...input, holders }, digest),
       ];
-  const observed = [accepted(input), resolved(input), inUse(input.uses), ...aboutRuntimes];
+  const observed = [
+    accepted(input),
+    resolved(input),
+    ...signatureVerified(input.signed, before?.conditions),
+    inUse(input.uses),
+    ...aboutRuntimes,
+  ];
   const runtimes = isUnheard ? before.runtimes : countsOf(holders);
   const status: AdapterStatus = {
     observedGeneration: adapter.metadata.generation,
@@ -152,7 +162,7 @@ const resolved = ({ source, resolution, verdict }: AdapterInput): AdapterConditi
     };
   }
   if (resolution?.kind === 'Resolved') {
-    return { type, status: 'True', reason: 'TagResolved', message: `the digest is ${resolution.digest}` };
+    return { type, status: 'True', reason: 'TagResolved', message: `the digest is ${resolution.answer}` };
   }
   if (resolution?.kind === 'Failed') {
     return {
@@ -210,7 +220,7 @@ const compatible = ({ spec }: AdapterObject, holders: readonly Holder[]): Adapte
 };
 
 const ready = (
-  { adapter, source, uses, holders, verdict }: AdapterInput,
+  { adapter, source, uses, holders, verdict, signed }: AdapterInput,
   digest: Digest | undefined,
 ): AdapterCondition[] => {
   if (isKeptOut(verdict)) return readiness('Failed', verdict.reason, verdict.message);
@@ -219,6 +229,8 @@ const ready = (
     const progress = source.kind === 'Required' ? 'Failed' : 'InProgress';
     return readiness(progress, 'NotResolved', 'its digest is not known, see Resolved');
   }
+  const unsigned = notSigned(signed);
+  if (unsigned !== undefined) return readiness('Failed', unsigned.reason, unsigned.message);
   const { preload, baseModel } = adapter.spec;
   const isWanted = preload.tier !== 'None' || uses.length > 0;
   if (isWanted && holders.length === 0) return readiness('InProgress', 'NoRuntime', noRuntime(baseModel));

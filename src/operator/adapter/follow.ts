@@ -1,21 +1,24 @@
-import type { ObjectKey } from '../../api/names.ts';
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { OciSource } from '../../api/source.ts';
 import { adaptersNamedBy } from '../../plan/mentions.ts';
 import { isWithin, type Scope } from '../objects/scope.ts';
 import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { movedIn, type Presences } from '../reconcile/presence.ts';
+import type { Resolver } from '../reconcile/resolver.ts';
+import type { SignatureVerdicts } from '../reconcile/signature-verdicts.ts';
 import { isSettled, type Spread } from '../reconcile/spread.ts';
 import type { Uses } from '../reconcile/uses.ts';
-import type { Resolver } from './resolver.ts';
 
 /** What the status of an Adapter is made from, and what tells when that changes. */
 export type AdapterSources = Pick<ControllerParts, 'clock' | 'objects' | 'fleet'> & {
   readonly presences: Presences;
   readonly claims: NameClaims;
   readonly uses: Uses;
-  readonly resolver: Resolver;
+  readonly resolver: Resolver<OciSource, Digest>;
   readonly verdicts: Pick<PolicyVerdicts, 'of' | 'onChange'>;
+  readonly signatures: Pick<SignatureVerdicts, 'of' | 'forget' | 'onChange'>;
   readonly spread: Pick<Spread, 'delayOf'>;
 };
 
@@ -32,7 +35,7 @@ const servingMs = 5000;
  * that the runtime has, and those that are wanted somewhere; all of them only when a base model comes or goes.
  */
 export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() => void) => {
-  const { clock, objects, fleet, uses, claims, resolver, presences, verdicts, spread } = sources;
+  const { clock, objects, fleet, uses, claims, resolver, presences, verdicts, signatures, spread } = sources;
   const known = (key: ObjectKey, afterMs: number): void => {
     if (objects.adapters.get(key) !== undefined) enqueue(key, afterMs);
   };
@@ -96,6 +99,7 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
     }),
     resolver.onChange((key) => enqueue(key, 0)),
     verdicts.onChange((key) => known(key, 0)),
+    signatures.onChange((key) => known(key, 0)),
     fleet.onChange(({ runtime, scope, connection, adapters, rollouts }) => {
       if (connection) {
         gather(scope, gatherMs);

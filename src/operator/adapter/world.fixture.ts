@@ -2,12 +2,15 @@ import type { AdapterSpec } from '../../api/adapter.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { type Digest, objectKey } from '../../api/names.ts';
 import { anAdapter, aRollout, aStatus } from '../../plan/manifests.fixture.ts';
+import type { Verified } from '../../signature/verify.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import type { AdapterState } from '../fleet/fleet.ts';
 import { Policies } from '../objects/policies.ts';
 import { NameClaims } from '../reconcile/name-claims.ts';
 import { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { Presences } from '../reconcile/presence.ts';
+import { Resolver } from '../reconcile/resolver.ts';
+import { type SignatureQuestion, SignatureVerdicts } from '../reconcile/signature-verdicts.ts';
 import { Spread } from '../reconcile/spread.ts';
 import { Uses } from '../reconcile/uses.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
@@ -20,7 +23,6 @@ import {
   runtimeKey,
 } from '../testing/fake-fleet.ts';
 import { AdapterController, type AdapterParts } from './controller.ts';
-import { Resolver } from './resolver.ts';
 
 export const v1 = objectKey('team-a', 'v1');
 export const uid = 'Adapter-team-a-v1';
@@ -33,6 +35,10 @@ export class AdapterWorld {
   readonly clock = new FakeClock();
   readonly terminating = new Set<string>();
   readonly questions: { readonly image: string; readonly answer: PromiseWithResolvers<Digest> }[] = [];
+  readonly signatureQuestions: {
+    readonly question: SignatureQuestion;
+    readonly answer: PromiseWithResolvers<Verified>;
+  }[] = [];
   parts: AdapterParts = this.#elect();
   controller = new AdapterController(this.parts);
 
@@ -43,19 +49,30 @@ export class AdapterWorld {
     const base = { clock, term, objects: cluster, fleet, writer, recorder };
     const policies = new Policies(cluster.policies);
     const presences = new Presences({ ...base, policies });
-    const resolve = (image: string): Promise<Digest> => {
+    const resolve = (_: string, { image }: { readonly image: string }): Promise<Digest> => {
       const answer = Promise.withResolvers<Digest>();
       this.questions.push({ image, answer });
       return answer.promise;
     };
+    const verifier = new Resolver({
+      clock,
+      random: () => 0,
+      what: 'signatures',
+      resolve: (_, question: SignatureQuestion) => {
+        const answer = Promise.withResolvers<Verified>();
+        this.signatureQuestions.push({ question, answer });
+        return answer.promise;
+      },
+    });
     return {
       ...base,
       presences,
       claims: new NameClaims(cluster, presences),
       uses: new Uses(cluster.rollouts),
       verdicts: new PolicyVerdicts(cluster, policies),
+      signatures: new SignatureVerdicts(policies, verifier),
       spread: new Spread(clock),
-      resolver: new Resolver({ clock, random: () => 0, resolve }),
+      resolver: new Resolver({ clock, random: () => 0, resolve, what: 'digest' }),
       isTerminating: async (namespace) => this.terminating.has(namespace),
     };
   }

@@ -102,7 +102,7 @@ export class RolloutController implements Controller {
   };
 
   async #decide(read: RolloutRead, rollout: RolloutObject, signal: AbortSignal) {
-    const { clock, term, objects, presences, claims, verdicts } = this.#parts;
+    const { clock, term, objects, presences, claims, verdicts, signatures } = this.#parts;
     const { key } = read;
     const view = viewOf({
       rollout,
@@ -110,6 +110,7 @@ export class RolloutController implements Controller {
       presences,
       nameConflict: claims.conflictOf(rollout),
       verdicts,
+      signatures,
     });
     const memory = this.#memoryOf(key, rollout.metadata.uid);
     const turn = turnOf({

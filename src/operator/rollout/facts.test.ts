@@ -18,6 +18,7 @@ const viewIn = (world: RolloutWorld): RolloutView => {
     presences: new Presences({ ...world.parts, policies }),
     nameConflict: undefined,
     verdicts: { of: () => undefined },
+    signatures: { of: () => undefined },
   });
 };
 const targetIn = (world: RolloutWorld, retrying = false) => {

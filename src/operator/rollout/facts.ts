@@ -107,6 +107,7 @@ const targetFact = (
   const base = {
     uid: adapter.uid,
     digest: adapter.digest,
+    ...(adapter.missing.reason === 'NotSigned' ? { isBarred: true } : {}),
     // An Adapter that cannot be read does not say: nothing is decided from that.
     baseModel: adapter.baseModel || view.stable?.baseModel || '',
   };

@@ -7,6 +7,7 @@ import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { movedIn } from '../reconcile/presence.ts';
+import type { SignatureVerdicts } from '../reconcile/signature-verdicts.ts';
 import type { Spread } from '../reconcile/spread.ts';
 import type { Uses } from '../reconcile/uses.ts';
 
@@ -15,6 +16,7 @@ export type RolloutSources = Pick<ControllerParts, 'clock' | 'objects' | 'fleet'
   readonly claims: NameClaims;
   readonly uses: Uses;
   readonly verdicts: Pick<PolicyVerdicts, 'of' | 'onChange'>;
+  readonly signatures: Pick<SignatureVerdicts, 'of' | 'onChange'>;
   readonly spread: Pick<Spread, 'delayOf'>;
 };
 
@@ -36,7 +38,7 @@ const refersTo = ({ spec }: RolloutObject, name: string): boolean =>
 
 /** Wants each rollout once, and again when something changed that a decision about it looks at. */
 export const followRollouts = (
-  { clock, objects, fleet, uses, claims, verdicts, spread }: RolloutSources,
+  { clock, objects, fleet, uses, claims, verdicts, signatures, spread }: RolloutSources,
   enqueue: Enqueue,
 ): (() => void) => {
   /** Milliseconds until the rollout is looked at for what may be counts alone. */
@@ -72,6 +74,7 @@ export const followRollouts = (
           enqueue(rollout, 0);
     }),
     verdicts.onChange((key) => users([key], reportMs)),
+    signatures.onChange((key) => users([key], reportMs)),
     objects.runtimes.onChange((change) => {
       const moved = movedIn(change);
       if (moved !== 'None') all(moved.scope);

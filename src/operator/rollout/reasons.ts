@@ -6,6 +6,7 @@ export const factReasons = {
   InvalidSpec: 'The spec of the Adapter is not valid.',
   NotResolved: 'The digest of the Adapter is not known yet.',
   NotAllowed: 'The policy of the namespace keeps the Adapter out of plans.',
+  NotSigned: 'The Adapter is not signed as it has to be, or that is not known yet.',
   NotProtected: 'The Adapter does not have the finalizer yet that keeps it while it is in use.',
   Deleting: 'The Adapter is being deleted.',
 } as const;

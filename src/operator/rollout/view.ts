@@ -13,6 +13,7 @@ import { type Here, placesFor, sizesOf } from '../reconcile/places.ts';
 import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import type { AlikeGroup, Presences, PresentRuntime, RuntimeSet } from '../reconcile/presence.ts';
 import { firstOf, keysOf } from '../reconcile/runtime-sets.ts';
+import { type SignatureVerdicts, whyNotSigned } from '../reconcile/signature-verdicts.ts';
 import { inUseFinalizer } from '../reconcile/uses.ts';
 import type { FactReason } from './reasons.ts';
 
@@ -122,6 +123,7 @@ export type ViewInput = {
   readonly presences: Pick<Presences, 'groups'>;
   readonly nameConflict: string | undefined;
   readonly verdicts: Pick<PolicyVerdicts, 'of'>;
+  readonly signatures: Pick<SignatureVerdicts, 'of'>;
 };
 
 /** Reads the caches for one decision. Costs what there are of runtimes that differ, not how many there are. */
@@ -219,7 +221,7 @@ const stableOf = (input: ViewInput): AdapterView | undefined => {
 };
 
 const viewOfAdapter = (
-  { rollout: { metadata: of, status }, objects, verdicts }: ViewInput,
+  { rollout: { metadata: of, status }, objects, verdicts, signatures }: ViewInput,
   name: string,
 ): AdapterView | undefined => {
   const read = objects.adapters.get(objectKey(of.namespace, name));
@@ -229,18 +231,33 @@ const viewOfAdapter = (
     (known) => known?.uid === metadata.uid,
   );
   const verdict = object && verdicts.of(object);
+  const unsigned = object && verdict === undefined ? whyNotSigned(signatures.of(object)) : undefined;
+  // What was bound once may be served no more, and no rollout goes back to it.
+  const isFormer =
+    bound !== undefined && bound.uid !== status?.stable?.uid && bound.uid !== status?.canary?.uid;
   const digest = object?.spec.digest ?? object?.status?.digest;
   return {
     key: read.key,
     uid: metadata.uid,
     // What no plan has is not bound.
-    digest: (verdict === undefined ? digest : undefined) ?? bound?.digest,
+    digest:
+      (verdict === undefined && unsigned === undefined ? digest : undefined) ??
+      (unsigned !== undefined && isFormer ? undefined : bound?.digest),
     baseModel: object?.spec.baseModel ?? '',
     builds: object?.spec.baseModelDigests,
-    missing: verdict === undefined ? whyMissing(read) : { reason: 'NotAllowed', message: verdict.message },
+    missing: missingOf(read, verdict?.message, unsigned),
     isKept: bound !== undefined || metadata.finalizers?.includes(inUseFinalizer) === true,
     isDeleting: metadata.deletionTimestamp !== undefined,
   };
+};
+
+const missingOf = (
+  read: Read<AdapterObject>,
+  refusal: string | undefined,
+  unsigned: string | undefined,
+): AdapterView['missing'] => {
+  if (refusal !== undefined) return { reason: 'NotAllowed', message: refusal };
+  return unsigned === undefined ? whyMissing(read) : { reason: 'NotSigned', message: unsigned };
 };
 
 const whyMissing = ({ object, problems }: Read<AdapterObject>): AdapterView['missing'] => {

@@ -7,6 +7,7 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Measure } from '../../measurement/source.ts';
 import { anAdapter, aRollout } from '../../plan/manifests.fixture.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
+import type { Verified } from '../../signature/verify.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import type { AdapterState, HeldCanary, RolloutState } from '../fleet/fleet.ts';
 import { Policies } from '../objects/policies.ts';
@@ -14,6 +15,8 @@ import type { ControllerParts, Requeue } from '../reconcile/controller.ts';
 import { NameClaims } from '../reconcile/name-claims.ts';
 import { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { Presences } from '../reconcile/presence.ts';
+import { type Ask, Resolver } from '../reconcile/resolver.ts';
+import { type SignatureQuestion, SignatureVerdicts } from '../reconcile/signature-verdicts.ts';
 import { Spread } from '../reconcile/spread.ts';
 import { inUseFinalizer, Uses } from '../reconcile/uses.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
@@ -38,6 +41,7 @@ export class RolloutWorld {
   readonly cluster = new FakeCluster();
   readonly fleet = new FakeFleet();
   readonly clock = new FakeClock();
+  verify: Ask<SignatureQuestion, Verified> = async () => ({ signers: ['release'] });
   measure: Measure = () => Promise.reject(new Error('no server answers'));
   #epoch = 0;
   #leads = true;
@@ -71,9 +75,16 @@ export class RolloutWorld {
     const claims = new NameClaims(cluster, presences);
     const uses = new Uses(cluster.rollouts);
     const verdicts = new PolicyVerdicts(cluster, policies);
+    const verifier = new Resolver<SignatureQuestion, Verified>({
+      clock,
+      random: () => 0,
+      what: 'signatures',
+      resolve: (...asked) => this.verify(...asked),
+    });
+    const signatures = new SignatureVerdicts(policies, verifier);
     const measure: Measure = (...asked) => this.measure(...asked);
     const spread = new Spread(clock);
-    const shared = { ...parts, presences, claims, uses, verdicts, spread };
+    const shared = { ...parts, presences, claims, uses, verdicts, signatures, spread };
     return [parts, new RolloutController({ ...shared, measure })];
   }
 

@@ -9,7 +9,7 @@ import {
 } from '../../plan/resources.ts';
 import type { Transition } from '../residency/core.ts';
 import type { Residency } from '../residency/manager.ts';
-import { buildTable, partsOf, type RoutingTable, sourceRefusalOf } from '../routing/table.ts';
+import { buildTable, partsOf, type RoutingTable, signatureOf, sourceRefusalOf } from '../routing/table.ts';
 import type { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import type { Guard } from '../serving/guard/guard.ts';
 import type { Trials } from '../serving/guard/trials.ts';
@@ -139,6 +139,7 @@ export class PlanInForce {
       adapters,
       (key, source) => sourceRefusalOf(table, partsOf(key)[0], source),
       keptOnDisk,
+      ({ name, body }) => signatureOf(table, partsOf(name)[0], body),
     );
   }
 

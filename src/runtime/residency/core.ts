@@ -3,6 +3,8 @@ import type { Source } from '../../api/source.ts';
 import type { Artifacts } from '../../artifact/artifacts.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
+import type { AdapterResource, Versioned } from '../../plan/resources.ts';
+import type { Requirement } from '../../signature/requirement.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Compiler } from '../compiled/compiled-adapter.ts';
@@ -79,6 +81,12 @@ export type ResidencyOptions = {
 /** Why an adapter may not come from a source; undefined: it may. */
 export type SourceRefusal = (key: ObjectKey, source: Source) => string | undefined;
 
+/**
+ * What an adapter has to be signed by; undefined: nobody.
+ * @throws AdaptletError SIGNATURE_UNTRUSTED where nobody here knows
+ */
+export type RequirementFor = (resource: Versioned<AdapterResource>) => Requirement | undefined;
+
 /** What the parts of residency share: the table of adapters and the only way to change a state. */
 export class Core {
   readonly options: ResidencyOptions;
@@ -90,6 +98,8 @@ export class Core {
   life = 0;
   /** By the policies of the plan in force. */
   sourceRefusal: SourceRefusal = () => undefined;
+  /** By the policies of the plan in force, and by adapters themselves. */
+  requirementFor: RequirementFor = () => undefined;
   /** What rollouts may go back to, and what serves in place of others on their way: its artifact is as good as held. */
   keptOnDisk: ReadonlySet<ObjectKey> = new Set();
   readonly policy: EvictionPolicy;

@@ -1,10 +1,11 @@
 import { type Digest, namespaceOf, type ObjectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
-import type { Core, SourceRefusal } from './core.ts';
+import type { Core, RequirementFor, SourceRefusal } from './core.ts';
 import { Entry } from './entry.ts';
 import type { Ram } from './ram.ts';
 import type { Removals } from './removals.ts';
+import type { Signatures } from './signatures.ts';
 import type { Work } from './work.ts';
 
 type Resource = Versioned<AdapterResource>;
@@ -14,6 +15,7 @@ export type DesiredParts = {
   readonly ram: Ram;
   readonly work: Work;
   readonly removals: Removals;
+  readonly signatures: Signatures;
 };
 
 /** Follows the plan: registers, updates, replaces and removes adapters; and those of single users outside it. */
@@ -24,15 +26,20 @@ export class Desired {
     this.#parts = parts;
   }
 
-  /** The whole set of adapters that the plan has for this runtime, the sources that it allows, and whose artifacts stay. */
+  /**
+   * The whole set of adapters that the plan has for this runtime, the sources that it allows, whose artifacts stay, and who
+   * has to have signed them.
+   */
   apply(
     resources: readonly Resource[],
     sourceRefusal: SourceRefusal,
     keptOnDisk: ReadonlySet<ObjectKey>,
+    requirementFor: RequirementFor,
   ): void {
-    const { core, work, removals } = this.#parts;
+    const { core, work, removals, signatures } = this.#parts;
     core.sourceRefusal = sourceRefusal;
     core.keptOnDisk = keptOnDisk;
+    core.requirementFor = requirementFor;
     const wanted = new Map(resources.map((resource) => [resource.name, resource]));
     for (const entry of core.entries.values()) {
       if (entry.planned && !wanted.has(entry.key)) this.#retire(entry);
@@ -41,6 +48,7 @@ export class Desired {
     for (const entry of core.entries.values())
       if (isRefused(entry) && sourceRefusal(entry.key, entry.resource.body.source) === undefined)
         work.reset(entry, 'its source is allowed now');
+    for (const entry of signatures.follow()) work.reset(entry, 'others may sign it now');
     removals.sweep();
     work.reconsider();
   }

@@ -7,6 +7,7 @@ import type { Entry } from './entry.ts';
 import { withLimit } from './limit.ts';
 import { PrioritySemaphore } from './priority-semaphore.ts';
 import type { Removals } from './removals.ts';
+import type { Signatures } from './signatures.ts';
 
 export type DiskParts = {
   readonly core: Core;
@@ -14,6 +15,7 @@ export type DiskParts = {
   readonly removals: Removals;
   readonly room: DiskRoom;
   readonly loads: PrioritySemaphore;
+  readonly signatures: Signatures;
   /** Its namespace has no room for it on the disk. */
   readonly noRoom: (entry: Entry, error: AdaptletError) => void;
 };
@@ -29,17 +31,19 @@ export class Disk {
   readonly #room: DiskRoom;
   readonly #noRoom: DiskParts['noRoom'];
   readonly #loads: PrioritySemaphore;
+  readonly #signatures: Signatures;
   readonly #fetches: PrioritySemaphore;
   /** Two adapters with one content compile one after the other: the second finds the file. */
   readonly #compiling = new Map<Digest, Promise<unknown>>();
 
-  constructor({ core, watch, removals, room, loads, noRoom }: DiskParts) {
+  constructor({ core, watch, removals, room, loads, signatures, noRoom }: DiskParts) {
     this.#core = core;
     this.#watch = watch;
     this.#removals = removals;
     this.#room = room;
     this.#noRoom = noRoom;
     this.#loads = loads;
+    this.#signatures = signatures;
     const { maxParallelFetches: fetches = 4 } = core.options;
     // A namespace whose registries are slow leaves one to the others.
     this.#fetches = new PrioritySemaphore(fetches, Math.max(1, fetches - 1));
@@ -54,6 +58,16 @@ export class Disk {
       this.#core.options.artifacts.stored(entry.wish, digest) !== undefined &&
       this.#removals.underWay(digest) === undefined
     );
+  }
+
+  /**
+   * Its source may be asked, as for a fetch.
+   * @throws SIGNATURE_*, FETCH_STALLED, those of registries and stores
+   */
+  async checkSigned(entry: Entry, digest: Digest): Promise<void> {
+    const { signal } = entry.abort;
+    if (await this.#signatures.isKept(entry, digest)) return;
+    await this.#fetches.run(entry, signal, () => this.#signatures.check(entry, digest, signal));
   }
 
   /**
@@ -128,9 +142,10 @@ export class Disk {
       const fetched = await withLimit(limit, entry.abort.signal, (signal, alive) => {
         const fetching = artifacts.fetch(entry.wish, expected, {
           signal,
-          admit: (arrival) => {
+          admit: async (arrival) => {
             entry.arriving = arrival.digest;
-            return this.#room.admit(entry, arrival, { signal, alive });
+            await this.#signatures.check(entry, arrival.digest, signal);
+            await this.#room.admit(entry, arrival, { signal, alive });
           },
           onReserved: () => {
             this.#room.reserved(entry);

@@ -42,6 +42,10 @@ export class Entry {
   refused: Arrival | undefined;
   /** By this process: the files are as the digest says. */
   fetched = false;
+  /** Content and requirement, as `Signatures` knows them, for which its signatures were verified last. */
+  signedFor: string | undefined;
+  /** The requirement for which they were looked for in vain. */
+  unsignedFor: string | undefined;
   compiled: CompiledAdapter | undefined;
   /** What it needs in RAM: what its compiled file says, or what the engine reported. */
   bytes: number | undefined;

@@ -1,5 +1,6 @@
 import { type Digest, namespaceOf, objectKey } from '../../api/names.ts';
 import type { Artifacts } from '../../artifact/artifacts.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { adapterResource } from '../../plan/resources.fixture.ts';
 import { type AdapterResource, type Versioned, versioned } from '../../plan/resources.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
@@ -43,6 +44,9 @@ export type WorldShape = Partial<ResidencyOptions> & {
   readonly passed?: Map<string, string>;
   /** `namespace digest`. Absent: everything on the disk is for everybody. */
   readonly grants?: Set<string>;
+  /** Versions of the requirements that what is kept of the signatures of a content meets, and what its source has. */
+  readonly signed?: Map<Digest, string>;
+  readonly signable?: Map<Digest, string>;
   /** What was cancelled comes to its end all the same. */
   readonly endsLate?: boolean;
   /** What the disk has set aside for artifacts on their way. Absent: it sets nothing aside. */
@@ -58,7 +62,7 @@ export const world = (shape: WorldShape = {}): World => {
   const resolutions = shape.resolved ?? new Map<string, Digest>();
   const content = new Map<string, string>();
   const extra = new Map<string, number>();
-  const { grants, reserved, endsLate = false } = shape;
+  const { grants, reserved, endsLate = false, signed = new Map(), signable = new Map() } = shape;
   const arrows: Transition[] = [];
   const names = new Map<Digest, string>();
   const sizeOf = (name: string): number => shape.sizes?.[name] ?? 10;
@@ -93,6 +97,15 @@ export const world = (shape: WorldShape = {}): World => {
     release({ key: wished }, d) {
       grants?.delete(`${namespaceOf(wished)} ${d}`);
       return Promise.resolve();
+    },
+    async checkSigned(_wish, d, requirement, signal) {
+      if (signed.get(d) === requirement.version) return;
+      if (signal !== undefined) await script.enter(`signatures of ${names.get(d)}`);
+      if (signal !== undefined && signable.get(d) === requirement.version) {
+        signed.set(d, requirement.version);
+        return;
+      }
+      throw new AdaptletError('SIGNATURE_MISSING', `there is none of ${names.get(d)}`);
     },
     folder: (d) => `/store/${d}`,
     verify: (d) => script.enter(`verify ${names.get(d)}`),

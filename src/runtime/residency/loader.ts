@@ -7,6 +7,7 @@ import { type Entry, engineNameOf } from './entry.ts';
 import { isInRam } from './lifecycle.ts';
 import type { PrioritySemaphore } from './priority-semaphore.ts';
 import type { Ram, Refused } from './ram.ts';
+import type { Signatures } from './signatures.ts';
 import { examine, verdictKey } from './validation.ts';
 
 /** Ends of the engine process during loads of one adapter after which it is taken for the cause. */
@@ -21,6 +22,7 @@ export type LoaderParts = {
   readonly disk: Disk;
   readonly ram: Ram;
   readonly loads: PrioritySemaphore;
+  readonly signatures: Signatures;
   /** The adapter is Resident. */
   readonly arrived: (entry: Entry) => void;
   /** There is no room for it; it stays Compiled. */
@@ -48,6 +50,7 @@ export class Loader {
     // Parked: it arrived, and was evicted before this line ran.
     while (!entry.reached && !entry.parked) {
       entry.abort.signal.throwIfAborted();
+      if (!isInRam(entry.state) && entry.digest !== undefined) await disk.checkSigned(entry, entry.digest);
       if (!(await this.#isAdmitted(entry))) return;
       switch (entry.state.kind) {
         case 'Remote':
@@ -187,6 +190,10 @@ export class Loader {
       }
       if (core.life !== life) return;
       entry.abort.signal.throwIfAborted();
+      if (!this.#parts.signatures.isFine(entry)) {
+        await ram.unload(entry, { kind: 'Unloaded', reason: 'others have to have signed it now' });
+        return;
+      }
       core.move(entry, { kind: 'Passed', reason: known ? 'passed before' : 'passed its tests' });
     } catch (error) {
       if (await this.#engineEnded(entry, error, life)) return;

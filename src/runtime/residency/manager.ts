@@ -6,7 +6,13 @@ import { unlessAborted } from '../../time/unless-aborted.ts';
 import type { Limit } from '../engine/engine.ts';
 import { closing } from '../engine/failures.ts';
 import type { AdapterView } from './adapter-view.ts';
-import { Core, type ResidencyOptions, type SourceRefusal, type Transition } from './core.ts';
+import {
+  Core,
+  type RequirementFor,
+  type ResidencyOptions,
+  type SourceRefusal,
+  type Transition,
+} from './core.ts';
 import { Desired } from './desired.ts';
 import { Disk } from './disk.ts';
 import { DiskRoom } from './disk-room.ts';
@@ -19,6 +25,7 @@ import { PrioritySemaphore } from './priority-semaphore.ts';
 import { Ram } from './ram.ts';
 import { Removals } from './removals.ts';
 import { type Lease, Requests, reasonOf, unknownAdapter } from './requests.ts';
+import { Signatures } from './signatures.ts';
 import { byUrgency } from './urgency.ts';
 import { Work } from './work.ts';
 
@@ -49,12 +56,13 @@ export type Residency = {
   /**
    * The adapters of the plan, all of them. What is missing is drained and removed. What `sourceRefusal` speaks against is not
    * brought to this runtime; absent: every source may be used. `keptOnDisk`: whose artifacts stay as if a rollout
-   * held them.
+   * held them. What is not signed as `requirementFor` says does not serve, nor go on serving; absent: nothing has to be.
    */
   apply(
     resources: readonly Versioned<AdapterResource>[],
     sourceRefusal?: SourceRefusal,
     keptOnDisk?: ReadonlySet<ObjectKey>,
+    requirementFor?: RequirementFor,
   ): void;
   /**
    * Registers an adapter that no plan has; the least recently used of them is dropped.
@@ -139,10 +147,12 @@ export const createResidency = (options: ResidencyOptions): Residency => {
       work.offDisk(entry, reason);
     },
   });
+  const signatures = new Signatures(core, ram);
   const loader = new Loader({
     core,
     watch,
     ram,
+    signatures,
     loads,
     disk: new Disk({
       core,
@@ -150,6 +160,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
       removals,
       room,
       loads,
+      signatures,
       noRoom: (entry, error) => {
         work.noDisk(entry, error);
       },
@@ -166,7 +177,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
   });
   const work = new Work(core, ram, (entry) => loader.run(entry));
   const requests = new Requests(core, ram, work);
-  const desired = new Desired({ core, ram, work, removals });
+  const desired = new Desired({ core, ram, work, removals, signatures });
 
   const known = (key: ObjectKey): Entry => {
     const entry = core.entries.get(key);
@@ -201,8 +212,13 @@ export const createResidency = (options: ResidencyOptions): Residency => {
   };
 
   return {
-    apply: (resources, sourceRefusal = () => undefined, keptOnDisk = new Set()) => {
-      desired.apply(resources, sourceRefusal, keptOnDisk);
+    apply: (
+      resources,
+      sourceRefusal = () => undefined,
+      keptOnDisk = new Set(),
+      requirementFor = () => undefined,
+    ) => {
+      desired.apply(resources, sourceRefusal, keptOnDisk, requirementFor);
       void room.trim();
     },
     ensure: (resource) => {

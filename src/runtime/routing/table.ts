@@ -3,6 +3,7 @@ import type { ObjectKey } from '../../api/names.ts';
 import type { HashOn } from '../../api/rollout.ts';
 import type { PerUser, Target } from '../../api/route.ts';
 import type { Source } from '../../api/source.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type {
   AdapterResource,
   KeysResource,
@@ -12,6 +13,7 @@ import type {
   SplitResource,
   Versioned,
 } from '../../plan/resources.ts';
+import { type Requirement, requirementOf } from '../../signature/requirement.ts';
 import { compileMatches } from './match.ts';
 import { compilePick, type Pick } from './pick.ts';
 import type { RequestContext } from './request.ts';
@@ -159,6 +161,31 @@ export const refusalOfBase = (table: RoutingTable, namespace: string): string | 
 export const sourceRefusalOf = (table: Policies, namespace: string, source: Source): string | undefined => {
   const policy = policyResourceOf(table, namespace);
   return policy && refusalOfSource(policy.body.sources, source, policy.name);
+};
+
+/**
+ * What an adapter has to be signed by; undefined: by nobody.
+ *
+ * @throws AdaptletError SIGNATURE_UNTRUSTED when its policy is not here, which says it
+ */
+export const signatureOf = (
+  table: Policies,
+  namespace: string,
+  { signatures: own, signed }: Partial<AdapterResource['body']>,
+): Requirement | undefined => {
+  const policy = policyResourceOf(table, namespace);
+  const signatures = policy?.body.signatures;
+  if (signed === true && signatures === undefined) {
+    const what = `the policy of the namespace ${namespace} says who has to have signed, and is not on this node`;
+    throw new AdaptletError('SIGNATURE_UNTRUSTED', what, {
+      advice:
+        'Look into the log of the node for why it has not taken the policy; upgrade it where it is of an earlier version.',
+    });
+  }
+  return requirementOf(
+    policy === undefined || signatures === undefined ? undefined : { name: policy.name, signatures },
+    own,
+  );
 };
 
 /** Namespace and name of a key; names of objects have no "/". */

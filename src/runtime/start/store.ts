@@ -6,6 +6,7 @@ import type { DeltaOptions, DeltaOutcome } from '../../artifact/deltas.ts';
 import { type DiskThread, startDiskThread } from '../../artifact/disk-thread.ts';
 import { credentialsIn } from '../../artifact/docker-config.ts';
 import { type Former, Grants } from '../../artifact/grants.ts';
+import { KeptBundles } from '../../artifact/kept-bundles.ts';
 import type { RegistryOptions } from '../../artifact/registry.ts';
 import { ContentStore } from '../../artifact/store.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -95,6 +96,7 @@ export const openArtifacts = async (
     store,
     disk,
     grants,
+    bundles: await KeptBundles.open(storeRoot(settings), store.list()),
     importRoots: settings.importRoots,
     registry: { ...registryOptions(settings, { clock, random, egress }), attempts },
     loginFor: pulls.loginFor,

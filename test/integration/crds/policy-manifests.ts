@@ -1,8 +1,16 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { bad, badForParser, type Fields, good, manifest, type Row } from './manifests.ts';
 
 const policy = (spec: Fields, name = 'default') => manifest('AdapterPolicy', spec, { metadata: { name } });
 const sources = (fields: Fields) => policy({ sources: fields });
 const key = (fields: Fields = {}) => ({ name: 'app', sha256: '0'.repeat(64), ...fields });
+const publicKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({
+  type: 'spki',
+  format: 'pem',
+});
+const signatures = (fields: Fields) => policy({ signatures: fields });
+const trustRoot = '{"certificateAuthorities": []}';
+const identities = [{ name: 'ci', issuer: 'https://issuer.example', subject: 'release@example.com' }];
 const keys = (...apiKeys: Fields[]) => policy({ clients: { apiKeys } });
 
 export const policyRows: readonly Row[] = [
@@ -55,6 +63,15 @@ spec:
     'some nodes',
     policy({ runtimes: { nodes: { matchLabels: { 'topology.kubernetes.io/zone': 'a', pool: 'edge' } } } }),
   ),
+  good('keys of signatures', signatures({ required: false, keys: [{ name: 'release', publicKey }] })),
+  good(
+    'as many keys and identities of signatures as allowed',
+    signatures({
+      keys: Array.from({ length: 16 }, (_, i) => ({ name: `k${i}`, publicKey })),
+      trustRoot,
+      identities: Array.from({ length: 16 }, (_, i) => ({ ...identities[0], name: `i${i}` })),
+    }),
+  ),
   good('hosts with ports and in capitals', sources({ registries: ['localhost:5000', 'Registry.Example/a'] })),
   good(
     'hosts of metrics with ports, and of a domain',
@@ -64,6 +81,18 @@ spec:
   good('as many keys as allowed', keys(...Array.from({ length: 256 }, (_, i) => key({ name: `k${i}` })))),
 
   bad('another name', policy({}, 'mine'), 'metadata.name must be default: a namespace has one policy'),
+  bad('signatures of nobody', signatures({}), 'must have a key or an identity'),
+  bad('identities without a trust root', signatures({ identities }), 'identities need trustRoot'),
+  bad(
+    'a key of signatures that is none',
+    signatures({ keys: [{ name: 'release', publicKey: 'hello' }] }),
+    'must be a public key in PEM',
+  ),
+  bad(
+    'a trust root that is none',
+    signatures({ identities, trustRoot: '{}' }),
+    'must be a trusted_root.json of sigstore',
+  ),
   bad('a scheme', sources({ registries: ['https://registry.example'] }), 'must not start with a scheme'),
   bad('a tag', sources({ registries: ['registry.example/a:v1'] }), 'without a tag'),
   bad('no host', sources({ registries: ['team-a'] }), 'must be the host of a registry'),

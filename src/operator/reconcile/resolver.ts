@@ -9,23 +9,31 @@ import { unlessAborted } from '../../time/unless-aborted.ts';
 import { namespaceOf } from '../objects/scope.ts';
 
 /**
- * Asks a registry for the digest of a tag.
- * @throws those of src/artifact's registry; ARTIFACT_NOT_FOUND: no such tag; PULL_SECRET: its Secret cannot be used
+ * Asks a registry something.
+ * @throws those of src/artifact's registry; PULL_SECRET: its Secret cannot be used; SIGNATURE_*
  */
-export type Resolve = (namespace: string, source: OciSource, signal: AbortSignal) => Promise<Digest>;
+export type Ask<Q, A> = (namespace: string, question: Q, signal: AbortSignal) => Promise<A>;
 
-/** What is known of a tag. */
-export type Resolution =
+/** Asks for the digest of a tag. ARTIFACT_NOT_FOUND: there is no such tag. */
+export type Resolve = Ask<OciSource, Digest>;
+
+/** What is known of a question: by default of that for the digest of a tag. */
+export type Resolution<A = Digest> =
   | { readonly kind: 'Asking' }
-  | { readonly kind: 'Resolved'; readonly digest: Digest }
+  | { readonly kind: 'Resolved'; readonly answer: A }
   | { readonly kind: 'Failed'; readonly code: ErrorCode; readonly message: string };
 
-export type ResolverParts = {
+export type ResolverParts<Q, A> = {
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  readonly resolve: Resolve;
+  readonly resolve: Ask<Q, A>;
+  /** What is asked for, for people. */
+  readonly what: string;
 };
+
+/** What is asked is about an image, of whose registry few things are asked at a time. */
+type AboutImage = Pick<OciSource, 'image'>;
 
 /** Requests at a time: in all, of one namespace, to one registry, and of one namespace to one registry. */
 const maxRunning = 16;
@@ -39,13 +47,13 @@ const registryDelays: Delays = { firstMs: 1000, maxMs: 60_000 };
 /** Between questions about a tag that the registry does not give: it may be pushed, or credentials may come. */
 const tagDelays: Delays = { firstMs: 5000, maxMs: 300_000 };
 
-type Job = {
+type Job<Q, A> = {
   readonly key: ObjectKey;
   readonly uid: string;
   readonly namespace: string;
-  readonly source: OciSource;
+  readonly source: Q;
   readonly registry: string;
-  state: Resolution;
+  state: Resolution<A>;
   failures: number;
   notBefore: number;
   readonly stop: AbortController;
@@ -60,16 +68,16 @@ type Registry = {
 };
 
 /**
- * Resolves tags, each once for the life of an Adapter object: what was found for a uid stays until the object is gone.
+ * Asks registries, once for the life of an Adapter object: what was answered for a uid stays until the object is gone.
  *
  * Guarantees: bounded parallelism, of which one namespace gets a quarter at most and namespaces their turns; a question
  * ends within {@link resolutionMs}; a registry that does not answer is asked less and less often; the listener is called
  * whenever the answer of `of` changed.
  */
-export class Resolver {
-  readonly #parts: ResolverParts;
-  readonly #jobs = new Map<string, Job>();
-  readonly #queue = new RoundRobinQueue<Job>({
+export class Resolver<Q extends AboutImage, A> {
+  readonly #parts: ResolverParts<Q, A>;
+  readonly #jobs = new Map<string, Job<Q, A>>();
+  readonly #queue = new RoundRobinQueue<Job<Q, A>>({
     running: maxRunning,
     runningOfGroup: maxOfNamespace,
     // There is one for each object of the API server.
@@ -80,19 +88,19 @@ export class Resolver {
   #cancelTimer: () => void = () => undefined;
   #closed = false;
 
-  constructor(parts: ResolverParts) {
+  constructor(parts: ResolverParts<Q, A>) {
     this.#parts = parts;
   }
 
   /** What is known; asks when nothing is. */
-  of(key: ObjectKey, uid: string, source: OciSource): Resolution {
+  of(key: ObjectKey, uid: string, source: Q): Resolution<A> {
     const known = this.#jobs.get(uid);
     if (known !== undefined) return known.state;
     const registry = source.image.slice(0, source.image.indexOf('/'));
     const stop = new AbortController();
-    const state: Resolution = { kind: 'Asking' };
+    const state: Resolution<A> = { kind: 'Asking' };
     const namespace = namespaceOf(key);
-    const job: Job = { key, uid, namespace, source, registry, state, failures: 0, notBefore: 0, stop };
+    const job: Job<Q, A> = { key, uid, namespace, source, registry, state, failures: 0, notBefore: 0, stop };
     this.#jobs.set(uid, job);
     this.#registryOf(registry).jobs++;
     this.#queue.add(namespace, job);
@@ -138,18 +146,18 @@ export class Resolver {
     if (this.#closed) return;
     this.#cancelTimer();
     const now = this.#parts.clock.monotonic();
-    const take = (): Job | undefined => this.#queue.take((job) => this.#mayRun(job, now));
+    const take = (): Job<Q, A> | undefined => this.#queue.take((job) => this.#mayRun(job, now));
     for (let job = take(); job !== undefined; job = take()) void this.#ask(job);
     const due = [...this.#jobs.values()].map((job) => this.#notBefore(job)).filter((at) => at > now);
     const next = due.reduce((soonest, at) => Math.min(soonest, at), Number.POSITIVE_INFINITY);
     if (Number.isFinite(next)) this.#cancelTimer = this.#parts.clock.after(next - now, () => this.#pump());
   }
 
-  #notBefore({ registry, notBefore, state }: Job): number {
+  #notBefore({ registry, notBefore, state }: Job<Q, A>): number {
     return state.kind === 'Resolved' ? 0 : Math.max(notBefore, this.#registryOf(registry).notBefore);
   }
 
-  #mayRun(job: Job, now: number): boolean {
+  #mayRun(job: Job<Q, A>, now: number): boolean {
     const { running, failures } = this.#registryOf(job.registry);
     // One question finds out whether a registry that was away is back.
     if (running.length >= (failures > 0 ? 1 : maxPerRegistry)) return false;
@@ -157,18 +165,18 @@ export class Resolver {
     return own.length < maxOfNamespacePerRegistry && this.#notBefore(job) <= now;
   }
 
-  async #ask(job: Job): Promise<void> {
-    const { clock, random, resolve } = this.#parts;
+  async #ask(job: Job<Q, A>): Promise<void> {
+    const { clock, random, resolve, what } = this.#parts;
     const { namespace, source, stop } = job;
     const registry = this.#registryOf(job.registry);
     registry.running.push(namespace);
     const deadline = new AbortController();
-    const cancel = clock.after(resolutionMs, () => deadline.abort(tooSlow(source.image)));
+    const cancel = clock.after(resolutionMs, () => deadline.abort(tooSlow(source.image, what)));
     const signal = AbortSignal.any([stop.signal, deadline.signal]);
     try {
-      const digest = await unlessAborted(resolve(namespace, source, signal), signal);
+      const answer = await unlessAborted(resolve(namespace, source, signal), signal);
       registry.failures = 0;
-      job.state = { kind: 'Resolved', digest };
+      job.state = { kind: 'Resolved', answer };
     } catch (error) {
       // One that nobody asks for any more says nothing about its registry.
       if (!stop.signal.aborted) this.#failed(job, registry, error, clock.monotonic(), random);
@@ -185,11 +193,12 @@ export class Resolver {
     this.#pump();
   }
 
-  #failed(job: Job, registry: Registry, error: unknown, now: number, random: () => number): void {
+  #failed(job: Job<Q, A>, registry: Registry, error: unknown, now: number, random: () => number): void {
     const { code, message, retry } = asAdaptletError(error, job.source.image);
     job.failures++;
     job.state = { kind: 'Failed', code, message };
-    if (retry === 'Backoff') {
+    // What is wrong with a signature says nothing about its registry.
+    if (retry === 'Backoff' && !code.startsWith('SIGNATURE_')) {
       registry.failures++;
       registry.notBefore = now + backoffMs(registry.failures, random, registryDelays);
     } else {
@@ -199,8 +208,8 @@ export class Resolver {
   }
 }
 
-const tooSlow = (image: string): AdaptletError =>
+const tooSlow = (image: string, what: string): AdaptletError =>
   new AdaptletError(
     'REGISTRY_UNAVAILABLE',
-    `the registry of ${image} gave no digest within ${resolutionMs / 1000} s`,
+    `the registry of ${image} gave no ${what} within ${resolutionMs / 1000} s`,
   );

@@ -16,7 +16,8 @@ const start = () => {
   const clock = new FakeClock();
   const questions: Question[] = [];
   const told: string[] = [];
-  const resolver = new Resolver({
+  const resolver = new Resolver<{ readonly image: string }, Digest>({
+    what: 'digest',
     clock,
     random: () => 0,
     resolve: (_, { image }, signal) => {
@@ -40,7 +41,7 @@ describe('the resolver', () => {
     questions[0]?.answer.resolve(fakeDigest('1'));
     await setImmediate();
     expect(told).toEqual(['team-a/a']);
-    expect(ask('a')).toEqual({ kind: 'Resolved', digest: fakeDigest('1') });
+    expect(ask('a')).toEqual({ kind: 'Resolved', answer: fakeDigest('1') });
     expect(questions).toHaveLength(1);
     resolver.forget('uid-team-a-a');
     ask('a');
