@@ -72,7 +72,7 @@ export class BlobPool {
     return [...this.#blobs.keys()];
   }
 
-  bytesOf(blobs: readonly Descriptor[]): number {
+  bytesOf(blobs: readonly Pick<Descriptor, 'digest'>[]): number {
     return blobs.reduce(
       (sum, { digest }) => sum + (this.#blobs.get(digest) ?? this.#partials.get(digest) ?? 0),
       0,

@@ -47,6 +47,15 @@ const packedName =
   /^(?!\.)(.+\.(json|txt|jinja|safetensors|md)|tokenizer\.model|(LICENSE|NOTICE|README)(\..+)?)$/;
 const pickleName = /^adapter_model\.(bin|pt|pth|pkl|ckpt)$/;
 
+/** Whether a file of that name, at the top of a folder, is part of the adapter. */
+export const isPackedName = (name: string): boolean => packedName.test(name);
+
+/** @throws AdaptletError ADAPTER_PICKLE */
+export const refusePickle = (names: readonly string[], where: string): void => {
+  const pickle = names.find((name) => pickleName.test(name));
+  if (pickle !== undefined) throw new AdaptletError('ADAPTER_PICKLE', `${where} has ${pickle}`);
+};
+
 const mediaTypeOf = (name: string): string => {
   if (name.endsWith('.safetensors')) return mediaTypes.weight;
   return /\.(json|jinja|model)$/.test(name) ? mediaTypes.weightConfig : mediaTypes.doc;
@@ -68,9 +77,11 @@ const listFolder = async (folder: string): Promise<readonly Dirent[]> => {
 
 const filesOf = async (folder: string, limits: ArtifactLimits): Promise<readonly string[]> => {
   const entries = await listFolder(folder);
-  const pickle = entries.find((entry) => pickleName.test(entry.name));
-  if (pickle !== undefined) throw new AdaptletError('ADAPTER_PICKLE', `${folder} has ${pickle.name}`);
-  const packed = entries.filter((entry) => packedName.test(entry.name) && !entry.isDirectory());
+  refusePickle(
+    entries.map((entry) => entry.name),
+    folder,
+  );
+  const packed = entries.filter((entry) => isPackedName(entry.name) && !entry.isDirectory());
   const odd = packed.find((entry) => !entry.isFile());
   if (odd !== undefined) {
     throw new AdaptletError(

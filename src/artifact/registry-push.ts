@@ -1,12 +1,13 @@
 import { open } from 'node:fs/promises';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import type { Answer } from './http-client.ts';
 import { mediaTypes } from './manifest.ts';
 import type { Packed, PackedBlob } from './pack.ts';
 import { checkDigest } from './path-source.ts';
 import type { ImageReference } from './reference.ts';
 import type { RegistryOptions } from './registry.ts';
-import { type Answer, RegistryHttp } from './registry-http.ts';
+import { RegistryHttp } from './registry-http.ts';
 import { withRetries } from './retry.ts';
 
 export type PushProgress = {

@@ -9,6 +9,7 @@ import { type Apart, BlobPool, type WriteBlob } from './blob-pool.ts';
 import { digestOf, hexOf } from './digest.ts';
 import { DiskBudget } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
+import { type Gathered, gatherBlobs } from './gathered.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 import { layersOf } from './layers.ts';
 import {
@@ -48,7 +49,7 @@ export type Custody = {
   /** Room for what is missing is set aside. */
   readonly reserved: () => void;
   /** A blob was not here: it came through `write` of this caller, and is verified. */
-  readonly brought: (blob: Descriptor) => void;
+  readonly brought: (blob: Descriptor) => void | Promise<void>;
   /** A blob was here; nothing is added when it throws. */
   readonly found: (blob: Descriptor) => Promise<void>;
   /** Called once all blobs are here, before the artifact is, and also when it is here already; nothing is added when it throws. */
@@ -173,8 +174,17 @@ export class ContentStore {
     throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
   }
 
+  /**
+   * The manifest of a stored artifact, as it came.
+   * @throws AdaptletError ARTIFACT_NOT_STORED
+   */
+  async manifest(digest: Digest): Promise<Uint8Array> {
+    this.folder(digest);
+    return await readFile(join(this.#paths.adapter(digest), manifestFile));
+  }
+
   /** Bytes of these blobs that are here already, those of broken-off transfers included. */
-  bytesHere(blobs: readonly Descriptor[]): number {
+  bytesHere(blobs: readonly Pick<Descriptor, 'digest'>[]): number {
     return this.#pool.bytesOf(blobs);
   }
 
@@ -208,10 +218,7 @@ export class ContentStore {
     using _hold = this.#pool.hold(blobs);
     using _reservation = await this.#pool.reserve(blobs, digest);
     custody?.reserved();
-    for (const blob of blobs) {
-      if (await this.#pool.bring(blob, write, signal, custody?.apart)) custody?.brought(blob);
-      else await custody?.found(blob);
-    }
+    await this.#bring(blobs, write, signal, custody);
     return await inTurn(async () => {
       if (await isHere()) return digest;
       await custody?.admit(digest);
@@ -222,6 +229,31 @@ export class ContentStore {
       }
       return digest;
     });
+  }
+
+  /** Brings blobs that are packed anew, as {@link gatherBlobs}. */
+  async gather(
+    blobs: readonly Descriptor[],
+    write: WriteBlob,
+    signal: AbortSignal,
+    custody?: Omit<Custody, 'admit'>,
+  ): Promise<Gathered> {
+    return await gatherBlobs(this.#pool, this.#paths, blobs, async () => {
+      custody?.reserved();
+      await this.#bring(blobs, write, signal, custody);
+    });
+  }
+
+  async #bring(
+    blobs: readonly Descriptor[],
+    write: WriteBlob,
+    signal: AbortSignal,
+    custody: Omit<Custody, 'admit'> | undefined,
+  ): Promise<void> {
+    for (const blob of blobs) {
+      if (await this.#pool.bring(blob, write, signal, custody?.apart)) await custody?.brought(blob);
+      else await custody?.found(blob);
+    }
   }
 
   async remove(digest: Digest): Promise<void> {

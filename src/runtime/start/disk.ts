@@ -7,7 +7,7 @@ import { type Memory, memoryOf, type Recalled, recall } from '../state/memory.ts
 import type { PullCredentials } from '../sync/pull-credentials.ts';
 import type { NodeEgress } from './egress.ts';
 import type { RuntimeParts } from './parts.ts';
-import { openArtifacts, openStore } from './store.ts';
+import { type Downloads, openArtifacts, openStore } from './store.ts';
 
 /** What a runtime has on its disk. */
 export type Disk = {
@@ -37,7 +37,11 @@ const makeDataFolder = async (folder: string): Promise<void> => {
  */
 export const openDisk = async (
   { settings, clock, logger }: RuntimeParts,
-  { pulls, egress }: { readonly pulls: PullCredentials; readonly egress: NodeEgress },
+  {
+    pulls,
+    egress,
+    downloads,
+  }: { readonly pulls: PullCredentials; readonly egress: NodeEgress; readonly downloads: Downloads },
   stack: AsyncDisposableStack,
 ): Promise<Disk> => {
   await makeDataFolder(settings.dataDir);
@@ -46,7 +50,7 @@ export const openDisk = async (
   const remembered = await recall(memory, logger);
   const former = formerAdapters(remembered);
   const random = Math.random;
-  const parts = { ...opened, clock, logger, random, former, pulls, egress };
+  const parts = { ...opened, clock, logger, random, former, pulls, egress, downloads };
   const artifacts = await openArtifacts(settings, parts);
   return { store: opened.store, artifacts, memory, remembered };
 };

@@ -1,26 +1,45 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { Source } from '../../api/source.ts';
 import { type Artifacts, createArtifacts } from '../../artifact/artifacts.ts';
 import { type DiskThread, startDiskThread } from '../../artifact/disk-thread.ts';
 import { credentialsIn } from '../../artifact/docker-config.ts';
 import { type Former, Grants } from '../../artifact/grants.ts';
 import type { RegistryOptions } from '../../artifact/registry.ts';
+import { RetryBudget } from '../../artifact/retry-budget.ts';
+import { BlobSenders } from '../../artifact/senders.ts';
+import type { SourceCredential } from '../../artifact/source-http.ts';
 import { ContentStore } from '../../artifact/store.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { Bandwidth } from '../../time/bandwidth.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Settings } from '../config/settings.ts';
 import type { PullCredentials } from '../sync/pull-credentials.ts';
 import type { NodeEgress } from './egress.ts';
 
+/** What all downloads of a node share. */
+export type Downloads = { readonly bandwidth: Bandwidth; readonly budget: RetryBudget };
+
+export const openDownloads = (
+  { downloadBandwidth, downloadTimeZone: zone, downloadRetries }: Settings,
+  clock: Clock,
+): Downloads => ({
+  bandwidth: new Bandwidth({ ...downloadBandwidth, timeZone: zone }, clock),
+  budget: new RetryBudget(downloadRetries, clock),
+});
+
 type RegistryParts = {
   readonly clock: Clock;
   readonly random: () => number;
   readonly egress: Pick<NodeEgress, 'baseModel' | 'fetchFor'>;
+  readonly downloads: Downloads;
 };
 
 /** How registries are spoken to. */
 export const registryOptions = (
   { insecureRegistries, registryConfig }: Settings,
-  { clock, random, egress }: RegistryParts,
+  { clock, random, egress, downloads }: RegistryParts,
 ): Omit<RegistryOptions, 'attempts'> => ({
   fetch: egress.baseModel,
   clock,
@@ -28,6 +47,7 @@ export const registryOptions = (
   idleMs,
   insecureHosts: insecureRegistries,
   credentials: credentialsIn(registryConfig),
+  ...downloads,
 });
 
 /** Attempts in a row without progress before a fetch is reported as failed; residency tries again later by itself. */
@@ -69,7 +89,9 @@ export const openStore = async (
 ): Promise<Opened> => {
   const disk = stack.use(startDiskThread());
   const root = storeRoot(settings);
-  const store = stack.use(await ContentStore.open({ root, budgetBytes: settings.adapterDisk, disk }));
+  const store = stack.use(
+    await ContentStore.open({ root, budgetBytes: settings.adapterDisk, disk, keepsUnfinished: true }),
+  );
   for (const damage of store.damage) logger.warn(damage, 'a damaged artifact was taken out of the store');
   return { store, disk };
 };
@@ -84,7 +106,7 @@ export const openArtifacts = async (
       readonly pulls: PullCredentials;
     },
 ): Promise<Artifacts> => {
-  const { store, disk, clock, logger, random, former, pulls, egress } = parts;
+  const { store, disk, clock, logger, random, former, pulls, egress, downloads } = parts;
   const grants = await Grants.open(storeRoot(settings), store.list(), former);
   for (const damage of grants.damage)
     logger.warn(damage, 'the grants of an artifact are damaged and were set aside');
@@ -93,12 +115,41 @@ export const openArtifacts = async (
     disk,
     grants,
     importRoots: settings.importRoots,
-    registry: { ...registryOptions(settings, { clock, random, egress }), attempts },
+    senders: await BlobSenders.open(storeRoot(settings), store),
+    registry: { ...registryOptions(settings, { clock, random, egress, downloads }), attempts },
+    hubEndpoint: settings.hfEndpoint,
     loginFor: pulls.loginFor,
+    credentialFor: (key, source) => pulls.credentialFor(key, source) ?? tokenOf(settings, source),
     fetchFor: egress.fetchFor,
     onQuarantine: (digest, reason) =>
       logger.warn({ digest, reason }, 'a stored artifact is damaged and was set aside'),
   });
+};
+
+/** The token that the administrator gave for the hub, read anew each time, so that another one is used at once. */
+const tokenOf = ({ hfTokenFile: file }: Settings, { huggingFace }: Source): SourceCredential | undefined =>
+  huggingFace === undefined || file === undefined
+    ? undefined
+    : {
+        name: 'Authorization',
+        value: async () => ({ header: `Bearer ${await tokenIn(file)}`, lifetimeMs: 0 }),
+      };
+
+/** @throws CREDENTIALS_INVALID; what is in the file is in no message */
+const tokenIn = async (file: string): Promise<string> => {
+  const advice = 'Put the token on the only line of a file that the process may read.';
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new AdaptletError('CREDENTIALS_INVALID', `--hf-token-file ${file} cannot be read`, {
+      advice,
+      cause,
+    });
+  }
+  const token = text.trim();
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new AdaptletError('CREDENTIALS_INVALID', `--hf-token-file ${file} is no token`, { advice });
 };
 
 const storeRoot = ({ dataDir }: Settings): string => join(dataDir, 'store');
