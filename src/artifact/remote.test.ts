@@ -5,31 +5,24 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type Digest, namespaceOf, objectKey } from '../api/names.ts';
+import type { Digest } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
-import { systemClock } from '../time/clock.ts';
 import { tarOf } from './artifact.fixture.ts';
-import { type Artifacts, createArtifacts } from './artifacts.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
 import { FakeHub } from './fake-hub.ts';
-import { FakeWeb } from './fake-web.ts';
-import { Grants } from './grants.ts';
+import type { FakeWeb } from './fake-web.ts';
 import { defaultLimits } from './manifest.ts';
 import { packFolder } from './pack.ts';
-import { BlobSenders } from './senders.ts';
-import { ContentStore } from './store.ts';
-import type { Wish } from './wish.ts';
+import { RemoteNode } from './remote-node.fixture.ts';
 
 const upper = fileURLToPath(new URL('../../test/fixtures/models/tiny/adapters/upper', import.meta.url));
 const never = new AbortController().signal;
 const commit = 'c'.repeat(40);
 
 let disk: DiskThread;
-let root: string;
+let node: RemoteNode;
 let web: FakeWeb;
-let store: ContentStore;
-let artifacts: Artifacts;
 let files: Record<string, Buffer>;
 let packed: Digest;
 
@@ -47,60 +40,18 @@ beforeAll(async () => {
 });
 afterAll(() => disk[Symbol.asyncDispose]());
 
-const open = async () => {
-  const storeRoot = join(root, 'store');
-  store = await ContentStore.open({ root: storeRoot, budgetBytes: 50_000_000, disk, keepsUnfinished: true });
-  artifacts = createArtifacts({
-    store,
-    disk,
-    grants: await Grants.open(storeRoot, store.list(), []),
-    senders: await BlobSenders.open(storeRoot, store),
-    importRoots: [],
-    hubEndpoint: 'https://hub.test',
-    registry: {
-      fetch: web.fetch,
-      clock: { ...systemClock, after: (ms, fn) => systemClock.after(ms > 1000 ? ms : 0, fn) },
-      random: () => 0,
-      attempts: 2,
-      idleMs: 5000,
-      insecureHosts: [],
-      credentials: () => Promise.resolve(undefined),
-    },
-    credentialFor: (key, { http, huggingFace }) =>
-      namespaceOf(key) === 'guest' || (http?.header ?? huggingFace?.tokenSecretKeyRef) === undefined
-        ? undefined
-        : {
-            name: http?.header?.name ?? 'Authorization',
-            value: async () => ({ header: 'Bearer secret', lifetimeMs: 1 }),
-          },
-  });
-};
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-remote-'));
-  web = new FakeWeb();
-  await open();
+  node = await RemoteNode.start(disk);
+  ({ web } = node);
 });
-afterEach(async () => {
-  await store[Symbol.asyncDispose]();
-  await rm(root, { recursive: true, force: true });
-});
-const restart = async () => {
-  await store[Symbol.asyncDispose]();
-  await open();
-};
+afterEach(() => node[Symbol.asyncDispose]());
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const tarred = (folder = '', content: Record<string, Buffer> = files): Buffer =>
   tarOf(Object.entries(content).map(([name, bytes]) => ({ name: `${folder}${name}`, bytes })));
-const wishOf = (source: Source, namespace = 'team'): Wish => ({
-  key: objectKey(namespace, 'adapter'),
-  uid: namespace,
-  source,
-});
-const get = async (source: Source, expected?: Digest, namespace?: string): Promise<Digest> =>
-  (await artifacts.fetch(wishOf(source, namespace), expected, { signal: never })).digest;
-const has = (source: Source, namespace?: string): boolean =>
-  artifacts.stored(wishOf(source, namespace), packed) !== undefined;
+const get = (source: Source, expected?: Digest, namespace?: string): Promise<Digest> =>
+  node.fetch(source, expected, namespace);
+const has = (source: Source, namespace?: string): boolean => node.has(packed, source, namespace);
 
 const address = 'https://files.test/team/sql.tar.gz';
 const httpSource = (bytes: Uint8Array, more: object = {}): Source => ({
@@ -126,10 +77,10 @@ describe('an archive of a web server', () => {
       const source = { http: { url, sha256: sha256(bytes), ...more } };
       expect(await get(source)).toBe(packed);
       expect(has(source)).toBe(true);
-      expect((await readdir(artifacts.folder(packed))).sort()).toEqual(Object.keys(files).sort());
-      await artifacts.verify(packed, never);
-      await artifacts.remove(packed);
-      expect(store.usage.usedBytes).toBe(0);
+      expect((await readdir(node.artifacts.folder(packed))).sort()).toEqual(Object.keys(files).sort());
+      await node.artifacts.verify(packed, never);
+      await node.artifacts.remove(packed);
+      expect(node.store.usage.usedBytes).toBe(0);
     }
   });
 
@@ -143,7 +94,7 @@ describe('an archive of a web server', () => {
     });
     // The first asks how long it is.
     expect(web.asked).toHaveLength(2);
-    expect(store.usage.usedBytes).toBe(0);
+    expect(node.store.usage.usedBytes).toBe(0);
   });
 
   it('with another digest than the pinned one is refused, without what its address asks for', async () => {
@@ -216,11 +167,11 @@ describe('a repository of a hub', () => {
   it('has the digest that a push of its files has, and each large file comes once', async () => {
     expect(await get(hubOf())).toBe(packed);
     expect(has(hubOf())).toBe(true);
-    await artifacts.verify(packed, never);
+    await node.artifacts.verify(packed, never);
     expect(web.to(hub.storage)).toHaveLength(1);
     expect(web.asked.some(({ url }) => /training_args|log\.txt/.test(url))).toBe(false);
-    await artifacts.remove(packed);
-    expect(store.usage.usedBytes).toBe(0);
+    await node.artifacts.remove(packed);
+    expect(node.store.usage.usedBytes).toBe(0);
   });
 
   it('may have the adapter in a folder', async () => {
@@ -256,8 +207,8 @@ describe('a repository of a hub', () => {
     expect(await codeOf(() => get(hubOf()))).toBe('ARTIFACT_CORRUPT');
     const weights = files['adapter_model.safetensors']?.length ?? 0;
     web.answer(url('adapter_model.safetensors'), () => new Response(Buffer.alloc(weights)));
-    await artifacts.remove(packed);
-    await restart();
+    await node.artifacts.remove(packed);
+    await node.restart();
     expect(await codeOf(() => get(hubOf()))).toBe('ARTIFACT_CORRUPT');
   });
 
@@ -303,71 +254,5 @@ describe('the rights of namespaces', () => {
     expect(await get(other, packed, 'b')).toBe(packed);
     const downloads = web.to('https://other.test').filter(({ headers }) => !headers.has('range'));
     expect(downloads).toHaveLength(1 + 0);
-  });
-});
-
-describe('a download that broke off', () => {
-  const large = Buffer.alloc(3_000_000, 'weights');
-  const content = () => ({ ...files, 'adapter_model.safetensors': large });
-  /** Requests that brought bytes of the archive: the first of each fetch asks how long it is. */
-  const startsAt = (origin: string): readonly number[] =>
-    web.to(origin).flatMap(({ headers }) => {
-      const range = headers.get('range');
-      if (range === 'bytes=0-0') return [];
-      return [Number(/^bytes=(\d+)-/.exec(range ?? '')?.[1] ?? 0)];
-    });
-
-  /** The first request asks how long it is; the second is cut, and all after it bring nothing. */
-  const cutAt = (bytes: number): void => {
-    let requests = 0;
-    web.cutAfter = () => [Number.POSITIVE_INFINITY, bytes][requests++] ?? 0;
-  };
-
-  it('goes on in the next process where it was', async () => {
-    const bytes = tarred('', content());
-    const url = 'https://files.test/sql.tar';
-    web.put(url, bytes);
-    const source: Source = { http: { url, sha256: sha256(bytes) } };
-    cutAt(2_000_000);
-    expect(await codeOf(() => get(source))).toBe('REGISTRY_UNAVAILABLE');
-    await restart();
-    expect(store.usage.usedBytes).toBe(2_000_000);
-    web.cutAfter = () => Number.POSITIVE_INFINITY;
-    web.asked.length = 0;
-    await get(source);
-    expect(startsAt('https://files.test')).toEqual([2_000_000]);
-  });
-
-  it('is gone on with by its own source alone, also in the next process', async () => {
-    const bytes = tarred('', content());
-    web.put('https://a.test/sql.tar', bytes);
-    // What is missing is zeros, which everybody knows.
-    web.put(
-      'https://b.test/sql.tar',
-      Buffer.concat([Buffer.alloc(bytes.length - 1000), bytes.subarray(-1000)]),
-    );
-    const from = (host: string): Source => ({
-      http: { url: `https://${host}/sql.tar`, sha256: sha256(bytes) },
-    });
-    cutAt(bytes.length - 1000);
-    expect(await codeOf(() => get(from('a.test'), undefined, 'a'))).toBe('REGISTRY_UNAVAILABLE');
-    await restart();
-    expect(store.usage.usedBytes).toBe(bytes.length - 1000);
-    web.cutAfter = () => Number.POSITIVE_INFINITY;
-    expect(await codeOf(() => get(from('b.test'), undefined, 'b'))).toBe('SOURCE_MISMATCH');
-    expect(startsAt('https://b.test')).toEqual([0]);
-  });
-
-  it('of a hub brings its large file once, although a small one failed first', async () => {
-    const hub = new FakeHub(web);
-    hub.put('team/sql', commit, content());
-    const small = `${hub.endpoint}/team/sql/resolve/${commit}/adapter_config.json`;
-    web.answer(small, () => new Response(null, { status: 500 }));
-    expect(await codeOf(() => get(hubOf()))).toBe('REGISTRY_UNAVAILABLE');
-    await restart();
-    hub.put('team/sql', commit, content());
-    web.answer(small, () => new Response(files['adapter_config.json']));
-    await get(hubOf());
-    expect(web.to(hub.storage)).toHaveLength(1);
   });
 });

@@ -14,6 +14,7 @@ import { tiny } from '../../support/node.ts';
 import { repositoryRoot } from '../../support/process.ts';
 import { runProgram } from '../../support/program.ts';
 import { WebServers } from '../../support/web-servers.ts';
+import { helm } from '../manifests/helm.ts';
 
 const page = readFileSync(join(repositoryRoot, 'docs/how-to/adapters-from-the-web.md'), 'utf8');
 const blocksOf = (language: string): string[] =>
@@ -117,9 +118,9 @@ describe('docs/how-to/adapters-from-the-web.md', () => {
 
     await writeFile(join(fleet.folder, 'download.yaml'), download);
     const values = join(repositoryRoot, 'test/integration/manifests/values/production.yaml');
-    const chart = join(repositoryRoot, 'charts/adaptlet');
-    const helm = await toolPath('helm');
-    const rendered = await run(`${helm} template a ${chart} -f ${values} -f download.yaml`);
-    expect(rendered).toContain('"22:00-06:00=10Mi,256Ki"');
+    const args = ['template', 'a', join(repositoryRoot, 'charts/adaptlet'), '--kube-version', 'v1.34.4'];
+    const rendered = await helm([...args, '-f', values, '-f', join(fleet.folder, 'download.yaml')]);
+    expect(rendered.stderr).toBe('');
+    expect(rendered.stdout).toContain('"22:00-06:00=10Mi,256Ki"');
   }, 180_000);
 });
