@@ -38,7 +38,7 @@ beforeEach(async () => {
     store,
     disk,
     grants: await Grants.open(join(root, 'store'), [], []),
-    senders: await BlobSenders.open(join(root, 'store'), store),
+    senders: await BlobSenders.open(join(root, 'store'), store, Date.now()),
     importRoots: [join(root, 'absent'), imports],
     registry: {
       fetch: () => Promise.reject(new TypeError('no network')),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import type { Digest } from '../api/names.ts';
 import { type ArchiveKind, archiveOf, type HttpSource } from '../api/source.ts';
@@ -105,17 +106,61 @@ export const askHttp = async (source: HttpSource, asking: Asking): Promise<Remot
   return {
     blobs: [blob],
     bytes: size,
-    write: async (_, path, have) => await downloadTo(download, { path, have }, transfer),
-    hash: async () => await digestOfDownload(download, transfer),
+    write: async (_, path, have) => {
+      const whole = new WholeAnswers(download, digest, source);
+      await downloadTo(whole.download, { path, have }, transfer);
+      whole.check();
+    },
+    hash: async () => {
+      const whole = new WholeAnswers(download, digest, source);
+      const found = await digestOfDownload(whole.download, transfer);
+      whole.check();
+      return found;
+    },
     lay: async ({ folder, path }, maxBytes) =>
       await unpackAdapter({ path: path(digest), kind, name }, { folder, maxBytes }, asking),
   };
 };
 
-/** A file that came whole, and is another one. */
-export const asMismatch = (error: unknown, { url, sha256 }: HttpSource): unknown =>
-  error instanceof AdaptletError && error.code === 'ARTIFACT_CORRUPT'
-    ? new AdaptletError('SOURCE_MISMATCH', `${placeOf(new URL(url))} has another sha256 than ${sha256}`, {
-        cause: error,
-      })
-    : error;
+/**
+ * Hashes what a server sends, to tell a server that has another file, which is asked again only when somebody changed something, from
+ * a file that was put together of two answers, or that a disk did not keep.
+ */
+class WholeAnswers {
+  readonly download: Download;
+  readonly #digest: Digest;
+  readonly #source: HttpSource;
+  #found: Digest | undefined;
+
+  constructor(download: Download, digest: Digest, source: HttpSource) {
+    this.#digest = digest;
+    this.#source = source;
+    this.download = {
+      ...download,
+      ask: async (headers) => {
+        this.#found = undefined;
+        const answer = await download.ask(headers);
+        return answer.response.status === 200 ? { ...answer, body: this.#hashed(answer.body) } : answer;
+      },
+    };
+  }
+
+  /** @throws SOURCE_MISMATCH where one answer had the whole file, and that is another one */
+  check(): void {
+    const { url, sha256 } = this.#source;
+    if (this.#found === undefined || this.#found === this.#digest) return;
+    throw new AdaptletError(
+      'SOURCE_MISMATCH',
+      `${placeOf(new URL(url))} came as ${this.#found}, and its sha256 shall be ${sha256}`,
+    );
+  }
+
+  async *#hashed(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const hash = createHash('sha256');
+    for await (const chunk of body) {
+      hash.update(chunk);
+      yield chunk;
+    }
+    this.#found = `sha256:${hash.digest('hex')}` as Digest;
+  }
+}

@@ -53,7 +53,7 @@ export class RemoteNode implements AsyncDisposable {
       store: this.store,
       disk,
       grants: await Grants.open(root, this.store.list(), []),
-      senders: await BlobSenders.open(root, this.store),
+      senders: await BlobSenders.open(root, this.store, Date.now()),
       importRoots: [],
       hubEndpoint: 'https://hub.test',
       registry: {

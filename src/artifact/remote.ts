@@ -1,13 +1,13 @@
 import { type Digest, namespaceOf } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import type { Admission, Sender } from './admission.ts';
+import type { Admission } from './admission.ts';
 import { type Claim, hubSource, urlSource } from './claims.ts';
 import type { DiskThread } from './disk-thread.ts';
 import type { Gathered } from './gathered.ts';
 import type { Grants } from './grants.ts';
 import { HttpClient } from './http-client.ts';
-import { askHttp, asMismatch } from './http-source.ts';
+import { askHttp } from './http-source.ts';
 import { askHub } from './hub-source.ts';
 import { parseManifest } from './manifest.ts';
 import { packFolder } from './pack.ts';
@@ -101,7 +101,8 @@ export class RemoteSources {
     const missingBytes = Math.max(0, files.bytes - store.bytesHere(files.blobs));
     if (first !== undefined) await admit?.({ digest: first, bytes: files.bytes, missingBytes });
     const { write, hash } = files;
-    await using gathered = await this.#gather({ claim, write, hash, onReserved }, files, wish, signal);
+    const sender = { claim, write, hash, onReserved };
+    await using gathered = await admission.gather(sender, files.blobs, signal);
     const folder = await this.#lay(files, gathered, placeOf(wish.source));
     const packed = await packFolder(folder, { disk, limits: store.limits, signal });
     checkDigest(packed.digest, expected, placeOf(wish.source));
@@ -157,20 +158,6 @@ export class RemoteSources {
       throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} was removed meanwhile`);
     };
     return await admission.add({ claim, manifest, write: gone, hash: gone }, signal);
-  }
-
-  async #gather(sender: Sender, files: RemoteFiles, wish: Wish, signal: AbortSignal): Promise<Gathered> {
-    const { http } = wish.source;
-    let isWhole = true;
-    const write: Sender['write'] = async (blob, path, have) => {
-      isWhole = have === 0;
-      await sender.write(blob, path, have);
-    };
-    try {
-      return await this.#options.admission.gather({ ...sender, write }, files.blobs, signal);
-    } catch (error) {
-      throw http !== undefined && isWhole ? asMismatch(error, http) : error;
-    }
   }
 }
 

@@ -91,6 +91,22 @@ describe('a download that broke off', () => {
     expect(startsAt('b.test')).toEqual([0]);
   });
 
+  it('of a file that was changed meanwhile is begun again by itself, which a wrong sha256 is not', async () => {
+    const changed = Buffer.from(archive);
+    changed[0] = 1;
+    web.put('https://a.test/sql.tar', changed);
+    cutAt(1000);
+    expect(await codeOf(() => node.fetch(from('a.test')))).toBe('REGISTRY_UNAVAILABLE');
+    web.put('https://a.test/sql.tar', archive);
+    uncut();
+    await expect(node.fetch(from('a.test'))).rejects.toMatchObject({
+      code: 'ARTIFACT_CORRUPT',
+      retry: 'Backoff',
+    });
+    await node.fetch(from('a.test'));
+    expect(startsAt('a.test')).toEqual([0, 1000, 1000, 0]);
+  });
+
   it('brings a whole file of another process once, and not for a source that did not send it', async () => {
     const hub = new FakeHub(web);
     hub.put('team/sql', commit, files);

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Digest, isDigest } from '../api/names.ts';
@@ -23,6 +23,9 @@ const maxRemembered = 4096;
 /** What is smaller is not worth a file: it is read again after a restart. */
 const leastBytes = 1024 * 1024;
 
+/** Milliseconds after which nobody waits for the rest. */
+const keptMs = 14 * 24 * 3_600_000;
+
 const suffix = '.json';
 
 /**
@@ -35,8 +38,8 @@ export class BlobSenders {
   readonly #folder: string;
   readonly #known: Map<Digest, Senders>;
 
-  /** Reads what the last process knew, of the blobs that are still here. */
-  static async open(root: string, store: Pick<ContentStore, 'bytesHere'>): Promise<BlobSenders> {
+  /** Reads what the last process knew, of the blobs that are still here. What was begun long before `now` is forgotten. */
+  static async open(root: string, store: Pick<ContentStore, 'bytesHere'>, now: number): Promise<BlobSenders> {
     const isHere = (digest: Digest): boolean => store.bytesHere([{ digest }]) > 0;
     const folder = join(root, 'senders');
     await mkdir(folder, { recursive: true });
@@ -44,7 +47,8 @@ export class BlobSenders {
     for (const name of await readdir(folder)) {
       const path = join(folder, name);
       const digest = `sha256:${name.slice(0, -suffix.length)}`;
-      const found = isDigest(digest) && isHere(digest) ? await read(path) : undefined;
+      const isWanted = isDigest(digest) && isHere(digest) && now - (await stat(path)).mtimeMs < keptMs;
+      const found = isWanted ? await read(path) : undefined;
       if (found !== undefined && isDigest(digest)) known.set(digest, found);
       else await removeAll(path);
     }
@@ -54,6 +58,11 @@ export class BlobSenders {
   private constructor(folder: string, known: Map<Digest, Senders>) {
     this.#folder = folder;
     this.#known = known;
+  }
+
+  /** Whether somebody can go on with what is here of a blob. */
+  knows(blob: Digest): boolean {
+    return this.#known.has(blob);
   }
 
   hasSent(blob: Digest, source: string): boolean {

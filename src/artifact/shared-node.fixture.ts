@@ -53,7 +53,7 @@ export class SharedNode implements AsyncDisposable {
       store: this.store,
       disk: this.#disk,
       grants: this.grants,
-      senders: await BlobSenders.open(root, this.store),
+      senders: await BlobSenders.open(root, this.store, Date.now()),
       importRoots,
       patienceMs: 20,
       registry: {

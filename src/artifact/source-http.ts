@@ -8,10 +8,10 @@ export type SourceCredential = {
   /** Name of the header. */
   readonly name: string;
   /**
-   * Its value. `isRefused`: the one of before is no longer taken.
+   * Its value; undefined: there is none now. `isRefused`: the one of before is no longer taken.
    * @throws PULL_SECRET, PULL_CREDENTIAL_AWAITED, CREDENTIALS_INVALID
    */
-  readonly value: (isRefused: boolean, signal: AbortSignal) => Promise<Authorization>;
+  readonly value: (isRefused: boolean, signal: AbortSignal) => Promise<Authorization | undefined>;
   /** What to throw where the value is refused. Default: REGISTRY_DENIED, as it comes. */
   readonly explained?: (denial: AdaptletError) => AdaptletError;
 };
@@ -57,9 +57,12 @@ export class SourceHttp {
     signal: AbortSignal,
   ): Promise<Readonly<Record<string, string>>> {
     if (isRefused || (this.#known?.until ?? 0) <= this.#clock.monotonic()) {
-      const { header, lifetimeMs } = await value(isRefused, signal);
-      this.#known = { header, until: this.#clock.monotonic() + lifetimeMs };
+      const found = await value(isRefused, signal);
+      this.#known = found && {
+        header: found.header,
+        until: this.#clock.monotonic() + found.lifetimeMs,
+      };
     }
-    return { [name]: this.#known?.header ?? '' };
+    return this.#known === undefined ? {} : { [name]: this.#known.header };
   }
 }

@@ -193,6 +193,11 @@ export class ContentStore {
     await this.#pool.clearLeftovers();
   }
 
+  /** Drops transfers that broke off, and blobs that no artifact needs, but for those that are kept. */
+  async dropUnfinished(isKept: (blob: Digest) => boolean): Promise<void> {
+    await this.#pool.dropUnfinished(isKept);
+  }
+
   /**
    * Adds an artifact: reserves its bytes, has the missing blobs written, verifies each, and makes it visible in one
    * step. A blob that broke off stays as a partial file, and the next attempt goes on from there.

@@ -43,8 +43,8 @@ const writeFully = async (file: FileHandle, chunk: Uint8Array, position: number)
 };
 
 /**
- * Writes a blob to `path`, of which `have` bytes are there; goes on from there where the server can. The digest is left to the
- * store, which hashes the file.
+ * Writes a blob to `path`, of which `have` bytes are there; goes on from there where the server can. What the file has is left to the
+ * store, which hashes it.
  * @throws REGISTRY_UNAVAILABLE, ARTIFACT_CORRUPT where more comes than its size, and what `download` throws
  */
 export const downloadTo = async (

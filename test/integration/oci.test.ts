@@ -55,7 +55,7 @@ const node = async (
     store,
     disk,
     grants: await Grants.open(folder, store.list(), []),
-    senders: await BlobSenders.open(folder, store),
+    senders: await BlobSenders.open(folder, store, Date.now()),
     importRoots: [adapters],
     registry: {
       fetch,

@@ -12,6 +12,7 @@ import { BlobSenders } from '../../artifact/senders.ts';
 import type { SourceCredential } from '../../artifact/source-http.ts';
 import { ContentStore } from '../../artifact/store.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { errnoOf } from '../../errors/errno.ts';
 import { Bandwidth } from '../../time/bandwidth.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Settings } from '../config/settings.ts';
@@ -110,12 +111,15 @@ export const openArtifacts = async (
   const grants = await Grants.open(storeRoot(settings), store.list(), former);
   for (const damage of grants.damage)
     logger.warn(damage, 'the grants of an artifact are damaged and were set aside');
+  const senders = await BlobSenders.open(storeRoot(settings), store, clock.now());
+  // What nobody can go on with takes no room from others.
+  await store.dropUnfinished((digest) => senders.knows(digest));
   return createArtifacts({
     store,
     disk,
     grants,
     importRoots: settings.importRoots,
-    senders: await BlobSenders.open(storeRoot(settings), store),
+    senders,
     registry: { ...registryOptions(settings, { clock, random, egress, downloads }), attempts },
     hubEndpoint: settings.hfEndpoint,
     loginFor: pulls.loginFor,
@@ -132,16 +136,23 @@ const tokenOf = ({ hfTokenFile: file }: Settings, { huggingFace }: Source): Sour
     ? undefined
     : {
         name: 'Authorization',
-        value: async () => ({ header: `Bearer ${await tokenIn(file)}`, lifetimeMs: 0 }),
+        value: async () => {
+          const token = await tokenIn(file);
+          return token === undefined ? undefined : { header: `Bearer ${token}`, lifetimeMs: 0 };
+        },
       };
 
-/** @throws CREDENTIALS_INVALID; what is in the file is in no message */
-const tokenIn = async (file: string): Promise<string> => {
+/**
+ * A file that is not there has none.
+ * @throws CREDENTIALS_INVALID; what is in the file is in no message
+ */
+const tokenIn = async (file: string): Promise<string | undefined> => {
   const advice = 'Put the token on the only line of a file that the process may read.';
   let text: string;
   try {
     text = await readFile(file, 'utf8');
   } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') return undefined;
     throw new AdaptletError('CREDENTIALS_INVALID', `--hf-token-file ${file} cannot be read`, {
       advice,
       cause,
