@@ -18,8 +18,6 @@ export type BandwidthPlan = {
   readonly timeZone: string;
 };
 
-export const unlimited: BandwidthPlan = { windows: [], otherwise: Number.POSITIVE_INFINITY, timeZone: 'UTC' };
-
 /** Milliseconds between two looks while nothing may be downloaded. A change of the clock is felt within them. */
 const lookMs = 5_000;
 /** A wait that is shorter is left to the next one: timers are not finer. */

@@ -68,14 +68,14 @@ describe('a node that needs a pull credential', () => {
     expect(
       pulls.credentialFor(key, { huggingFace: { ...huggingFace, tokenSecretKeyRef: undefined } }),
     ).toBeUndefined();
-    const values = [http?.value(false, never), hub?.value(true, never)];
+    const values = Promise.all([http, hub].map(async (one, at) => await one?.value(at === 1, never)));
     expect(sent).toEqual([
       { id: 1n, key, image: 'https://files.example/a.tar', secret: 'files', refused: false },
       { id: 2n, key, image: 'hf://a/b', secret: 'files', refused: true },
     ]);
     answer(1n, { authorization: 'word', lifetimeMs: 5n });
     answer(2n, { authorization: 'Bearer t', lifetimeMs: 5n });
-    expect(await Promise.all(values)).toMatchObject([{ header: 'word' }, { header: 'Bearer t' }]);
+    expect(await values).toMatchObject([{ header: 'word' }, { header: 'Bearer t' }]);
   });
 
   const waits = 'adapter team-a/sql waits for a pull credential of Secret team-a/login: ';
