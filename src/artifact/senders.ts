@@ -1,9 +1,10 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Digest, isDigest } from '../api/names.ts';
 import { checked, withChecksum } from '../disk/checked.ts';
-import { writeDurable } from '../disk/durable.ts';
+import { syncFolder, writeDurable } from '../disk/durable.ts';
 import { hexOf } from './digest.ts';
 import type { ContentStore } from './store.ts';
 import { asStoreError, removeAll } from './store-files.ts';
@@ -75,15 +76,12 @@ export class BlobSenders {
 
   /** From here on its partial file, which is empty, is written by a source. */
   async begin({ digest, size }: { readonly digest: Digest; readonly size: number }, source: string) {
-    const next = { sent: this.#sent(digest), begun: source };
-    if (size >= leastBytes) await this.#write(digest, next);
-    await this.#set(digest, next);
+    await this.#set(digest, size, { sent: this.#sent(digest), begun: source });
   }
 
   async sent({ digest, size }: { readonly digest: Digest; readonly size: number }, source: string) {
-    const next = { sent: [...this.#sent(digest).filter((other) => other !== source), source] };
-    if (size >= leastBytes) await this.#write(digest, next);
-    await this.#set(digest, next);
+    const others = this.#sent(digest).filter((other) => other !== source);
+    await this.#set(digest, size, { sent: [...others, source] });
   }
 
   /** Its artifact is granted, which says the same. */
@@ -99,7 +97,9 @@ export class BlobSenders {
     return this.#known.get(digest)?.sent ?? [];
   }
 
-  async #set(digest: Digest, senders: Senders): Promise<void> {
+  async #set(digest: Digest, size: number, senders: Senders): Promise<void> {
+    if (size >= leastBytes) await this.#write(digest, senders);
+    else await this.#unwrite(digest);
     this.#known.delete(digest);
     this.#known.set(digest, senders);
     for (const oldest of this.#known.keys()) {
@@ -119,6 +119,13 @@ export class BlobSenders {
     } catch (error) {
       throw asStoreError(error, `writing what sends blob ${digest}`);
     }
+  }
+
+  /** Sizes are what manifests say: one that says less leaves nothing of what another source had written. */
+  async #unwrite(digest: Digest): Promise<void> {
+    if (!existsSync(this.#path(digest))) return;
+    await removeAll(this.#path(digest));
+    await syncFolder(this.#folder);
   }
 
   #path(digest: Digest): string {
