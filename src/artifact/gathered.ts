@@ -10,13 +10,13 @@ export type Gathered = AsyncDisposable & {
   /** A place on the same file system for what is made of them. It is not there yet, and goes with them. */
   readonly folder: string;
   readonly path: (digest: Digest) => string;
-  /** They are packed: those that no artifact has go when this is disposed. */
-  readonly packed: () => void;
+  /** They are not needed any more: those that no artifact has go when this is disposed. */
+  readonly done: () => void;
 };
 
 /**
- * Brings blobs of which no manifest is known yet: an archive, or files. Nothing takes them away before the result is disposed. What is
- * not packed by then is a left-over, that the next one who asks for it finds.
+ * Brings blobs of which no manifest is known yet: an archive, or files. Nothing takes them away before the result is disposed. Unless they
+ * are `done` by then they are left-overs, which the next one who asks for them finds.
  * @throws AdaptletError STORE_FULL, and what `bring` throws
  */
 export const gatherBlobs = async (
@@ -33,18 +33,18 @@ export const gatherBlobs = async (
     hold[Symbol.dispose]();
     throw error;
   }
-  let isPacked = false;
+  let isDone = false;
   const folder = join(paths.tmp, `${randomUUID()}.packing`);
   return {
     folder,
     path: (digest) => paths.blob(digest),
-    packed: () => {
-      isPacked = true;
+    done: () => {
+      isDone = true;
     },
     async [Symbol.asyncDispose]() {
       await removeAll(folder);
       hold[Symbol.dispose]();
-      if (isPacked) for (const { digest } of blobs) await pool.release(digest);
+      if (isDone) for (const { digest } of blobs) await pool.release(digest);
     },
   };
 };

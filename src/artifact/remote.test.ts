@@ -128,6 +128,7 @@ describe('an archive of a web server', () => {
     const two = gzipSync(tarOf([{ name: 'a/adapter_config.json' }, { name: 'b/adapter_config.json' }]));
     web.put(address, two);
     expect(await codeOf(() => get(httpSource(two)))).toBe('ARTIFACT_FILE_REFUSED');
+    expect(node.store.usage.usedBytes).toBe(0);
   });
 
   it('is asked for with the header of its Secret, which goes to no other host', async () => {

@@ -1,7 +1,7 @@
 import { type Digest, namespaceOf } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import type { Admission } from './admission.ts';
+import type { Admission, Sender } from './admission.ts';
 import { type Claim, hubSource, urlSource } from './claims.ts';
 import type { DiskThread } from './disk-thread.ts';
 import type { Gathered } from './gathered.ts';
@@ -47,6 +47,12 @@ export const askRemote = async (
   if (source.http !== undefined) return await askHttp(source.http, asking);
   if (source.huggingFace !== undefined) return await askHub(source.huggingFace, hubEndpoint, asking);
   throw new AdaptletError('INTERNAL', 'the source is none of a web server or a hub');
+};
+
+type Coming = {
+  readonly files: RemoteFiles;
+  readonly gathered: Gathered;
+  readonly expected: Digest | undefined;
 };
 
 /** Sources of which it is remembered what was made of them. */
@@ -103,16 +109,32 @@ export class RemoteSources {
     const { write, hash } = files;
     const sender = { claim, write, hash, onReserved };
     await using gathered = await admission.gather(sender, files.blobs, signal);
-    const folder = await this.#lay(files, gathered, placeOf(wish.source));
+    try {
+      const digest = await this.#pack(sender, wish, { files, gathered, expected }, fetchOptions);
+      gathered.done();
+      await admission.settled(files.blobs, source);
+      this.#remember(pin, digest);
+      return digest;
+    } catch (error) {
+      // What is refused for good takes no room.
+      if (error instanceof AdaptletError && error.retry === 'AfterChange') gathered.done();
+      throw error;
+    }
+  }
+
+  async #pack(
+    { claim, onReserved }: Sender,
+    { source }: Wish,
+    { files, gathered, expected }: Coming,
+    { signal, admit }: FetchOptions,
+  ): Promise<Digest> {
+    const { store, disk, admission } = this.#options;
+    const folder = await this.#lay(files, gathered, placeOf(source));
     const packed = await packFolder(folder, { disk, limits: store.limits, signal });
-    checkDigest(packed.digest, expected, placeOf(wish.source));
+    checkDigest(packed.digest, expected, placeOf(source));
     const { manifest, digest } = packed;
     await admit?.(arrivalOf(store, parseManifest(manifest, store.limits, digest), digest));
-    await admission.add({ claim, manifest, write: takePacked(packed), onReserved }, signal);
-    gathered.packed();
-    await admission.settled(files.blobs, source);
-    this.#remember(pin, digest);
-    return digest;
+    return await admission.add({ claim, manifest, write: takePacked(packed), onReserved }, signal);
   }
 
   async #lay(files: RemoteFiles, gathered: Gathered, where: string): Promise<string> {

@@ -174,13 +174,9 @@ export class ContentStore {
     throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
   }
 
-  /**
-   * The manifest of a stored artifact, as it came.
-   * @throws AdaptletError ARTIFACT_NOT_STORED
-   */
-  async manifest(digest: Digest): Promise<Uint8Array> {
-    this.folder(digest);
-    return await readFile(join(this.#paths.adapter(digest), manifestFile));
+  /** The manifest of an artifact that is stored, as it came. */
+  manifest(digest: Digest): Promise<Uint8Array> {
+    return readFile(join(this.#paths.adapter(digest), manifestFile));
   }
 
   /** Bytes of these blobs that are here already, those of broken-off transfers included. */
@@ -215,11 +211,7 @@ export class ContentStore {
     const manifest = parseManifest(bytes, this.limits, digest);
     layersOf(manifest, digest);
     const blobs = blobsOf(manifest);
-    // What is just being taken out is out, whole, before anything is put together with it.
-    await unlessAborted(
-      this.#alone(async () => undefined),
-      signal,
-    );
+    await this.#settled(signal);
     using _hold = this.#pool.hold(blobs);
     using _reservation = await this.#pool.reserve(blobs, digest);
     custody?.reserved();
@@ -243,6 +235,7 @@ export class ContentStore {
     signal: AbortSignal,
     custody?: Omit<Custody, 'admit'>,
   ): Promise<Gathered> {
+    await this.#settled(signal);
     return await gatherBlobs(this.#pool, this.#paths, blobs, async () => {
       custody?.reserved();
       await this.#bring(blobs, write, signal, custody);
@@ -310,7 +303,7 @@ export class ContentStore {
   async #verify(digest: Digest, signal: AbortSignal): Promise<void> {
     const adapter = await this.#check(digest, signal);
     if (adapter.extraBytes === 0) return;
-    const bytes = await readFile(join(this.#paths.adapter(digest), manifestFile));
+    const bytes = await this.manifest(digest);
     using _hold = this.#pool.hold(blobsOf(adapter.manifest));
     await this.#forget(digest, adapter);
     await this.#build(digest, bytes, adapter.manifest, signal);
@@ -347,6 +340,12 @@ export class ContentStore {
       );
     }
     return damage;
+  }
+
+  /** What is just being taken out is out, whole, before anything is put together with it. */
+  #settled(signal: AbortSignal): Promise<void> {
+    const nothing = async (): Promise<void> => undefined;
+    return unlessAborted(this.#alone(nothing), signal);
   }
 
   /** One at a time takes damaged things out; `add` and the others wait for it. */
