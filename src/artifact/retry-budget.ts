@@ -12,8 +12,8 @@ type Host = {
 
 /** Most hosts that are remembered: tenants name them. */
 export const maxHosts = 256;
-/** A host that rests for longer is not waited for. */
-const patienceMs = 60_000;
+/** A host that rests for longer is left to the caller's own retry: a fetch that is silent for a minute counts as stalled. */
+export const patienceMs = 30_000;
 
 /**
  * How often a node asks a host again that failed, whatever number of downloads ask it: a burst of retries, then `perMinute`. And what the
@@ -51,7 +51,7 @@ export class RetryBudget {
 
   /**
    * Resolves once the host may be asked.
-   * @throws REGISTRY_UNAVAILABLE when that takes longer than a minute; the reason of `signal`
+   * @throws REGISTRY_UNAVAILABLE when that takes longer than {@link patienceMs}; the reason of `signal`
    */
   async rested(name: string, signal: AbortSignal): Promise<void> {
     const ms = (this.#hosts.get(name)?.restsUntil ?? 0) - this.#clock.monotonic();

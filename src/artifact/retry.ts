@@ -2,7 +2,7 @@ import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { backoffMs } from '../time/backoff.ts';
 import type { Clock } from '../time/clock.ts';
 import { pause } from '../time/pause.ts';
-import type { RetryBudget } from './retry-budget.ts';
+import { patienceMs, type RetryBudget } from './retry-budget.ts';
 
 /** When {@link withRetries} tries again, and how often. */
 export type RetryOptions = {
@@ -16,9 +16,6 @@ export type RetryOptions = {
 };
 
 const delays = { firstMs: 250, maxMs: 30_000 };
-/** A server that asks for more patience than that is left to the caller's own retry, which has more. */
-const maxRetryAfterMs = 60_000;
-
 type Attempts = {
   /** Whom the attempts ask, for the budget. */
   readonly host: string;
@@ -28,7 +25,7 @@ type Attempts = {
 
 /**
  * Runs `attempt` until it succeeds, as long as it fails with REGISTRY_UNAVAILABLE, and no sooner than the server asks for
- * (Retry-After).
+ * (Retry-After); one that asks for more than {@link patienceMs} is left to the caller.
  */
 export const withRetries = async <T>(
   { clock, random, attempts, budget }: RetryOptions,
@@ -47,7 +44,7 @@ export const withRetries = async <T>(
       budget?.rest(host, retryAfterMs);
       const isFurther = progressed();
       failed = isFurther ? 1 : failed + 1;
-      if (failed >= attempts || retryAfterMs > maxRetryAfterMs) throw error;
+      if (failed >= attempts || retryAfterMs > patienceMs) throw error;
       // A link that breaks again and again is no fault of the host, as long as it brings something.
       if (!isFurther && budget?.spend(host) === false) throw error;
       await pause(clock, Math.max(backoffMs(failed, random, delays), retryAfterMs), signal);
