@@ -63,6 +63,7 @@ describe('what a policy allows of sources', () => {
     ['https://files.example', 'http://files.example/a.tar', false],
     ['https://files.example', 'https://files.example:8443/a.tar', false],
     ['https://files.example', 'https://files.example.evil/a.tar', false],
+    ['https://[:::]', 'https://files.example/a.tar', false],
   ])('%s: the address %s is %s', (allowed, url, expected) => {
     expect(allows({ urls: [allowed] }, { http: { url, sha256: '0'.repeat(64) } })).toBe(expected);
   });

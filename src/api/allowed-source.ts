@@ -69,7 +69,9 @@ const partsOfUrl = ({ origin, pathname }: URL): readonly string[] => [
   ...pathname.split('/').filter((part) => part !== ''),
 ];
 
-const partsOfAddress = (address: string): readonly string[] => partsOfUrl(new URL(address));
+/** What is no address allows nothing. */
+const partsOfAddress = (address: string): readonly string[] =>
+  URL.canParse(address) ? partsOfUrl(new URL(address)) : [address];
 
 const partsOfImage = (repository: string): readonly string[] => {
   const [host = '', ...rest] = repository.split('/');

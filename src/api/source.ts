@@ -42,7 +42,6 @@ export const urlPrefixForm: readonly Requirement[] = [
     /^https?:\/\/([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(\/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*\/?$/,
     'must be scheme and host, alone or with the beginning of the path, without a query: for example https://files.example/team-a',
   ),
-  { holds: (value) => URL.canParse(value), rule: 'isURL(self)', advice: 'must be a valid address' },
 ];
 
 /** Where huggingFace sources come from unless a node has another hub. */
@@ -94,7 +93,6 @@ const httpSourceSchema = z
         'must be scheme, host and path, without spaces, for example https://files.example/team-a/sql-v2.tar.gz',
       ),
       notMatching(/#/, 'must not have a fragment (#)'),
-      { holds: (value) => URL.canParse(value), rule: 'isURL(self)', advice: 'must be a valid address' },
     ).meta({
       description:
         'Address of an archive that has the files of one PEFT adapter, in whatever folder. Example: https://files.example/team-a/sql-v2.tar.gz',
@@ -133,6 +131,9 @@ const httpSourceSchema = z
       .optional(),
   })
   .superRefine((source, ctx) => {
+    // What a pattern does not tell: an address of IPv6, a port.
+    if (!URL.canParse(source.url))
+      ctx.addIssue({ code: 'custom', path: ['url'], message: 'must be a valid address' });
     if (archiveOf(source) === undefined)
       ctx.addIssue({ code: 'custom', path: ['archive'], message: archiveMessage });
   })

@@ -52,7 +52,7 @@ export class NodeEgress {
   readonly fetchFor = (key: ObjectKey, source: Source): typeof fetch => {
     const { hasTenants, listed } = this.#sources;
     const hub = source.huggingFace === undefined ? [] : [hostIn(this.#rules.hfEndpoint)];
-    const hosts = [...listed(namespaceOf(key)).map(hostIn), ...hub];
+    const hosts = [...listed(namespaceOf(key)).map(hostIn), ...hub].filter((host) => host !== '');
     if (hasTenants) return this.#allowing(this.#entriesOf(hosts));
     const { oci, http } = source;
     const named = oci === undefined ? http?.url : parseReference(oci.image).registry;
@@ -89,6 +89,7 @@ export class NodeEgress {
 /** Host and port of a repository, or of a web address: with the port of its scheme, as this machine is open at one alone. */
 const hostIn = (place: string): string => {
   if (!/^https?:\/\//.test(place)) return place.split('/')[0] ?? '';
+  if (!URL.canParse(place)) return '';
   const { hostname, port, protocol } = new URL(place);
   return `${hostname}:${port || (protocol === 'https:' ? '443' : '80')}`;
 };
