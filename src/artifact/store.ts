@@ -56,6 +56,8 @@ export type Custody = {
   readonly admit: (digest: Digest) => Promise<void>;
 };
 
+const nothing = async (): Promise<void> => undefined;
+
 type Parts = {
   readonly paths: StorePaths;
   readonly disk: DiskThread;
@@ -344,7 +346,6 @@ export class ContentStore {
 
   /** What is just being taken out is out, whole, before anything is put together with it. */
   #settled(signal: AbortSignal): Promise<void> {
-    const nothing = async (): Promise<void> => undefined;
     return unlessAborted(this.#alone(nothing), signal);
   }
 
