@@ -22,7 +22,7 @@ const smoke = (...smokeTests: Fields[]) =>
 const duration = 'must be a duration such as 500ms, 30s, 1m30s or 24h (units: ms, s, m, h)';
 
 const sourceRule =
-  'must have exactly one of oci, path, for example oci: {image: registry.example/team-a/sql:v2}';
+  'must have exactly one of oci, path, http, huggingFace, for example oci: {image: registry.example/team-a/sql:v2}';
 
 const at = {
   image: 'spec.source.oci.image',
@@ -36,7 +36,60 @@ const pathForm =
 const pullSecret = (pullSecretRef: unknown) =>
   adapter({ source: { oci: { image: 'registry.example/sql:v1', pullSecretRef } } });
 
+const sha256 = '0'.repeat(64);
+const http = (more: Fields) =>
+  adapter({ source: { http: { url: 'https://files.example/a.tar.gz', sha256, ...more } } });
+const hub = (more: Fields) =>
+  adapter({ source: { huggingFace: { repo: 'team-a/sql', revision: 'c'.repeat(40), ...more } } });
+const byKey = { name: 'login', key: 'token' };
+
 const rows: readonly Row[] = [
+  ['an archive without a sha256', http({ sha256: undefined }), 'spec.source.http.sha256 is required'],
+  [
+    'an archive of which nobody says what it is',
+    http({ url: 'https://files.example/a.zip' }),
+    'spec.source.http.archive: must be one of tar, tar.gz, tar.zst: the path of the address does not end in .tar, .tar.gz, .tgz or .tar.zst',
+  ],
+  [
+    'an address with a password',
+    http({ url: 'https://me:secret@files.example/a.tar' }),
+    'spec.source.http.url: must not have a user or a password: everybody who may read the Adapter would read it; use header',
+  ],
+  [
+    'an address of another protocol',
+    http({ url: 'ftp://files.example/a.tar' }),
+    'spec.source.http.url: must start with https://, or with http:// where the administrator allows it',
+  ],
+  [
+    'an address with a port that there is not',
+    http({ url: 'https://files.example:99999/a.tar' }),
+    'spec.source.http.url: must be a valid address',
+  ],
+  [
+    'a header that says something else than who asks',
+    http({ header: { name: 'Range', secretKeyRef: byKey } }),
+    'spec.source.http.header.name: must be Authorization, or begin with X-, or end with -Token or -Key, for example PRIVATE-TOKEN',
+  ],
+  [
+    'a header whose value is not out of a Secret',
+    http({ header: { name: 'X-Token', value: 'secret', secretKeyRef: byKey } }),
+    'unknown field spec.source.http.header.value',
+  ],
+  [
+    'a branch of a hub',
+    hub({ revision: 'main' }),
+    'spec.source.huggingFace.revision: must be a commit, 40 lower-case hexadecimal digits, as a branch or a tag may move: `adaptlet digest hf://owner/name@main` prints the one that it has now',
+  ],
+  [
+    'a repository without its owner',
+    hub({ repo: 'sql' }),
+    'spec.source.huggingFace.repo: must be owner/name, for example team-a/sql-lora',
+  ],
+  [
+    'a folder that leads out of a repository',
+    hub({ subfolder: '../other' }),
+    'spec.source.huggingFace.subfolder: must not have ".." segments: write a path below an import root of the runtime',
+  ],
   [
     'a pull Secret of another namespace',
     pullSecret({ name: 'login', namespace: 'team-b' }),
@@ -101,8 +154,8 @@ const rows: readonly Row[] = [
   ],
   [
     'a source that comes later',
-    adapter({ source: { huggingFace: {} } }),
-    'unknown field spec.source.huggingFace',
+    adapter({ source: { git: {}, path: { path: 'a' } } }),
+    'unknown field spec.source.git',
   ],
   [
     'an absolute path',

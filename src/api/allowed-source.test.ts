@@ -50,6 +50,44 @@ describe('what a policy allows of sources', () => {
     expect(allows({ registries: [] }, image('any.example/a:v1'))).toBe(false);
   });
 
+  it.each<[string, string, boolean]>([
+    ['https://files.example', 'https://files.example/a.tar', true],
+    ['https://files.example/', 'https://files.example:443/a.tar?x=1', true],
+    ['https://files.example/team-a', 'https://FILES.example/team-a/sql/a.tar', true],
+    ['https://files.example/team-a/', 'https://files.example/team-a/./a.tar', true],
+    ['https://files.example/team-a', 'https://files.example/team-ab/a.tar', false],
+    ['https://files.example/team-a', 'https://files.example/team-a/../team-b/a.tar', false],
+    ['https://files.example/team-a', 'https://files.example/team-a/%2e%2E/team-b/a.tar', false],
+    ['https://files.example/team-a', 'https://files.example/team-a/..%2fteam-b/a.tar', false],
+    ['https://files.example/team-a', 'https://files.example/team-a/..%5Cteam-b/a.tar', false],
+    ['https://files.example', 'http://files.example/a.tar', false],
+    ['https://files.example', 'https://files.example:8443/a.tar', false],
+    ['https://files.example', 'https://files.example.evil/a.tar', false],
+    ['https://[:::]', 'https://files.example/a.tar', false],
+  ])('%s: the address %s is %s', (allowed, url, expected) => {
+    expect(allows({ urls: [allowed] }, { http: { url, sha256: '0'.repeat(64) } })).toBe(expected);
+  });
+
+  it.each<[string, string, boolean]>([
+    ['team-a', 'team-a/sql', true],
+    ['Team-A/SQL', 'team-a/sql', true],
+    ['team-a/sql', 'team-a/sql-2', false],
+    ['team', 'team-a/sql', false],
+  ])('%s: the repository %s is %s', (allowed, repo, expected) => {
+    const source = { huggingFace: { repo, revision: 'c'.repeat(40) } };
+    expect(allows({ huggingFace: [allowed] }, source)).toBe(expected);
+  });
+
+  it('is no web address and no hub where a policy from before they were known limits something', () => {
+    const http = { http: { url: 'https://files.example/a.tar', sha256: '0'.repeat(64) } };
+    const hub = { huggingFace: { repo: 'team-a/sql', revision: 'c'.repeat(40) } };
+    for (const sources of [{ registries: ['r.example'] }, { paths: [] }])
+      expect([allows(sources, http), allows(sources, hub)]).toEqual([false, false]);
+    for (const sources of [{}, { metricHosts: [] }])
+      expect([allows(sources, http), allows(sources, hub)]).toEqual([true, true]);
+    expect(allows({ registries: [], urls: ['https://files.example'] }, http)).toBe(true);
+  });
+
   it('counts only the parts of a template that are the same for every user', () => {
     const users = image('registry.example/team-a/users/{user}:v1');
     expect(allows({ registries: ['registry.example/team-a/users'] }, users)).toBe(true);

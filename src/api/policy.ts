@@ -5,7 +5,7 @@ import { labelNameSchema } from './names.ts';
 import { parseQuantity } from './quantity.ts';
 import { selectorSchema } from './selector.ts';
 import { signaturesSchema } from './signatures.ts';
-import { pathForm } from './source.ts';
+import { hubPrefixForm, pathForm, urlPrefixForm } from './source.ts';
 import { formed, line, matching, type Requirement, text } from './text.ts';
 import { duplicatesOf, repeatsOf } from './unique.ts';
 
@@ -241,6 +241,16 @@ export const policySpecSchema = z
         paths: allowList(
           pathForm,
           'Folders below the import roots of a node that adapters may come from, with all that is in them.',
+          'team-a',
+        ),
+        urls: allowList(
+          urlPrefixForm,
+          'Web servers, or the beginnings of their paths, that adapters of http sources may come from, compared by whole parts between slashes. Absent where registries or paths is there: none.',
+          'https://files.example/team-a',
+        ),
+        huggingFace: allowList(
+          hubPrefixForm,
+          'Owners, or repositories as owner/name, of the Hugging Face Hub that adapters may come from. Absent where registries or paths is there: none.',
           'team-a',
         ),
         metricHosts: allowList(

@@ -29,6 +29,11 @@ const adapterWarnings = ({ source, digest }: SpecOf<'Adapter'>): FieldProblem[] 
       'spec.source.path: in a cluster a path needs spec.digest, so that every node has the same files';
     return [{ path: ['spec', 'source', 'path'], reason }];
   }
+  if (source.http !== undefined || source.huggingFace !== undefined) {
+    const name = source.http === undefined ? 'huggingFace' : 'http';
+    const reason = `spec.source.${name}: in a cluster it needs spec.digest: \`adaptlet digest\` prints it`;
+    return [{ path: ['spec', 'source', name], reason }];
+  }
   const version = imageVersion(source.oci?.image ?? '');
   if (version.digest !== undefined) return [];
   const reason = `spec.source.oci.image: the tag ${version.tag ?? ''} can move, and nodes that fetch later may get something else: add @sha256:… or spec.digest`;

@@ -1,17 +1,21 @@
+import { dirname } from 'node:path';
 import type { Digest } from '../api/names.ts';
+import { syncFolder } from '../disk/durable.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Clock } from '../time/clock.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import type { Claim } from './claims.ts';
 import { digestOf } from './digest.ts';
+import type { Gathered } from './gathered.ts';
 import type { Grants } from './grants.ts';
 import { blobsOf, type Descriptor, parseManifest } from './manifest.ts';
-import type { ContentStore } from './store.ts';
+import type { BlobSenders } from './senders.ts';
+import type { ContentStore, Custody } from './store.ts';
+import { removeAll } from './store-files.ts';
 
-/** What is added for a claim: a manifest that its source gave, and how blobs are read from there. */
-export type Offer = {
+/** How the blobs of a source are read. */
+export type Sender = {
   readonly claim: Claim;
-  readonly manifest: Uint8Array;
   readonly write: WriteBlob;
   /** Digest of what the source sends for a blob. Absent: it was read whole on the way to the manifest. */
   readonly hash?: (blob: Descriptor) => Promise<Digest>;
@@ -19,11 +23,11 @@ export type Offer = {
   readonly onReserved?: (() => void) | undefined;
 };
 
+/** What is added for a claim: a manifest that its source gave, and how blobs are read from there. */
+export type Offer = Sender & { readonly manifest: Uint8Array };
+
 /** For how many milliseconds a blob is waited for that another source sends. */
 export type Patience = { readonly clock: Pick<Clock, 'after'>; readonly ms: number };
-
-/** Blobs of which it is remembered what sent or began them before their artifact is granted; others are read again. */
-const maxRemembered = 4096;
 
 /** A blob came onto the disk from another source while this one was asked. */
 const notSent = new Error('a blob is on the disk that this source has not sent');
@@ -38,15 +42,13 @@ const notSent = new Error('a blob is on the disk that this source has not sent')
 export class Admission {
   readonly #store: ContentStore;
   readonly #grants: Grants;
+  readonly #senders: BlobSenders;
   readonly #patience: Patience;
-  /** What has sent the blobs of artifacts that are not granted yet. */
-  readonly #sent = new Map<Digest, readonly string[]>();
-  /** What the partial file of a blob came from. */
-  readonly #begun = new Map<Digest, string>();
 
-  constructor(store: ContentStore, grants: Grants, patience: Patience) {
+  constructor(store: ContentStore, grants: Grants, senders: BlobSenders, patience: Patience) {
     this.#store = store;
     this.#grants = grants;
+    this.#senders = senders;
     this.#patience = patience;
   }
 
@@ -69,71 +71,75 @@ export class Admission {
     }
   }
 
+  /**
+   * Brings blobs of which a manifest is still to be made.
+   * @throws as `ContentStore.gather`
+   */
+  async gather(sender: Sender, blobs: readonly Descriptor[], signal: AbortSignal): Promise<Gathered> {
+    return await this.#store.gather(blobs, this.#continued(sender), signal, this.#custody(sender));
+  }
+
+  /** Blobs that were gathered are packed: they are not remembered any more. */
+  async settled(blobs: readonly Descriptor[], source: string): Promise<void> {
+    for (const { digest } of blobs) await this.#senders.forget(digest, source);
+  }
+
   async #add(offer: Offer, blobs: readonly Descriptor[], signal: AbortSignal): Promise<Digest> {
-    const { claim, manifest, write, onReserved } = offer;
+    const { claim, manifest } = offer;
     const { source } = claim;
-    const { clock, ms } = this.#patience;
-    const added = await this.#store.add(manifest, this.#continued(source, write), signal, {
-      // What it writes is no beginning of a transfer that this source could go on with.
-      apart: { write, wait: (isLong) => clock.after(ms, isLong) },
-      reserved: () => onReserved?.(),
-      brought: ({ digest }) => {
-        this.#note(digest, source);
-        this.#begun.delete(digest);
-      },
-      found: (blob) => this.#compare(blob, offer),
+    const added = await this.#store.add(manifest, this.#continued(offer), signal, {
+      ...this.#custody(offer),
       admit: async (digest) => {
         if (blobs.some((blob) => !this.#isSent(blob.digest, source))) throw notSent;
         await this.#grants.give(digest, claim);
       },
     });
-    for (const blob of blobs) this.#forget(blob.digest, source);
+    await this.settled(blobs, source);
     return added;
   }
 
+  #custody(sender: Sender): Omit<Custody, 'admit'> {
+    const { clock, ms } = this.#patience;
+    return {
+      // What it writes is no beginning of a transfer that this source could go on with.
+      apart: { write: sender.write, wait: (isLong) => clock.after(ms, isLong) },
+      reserved: () => sender.onReserved?.(),
+      brought: (blob) => this.#senders.sent(blob, sender.claim.source),
+      found: (blob) => this.#compare(blob, sender),
+    };
+  }
+
   /** A blob that is here. */
-  async #compare(blob: Descriptor, { claim, hash }: Offer): Promise<void> {
+  async #compare(blob: Descriptor, { claim, hash }: Sender): Promise<void> {
     const { digest } = blob;
     if (this.#isSent(digest, claim.source)) return;
     const found = (await hash?.(blob)) ?? digest;
     if (found !== digest) throw new AdaptletError('ARTIFACT_CORRUPT', `blob ${digest} came as ${found}`);
-    this.#note(digest, claim.source);
+    await this.#senders.sent(blob, claim.source);
   }
 
   #isSent(blob: Digest, source: string): boolean {
-    if (this.#sent.get(blob)?.includes(source) === true) return true;
+    if (this.#senders.hasSent(blob, source)) return true;
     return this.#store
       .usersOf(blob)
       .some((digest) => this.#grants.of(digest).some((claim) => claim.source === source));
   }
 
-  #note(blob: Digest, source: string): void {
-    const others = (this.#sent.get(blob) ?? []).filter((other) => other !== source);
-    remember(this.#sent, blob, [...others, source]);
-  }
-
-  /** Its artifact is granted, which says the same. */
-  #forget(blob: Digest, source: string): void {
-    const others = (this.#sent.get(blob) ?? []).filter((other) => other !== source);
-    if (others.length > 0) this.#sent.set(blob, others);
-    else this.#sent.delete(blob);
-  }
-
   /** Goes on where a transfer broke off, unless those bytes came from elsewhere. */
-  #continued(source: string, write: WriteBlob): WriteBlob {
+  #continued({ claim: { source }, write, hash }: Sender): WriteBlob {
+    // What lies on this disk is copied anew.
+    if (hash === undefined) return (blob, path) => write(blob, path, 0);
     return async (blob, path, have) => {
-      const isOwn = this.#begun.get(blob.digest) === source;
-      if (!isOwn) remember(this.#begun, blob.digest, source);
+      const isOwn = this.#senders.hasBegun(blob.digest, source);
+      if (!isOwn) {
+        if (have > 0) {
+          await removeAll(path);
+          // Or a power cut could bring it back under the name of this source.
+          await syncFolder(dirname(path));
+        }
+        await this.#senders.begin(blob, source);
+      }
       await write(blob, path, isOwn ? have : 0);
     };
   }
 }
-
-const remember = <T>(map: Map<Digest, T>, blob: Digest, value: T): void => {
-  map.delete(blob);
-  map.set(blob, value);
-  for (const oldest of map.keys()) {
-    if (map.size <= maxRemembered) break;
-    map.delete(oldest);
-  }
-};

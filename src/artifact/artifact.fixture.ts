@@ -77,10 +77,16 @@ export const writer =
 
 /** A tar archive. `type` is the flag of the format: `0` a file, `5` a folder, `2` a symbolic link. */
 export const tarOf = (
-  entries: readonly { readonly name: string; readonly content?: string; readonly type?: string }[],
+  entries: readonly {
+    readonly name: string;
+    readonly content?: string;
+    /** In place of a text. */
+    readonly bytes?: Uint8Array;
+    readonly type?: string;
+  }[],
 ): Buffer => {
-  const parts = entries.flatMap(({ name, content = '', type = '0' }) => {
-    const body = Buffer.from(content);
+  const parts = entries.flatMap(({ name, content = '', bytes, type = '0' }) => {
+    const body = Buffer.from(bytes ?? content);
     const header = Buffer.alloc(512);
     header.write(name, 0, 100, 'utf8');
     header.write('0000644\0', 100, 'latin1');

@@ -8,13 +8,15 @@ import type { Source } from '../api/source.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { systemClock } from '../time/clock.ts';
 import { filesArtifact } from './artifact.fixture.ts';
-import { type Artifacts, createArtifacts, type Wish } from './artifacts.ts';
+import { type Artifacts, createArtifacts } from './artifacts.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
 import { readCredentials } from './docker-config.ts';
 import { Grants } from './grants.ts';
 import { KeptBundles } from './kept-bundles.ts';
+import { BlobSenders } from './senders.ts';
 import { SharedNode, wishOf as wishOfNamespace } from './shared-node.fixture.ts';
 import { ContentStore } from './store.ts';
+import type { Wish } from './wish.ts';
 
 const upper = fileURLToPath(new URL('../../test/fixtures/models/tiny/adapters/upper', import.meta.url));
 const never = new AbortController().signal;
@@ -38,6 +40,7 @@ beforeEach(async () => {
     disk,
     grants: await Grants.open(join(root, 'store'), [], []),
     bundles: await KeptBundles.open(join(root, 'store'), []),
+    senders: await BlobSenders.open(join(root, 'store'), store, Date.now()),
     importRoots: [join(root, 'absent'), imports],
     registry: {
       fetch: () => Promise.reject(new TypeError('no network')),

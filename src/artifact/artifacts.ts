@@ -1,5 +1,5 @@
 import { type Digest, namespaceOf, type ObjectKey } from '../api/names.ts';
-import type { OciSource, Source } from '../api/source.ts';
+import { defaultHubEndpoint, type OciSource, type Source } from '../api/source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Requirement } from '../signature/requirement.ts';
 import { refuseUnreadable } from './adapter-folder.ts';
@@ -11,34 +11,20 @@ import { digestOf } from './digest.ts';
 import type { DiskThread } from './disk-thread.ts';
 import type { Grants } from './grants.ts';
 import type { KeptBundles } from './kept-bundles.ts';
-import { blobsOf, type Descriptor, type Manifest, parseManifest, totalBytes } from './manifest.ts';
+import { type Descriptor, parseManifest, totalBytes } from './manifest.ts';
 import { packFolder } from './pack.ts';
 import { asChanged, checkDigest, copyPacked, resolveImport } from './path-source.ts';
 import { type ImageReference, parseReference } from './reference.ts';
 import { Registry, type RegistryOptions } from './registry.ts';
 import { type Login, RegistryHttp } from './registry-http.ts';
+import { RemoteSources, remoteSource } from './remote.ts';
+import type { BlobSenders } from './senders.ts';
 import { checkKept, checkSigned } from './signed.ts';
+import type { SourceCredential } from './source-http.ts';
 import type { ContentStore } from './store.ts';
-
-type FetchOptions = {
-  readonly signal: AbortSignal;
-  readonly onProgress?: (progress: { readonly receivedBytes: number; readonly totalBytes: number }) => void;
-  /**
-   * Called once it is known what comes, before anything of it is written, and also for what is here; what it throws ends the
-   * fetch.
-   */
-  readonly admit?: (arrival: Arrival) => Promise<void>;
-  /** Called once the store has set room aside for what is missing. Never, where nothing is. */
-  readonly onReserved?: () => void;
-};
-
-/** What a fetch brings to the disk. `missingBytes`: those that are not there yet. */
-export type Arrival = { readonly digest: Digest; readonly bytes: number; readonly missingBytes: number };
+import { arrivalOf, type FetchOptions, type Wish } from './wish.ts';
 
 type Fetched = { readonly digest: Digest; readonly bytes: number };
-
-/** For whom an artifact is asked for: an Adapter of a namespace, which has the Secret that the source names. */
-export type Wish = { readonly key: ObjectKey; readonly uid: string; readonly source: Source };
 
 /**
  * The content store and the sources behind it. Namespaces share the disk and not the right to what is on it: a digest is
@@ -89,8 +75,14 @@ export type ArtifactsOptions = {
   readonly loginFor?: (key: ObjectKey, source: OciSource) => Login | undefined;
   /** For how long a blob is waited for that another source sends. Default: 5,000. */
   readonly patienceMs?: number;
+  /** Which sources sent what is not granted yet. */
+  readonly senders: BlobSenders;
+  /** Who asks a source that is no registry; undefined: nobody in particular. Default: always undefined. */
+  readonly credentialFor?: (key: ObjectKey, source: Source) => SourceCredential | undefined;
+  /** Of huggingFace sources. Default: that of Hugging Face. */
+  readonly hubEndpoint?: string;
   /** How requests leave for an adapter. Default: as those of `registry`. */
-  readonly fetchFor?: (key: ObjectKey, source: OciSource) => typeof fetch;
+  readonly fetchFor?: (key: ObjectKey, source: Source) => typeof fetch;
   /** Weights may come as their changes to what is here. Absent: always whole. */
   readonly deltas?: DeltaOptions | undefined;
   /** Hears of artifacts that were set aside. */
@@ -100,8 +92,15 @@ export type ArtifactsOptions = {
 const never = new AbortController().signal;
 
 /** The identities that a source may have: a folder may lie below any of the import roots. */
-const sourcesOf = ({ oci, path }: Source, importRoots: readonly string[]): readonly string[] => {
+const sourcesOf = (
+  source: Source,
+  importRoots: readonly string[],
+  hubEndpoint: string,
+): readonly string[] => {
+  const { oci, path } = source;
   if (oci !== undefined) return [imageSource(parseReference(oci.image))];
+  const remote = remoteSource(source, hubEndpoint);
+  if (remote !== undefined) return [remote];
   return path === undefined ? [] : importRoots.map((root) => folderSource(root, path.path));
 };
 
@@ -144,7 +143,10 @@ const manifestOf = async (
 export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   const { store, disk, grants, importRoots } = options;
   const { patienceMs = 5_000 } = options;
-  const admission = new Admission(store, grants, { clock: options.registry.clock, ms: patienceMs });
+  const admission = new Admission(store, grants, options.senders, {
+    clock: options.registry.clock,
+    ms: patienceMs,
+  });
 
   const http = new RegistryHttp(options.registry);
   const unnamed = new Registry(options.registry, http);
@@ -154,20 +156,27 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     options.deltas === undefined
       ? undefined
       : new Deltas({ store, grants, disk, clock: options.registry.clock }, options.deltas);
-  const registryFor = ({ key }: Wish, source: OciSource): Registry =>
-    unnamed.as(options.loginFor?.(key, source), options.fetchFor?.(key, source));
+  const askerOf = (wish: Wish, oci: OciSource) =>
+    [options.loginFor?.(wish.key, oci), options.fetchFor?.(wish.key, wish.source)] as const;
+  const registryFor = (wish: Wish, oci: OciSource): Registry => unnamed.as(...askerOf(wish, oci));
   const signed = { bundles: options.bundles, registryFor };
+  const { registry: transfer, hubEndpoint = defaultHubEndpoint } = options;
+  const remote = new RemoteSources({
+    store,
+    disk,
+    grants,
+    admission,
+    transfer,
+    hubEndpoint,
+    credentialFor: (wish) => options.credentialFor?.(wish.key, wish.source),
+    fetchFor: (wish) => options.fetchFor?.(wish.key, wish.source) ?? transfer.fetch,
+  });
 
   const fetched = (digest: Digest): Fetched => ({ digest, bytes: store.stored(digest)?.bytes ?? 0 });
 
-  const arrivalOf = (manifest: Manifest, digest: Digest): Arrival => {
-    const bytes = totalBytes(manifest);
-    return { digest, bytes, missingBytes: Math.max(0, bytes - store.bytesHere(blobsOf(manifest))) };
-  };
-
   const isGranted = ({ key, uid, source }: Wish, digest: Digest): boolean =>
     grants.hasFormer(digest, uid) ||
-    sourcesOf(source, importRoots).some((one) =>
+    sourcesOf(source, importRoots, hubEndpoint).some((one) =>
       grants.has(digest, { namespace: namespaceOf(key), source: one }),
     );
 
@@ -198,8 +207,6 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       const here = await taken(wish, image.digest, fetchOptions);
       if (here !== undefined) return here;
     }
-    const { loginFor, fetchFor } = options;
-    const asker = [loginFor?.(wish.key, source), fetchFor?.(wish.key, source)] as const;
     const registry = registryFor(wish, source);
     const manifest = await manifestOf(registry, image, expected, signal);
     const parsed = parseManifest(manifest, store.limits, text);
@@ -209,10 +216,18 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     const whole: WriteBlob = (blob, path, have) =>
       registry.blob(image, blob, { path, have }, signal, (n) => progress(blob.digest, n));
     const digest = digestOf(manifest);
-    const errand = { digest, claim, image, registry: brief.as(...asker), whole, signal, onBytes: progress };
+    const errand = {
+      digest,
+      claim,
+      image,
+      registry: brief.as(...askerOf(wish, source)),
+      whole,
+      signal,
+      onBytes: progress,
+    };
     const write = deltas?.writer(errand) ?? whole;
     const hash = (blob: Descriptor) => registry.hash(image, blob, signal, (n) => progress(blob.digest, n));
-    await admit?.(arrivalOf(parsed, digest));
+    await admit?.(arrivalOf(store, parsed, digest));
     return fetched(await admission.add({ claim, manifest, write, hash, onReserved }, signal));
   };
 
@@ -232,7 +247,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       progress(blob.digest, blob.size);
     };
     const claim = { namespace: namespaceOf(key), source: folderSource(root, path) };
-    await admit?.(arrivalOf(parseManifest(packed.manifest, store.limits, folder), packed.digest));
+    await admit?.(arrivalOf(store, parseManifest(packed.manifest, store.limits, folder), packed.digest));
     try {
       return fetched(await admission.add({ claim, manifest: packed.manifest, write, onReserved }, signal));
     } catch (error) {
@@ -248,8 +263,10 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       const { oci, path } = wish.source;
       if (oci !== undefined) return await fetchImage(wish, oci, expected, fetchOptions);
       if (path !== undefined) return await fetchFolder(wish, path.path, expected, fetchOptions);
-      throw new AdaptletError('ARTIFACT_NOT_FOUND', 'the source has neither oci nor path', {
-        advice: 'Set spec.source.oci or spec.source.path.',
+      const source = remoteSource(wish.source, hubEndpoint);
+      if (source !== undefined) return fetched(await remote.fetch(wish, source, expected, fetchOptions));
+      throw new AdaptletError('ARTIFACT_NOT_FOUND', 'the source says nowhere where its files are', {
+        advice: 'Set one of oci, path, http and huggingFace in spec.source.',
       });
     },
     stored,

@@ -24,7 +24,12 @@ export type Apart = {
 /** Damaged blobs that are kept for a look. */
 const quarantineKeeps = 4;
 /** After these the bytes that arrived are of no use; after anything else the transfer goes on where it broke off. */
-const uselessAfter: readonly string[] = ['ARTIFACT_CORRUPT', 'ARTIFACT_CHANGED', 'STORE_FULL'];
+const uselessAfter: readonly string[] = [
+  'ARTIFACT_CORRUPT',
+  'ARTIFACT_CHANGED',
+  'SOURCE_MISMATCH',
+  'STORE_FULL',
+];
 
 /**
  * Blobs on the disk, by digest, within the budget: bringing them in (resumable, verified, durable), holding them
@@ -72,7 +77,7 @@ export class BlobPool {
     return [...this.#blobs.keys()];
   }
 
-  bytesOf(blobs: readonly Descriptor[]): number {
+  bytesOf(blobs: readonly Pick<Descriptor, 'digest'>[]): number {
     return blobs.reduce(
       (sum, { digest }) => sum + (this.#blobs.get(digest) ?? this.#partials.get(digest) ?? 0),
       0,
@@ -305,14 +310,19 @@ export class BlobPool {
 
   /** Partial files that nobody is writing, blobs that nobody needs, and the quarantine. */
   async clearLeftovers(): Promise<void> {
+    await this.dropUnfinished(() => false);
+    for (const name of await namesIn(this.#paths.quarantine)) await this.#dropAside(name);
+  }
+
+  /** Partial files that nobody is writing, and blobs that nobody needs, but for those that are kept. */
+  async dropUnfinished(isKept: (digest: Digest) => boolean): Promise<void> {
     for (const [digest, size] of this.#partials) {
-      if (this.#held.has(digest)) continue;
+      if (this.#held.has(digest) || isKept(digest)) continue;
       this.#partials.delete(digest);
       this.#budget.count(-size);
       await removeAll(this.#paths.partial(digest));
     }
-    for (const digest of this.digests()) await this.release(digest);
-    for (const name of await namesIn(this.#paths.quarantine)) await this.#dropAside(name);
+    for (const digest of this.digests()) if (!isKept(digest)) await this.release(digest);
   }
 
   async #dropAside(name: string): Promise<void> {

@@ -1,9 +1,10 @@
 import { open } from 'node:fs/promises';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import type { Answer, Sent } from './http-client.ts';
 import type { PackedBlob } from './pack.ts';
 import type { ImageReference } from './reference.ts';
-import type { Answer, RegistryHttp, Sent } from './registry-http.ts';
+import type { RegistryHttp } from './registry-http.ts';
 
 /** A blob on its way, and who hears how many of its bytes have left. */
 export type Sending = {

@@ -71,6 +71,15 @@ const roleOf = (name: string): Role | undefined => {
   return /.\.(md|txt)$|^(LICENSE|NOTICE|README)(\..+)?$/.test(name) ? 'doc' : undefined;
 };
 
+/** Whether a file of that name, at the top of a folder, is part of the adapter. */
+export const isPackedName = (name: string): boolean => roleOf(name) !== undefined;
+
+/** @throws AdaptletError ADAPTER_PICKLE */
+export const refusePickle = (names: readonly string[], where: string): void => {
+  const pickle = names.find((name) => pickleName.test(name));
+  if (pickle !== undefined) throw new AdaptletError('ADAPTER_PICKLE', `${where} has ${pickle}`);
+};
+
 /** The configuration of the adapter comes first: some tools take parts by their place. */
 const placeOf = (name: string): number => (name === configFile ? -1 : roles.indexOf(roleOf(name) ?? 'doc'));
 
@@ -90,9 +99,11 @@ const listFolder = async (folder: string): Promise<readonly Dirent[]> => {
 
 const filesOf = async (folder: string, limits: ArtifactLimits): Promise<readonly string[]> => {
   const entries = await listFolder(folder);
-  const pickle = entries.find((entry) => pickleName.test(entry.name));
-  if (pickle !== undefined) throw new AdaptletError('ADAPTER_PICKLE', `${folder} has ${pickle.name}`);
-  const packed = entries.filter((entry) => roleOf(entry.name) !== undefined && !entry.isDirectory());
+  refusePickle(
+    entries.map((entry) => entry.name),
+    folder,
+  );
+  const packed = entries.filter((entry) => isPackedName(entry.name) && !entry.isDirectory());
   const odd = packed.find((entry) => !entry.isFile());
   if (odd !== undefined) {
     throw new AdaptletError(

@@ -7,6 +7,7 @@ import { errnoOf } from '../errors/errno.ts';
 import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import type { Packed } from './pack.ts';
+import { linkOrCopy, removeAll } from './store-files.ts';
 
 const realOf = async (path: string): Promise<string | undefined> => {
   try {
@@ -59,6 +60,18 @@ export const copyPacked =
       throw new AdaptletError('INTERNAL', `blob ${blob.digest} is not in the packed folder`);
     if ('bytes' in content) await writeFile(path, content.bytes);
     else await copyFile(content.path, path, constants.COPYFILE_FICLONE);
+  };
+
+/** Takes over the blobs of a packed folder that is this node's own and on the file system of the store. */
+export const takePacked =
+  (packed: Packed): WriteBlob =>
+  async (blob, path) => {
+    const content = packed.blobs.get(blob.digest);
+    if (content === undefined)
+      throw new AdaptletError('INTERNAL', `blob ${blob.digest} is not in the packed folder`);
+    await removeAll(path);
+    if ('bytes' in content) await writeFile(path, content.bytes);
+    else await linkOrCopy(content.path, path, content.size);
   };
 
 /** Blobs of a folder that change while they are copied are no damage, but a new version. */

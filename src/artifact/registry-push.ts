@@ -2,6 +2,7 @@ import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { BlobUpload, reasonOf, refused } from './blob-upload.ts';
 import { digestOf } from './digest.ts';
+import type { Answer } from './http-client.ts';
 import { mediaTypes } from './manifest.ts';
 import type { Packed } from './pack.ts';
 import { checkDigest } from './path-source.ts';
@@ -48,12 +49,10 @@ export class RegistryPush {
     for (const [digest, blob] of packed.blobs) {
       const onSent = (sent: number): void => onProgress?.({ sentBytes: done + sent, totalBytes });
       const upload = new BlobUpload(this.#http, reference, { digest, blob, mountFrom, signal, onSent });
-      await withRetries(
-        this.#options,
-        signal,
-        () => upload.attempt(),
-        () => upload.progressed,
-      );
+      await withRetries(this.#options, signal, () => upload.attempt(), {
+        host: reference.registry,
+        progressed: () => upload.progressed,
+      });
       done += blob.size;
       onProgress?.({ sentBytes: done, totalBytes });
     }

@@ -1,26 +1,21 @@
-import { createHash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Authorization } from './authorizations.ts';
 import { digestOf } from './digest.ts';
+import { readAll } from './http-client.ts';
 import { type Descriptor, maxManifestBytes, mediaTypes, onlyArtifact } from './manifest.ts';
 import type { ImageReference } from './reference.ts';
+import { type Freshness, type Login, RegistryHttp, type RegistryHttpOptions } from './registry-http.ts';
+import { withRetries } from './retry.ts';
 import {
-  type Answer,
-  type Freshness,
-  type Login,
-  RegistryHttp,
-  type RegistryHttpOptions,
-} from './registry-http.ts';
-import { type RetryOptions, withRetries } from './retry.ts';
+  type Download,
+  digestOfDownload,
+  downloadSmall,
+  downloadTo,
+  type TransferOptions,
+} from './transfer.ts';
 
-export type RegistryOptions = Omit<RegistryHttpOptions, 'clock'> & RetryOptions;
-
-/** A source that sends less than this between two looks at it drips. */
-const leastBytes = 64 * 1024;
-
-type Write = (chunk: Uint8Array, position: number) => Promise<void>;
+export type RegistryOptions = Omit<RegistryHttpOptions, 'clock'> & TransferOptions;
 
 /** Index types too: a registry then sends the index, and the message can say what it is. */
 const accept = [mediaTypes.manifest, mediaTypes.dockerManifest, mediaTypes.index, mediaTypes.dockerList].join(
@@ -30,28 +25,10 @@ const accept = [mediaTypes.manifest, mediaTypes.dockerManifest, mediaTypes.index
 const named = ({ registry, repository }: ImageReference, version: string): string =>
   `${registry}/${repository}${version.startsWith('sha256:') ? '@' : ':'}${version}`;
 
-const readAll = async (answer: Answer, maxBytes: number, what: string): Promise<Uint8Array> => {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of answer.body) {
-    size += chunk.length;
-    if (size > maxBytes)
-      throw new AdaptletError('ARTIFACT_TOO_LARGE', `${what} has more than ${maxBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-};
-
 const unexpected = (what: string, status: number): AdaptletError =>
   status === 404
     ? new AdaptletError('ARTIFACT_NOT_FOUND', `${what} is not in the registry`)
     : new AdaptletError('REGISTRY_UNAVAILABLE', `${what}: the registry answered ${status}`);
-
-const writeFully = async (file: FileHandle, chunk: Uint8Array, position: number): Promise<void> => {
-  for (let done = 0; done < chunk.length; ) {
-    done += (await file.write(chunk, done, chunk.length - done, position + done)).bytesWritten;
-  }
-};
 
 /**
  * Pulls from OCI registries (distribution specification 1.1): manifests by tag or digest, blobs with resume.
@@ -103,11 +80,12 @@ export class Registry {
 
   async #manifest(reference: ImageReference, version: string, signal: AbortSignal): Promise<Uint8Array> {
     const what = named(reference, version);
-    const bytes = await withRetries(this.#options, signal, async () => {
+    const attempt = async (): Promise<Uint8Array> => {
       await using answer = await this.#http.get(reference, `manifests/${version}`, { accept }, signal);
       if (answer.response.status !== 200) throw unexpected(what, answer.response.status);
       return await readAll(answer, maxManifestBytes, `the manifest of ${what}`);
-    });
+    };
+    const bytes = await withRetries(this.#options, signal, attempt, { host: reference.registry });
     const digest = digestOf(bytes);
     if (version.startsWith('sha256:') && digest !== version) {
       throw new AdaptletError('DIGEST_MISMATCH', `${what} came as ${digest}`, {
@@ -147,11 +125,7 @@ export class Registry {
     }
   }
 
-  /**
-   * Writes a blob to `path`, of which `have` bytes are there; goes on from there where the registry can. The digest is
-   * left to the store, which hashes the file. `onBytes` gets the bytes that the file has, with each {@link leastBytes} and
-   * at the end: less is no sign of life.
-   */
+  /** Writes a blob to `path`, as {@link downloadTo}. */
   async blob(
     reference: ImageReference,
     blob: Descriptor,
@@ -159,11 +133,7 @@ export class Registry {
     signal: AbortSignal,
     onBytes: (bytes: number) => void,
   ): Promise<void> {
-    await using file = await open(target.path, target.have > 0 ? 'r+' : 'w', 0o600);
-    const from = target.have > blob.size ? 0 : target.have;
-    const write: Write = (chunk, position) => writeFully(file, chunk, position);
-    await this.#read(reference, blob, { from, write }, signal, onBytes);
-    await file.truncate(blob.size);
+    await downloadTo(this.#download(reference, blob, signal, onBytes), target, this.#options);
   }
 
   /** Digest of what the registry sends for a blob. Nothing of it is kept. */
@@ -173,13 +143,7 @@ export class Registry {
     signal: AbortSignal,
     onBytes: (bytes: number) => void,
   ): Promise<Digest> {
-    let hash = createHash('sha256');
-    const write: Write = async (chunk, position) => {
-      if (position === 0) hash = createHash('sha256');
-      hash.update(chunk);
-    };
-    await this.#read(reference, blob, { from: 0, write }, signal, onBytes);
-    return `sha256:${hash.digest('hex')}` as Digest;
+    return await digestOfDownload(this.#download(reference, blob, signal, onBytes), this.#options);
   }
 
   /**
@@ -194,70 +158,28 @@ export class Registry {
   ): Promise<Uint8Array> {
     if (blob.size > maxBytes)
       throw new AdaptletError('ARTIFACT_TOO_LARGE', `blob ${blob.digest} has ${blob.size} bytes`);
-    const bytes = new Uint8Array(blob.size);
-    const write: Write = async (chunk, position) => bytes.set(chunk, position);
-    await this.#read(reference, blob, { from: 0, write }, signal, () => undefined);
+    const download = this.#download(reference, blob, signal, () => undefined);
+    const bytes = await downloadSmall(download, this.#options);
     const digest = digestOf(bytes);
     if (digest === blob.digest) return bytes;
     throw new AdaptletError('ARTIFACT_CORRUPT', `blob ${blob.digest} came as ${digest}`);
   }
 
-  /** `write` gets the chunks in order, and from 0 again where the registry begins again. */
-  async #read(
+  #download(
     reference: ImageReference,
     blob: Descriptor,
-    { from, write }: { readonly from: number; readonly write: Write },
     signal: AbortSignal,
     onBytes: (bytes: number) => void,
-  ): Promise<void> {
-    let have = from;
-    let furthest = have;
-    let progressed = false;
-    const attempt = async (): Promise<void> => {
-      progressed = false;
-      if (have < blob.size) {
-        await using answer = await this.#open(reference, blob, have, signal);
-        have = answer.response.status === 206 ? have : 0;
-        let told = have;
-        for await (const chunk of answer.body) {
-          if (have + chunk.length > blob.size) throw tooLong(blob);
-          await write(chunk, have);
-          have += chunk.length;
-          if (have > furthest) progressed = true;
-          furthest = Math.max(furthest, have);
-          if (have - told < leastBytes && have < blob.size) continue;
-          told = have;
-          onBytes(have);
-        }
-      }
-      if (have < blob.size) {
-        throw new AdaptletError(
-          'REGISTRY_UNAVAILABLE',
-          `blob ${blob.digest} ended after ${have} of ${blob.size} bytes`,
-        );
-      }
+  ): Download {
+    const { registry, repository } = reference;
+    return {
+      blob,
+      what: `blob ${blob.digest}`,
+      host: registry,
+      ask: (headers) => this.#http.get(reference, `blobs/${blob.digest}`, headers, signal),
+      unexpected: (status) => unexpected(`blob ${blob.digest} of ${registry}/${repository}`, status),
+      signal,
+      onBytes,
     };
-    await withRetries(this.#options, signal, attempt, () => progressed);
-  }
-
-  async #open(
-    reference: ImageReference,
-    blob: Descriptor,
-    have: number,
-    signal: AbortSignal,
-  ): Promise<Answer> {
-    // With its end: some registries understand no other form.
-    const range: Record<string, string> = have > 0 ? { range: `bytes=${have}-${blob.size - 1}` } : {};
-    const answer = await this.#http.get(reference, `blobs/${blob.digest}`, range, signal);
-    const { status, headers } = answer.response;
-    const from = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '')?.[1];
-    if (status === 200 || (status === 206 && Number(from) === have)) return answer;
-    await answer[Symbol.asyncDispose]();
-    // The registry does not resume as it should: from the start.
-    if (have > 0 && (status === 206 || status === 416)) return await this.#open(reference, blob, 0, signal);
-    throw unexpected(`blob ${blob.digest} of ${reference.registry}/${reference.repository}`, status);
   }
 }
-
-const tooLong = (blob: Descriptor): AdaptletError =>
-  new AdaptletError('ARTIFACT_CORRUPT', `blob ${blob.digest} came with more than its ${blob.size} bytes`);

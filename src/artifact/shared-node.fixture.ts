@@ -3,14 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Digest, namespaceOf, objectKey } from '../api/names.ts';
 import { systemClock } from '../time/clock.ts';
-import { type Artifacts, createArtifacts, type Wish } from './artifacts.ts';
+import { type Artifacts, createArtifacts } from './artifacts.ts';
 import type { DeltaOutcome } from './deltas.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { FakeRegistry } from './fake-registry.ts';
 import { type Former, Grants } from './grants.ts';
 import { KeptBundles } from './kept-bundles.ts';
 import { ownLogin } from './registry-http.ts';
+import { BlobSenders } from './senders.ts';
 import { ContentStore } from './store.ts';
+import type { Wish } from './wish.ts';
 
 const never = new AbortController().signal;
 
@@ -48,13 +50,19 @@ export class SharedNode implements AsyncDisposable {
 
   async #open({ former = [], importRoots = [this.imports] }: Opening): Promise<void> {
     const root = join(this.root, 'store');
-    this.store = await ContentStore.open({ root, budgetBytes: this.#budgetBytes, disk: this.#disk });
+    this.store = await ContentStore.open({
+      root,
+      budgetBytes: this.#budgetBytes,
+      disk: this.#disk,
+      keepsUnfinished: true,
+    });
     this.grants = await Grants.open(root, this.store.list(), former);
     this.artifacts = createArtifacts({
       bundles: await KeptBundles.open(root, this.store.list()),
       store: this.store,
       disk: this.#disk,
       grants: this.grants,
+      senders: await BlobSenders.open(root, this.store, Date.now()),
       importRoots,
       patienceMs: 20,
       deltas:

@@ -3,12 +3,12 @@ import type { OciSource } from '../api/source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Requirement } from '../signature/requirement.ts';
 import { isOfUse, verifySignatures } from '../signature/verify.ts';
-import type { Wish } from './artifacts.ts';
 import { bundlesOf, verifyFound } from './bundles.ts';
 import type { KeptBundles } from './kept-bundles.ts';
 import { placeOf } from './offer.ts';
 import { parseReference } from './reference.ts';
 import type { Registry } from './registry.ts';
+import type { Wish } from './wish.ts';
 
 export type SignedParts = {
   readonly bundles: KeptBundles;
@@ -60,7 +60,7 @@ export const checkSigned = async (
   const { oci } = wish.source;
   if (oci === undefined) {
     // What is kept for the same content of a registry would have done.
-    throw new AdaptletError(error.code, `${error.what}; a folder has no signatures`, {
+    throw new AdaptletError(error.code, `${error.what}; only what is in a registry has signatures`, {
       advice: 'Push it to a registry with adaptlet push, sign it there, and use it as source.oci.',
       cause: error,
     });

@@ -9,6 +9,7 @@ import { type Apart, BlobPool, type WriteBlob } from './blob-pool.ts';
 import { digestOf, hexOf } from './digest.ts';
 import { DiskBudget } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
+import { type Gathered, gatherBlobs } from './gathered.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 import { layersOf } from './layers.ts';
 import {
@@ -49,12 +50,14 @@ export type Custody = {
   /** Room for what is missing is set aside. */
   readonly reserved: () => void;
   /** A blob was not here: it came through `write` of this caller, and is verified. */
-  readonly brought: (blob: Descriptor) => void;
+  readonly brought: (blob: Descriptor) => void | Promise<void>;
   /** A blob was here; nothing is added when it throws. */
   readonly found: (blob: Descriptor) => Promise<void>;
   /** Called once all blobs are here, before the artifact is, and also when it is here already; nothing is added when it throws. */
   readonly admit: (digest: Digest) => Promise<void>;
 };
+
+const nothing = async (): Promise<void> => undefined;
 
 type Parts = {
   readonly paths: StorePaths;
@@ -175,8 +178,13 @@ export class ContentStore {
     throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
   }
 
+  /** The manifest of an artifact that is stored, as it came. */
+  manifest(digest: Digest): Promise<Uint8Array> {
+    return readFile(join(this.#paths.adapter(digest), manifestFile));
+  }
+
   /** Bytes of these blobs that are here already, those of broken-off transfers included. */
-  bytesHere(blobs: readonly Descriptor[]): number {
+  bytesHere(blobs: readonly Pick<Descriptor, 'digest'>[]): number {
     return this.#pool.bytesOf(blobs);
   }
 
@@ -201,6 +209,11 @@ export class ContentStore {
     await this.#pool.clearLeftovers();
   }
 
+  /** Drops transfers that broke off, and blobs that no artifact needs, but for those that are kept. */
+  async dropUnfinished(isKept: (blob: Digest) => boolean): Promise<void> {
+    await this.#pool.dropUnfinished(isKept);
+  }
+
   /**
    * Adds an artifact: reserves its bytes, has the missing blobs written, verifies each, and makes it visible in one
    * step. A blob that broke off stays as a partial file, and the next attempt goes on from there.
@@ -218,18 +231,11 @@ export class ContentStore {
     const manifest = parseManifest(bytes, this.limits, digest);
     layersOf(manifest, digest);
     const blobs = blobsOf(manifest);
-    // What is just being taken out is out, whole, before anything is put together with it.
-    await unlessAborted(
-      this.#alone(async () => undefined),
-      signal,
-    );
+    await this.#settled(signal);
     using _hold = this.#pool.hold(blobs);
     using _reservation = await this.#pool.reserve(blobs, digest);
     custody?.reserved();
-    for (const blob of blobs) {
-      if (await this.#pool.bring(blob, write, signal, custody?.apart)) custody?.brought(blob);
-      else await custody?.found(blob);
-    }
+    await this.#bring(blobs, write, signal, custody);
     return await inTurn(async () => {
       if (await isHere()) return digest;
       await custody?.admit(digest);
@@ -240,6 +246,32 @@ export class ContentStore {
       }
       return digest;
     });
+  }
+
+  /** Brings blobs that are packed anew, as {@link gatherBlobs}. */
+  async gather(
+    blobs: readonly Descriptor[],
+    write: WriteBlob,
+    signal: AbortSignal,
+    custody?: Omit<Custody, 'admit'>,
+  ): Promise<Gathered> {
+    await this.#settled(signal);
+    return await gatherBlobs(this.#pool, this.#paths, blobs, async () => {
+      custody?.reserved();
+      await this.#bring(blobs, write, signal, custody);
+    });
+  }
+
+  async #bring(
+    blobs: readonly Descriptor[],
+    write: WriteBlob,
+    signal: AbortSignal,
+    custody: Omit<Custody, 'admit'> | undefined,
+  ): Promise<void> {
+    for (const blob of blobs) {
+      if (await this.#pool.bring(blob, write, signal, custody?.apart)) await custody?.brought(blob);
+      else await custody?.found(blob);
+    }
   }
 
   async remove(digest: Digest): Promise<void> {
@@ -291,7 +323,7 @@ export class ContentStore {
   async #verify(digest: Digest, signal: AbortSignal): Promise<void> {
     const adapter = await this.#check(digest, signal);
     if (adapter.extraBytes === 0) return;
-    const bytes = await readFile(join(this.#paths.adapter(digest), manifestFile));
+    const bytes = await this.manifest(digest);
     using _hold = this.#pool.hold(blobsOf(adapter.manifest));
     await this.#forget(digest, adapter);
     await this.#build(digest, bytes, adapter.manifest, signal);
@@ -328,6 +360,11 @@ export class ContentStore {
       );
     }
     return damage;
+  }
+
+  /** What is just being taken out is out, whole, before anything is put together with it. */
+  #settled(signal: AbortSignal): Promise<void> {
+    return unlessAborted(this.#alone(nothing), signal);
   }
 
   /** One at a time takes damaged things out; `add` and the others wait for it. */

@@ -95,6 +95,16 @@ describe('a store that keeps what was unfinished', () => {
     expect(store.usage.usedBytes).toBe(0);
   });
 
+  it('drops what nobody goes on with, and keeps the rest', async () => {
+    await breakOff();
+    await reopen();
+    await store.dropUnfinished((blob) => blob === digestOf(Buffer.from(weights('1'))));
+    expect(store.usage.usedBytes).toBe(500);
+    await store.dropUnfinished(() => false);
+    expect(store.usage.usedBytes).toBe(0);
+    expect(await readdir(join(root, 'tmp'))).toEqual([]);
+  });
+
   it('keeps nothing where it does not say so', async () => {
     await breakOff();
     await reopen(100_000, false);

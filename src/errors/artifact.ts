@@ -128,27 +128,41 @@ export const artifactErrors = defineErrors({
     grpc: 'PERMISSION_DENIED',
     retry: 'AfterChange',
   },
+  SOURCE_MISMATCH: {
+    summary: 'The file of an http source has other bytes than its sha256 says.',
+    advice:
+      'Make a new Adapter with the sha256 of the file, or put the file back. It is not downloaded again by itself.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  SOURCE_UNUSABLE: {
+    summary: 'The server of a source answers in a way that no adapter can be fetched by.',
+    advice: 'Check the address of the source, and what answers there.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
   REGISTRY_DENIED: {
-    summary: 'The registry refused the credentials, or asks for some.',
+    summary: 'The registry, or the server of a source, refused the credentials, or asks for some.',
     advice:
       'Give whoever asks valid credentials for this registry: the runtime, the operator, or yourself by docker login.',
     grpc: 'PERMISSION_DENIED',
     retry: 'AfterChange',
   },
   REGISTRY_INSECURE: {
-    summary: 'The registry would be reached without encryption.',
-    advice: 'Serve the registry over HTTPS, or list its host as insecure.',
+    summary: 'The registry, or the server of a source, would be reached without encryption.',
+    advice: 'Serve it over HTTPS, or list its host as insecure.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
   REGISTRY_REDIRECTS: {
-    summary: 'The registry leads to another registry, or to a server without encryption.',
+    summary:
+      'The registry, or the server of a source, leads to another registry, or to a server without encryption.',
     advice: 'Name in the source the registry that has the files.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
   REGISTRY_UNAVAILABLE: {
-    summary: 'The registry did not answer, or answered with an error of its own.',
+    summary: 'The registry, or the server of a source, did not answer, or answered with an error of its own.',
     advice: 'Nothing to do: it is tried again. Check the network if it lasts.',
     grpc: 'UNAVAILABLE',
     retry: 'Backoff',
@@ -160,10 +174,9 @@ export const artifactErrors = defineErrors({
     retry: 'AfterChange',
   },
   PULL_SECRET: {
-    summary:
-      'The Secret with the credential of a registry, which an adapter or a route names, cannot be used.',
+    summary: 'The Secret with the credential of a source, which an adapter or a route names, cannot be used.',
     advice:
-      'Check the Secret: type kubernetes.io/dockerconfigjson, label adaptlet.io/pull: "true", and an entry for the registry.',
+      'Check the Secret: label adaptlet.io/pull: "true"; for a registry type kubernetes.io/dockerconfigjson and an entry for it, for another source the key that is named.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },

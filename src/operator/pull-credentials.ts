@@ -1,4 +1,4 @@
-import type { OciSource } from '../api/source.ts';
+import type { OciSource, SourceSecret } from '../api/source.ts';
 import type { Authorization } from '../artifact/authorizations.ts';
 import { type Credentials, credentialsOf, entryFor, parseDockerConfig } from '../artifact/docker-config.ts';
 import { parseReference } from '../artifact/reference.ts';
@@ -11,6 +11,7 @@ import type { Clock } from '../time/clock.ts';
 import { pause } from '../time/pause.ts';
 import { unlessAborted } from '../time/unless-aborted.ts';
 import { type Secret, type SecretParts, secretValues } from './secret-values.ts';
+import { sourceSecrets } from './source-secrets.ts';
 import { Pace } from './sync/pace.ts';
 
 /** A Secret says by this label that adapters may be pulled with it. */
@@ -43,6 +44,9 @@ type PullQuestion = {
   readonly source: OciSource & { readonly pullSecretRef: SecretRef };
   readonly isRefused: boolean;
 };
+
+/** The same for a source that is no registry. */
+type SecretQuestion = { readonly namespace: string; readonly secret: SourceSecret };
 
 type Work = () => Promise<void>;
 
@@ -89,6 +93,7 @@ const isPassword = ({ header }: Authorization, { username, password }: Credentia
  */
 export class PullCredentials {
   readonly #parts: PullParts;
+  readonly #secrets: ReturnType<typeof sourceSecrets>;
   readonly #logins: (namespace: string, ref: SecretRef, signal: AbortSignal) => Promise<Login>;
   readonly #queue = new RoundRobinQueue<Work>({ running: 16, runningOfGroup: 4, waitingOfGroup: 256 });
   readonly #asked = new Map<string, Promise<Authorization | undefined>>();
@@ -96,6 +101,7 @@ export class PullCredentials {
 
   constructor(parts: PullParts) {
     this.#parts = parts;
+    this.#secrets = sourceSecrets({ ...parts, label: pullLabel, lifetimeMs: handedMs });
     this.#logins = secretValues<SecretRef, Login>(parts, {
       label: pullLabel,
       code: 'PULL_SECRET',
@@ -116,12 +122,21 @@ export class PullCredentials {
    * What a node may ask the registry with; undefined: the registry wants nothing.
    * @throws PULL_SECRET, KUBE_*, REGISTRY_*, EGRESS_DENIED
    */
-  async forNode(question: PullQuestion): Promise<Authorization | undefined> {
-    const { namespace, source, isRefused } = question;
+  async forNode(question: PullQuestion | SecretQuestion): Promise<Authorization | undefined> {
+    const { namespace } = question;
+    if ('secret' in question) {
+      const { secret } = question;
+      return await this.#inTurn(namespace, `the Secret for ${secret.place}`, (signal) =>
+        this.#secrets(namespace, secret, signal),
+      );
+    }
+    const { source, isRefused } = question;
     const key = JSON.stringify([namespace, source.pullSecretRef.name, source.image, isRefused]);
     const known = this.#asked.get(key);
     if (known !== undefined) return await known;
-    const asked = this.#inTurn(question).finally(() => this.#asked.delete(key));
+    const asked = this.#inTurn(namespace, `the registry of ${source.image}`, (signal) =>
+      this.#ask(question, signal),
+    ).finally(() => this.#asked.delete(key));
     this.#asked.set(key, asked);
     return await asked;
   }
@@ -147,20 +162,23 @@ export class PullCredentials {
   }
 
   /** @throws PULL_SECRET when too many wait, REGISTRY_UNAVAILABLE when it takes too long, and what is thrown while it is asked */
-  async #inTurn(question: PullQuestion): Promise<Authorization | undefined> {
-    const { namespace, source } = question;
+  async #inTurn(
+    namespace: string,
+    what: string,
+    ask: (signal: AbortSignal) => Promise<Authorization | undefined>,
+  ): Promise<Authorization | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<Authorization | undefined>();
     const deadline = new AbortController();
     const { signal } = deadline;
     let hasTurn = false;
     const work = async (): Promise<void> => {
       hasTurn = true;
-      await unlessAborted(this.#ask(question, signal), signal).then(resolve, reject);
+      await unlessAborted(ask(signal), signal).then(resolve, reject);
       this.#queue.done(namespace);
       this.#pump();
     };
     const cancel = this.#parts.clock.after(credentialMs, () => {
-      const error = hasTurn ? tooSlow(source.image) : tooMany(namespace);
+      const error = hasTurn ? tooSlow(what) : tooMany(namespace);
       this.#queue.remove(namespace, work);
       deadline.abort(error);
       reject(error);
@@ -185,11 +203,8 @@ export class PullCredentials {
   }
 }
 
-const tooSlow = (image: string): AdaptletError =>
-  new AdaptletError(
-    'REGISTRY_UNAVAILABLE',
-    `the registry of ${image} gave no token within ${credentialMs / 1000} s`,
-  );
+const tooSlow = (what: string): AdaptletError =>
+  new AdaptletError('REGISTRY_UNAVAILABLE', `${what} gave no token within ${credentialMs / 1000} s`);
 
 const tooMany = (namespace: string): AdaptletError =>
   new AdaptletError('PULL_SECRET', `too many credentials of the namespace ${namespace} are asked for`, {

@@ -76,7 +76,7 @@ export const operatorSettingsSchema = z.object({
     .enum(['deny', 'allow'])
     .default('deny')
     .describe(
-      'Whether nodes get the password out of a Secret that pullSecretRef names, where its registry has no token service. allow: over TLS, to runtimes whose plan needs it, which keep it in memory. deny: such a registry cannot be used with pullSecretRef.',
+      'Whether nodes get the password out of a Secret that pullSecretRef names, where its registry has no token service, and the headers and tokens of http and huggingFace sources. allow: over TLS, to runtimes whose plan needs it, which keep it in memory. deny: these cannot be used with a Secret.',
     ),
   insecureRegistries: list
     .prefault('')

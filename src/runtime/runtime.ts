@@ -24,7 +24,7 @@ import { type Addresses, startServers } from './start/servers.ts';
 import { identityOf, kvBudgetOf, modelViewOf, readinessOf, servingOf } from './start/serving.ts';
 import { createSignals } from './start/signals.ts';
 import { followsOperator, openSource } from './start/source.ts';
-import { scrubInBackground } from './start/store.ts';
+import { openDownloads, scrubInBackground } from './start/store.ts';
 import { gaugesOf } from './status/gauges.ts';
 import { StatusReport } from './status/status-report.ts';
 import { PullCredentials } from './sync/pull-credentials.ts';
@@ -53,11 +53,12 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
 
   const pulls = new PullCredentials(given.clock);
   const egress = new NodeEgress(settings, process.env);
-  const disk = await openDisk(given, { pulls, egress }, stack);
+  const downloads = openDownloads(settings, given.clock);
+  const disk = await openDisk(given, { pulls, egress, downloads }, stack);
   const { clock, time } = openClock(given, disk, stack);
   const parts = { ...given, clock };
   const startedAt = { wall: new Date(clock.now()).toISOString(), monotonic: clock.monotonic() };
-  const base = await openBaseModel(parts, { disk, egress }, stack);
+  const base = await openBaseModel(parts, { disk, egress, downloads }, stack);
   const { engine } = base;
 
   const signals = createSignals();
@@ -72,7 +73,10 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   const plan = new PlanInForce({ residency, guard, counts, quotas, baseModel, trials, changed, handover });
   egress.follow({
     hasTenants: followsOperator(settings, disk.remembered),
-    listed: (namespace) => policyOf(plan.table, namespace)?.sources.registries ?? [],
+    listed: (namespace) => {
+      const { registries = [], urls = [] } = policyOf(plan.table, namespace)?.sources ?? {};
+      return [...registries, ...urls];
+    },
   });
   const source = openSource({
     ...parts,

@@ -5,10 +5,12 @@ const kebab = (name: string): string => name.replaceAll(/[A-Z]/g, (c) => `-${c.t
 
 /** A setting `someName` is the flag `--some-name` … */
 export const flagOf = (name: string): string => `--${kebab(name)}`;
-/** OpenTelemetry's own variables keep their names, so that what sets them for other programs works here. */
+/** Variables of OpenTelemetry and of other programs keep their names, so that what sets them there works here. */
 const foreignVariables: Readonly<Record<string, string>> = {
   otlpEndpoint: 'OTEL_EXPORTER_OTLP_ENDPOINT',
   kubeconfig: 'KUBECONFIG',
+  hfEndpoint: 'HF_ENDPOINT',
+  hfTokenFile: 'HF_TOKEN_PATH',
 };
 /** … and the environment variable `ADAPTLET_SOME_NAME`. */
 export const variableOf = (name: string): string =>

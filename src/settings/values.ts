@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type Millis, parseDuration } from '../api/duration.ts';
 import { parseQuantity } from '../api/quantity.ts';
 import { isEgressEntry, isNetwork } from '../egress/allow-list.ts';
+import type { BandwidthPlan, BandwidthWindow } from '../time/bandwidth.ts';
 
 const parsed = <T>(parse: (text: string) => T) =>
   z.string().transform((text, context): T => {
@@ -25,6 +26,47 @@ export const orAuto = <T>(schema: z.ZodType<T>) =>
     for (const { message } of read.error.issues) context.addIssue(`${message}, or auto`);
     return z.NEVER;
   });
+
+/** A time of the day in minutes after midnight; 24:00 is the end of the day. */
+const minuteOf = (text: string): number => {
+  const [, hours, minutes] =
+    /^([01]?\d|2[0-3]):([0-5]\d)$/.exec(text) ?? (text === '24:00' ? ['', '24', '00'] : []);
+  if (hours === undefined) throw new RangeError(`"${text}" must be a time of the day such as 22:00`);
+  return Number(hours) * 60 + Number(minutes);
+};
+
+/** Bytes per second by the time of the day: `22:00-06:00=10Mi,256Ki`. */
+const parseBandwidth = (text: string): Omit<BandwidthPlan, 'timeZone'> => {
+  const windows: BandwidthWindow[] = [];
+  let otherwise: number | undefined;
+  for (const part of text.split(',').map((one) => one.trim())) {
+    if (part === '') continue;
+    const [times, rate] = part.includes('=') ? part.split('=', 2) : [undefined, part];
+    const bytesPerSecond = parseQuantity(rate ?? '');
+    if (times === undefined) {
+      if (otherwise !== undefined) throw new RangeError('only one rate may have no times');
+      otherwise = bytesPerSecond;
+      continue;
+    }
+    const [from = '', to = '', ...rest] = times.split('-');
+    if (rest.length > 0) throw new RangeError(`"${times}" must be two times of the day such as 22:00-06:00`);
+    windows.push({ from: minuteOf(from), to: minuteOf(to), bytesPerSecond });
+  }
+  return { windows, otherwise: otherwise ?? Number.POSITIVE_INFINITY };
+};
+
+export const bandwidth = parsed(parseBandwidth);
+
+export const timeZone = z.string().refine(
+  (name) => {
+    try {
+      return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+    } catch {
+      return false;
+    }
+  },
+  { error: 'must be a time zone such as Europe/Berlin or UTC' },
+);
 
 /** A length of time in milliseconds, written as Go writes durations. */
 export const duration = parsed<Millis>(parseDuration);

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Digest, namespaceOf, objectKey } from '../../src/api/names.ts';
 import type { Source } from '../../src/api/source.ts';
-import { type Artifacts, createArtifacts, type Wish } from '../../src/artifact/artifacts.ts';
+import { type Artifacts, createArtifacts } from '../../src/artifact/artifacts.ts';
 import { type DiskThread, startDiskThread } from '../../src/artifact/disk-thread.ts';
 import { credentialsIn } from '../../src/artifact/docker-config.ts';
 import { Grants } from '../../src/artifact/grants.ts';
@@ -17,7 +17,9 @@ import { KeptBundles } from '../../src/artifact/kept-bundles.ts';
 import { defaultLimits } from '../../src/artifact/manifest.ts';
 import { packFolder } from '../../src/artifact/pack.ts';
 import { ownLogin } from '../../src/artifact/registry-http.ts';
+import { BlobSenders } from '../../src/artifact/senders.ts';
 import { ContentStore } from '../../src/artifact/store.ts';
+import type { Wish } from '../../src/artifact/wish.ts';
 import { codeOf } from '../../src/errors/code-of.fixture.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { tool } from '../tools/build.ts';
@@ -55,6 +57,7 @@ const node = async (
     disk,
     grants: await Grants.open(folder, store.list(), []),
     bundles: await KeptBundles.open(folder, store.list()),
+    senders: await BlobSenders.open(folder, store, Date.now()),
     importRoots: [adapters],
     registry: {
       fetch,

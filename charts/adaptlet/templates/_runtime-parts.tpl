@@ -19,6 +19,21 @@ volumes; `caCerts`: a ConfigMap, or empty. */}}
 {{- with .root.Values.runtime.egress.deny }}
 - {name: ADAPTLET_EGRESS_DENY, value: {{ join "," . | quote }}}
 {{- end }}
+{{- with .root.Values.runtime.huggingFace.endpoint }}
+- {name: HF_ENDPOINT, value: {{ . | quote }}}
+{{- end }}
+{{- with .root.Values.runtime.download }}
+{{- with .bandwidth }}
+{{- $rates := list }}
+{{- range . }}
+{{- $rates = append $rates (printf "%s%s" (empty .from | ternary "" (printf "%s-%s=" .from .to)) (kindIs "string" .bytesPerSecond | ternary .bytesPerSecond (int64 .bytesPerSecond | toString))) }}
+{{- end }}
+- {name: ADAPTLET_DOWNLOAD_BANDWIDTH, value: {{ join "," $rates | quote }}}
+{{- end }}
+- {name: ADAPTLET_DOWNLOAD_TIME_ZONE, value: {{ .timeZone | quote }}}
+- {name: ADAPTLET_MAX_PARALLEL_DOWNLOADS, value: {{ .maxParallel | toString | quote }}}
+- {name: ADAPTLET_DOWNLOAD_RETRIES, value: {{ .retries | toString | quote }}}
+{{- end }}
 - {name: ADAPTLET_OPERATOR, value: "adaptlet-operator.{{ .root.Release.Namespace }}.svc:9443"}
 - {name: ADAPTLET_OPERATOR_CA, value: /etc/adaptlet/ca/ca.crt}
 - {name: ADAPTLET_OPERATOR_TOKEN, value: /var/run/adaptlet/token}

@@ -143,14 +143,17 @@ const accepted = ({ nameConflict, verdict }: AdapterInput): AdapterCondition => 
       };
 };
 
-const resolved = ({ source, resolution, verdict }: AdapterInput): AdapterCondition => {
+const resolved = ({ adapter, source, resolution, verdict }: AdapterInput): AdapterCondition => {
   const type = 'Resolved';
   if (source.kind === 'Known') {
     return { type, status: 'True', reason: source.how, message: `the digest is ${source.digest}` };
   }
   if (source.kind === 'Required') {
+    const { path } = adapter.spec.source;
     const message =
-      'spec.source.path: in a cluster a path needs spec.digest, so that every node has the same files: create a new Adapter with spec.digest set';
+      path === undefined
+        ? 'spec.source: in a cluster only a registry is asked for the digest: create a new Adapter with spec.digest set, which `adaptlet digest` prints'
+        : 'spec.source.path: in a cluster a path needs spec.digest, so that every node has the same files: create a new Adapter with spec.digest set';
     return { type, status: 'False', reason: 'DigestRequired', message };
   }
   if (verdict !== undefined) {
@@ -225,7 +228,7 @@ const ready = (
 ): AdapterCondition[] => {
   if (isKeptOut(verdict)) return readiness('Failed', verdict.reason, verdict.message);
   if (digest === undefined) {
-    // A tag that a registry does not give is asked for again; a path never gets a digest.
+    // A tag that a registry does not give is asked for again; another source never gets a digest.
     const progress = source.kind === 'Required' ? 'Failed' : 'InProgress';
     return readiness(progress, 'NotResolved', 'its digest is not known, see Resolved');
   }

@@ -19,10 +19,10 @@ export type SignatureVerdict = {
   readonly found: Resolution<Verified>;
 };
 
-const folder = new AdaptletError('SIGNATURE_MISSING', 'a folder has no signatures', {
+const unsigned = new AdaptletError('SIGNATURE_MISSING', 'only what is in a registry has signatures', {
   advice: 'Push it to a registry with adaptlet push, sign it there, and make an Adapter with source.oci.',
 });
-const ofFolder: Resolution<Verified> = { kind: 'Failed', code: folder.code, message: folder.message };
+const ofElsewhere: Resolution<Verified> = { kind: 'Failed', code: unsigned.code, message: unsigned.message };
 
 /** The digest that was resolved, or is pinned. */
 const digestOf = ({ spec, status }: AdapterObject): Digest | undefined => {
@@ -62,7 +62,7 @@ export class SignatureVerdicts {
       return undefined;
     }
     const { oci } = source;
-    if (oci === undefined) return { isRequired, found: ofFolder };
+    if (oci === undefined) return { isRequired, found: ofElsewhere };
     const question = `${digest} ${requirement.version}`;
     if (this.#asked.get(uid) !== question) {
       this.#resolver.forget(uid);

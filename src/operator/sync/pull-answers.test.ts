@@ -45,6 +45,28 @@ describe('a runtime that asks for a pull credential', () => {
     expect(stage.replica.pulls.asked.at(-1)).toEqual({ ...question, isRefused: true });
   });
 
+  it('gets what the Secret of a web server has, for the adapter of its plan alone', async () => {
+    const header = { name: 'X-Token', secretKeyRef: { name: 'files', key: 'token' } };
+    const http = { url: 'https://files.example/a.tar?x=1', sha256: '0'.repeat(64), header };
+    stage.replica.objects.adapters.put(adapter('file', { source: { http } }));
+    const runtime = await connected();
+    await eventually('the plan', () => runtime.commits > 0);
+    stage.replica.pulls.answer = async () => ({ header: 'word', lifetimeMs: 1000 });
+    const asked = { key: 'team-a/file', image: 'https://files.example/a.tar', secret: 'files' };
+    expect(await ask(runtime, asked)).toMatchObject({ authorization: 'word' });
+    const secret = {
+      place: asked.image,
+      ref: header.secretKeyRef,
+      header: 'X-Token',
+      is: 'Header',
+    };
+    expect(stage.replica.pulls.asked.at(-1)).toEqual({ namespace: 'team-a', secret });
+    for (const other of [{ image: 'https://files.example/b.tar' }, { secret: 'login' }]) {
+      const answer = await ask(runtime, { ...asked, ...other });
+      expect(answer).toMatchObject({ authorization: '', reason: expect.stringContaining('another source') });
+    }
+  });
+
   it('hears that the registry wants none, or why there is none and what to do', async () => {
     const runtime = await withSql();
     expect(await ask(runtime)).toMatchObject({ authorization: '', reason: '', advice: '' });
@@ -77,7 +99,7 @@ describe('a runtime that asks for a pull credential', () => {
     stage.replica.objects.adapters.put(adapter('sql', { source: { oci: { image } } }));
     const runtime = await connected();
     await eventually('the plan', () => runtime.commits > 0);
-    expect((await ask(runtime)).reason).toContain('no such adapter with a pullSecretRef');
+    expect((await ask(runtime)).reason).toContain('no such adapter with a Secret');
   });
 
   it('gets none for another namespace when it is a pod', async () => {

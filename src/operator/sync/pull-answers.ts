@@ -1,4 +1,4 @@
-import type { OciSource } from '../../api/source.ts';
+import { type OciSource, type SourceSecret, sourceSecretOf } from '../../api/source.ts';
 import type { Authorization } from '../../artifact/authorizations.ts';
 import { namespaceOf } from '../../control/key.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
@@ -16,14 +16,18 @@ import type { Channel } from './channel.ts';
 import { Pace } from './pace.ts';
 
 /**
- * What a runtime may ask a registry with; undefined: the registry wants nothing.
+ * What a runtime may ask a registry, or the server of another source, with; undefined: the registry wants nothing.
  * @throws why there is none
  */
-export type CredentialFor = (question: {
-  readonly namespace: string;
-  readonly source: OciSource & { readonly pullSecretRef: { readonly name: string } };
-  readonly isRefused: boolean;
-}) => Promise<Authorization | undefined>;
+export type CredentialFor = (
+  question:
+    | {
+        readonly namespace: string;
+        readonly source: OciSource & { readonly pullSecretRef: { readonly name: string } };
+        readonly isRefused: boolean;
+      }
+    | { readonly namespace: string; readonly secret: SourceSecret },
+) => Promise<Authorization | undefined>;
 
 type Parts = {
   readonly channel: Channel<unknown, SyncResponse>;
@@ -91,12 +95,17 @@ export class PullAnswers {
     if (ms > 0) await pause(clock, ms, channel.signal);
     const now = plan();
     if (now === undefined) throw notNow('the plan of the runtime is not compiled yet');
+    const adapter = now.get(`AdapterSpec ${key}`);
+    const other = adapter?.type === 'AdapterSpec' ? sourceSecretOf(adapter.body.source) : undefined;
+    if (other !== undefined) {
+      if (other.place !== image || other.ref.name !== secret) throw otherSource();
+      return await credential({ namespace: namespaceOf(key), secret: other });
+    }
     const source = ociSourceOf(now, key);
     const { pullSecretRef } = source ?? {};
     if (source === undefined || pullSecretRef === undefined)
-      throw notNow('the plan of the runtime has no such adapter with a pullSecretRef');
-    if (source.image !== image || pullSecretRef.name !== secret)
-      throw notNow('the plan of the runtime has another source by now');
+      throw notNow('the plan of the runtime has no such adapter with a Secret');
+    if (source.image !== image || pullSecretRef.name !== secret) throw otherSource();
     return await credential({
       namespace: namespaceOf(key),
       source: { ...source, pullSecretRef },
@@ -104,6 +113,8 @@ export class PullAnswers {
     });
   }
 }
+
+const otherSource = (): AdaptletError => notNow('the plan of the runtime has another source by now');
 
 const notNow = (what: string): AdaptletError =>
   new AdaptletError('PULL_CREDENTIAL_AWAITED', what, {

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { nameSchema, namespaceSchema } from '../../api/names.ts';
+import { defaultHubEndpoint } from '../../api/source.ts';
 import {
+  bandwidth,
   bytes,
   coreFiles,
   count,
@@ -12,6 +14,7 @@ import {
   networkList,
   orAuto,
   otlpEndpoint,
+  timeZone,
 } from '../../settings/values.ts';
 import { evictionPolicyNames } from '../residency/eviction-policies.ts';
 import type { Automatic, Choice, Chosen } from './choose.ts';
@@ -105,16 +108,44 @@ export const settingsSchema = z.object({
   insecureRegistries: list
     .prefault('')
     .describe(
-      'Registry hosts that are reached over plain HTTP, separated by commas. Loopback always is. They are allowed as those of egress-allow are.',
+      'Hosts of registries and of http sources that are reached over plain HTTP, separated by commas. Loopback always is. They are allowed as those of egress-allow are.',
     ),
   egressAllow: egressList
     .prefault('')
     .describe(
-      'Where registries of adapters, their token services and their storage may be, besides public addresses over TLS, the registry of the base model, and registries that the AdapterPolicy of the namespace lists: hosts as host, host:port or *.domain, addresses, and networks as 10.0.0.0/8, separated by commas. A host may have private addresses; loopback and link-local are open only by their address. A node that follows a folder of manifests may ask loopback and private addresses in any case.',
+      'Where registries of adapters, web servers of http sources, their token services and their storage may be, besides public addresses over TLS, the registry of the base model, the hub of hf-endpoint, and what the AdapterPolicy of the namespace lists: hosts as host, host:port or *.domain, addresses, and networks as 10.0.0.0/8, separated by commas. A host may have private addresses; loopback and link-local are open only by their address. A node that follows a folder of manifests may ask loopback and private addresses in any case.',
     ),
   egressDeny: networkList
     .prefault('')
-    .describe('Addresses and networks that nothing opens for registries, separated by commas.'),
+    .describe(
+      'Addresses and networks that nothing opens for registries and other sources, separated by commas.',
+    ),
+  hfEndpoint: z
+    .url({ protocol: /^https?$/, error: 'must be an address such as https://huggingface.co' })
+    .default(defaultHubEndpoint)
+    .describe(
+      'Hub that huggingFace sources come from: https://huggingface.co, or a server with its API. It may have a private address. Plain HTTP only where insecure-registries lists it, or on this machine.',
+    ),
+  hfTokenFile: z
+    .string()
+    .optional()
+    .describe(
+      'File with a token for that hub, for huggingFace sources that name no Secret. Read anew each time.',
+    ),
+  maxParallelDownloads: count(1, 64).prefault(4).describe('Adapters that are downloaded at the same time.'),
+  downloadBandwidth: bandwidth
+    .prefault('')
+    .describe(
+      'Bytes per second that all downloads of this node take together, base model included: a quantity such as 1Mi, or times of the day before it: 22:00-06:00=10Mi,256Ki. 0: nothing is downloaded meanwhile. The first time that fits counts; one without a time holds otherwise. Default: no limit.',
+    ),
+  downloadTimeZone: timeZone
+    .default('UTC')
+    .describe('Time zone of those times of the day, such as Europe/Berlin.'),
+  downloadRetries: count(1, 1000)
+    .prefault(20)
+    .describe(
+      'Failed requests for downloads that are repeated in a minute, for each host, however many adapters come from there. What asks with Retry-After to be left alone is not asked by any of them until then.',
+    ),
   labels: labels
     .prefault('')
     .describe('Labels of this runtime for selectors, as key=value pairs separated by commas.'),

@@ -1,5 +1,5 @@
 import { type Digest, namespaceOf } from '../../api/names.ts';
-import type { Arrival } from '../../artifact/artifacts.ts';
+import type { Arrival } from '../../artifact/wish.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import { Mutex } from '../engine/mutex.ts';
 import { type MemoryShare, noShare } from './accounts.ts';

@@ -33,6 +33,8 @@ export class Disk {
   readonly #loads: PrioritySemaphore;
   readonly #signatures: Signatures;
   readonly #fetches: PrioritySemaphore;
+  /** Folders of this node, which are here while links are slow or closed. */
+  readonly #copies: PrioritySemaphore;
   /** Two adapters with one content compile one after the other: the second finds the file. */
   readonly #compiling = new Map<Digest, Promise<unknown>>();
 
@@ -47,6 +49,7 @@ export class Disk {
     const { maxParallelFetches: fetches = 4 } = core.options;
     // A namespace whose registries are slow leaves one to the others.
     this.#fetches = new PrioritySemaphore(fetches, Math.max(1, fetches - 1));
+    this.#copies = new PrioritySemaphore(fetches, Math.max(1, fetches - 1));
   }
 
   /** True when the artifact is here for this adapter, which has its room for it, and is not about to be removed. */
@@ -95,7 +98,8 @@ export class Disk {
     checkBase(entry, baseModel, this.#knownBase());
     if (entry.digest !== undefined && (await this.#find(entry, entry.digest))) return;
     this.#room.check(entry);
-    await this.#fetches.run(entry, entry.abort.signal, () => this.#fetch(entry, repairs));
+    const places = entry.resource.body.source.path === undefined ? this.#fetches : this.#copies;
+    await places.run(entry, entry.abort.signal, () => this.#fetch(entry, repairs));
   }
 
   /** Takes what is on the disk for this adapter; false when it is not, or was removed before there was room. */

@@ -1,5 +1,5 @@
 import { type Digest, type ObjectKey, shortDigest } from '../../api/names.ts';
-import type { Arrival, Wish } from '../../artifact/artifacts.ts';
+import type { Arrival, Wish } from '../../artifact/wish.ts';
 import type { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import type { CompiledAdapter } from '../compiled/compiled-adapter.ts';

@@ -75,7 +75,7 @@ export const world = (shape: WorldShape = {}): World => {
 
   const artifacts: Artifacts = {
     async fetch({ source, key: wished }, expected, { signal, onProgress, admit, onReserved }) {
-      const name = source.path?.path ?? '';
+      const name = source.path?.path ?? source.oci?.image ?? '';
       await admit?.({ digest: digest(name), bytes: 5, missingBytes: 5 });
       if (reserved?.has(digest(name)) === false) {
         reserved.set(digest(name), 5);

@@ -73,7 +73,9 @@ export class Work {
     }
     const { code, message, retry } = error;
     this.#core.move(entry, { kind: 'Failed', failure: { code, message, retry, since: clock.now() } });
-    const delay = retry === 'Backoff' ? backoffMs(entry.attempts, random, retryDelays) : undefined;
+    const { retryAfterMs = 0 } = error;
+    const backoff = Math.max(backoffMs(entry.attempts, random, retryDelays), retryAfterMs);
+    const delay = retry === 'Backoff' ? backoff : undefined;
     if (delay !== undefined) {
       entry.retryAt = clock.monotonic() + delay;
       entry.cancelRetry?.();

@@ -13,7 +13,7 @@ import type { Disk } from './disk.ts';
 import type { NodeEgress } from './egress.ts';
 import { engineOptions } from './engine.ts';
 import type { RuntimeParts } from './parts.ts';
-import { registryOptions } from './store.ts';
+import { type Downloads, registryOptions } from './store.ts';
 
 /** The base model of a runtime: on its way, then in its engine. */
 export type BaseModel = {
@@ -31,15 +31,17 @@ export type BaseModel = {
   readonly load: () => Promise<void>;
 };
 
+type Network = { readonly egress: NodeEgress; readonly downloads: Downloads };
+
 /** The base model that the settings name. Nothing is fetched or loaded yet; the stack ends what is. */
 export const openBaseModel = async (
   parts: RuntimeParts,
-  { disk, egress }: { readonly disk: Pick<Disk, 'memory' | 'remembered'>; readonly egress: NodeEgress },
+  { disk, ...network }: { readonly disk: Pick<Disk, 'memory' | 'remembered'> } & Network,
   stack: AsyncDisposableStack,
 ): Promise<BaseModel> => {
   const source = modelSourceOf(parts.settings.model);
   const delivery =
-    source.kind === 'folder' ? undefined : await openDelivery(parts, source, { ...disk, egress }, stack);
+    source.kind === 'folder' ? undefined : await openDelivery(parts, source, { ...disk, ...network }, stack);
   const listeners: (() => void)[] = [];
   let isReady = false;
   let doing: string | undefined;
@@ -119,7 +121,7 @@ export const openBaseModel = async (
 const openDelivery = async (
   { settings, clock, logger }: RuntimeParts,
   source: Extract<ModelSource, { kind: 'registry' }>,
-  { memory, remembered, egress }: Pick<Disk, 'memory' | 'remembered'> & { readonly egress: NodeEgress },
+  { memory, remembered, ...network }: Pick<Disk, 'memory' | 'remembered'> & Network,
   stack: AsyncDisposableStack,
 ): Promise<ModelDelivery> => {
   const { dataDir, modelDisk: budgetBytes, modelFile } = settings;
@@ -130,7 +132,7 @@ const openDelivery = async (
     source,
     modelFile,
     // One attempt each: the delivery says that it failed, and tries again.
-    registry: new Registry({ ...registryOptions(settings, { clock, random, egress }), attempts: 1 }),
+    registry: new Registry({ ...registryOptions(settings, { clock, random, ...network }), attempts: 1 }),
     remembered: remembered.model,
     memory: memory.model,
     clock,

@@ -8,7 +8,7 @@ import { type Memory, memoryOf, type Recalled, recall } from '../state/memory.ts
 import type { PullCredentials } from '../sync/pull-credentials.ts';
 import type { NodeEgress } from './egress.ts';
 import type { RuntimeParts } from './parts.ts';
-import { openArtifacts, openStore } from './store.ts';
+import { type Downloads, openArtifacts, openStore } from './store.ts';
 
 /** What a runtime has on its disk. */
 export type Disk = {
@@ -39,7 +39,11 @@ const makeDataFolder = async (folder: string): Promise<void> => {
  */
 export const openDisk = async (
   { settings, clock, logger }: RuntimeParts,
-  { pulls, egress }: { readonly pulls: PullCredentials; readonly egress: NodeEgress },
+  {
+    pulls,
+    egress,
+    downloads,
+  }: { readonly pulls: PullCredentials; readonly egress: NodeEgress; readonly downloads: Downloads },
   stack: AsyncDisposableStack,
 ): Promise<Disk> => {
   await makeDataFolder(settings.dataDir);
@@ -49,7 +53,7 @@ export const openDisk = async (
   const former = formerAdapters(remembered);
   const random = Math.random;
   const deltas = new DeltaTally();
-  const parts = { ...opened, clock, logger, random, former, pulls, egress, deltas };
+  const parts = { ...opened, clock, logger, random, former, pulls, egress, downloads, deltas };
   const artifacts = await openArtifacts(settings, parts);
   return { store: opened.store, artifacts, deltas, memory, remembered };
 };

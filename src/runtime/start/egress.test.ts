@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ObjectKey } from '../../api/names.ts';
+import type { Source } from '../../api/source.ts';
 import { parseReference } from '../../artifact/reference.ts';
 import { Registry } from '../../artifact/registry.ts';
 import type { Lookup } from '../../egress/guarded-fetch.ts';
@@ -14,7 +15,13 @@ type Given = Partial<ConstructorParameters<typeof NodeEgress>[0]> & {
 } & Partial<Sources>;
 
 const node = ({ environment = {}, lookup, hasTenants = true, listed = () => [], ...rules }: Given) => {
-  const none = { model: '/models/tiny', egressAllow: [], egressDeny: [], insecureRegistries: [] };
+  const none = {
+    model: '/models/tiny',
+    egressAllow: [],
+    egressDeny: [],
+    insecureRegistries: [],
+    hfEndpoint: 'https://huggingface.co',
+  };
   const egress = new NodeEgress({ ...none, ...rules }, environment, lookup);
   egress.follow({ hasTenants, listed });
   return egress;
@@ -34,7 +41,7 @@ const pull = async (egress: NodeEgress, image: string, namespace = 'team-a'): Pr
     insecureHosts: [],
     credentials: () => Promise.resolve(undefined),
   });
-  const through = egress.fetchFor(`${namespace}/sql` as ObjectKey, { image });
+  const through = egress.fetchFor(`${namespace}/sql` as ObjectKey, { oci: { image } });
   return await codeOf(() => registry.as(undefined, through).manifest(parseReference(image), 'v1', never));
 };
 
@@ -102,6 +109,44 @@ describe('an adapter of a tenant', () => {
       'EGRESS_DENIED',
     );
     expect(asked).toEqual([]);
+  });
+});
+
+describe('a file of a web server, or of a hub', () => {
+  const ask = async (egress: NodeEgress, source: Source, url: string, namespace = 'team-a') => {
+    const through = egress.fetchFor(`${namespace}/sql` as ObjectKey, source);
+    return await codeOf(() => through(url, { redirect: 'manual' }));
+  };
+  const http = (url: string): Source => ({ http: { url, sha256: '0'.repeat(64) } });
+  const hub: Source = { huggingFace: { repo: 'a/b', revision: 'c'.repeat(40) } };
+
+  it('comes from a private server that the policy of its namespace lists, and from none that lists another', async () => {
+    const { host, paths } = await serve((_, response) => void response.end('x'));
+    const url = `http://${host}/team-a/a.tar`;
+    const egress = node({ listed: (namespace) => (namespace === 'team-a' ? [`http://${host}/team-a`] : []) });
+    expect(await ask(egress, http(url), url)).toBe('none');
+    expect(await ask(egress, http(url), url, 'team-b')).toBe('EGRESS_DENIED');
+    expect(await ask(node({}), http(url), url)).toBe('EGRESS_DENIED');
+    expect(paths()).toEqual(['/team-a/a.tar']);
+  });
+
+  it('comes from the hub of the settings, which is open to sources of a hub alone', async () => {
+    const { host, paths } = await serve((_, response) => void response.end('x'));
+    const url = `http://${host}/api/models/a/b`;
+    const egress = node({ hfEndpoint: `http://${host}` });
+    expect(await ask(egress, hub, url)).toBe('none');
+    expect(await ask(egress, http(url), url)).toBe('EGRESS_DENIED');
+    expect(await ask(egress, { oci: { image: `${host}/a:v1` } }, url)).toBe('EGRESS_DENIED');
+    expect(paths()).toEqual(['/api/models/a/b']);
+  });
+
+  it('is brought by a node that follows a folder from this machine, and from no metadata service', async () => {
+    const { host } = await serve((_, response) => void response.end('x'));
+    const egress = node({ hasTenants: false });
+    const url = `http://${host}/a.tar`;
+    expect(await ask(egress, http(url), url)).toBe('none');
+    const metadata = 'http://169.254.169.254/a.tar';
+    expect(await ask(egress, http(url), metadata)).toBe('EGRESS_DENIED');
   });
 });
 

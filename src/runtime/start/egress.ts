@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { namespaceOf, type ObjectKey } from '../../api/names.ts';
-import type { OciSource } from '../../api/source.ts';
+import type { Source } from '../../api/source.ts';
 import { isPlainHttp, parseReference } from '../../artifact/reference.ts';
 import { kindOf, networksOf, plainAddress } from '../../egress/address.ts';
 import { apiServerOfPod, type PodEnvironment, withPort } from '../../egress/api-server.ts';
@@ -12,20 +12,20 @@ import type { Settings } from '../config/settings.ts';
 /** What a translator of the site makes of it is not known: it may be anything that IPv4 has. */
 const translated = '64:ff9b:1::/48';
 
-type Rules = Pick<Settings, 'model' | 'egressAllow' | 'egressDeny' | 'insecureRegistries'>;
+type Rules = Pick<Settings, 'model' | 'egressAllow' | 'egressDeny' | 'insecureRegistries' | 'hfEndpoint'>;
 
 /** What is known of sources once there is a plan. */
 export type Sources = {
   /** Adapters are written by others than the administrator of this node. */
   readonly hasTenants: boolean;
-  /** Registries, or what is below them, that the AdapterPolicy of a namespace lists. */
+  /** Registries and web addresses, or what is below them, that the AdapterPolicy of a namespace lists. */
   readonly listed: (namespace: string) => readonly string[];
 };
 
 /**
  * Where requests for adapters and the base model lead. Besides public addresses over TLS: what the settings list, the registry of
- * the base model, and for the adapters of a namespace the registries that its policy lists. A node without tenants may
- * ask private addresses and this machine as well. Each redirect and each token service is a request of its own.
+ * the base model, the hub of the settings for what comes from a hub, and for the adapters of a namespace the registries and web
+ * servers that its policy lists. A node without tenants may ask private addresses and this machine as well. Each redirect and each token service is a request of its own.
  */
 export class NodeEgress {
   readonly #rules: Rules;
@@ -49,11 +49,14 @@ export class NodeEgress {
   }
 
   /** For the source of an adapter. */
-  readonly fetchFor = (key: ObjectKey, { image }: OciSource): typeof fetch => {
+  readonly fetchFor = (key: ObjectKey, source: Source): typeof fetch => {
     const { hasTenants, listed } = this.#sources;
-    const registries = listed(namespaceOf(key)).map((below) => below.split('/')[0] ?? '');
-    if (hasTenants) return this.#allowing(this.#entriesOf(registries));
-    const own = this.#entriesOf([parseReference(image).registry]);
+    const hub = source.huggingFace === undefined ? [] : [hostIn(this.#rules.hfEndpoint)];
+    const hosts = [...listed(namespaceOf(key)).map(hostIn), ...hub].filter((host) => host !== '');
+    if (hasTenants) return this.#allowing(this.#entriesOf(hosts));
+    const { oci, http } = source;
+    const named = oci === undefined ? http?.url : parseReference(oci.image).registry;
+    const own = this.#entriesOf(named === undefined ? hub : [hostIn(named)]);
     const open = [...own, ...networksOf('private'), ...networksOf('loopback')];
     // Of private addresses those that no registry has, but which a registry may lead to.
     return this.#allowing(open, [...networksOf('instance metadata'), translated]);
@@ -82,3 +85,11 @@ export class NodeEgress {
     });
   }
 }
+
+/** Host and port of a repository, or of a web address: with the port of its scheme, as this machine is open at one alone. */
+const hostIn = (place: string): string => {
+  if (!/^https?:\/\//.test(place)) return place.split('/')[0] ?? '';
+  if (!URL.canParse(place)) return '';
+  const { hostname, port, protocol } = new URL(place);
+  return `${hostname}:${port || (protocol === 'https:' ? '443' : '80')}`;
+};

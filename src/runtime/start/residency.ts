@@ -37,6 +37,7 @@ export const openResidency = (
     diskShare: (namespace) => quotas.shareOf(namespace, 'adapterDisk'),
     diskFree: () => store.freeBytes,
     maxParallelLoads: 2,
+    maxParallelFetches: settings.maxParallelDownloads,
     admit: (uid, digest) => trials.admit(uid, digest),
     oneAdapter: settings.oneAdapter,
     evictionPolicy: settings.evictionPolicy,

@@ -1,5 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { Source } from '../../api/source.ts';
 import { type Artifacts, createArtifacts } from '../../artifact/artifacts.ts';
 import type { DeltaTally } from '../../artifact/delta-tally.ts';
 import type { DeltaOptions, DeltaOutcome } from '../../artifact/deltas.ts';
@@ -8,22 +10,40 @@ import { credentialsIn } from '../../artifact/docker-config.ts';
 import { type Former, Grants } from '../../artifact/grants.ts';
 import { KeptBundles } from '../../artifact/kept-bundles.ts';
 import type { RegistryOptions } from '../../artifact/registry.ts';
+import { RetryBudget } from '../../artifact/retry-budget.ts';
+import { BlobSenders } from '../../artifact/senders.ts';
+import type { SourceCredential } from '../../artifact/source-http.ts';
 import { ContentStore } from '../../artifact/store.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { errnoOf } from '../../errors/errno.ts';
+import { Bandwidth } from '../../time/bandwidth.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Settings } from '../config/settings.ts';
 import type { PullCredentials } from '../sync/pull-credentials.ts';
 import type { NodeEgress } from './egress.ts';
 
+/** What all downloads of a node share. */
+export type Downloads = { readonly bandwidth: Bandwidth; readonly budget: RetryBudget };
+
+export const openDownloads = (
+  { downloadBandwidth, downloadTimeZone: zone, downloadRetries }: Settings,
+  clock: Clock,
+): Downloads => ({
+  bandwidth: new Bandwidth({ ...downloadBandwidth, timeZone: zone }, clock),
+  budget: new RetryBudget(downloadRetries, clock),
+});
+
 type RegistryParts = {
   readonly clock: Clock;
   readonly random: () => number;
   readonly egress: Pick<NodeEgress, 'baseModel' | 'fetchFor'>;
+  readonly downloads: Downloads;
 };
 
 /** How registries are spoken to. */
 export const registryOptions = (
   { insecureRegistries, registryConfig }: Settings,
-  { clock, random, egress }: RegistryParts,
+  { clock, random, egress, downloads }: RegistryParts,
 ): Omit<RegistryOptions, 'attempts'> => ({
   fetch: egress.baseModel,
   clock,
@@ -31,6 +51,7 @@ export const registryOptions = (
   idleMs,
   insecureHosts: insecureRegistries,
   credentials: credentialsIn(registryConfig),
+  ...downloads,
 });
 
 /** Attempts in a row without progress before a fetch is reported as failed; residency tries again later by itself. */
@@ -72,7 +93,9 @@ export const openStore = async (
 ): Promise<Opened> => {
   const disk = stack.use(startDiskThread());
   const root = storeRoot(settings);
-  const store = stack.use(await ContentStore.open({ root, budgetBytes: settings.adapterDisk, disk }));
+  const store = stack.use(
+    await ContentStore.open({ root, budgetBytes: settings.adapterDisk, disk, keepsUnfinished: true }),
+  );
   for (const damage of store.damage) logger.warn(damage, 'a damaged artifact was taken out of the store');
   return { store, disk };
 };
@@ -88,18 +111,24 @@ export const openArtifacts = async (
       readonly deltas: DeltaTally;
     },
 ): Promise<Artifacts> => {
-  const { store, disk, clock, logger, random, former, pulls, egress, deltas } = parts;
+  const { store, disk, clock, logger, random, former, pulls, egress, downloads, deltas } = parts;
   const grants = await Grants.open(storeRoot(settings), store.list(), former);
   for (const damage of grants.damage)
     logger.warn(damage, 'the grants of an artifact are damaged and were set aside');
+  const senders = await BlobSenders.open(storeRoot(settings), store, clock.now());
+  // What nobody can go on with takes no room from others.
+  await store.dropUnfinished((digest) => senders.knows(digest));
   return createArtifacts({
     store,
     disk,
     grants,
     bundles: await KeptBundles.open(storeRoot(settings), store.list()),
     importRoots: settings.importRoots,
-    registry: { ...registryOptions(settings, { clock, random, egress }), attempts },
+    senders,
+    registry: { ...registryOptions(settings, { clock, random, egress, downloads }), attempts },
+    hubEndpoint: settings.hfEndpoint,
     loginFor: pulls.loginFor,
+    credentialFor: (key, source) => pulls.credentialFor(key, source) ?? tokenOf(settings, source),
     fetchFor: egress.fetchFor,
     deltas: deltaOptions(settings, logger, deltas),
     onQuarantine: (digest, reason) =>
@@ -123,6 +152,39 @@ const deltaOptions = (
     }
   };
   return lookupMs === 0 ? undefined : { lookupMs, onOutcome };
+};
+
+/** The token that the administrator gave for the hub, read anew each time, so that another one is used at once. */
+const tokenOf = ({ hfTokenFile: file }: Settings, { huggingFace }: Source): SourceCredential | undefined =>
+  huggingFace === undefined || file === undefined
+    ? undefined
+    : {
+        name: 'Authorization',
+        value: async () => {
+          const token = await tokenIn(file);
+          return token === undefined ? undefined : { header: `Bearer ${token}`, lifetimeMs: 0 };
+        },
+      };
+
+/**
+ * A file that is not there has none.
+ * @throws CREDENTIALS_INVALID; what is in the file is in no message
+ */
+const tokenIn = async (file: string): Promise<string | undefined> => {
+  const advice = 'Put the token on the only line of a file that the process may read.';
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') return undefined;
+    throw new AdaptletError('CREDENTIALS_INVALID', `--hf-token-file ${file} cannot be read`, {
+      advice,
+      cause,
+    });
+  }
+  const token = text.trim();
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new AdaptletError('CREDENTIALS_INVALID', `--hf-token-file ${file} is no token`, { advice });
 };
 
 const storeRoot = ({ dataDir }: Settings): string => join(dataDir, 'store');

@@ -56,6 +56,28 @@ describe('a node that needs a pull credential', () => {
     expect(pulls.loginFor(key, { image })).toBeUndefined();
   });
 
+  it('asks for a source that is no registry in the same way, without what its address has of a password', async () => {
+    const { pulls, sent, answer } = start();
+    const ref = { name: 'files', key: 'header' };
+    const url = 'https://files.example/a.tar?signature=secret';
+    const header = { name: 'X-Token', secretKeyRef: ref };
+    const http = pulls.credentialFor(key, { http: { url, sha256: '0'.repeat(64), header } });
+    const huggingFace = { repo: 'a/b', revision: 'c'.repeat(40), tokenSecretKeyRef: ref };
+    const hub = pulls.credentialFor(key, { huggingFace });
+    expect([http?.name, hub?.name]).toEqual(['X-Token', 'Authorization']);
+    expect(
+      pulls.credentialFor(key, { huggingFace: { ...huggingFace, tokenSecretKeyRef: undefined } }),
+    ).toBeUndefined();
+    const values = Promise.all([http, hub].map(async (one, at) => await one?.value(at === 1, never)));
+    expect(sent).toEqual([
+      { id: 1n, key, image: 'https://files.example/a.tar', secret: 'files', refused: false },
+      { id: 2n, key, image: 'hf://a/b', secret: 'files', refused: true },
+    ]);
+    answer(1n, { authorization: 'word', lifetimeMs: 5n });
+    answer(2n, { authorization: 'Bearer t', lifetimeMs: 5n });
+    expect(await values).toMatchObject([{ header: 'word' }, { header: 'Bearer t' }]);
+  });
+
   const waits = 'adapter team-a/sql waits for a pull credential of Secret team-a/login: ';
   it.each<[string, (at: ReturnType<typeof start>) => void, string]>([
     [
@@ -83,7 +105,7 @@ describe('a node that needs a pull credential', () => {
       .pulls.loginFor(key, source)
       ?.explained?.(new AdaptletError('REGISTRY_DENIED', 'r.example/team-a/sql: it forbids access'));
     expect(explained?.message).toBe(
-      `${waits}r.example/team-a/sql: it forbids access. Check that what is in Secret team-a/login may read the repository. It is tried again by itself.`,
+      `${waits}r.example/team-a/sql: it forbids access. Check that what is in Secret team-a/login may read the source. It is tried again by itself.`,
     );
     expect(explained?.retry).toBe('Backoff');
   });
@@ -107,7 +129,7 @@ describe('a node that needs a pull credential', () => {
   it('without an operator is told what to do instead', async () => {
     const asked = start({ follows: false }).authorize();
     await expect(asked).rejects.toThrow(
-      /no operator to read it\. Take pullSecretRef out .* --registry-config/,
+      /no operator to read it\. Take the reference to the Secret out .* --registry-config/,
     );
     await expect(asked).rejects.toMatchObject({ code: 'PULL_SECRET', retry: 'AfterChange' });
   });

@@ -1,7 +1,8 @@
 import { namespaceOf, type ObjectKey } from '../../api/names.ts';
-import type { OciSource } from '../../api/source.ts';
+import { type OciSource, type Source, sourceSecretOf } from '../../api/source.ts';
 import type { Authorization } from '../../artifact/authorizations.ts';
 import type { Demand, Login } from '../../artifact/registry-http.ts';
+import type { SourceCredential } from '../../artifact/source-http.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Credential, CredentialRequest } from '../../gen/adaptlet/control/v1/control.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -52,6 +53,19 @@ export class PullCredentials {
     };
   };
 
+  /** Who asks another source for an adapter; undefined: nobody in particular. */
+  readonly credentialFor = (key: ObjectKey, source: Source): SourceCredential | undefined => {
+    const secret = sourceSecretOf(source);
+    if (secret === undefined) return undefined;
+    const { place: image, ref, header } = secret;
+    const name = `${namespaceOf(key)}/${ref.name}`;
+    return {
+      name: header,
+      value: (refused, signal) => this.#ask(name, { id: 0n, key, image, secret: ref.name, refused }, signal),
+      explained: ({ what }) => awaited(whoWaits(key, name), what, deniedAdvice(name)),
+    };
+  };
+
   answered({ id, authorization, lifetimeMs, reason, advice }: Credential): void {
     const asked = this.#asked.get(id);
     if (asked === undefined) return;
@@ -98,7 +112,7 @@ const whoWaits = (key: string, secret: string): string =>
   `adapter ${key} waits for a pull credential of Secret ${secret}`;
 
 const deniedAdvice = (secret: string): string =>
-  `Check that what is in Secret ${secret} may read the repository. It is tried again by itself.`;
+  `Check that what is in Secret ${secret} may read the source. It is tried again by itself.`;
 
 const unreachable = 'the operator cannot be reached now';
 
@@ -111,6 +125,6 @@ const noSecrets = ({ key, secret }: CredentialRequest): AdaptletError =>
     `the source of adapter ${key} names the Secret ${secret}, and this node has no operator to read it`,
     {
       advice:
-        'Take pullSecretRef out of the manifest, and give the node a docker config.json by --registry-config.',
+        'Take the reference to the Secret out of the manifest. For a registry, give the node a docker config.json by --registry-config; for the hub, a token by --hf-token-file.',
     },
   );

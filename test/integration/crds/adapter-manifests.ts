@@ -8,6 +8,7 @@ import {
   otherDigest,
   type Row,
 } from './manifests.ts';
+import { webRows } from './web-manifests.ts';
 
 const path = { path: { path: 'team-a/sql' } };
 const adapter = (fields: Fields = {}) => manifest('Adapter', { baseModel: 'tiny', source: path, ...fields });
@@ -31,6 +32,7 @@ const preload = (fields: Fields) => adapter({ preload: fields });
 const labels = (matchLabels: Fields) => preload({ runtimeSelector: { matchLabels } });
 
 export const adapterRows: readonly Row[] = [
+  ...webRows,
   good(
     'an Adapter as in the documentation',
     `apiVersion: adaptlet.io/v1alpha1
@@ -190,17 +192,17 @@ spec:
   bad(
     'an empty source',
     adapter({ source: {} }),
-    'spec.source: Invalid value: "object": must have exactly one of oci, path, for example oci: {image: registry.example/team-a/sql:v2}',
+    'spec.source: Invalid value: "object": must have exactly one of oci, path, http, huggingFace, for example oci: {image: registry.example/team-a/sql:v2}',
   ),
   bad(
     'two sources',
     adapter({ source: { ...path, oci: { image: 'r.io/a:v1' } } }),
-    'spec.source: Invalid value: "object": must have exactly one of oci, path, for example oci: {image: registry.example/team-a/sql:v2}',
+    'spec.source: Invalid value: "object": must have exactly one of oci, path, http, huggingFace, for example oci: {image: registry.example/team-a/sql:v2}',
   ),
   bad(
     'a source of a later version',
-    adapter({ source: { huggingFace: { repo: 'a/b' } } }),
-    'unknown field "spec.source.huggingFace"',
+    adapter({ source: { git: { repo: 'a/b' } } }),
+    'unknown field "spec.source.git"',
   ),
   bad(
     'an absolute path',

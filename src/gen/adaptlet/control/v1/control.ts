@@ -35,7 +35,7 @@ export interface SyncRequest {
     { $case: "subscribe"; value: Subscribe }
     | { $case: "report"; value: Report }
     | //
-    /** A registry asks for a login, and the source names a Secret. */
+    /** A source asks for a login, and names a Secret. */
     { $case: "credential"; value: CredentialRequest }
     | undefined;
 }
@@ -200,17 +200,20 @@ export interface CredentialRequest {
   id: bigint;
   /** The adapter that needs it: namespace/name, or namespace/route/rule/user for the one of a user. */
   key: string;
-  /** As the plan of the runtime says it; of a route, with the user in it. */
+  /**
+   * As the plan of the runtime says it; of a route, with the user in it. Of a web server the address without its query, of a
+   * hub hf://owner/name.
+   */
   image: string;
   /** Of the Secret that the plan names. */
   secret: string;
-  /** The registry no longer takes the one of before. */
+  /** The source no longer takes the one of before. */
   refused: boolean;
 }
 
 export interface Credential {
   id: bigint;
-  /** Value of the header Authorization for this repository alone. Empty: there is none. */
+  /** Value of the header Authorization for this repository alone, or of the header that an http source names. Empty: there is none. */
   authorization: string;
   /** Milliseconds for which it may be used. */
   lifetimeMs: bigint;
