@@ -1,7 +1,5 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
-import { syncFolder } from '../disk/durable.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { hexOf } from './digest.ts';
 import type { DiskBudget } from './disk-budget.ts';
@@ -13,10 +11,9 @@ import {
   filesFolder,
   linkOrCopy,
   manifestFile,
-  removeAll,
   type StorePaths,
-  syncFile,
 } from './store-files.ts';
+import type { StoreDisk } from './store-points.ts';
 import type { StoredAdapter } from './store-scan.ts';
 
 export type FolderParts = {
@@ -40,25 +37,41 @@ export const buildFolder = async (
   signal: AbortSignal,
 ): Promise<StoredAdapter> => {
   const { paths, budget } = parts;
+  const { files } = paths;
   const { digest, bytes, manifest } = whole;
   const building = join(paths.tmp, hexOf(digest));
-  await removeAll(building);
+  const place = paths.adapter(digest);
+  await files.remove('adapter.clear', building);
   try {
     const extraBytes = await buildFiles(parts, whole, join(building, filesFolder), signal);
     const manifestPath = join(building, manifestFile);
-    await writeFile(manifestPath, bytes);
-    await syncFile(manifestPath);
-    await syncFolder(join(building, filesFolder));
-    await syncFolder(building);
-    await rename(building, paths.adapter(digest));
-    await syncFolder(paths.adapters);
+    await files.writeFile('adapter.write-manifest', manifestPath, bytes);
+    await files.sync('adapter.fsync-manifest', manifestPath);
+    await syncFolders(files, join(building, filesFolder));
+    await files.sync('adapter.fsync-building', building);
+    await files.mkdir('adapter.mkdir-place', paths.adapters);
+    // What a start found damaged there, and was kept from clearing away.
+    await files.remove('adapter.clear-place', place);
+    await files.rename('adapter.rename', building, place);
+    await files.sync('adapter.fsync-folder', paths.adapters);
+    const folder = await adapterFolder(
+      files,
+      ['adapter.list', 'adapter.stat-config'],
+      join(place, filesFolder),
+    );
     budget.count(extraBytes);
-    const folder = await adapterFolder(join(paths.adapter(digest), filesFolder));
     return { manifest, folder, bytes: totalBytes(manifest) + extraBytes, extraBytes };
   } catch (error) {
-    await removeAll(building);
+    await files.remove('adapter.drop', building);
     throw error;
   }
+};
+
+/** The names in a folder and in those below it survive a power cut: archives, and names with a `/`, have such. */
+const syncFolders = async (files: StoreDisk, folder: string): Promise<void> => {
+  for (const entry of await files.entries('adapter.list-built', folder, { recursive: true }))
+    if (entry.isDirectory()) await files.sync('adapter.fsync-inner', join(entry.parentPath, entry.name));
+  await files.sync('adapter.fsync-files', folder);
 };
 
 const buildFiles = async (
@@ -67,13 +80,13 @@ const buildFiles = async (
   target: string,
   signal: AbortSignal,
 ): Promise<number> => {
-  await mkdir(target, { recursive: true });
+  await parts.paths.files.mkdir('adapter.mkdir', target);
   let extraBytes = 0;
   for (const content of layersOf(manifest, digest)) {
     const blob = parts.paths.blob(content.layer.digest);
     extraBytes +=
       content.kind === 'file'
-        ? await linkOrCopy(blob, join(target, content.name), content.layer.size)
+        ? await linkOrCopy(parts.paths.files, blob, join(target, content.name), content.layer.size)
         : await unpack(parts, { archive: blob, content, target, before: extraBytes }, signal);
   }
   return extraBytes;

@@ -94,6 +94,19 @@ export const world = (shape: WorldShape = {}): World => {
       grants?.delete(`${namespaceOf(wished)} ${d}`);
       return Promise.resolve();
     },
+    held: () =>
+      [...disk].map(([d, bytes]) => ({
+        digest: d,
+        bytes,
+        namespaces: [...(grants ?? [])].flatMap((grant) => {
+          const [namespace = '', its] = grant.split(' ');
+          return its === d ? [namespace] : [];
+        }),
+      })),
+    disown(namespace, d) {
+      grants?.delete(`${namespace} ${d}`);
+      return Promise.resolve();
+    },
     folder: (d) => `/store/${d}`,
     verify: (d) => script.enter(`verify ${names.get(d)}`),
     async remove(d) {
@@ -121,6 +134,7 @@ export const world = (shape: WorldShape = {}): World => {
     async remove(d) {
       await script.enter(`uncompile ${names.get(d)}`);
     },
+    bytesOf: () => 0,
   };
   const residency = createResidency({
     artifacts,
@@ -144,6 +158,7 @@ export const world = (shape: WorldShape = {}): World => {
         resolutions.delete(uid);
         return Promise.resolve();
       },
+      uidsOf: (d) => [...resolutions].flatMap(([uid, its]) => (its === d ? [uid] : [])),
     },
     logger: { debug() {}, info() {}, warn() {}, error() {} },
     baseModel: 'tiny',

@@ -34,7 +34,10 @@ export type BaseModel = {
 /** The base model that the settings name. Nothing is fetched or loaded yet; the stack ends what is. */
 export const openBaseModel = async (
   parts: RuntimeParts,
-  { disk, egress }: { readonly disk: Pick<Disk, 'memory' | 'remembered'>; readonly egress: NodeEgress },
+  {
+    disk,
+    egress,
+  }: { readonly disk: Pick<Disk, 'memory' | 'remembered' | 'nodeDisk'>; readonly egress: NodeEgress },
   stack: AsyncDisposableStack,
 ): Promise<BaseModel> => {
   const source = modelSourceOf(parts.settings.model);
@@ -71,6 +74,7 @@ export const openBaseModel = async (
     };
     engine.begin(startEngine({ ...engineOptions(parts, { modelDir, modelFile }), onDoing }));
     await untilReady(engine);
+    await disk.nodeDisk.countPrepared();
     isReady = true;
     const { kv } = engine.info();
     if (kv !== undefined) parts.logger.info(kvFields(kv), 'room for requests');
@@ -119,11 +123,16 @@ export const openBaseModel = async (
 const openDelivery = async (
   { settings, clock, logger }: RuntimeParts,
   source: Extract<ModelSource, { kind: 'registry' }>,
-  { memory, remembered, egress }: Pick<Disk, 'memory' | 'remembered'> & { readonly egress: NodeEgress },
+  {
+    memory,
+    remembered,
+    nodeDisk,
+    egress,
+  }: Pick<Disk, 'memory' | 'remembered' | 'nodeDisk'> & { readonly egress: NodeEgress },
   stack: AsyncDisposableStack,
 ): Promise<ModelDelivery> => {
   const { dataDir, modelDisk: budgetBytes, modelFile } = settings;
-  const store = await openModelStore({ dataDir, budgetBytes }, stack);
+  const store = await openModelStore({ dataDir, budgetBytes, within: nodeDisk.models }, stack);
   const random = Math.random;
   const delivery = new ModelDelivery({
     ...store,

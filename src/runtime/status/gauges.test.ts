@@ -27,6 +27,7 @@ const requestsOf = (inEngine: number, engine: Partial<EngineLoad> | undefined, f
     engine: engine === undefined ? undefined : { ...idle, ...engine },
     mirrored: {},
     quotas: [],
+    store: { usedBytes: 0, budgetBytes: 0, damaged: 0, awaited: 0 },
   }).requests;
 
 it.each([

@@ -14,6 +14,7 @@ export type Load = {
   readonly mirrored: Readonly<Record<string, number>>;
   /** Limits of namespaces, and what was refused by them. */
   readonly quotas: RuntimeGauges['quotas'];
+  readonly store: RuntimeGauges['store'];
 };
 
 const nameOf = ({ key }: AdapterView): string => key.slice(key.indexOf('/') + 1);
@@ -54,6 +55,7 @@ export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
     connected: status.operator?.address ? status.operator.state === 'connected' : undefined,
     memory: status.memory,
     disk: status.disk,
+    store: load.store,
     model: status.model,
     adapters,
     rollouts: status.rollouts.map(({ key, weight, effectiveWeight, object }) => ({
