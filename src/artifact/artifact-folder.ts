@@ -6,13 +6,7 @@ import type { DiskBudget } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { type LayerContent, layersOf } from './layers.ts';
 import { type ArtifactLimits, type Manifest, totalBytes } from './manifest.ts';
-import {
-  adapterFolder,
-  filesFolder,
-  linkOrCopy,
-  manifestFile,
-  type StorePaths,
-} from './store-files.ts';
+import { adapterFolder, filesFolder, linkOrCopy, manifestFile, type StorePaths } from './store-files.ts';
 import type { StoreDisk } from './store-points.ts';
 import type { StoredAdapter } from './store-scan.ts';
 

@@ -23,7 +23,11 @@ const idleMs = 10_000;
  * One thread: disks of small nodes gain nothing from more. It ends after being idle. Close it with `await using`.
  * `bytesPerSecond`: no more than that is hashed, by sleeping in between. Default: as fast as it can.
  */
-export const startDiskThread = ({ bytesPerSecond }: { readonly bytesPerSecond?: number } = {}): DiskThread => {
+export const startDiskThread = ({
+  bytesPerSecond,
+}: {
+  readonly bytesPerSecond?: number;
+} = {}): DiskThread => {
   const pool = new Piscina({
     filename: new URL('./disk-worker.ts', import.meta.url).href,
     minThreads: 0,

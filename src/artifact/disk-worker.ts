@@ -17,7 +17,8 @@ const sleep = (ms: number): void => {
   if (ms > 0) Atomics.wait(clock, 0, 0, ms);
 };
 
-const hashFile = ({ path, bytesPerSecond }: HashInput): HashResult => {
+/** `pause`: how this thread waits for so many milliseconds. */
+export const hashFile = ({ path, bytesPerSecond }: HashInput, pause = sleep): HashResult => {
   const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const hash = createHash('sha256');
@@ -27,7 +28,7 @@ const hashFile = ({ path, bytesPerSecond }: HashInput): HashResult => {
     for (let read = readSync(file, chunk); read > 0; read = readSync(file, chunk)) {
       hash.update(chunk.subarray(0, read));
       size += read;
-      if (bytesPerSecond !== undefined) sleep((read / bytesPerSecond) * 1_000);
+      if (bytesPerSecond !== undefined) pause((read / bytesPerSecond) * 1_000);
     }
     return { hex: hash.digest('hex'), size };
   } finally {

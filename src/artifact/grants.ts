@@ -100,12 +100,7 @@ export class Grants {
     return new Grants(files, folder, held, damage);
   }
 
-  private constructor(
-    files: StoreDisk,
-    folder: string,
-    held: Map<Digest, Held>,
-    damage: readonly Damage[],
-  ) {
+  private constructor(files: StoreDisk, folder: string, held: Map<Digest, Held>, damage: readonly Damage[]) {
     this.#files = files;
     this.#folder = folder;
     this.#held = held;

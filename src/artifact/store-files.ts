@@ -62,11 +62,7 @@ export const namesIn = async (
 };
 
 /** Size of a file, or undefined when it is not there. */
-export const sizeOf = async (
-  files: StoreDisk,
-  at: StorePoint,
-  path: string,
-): Promise<number | undefined> => {
+export const sizeOf = async (files: StoreDisk, at: StorePoint, path: string): Promise<number | undefined> => {
   try {
     return (await files.stat(at, path)).size;
   } catch (error) {

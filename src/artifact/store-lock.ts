@@ -74,10 +74,7 @@ const clearStale = async (files: StoreDisk, lock: string, root: string): Promise
  * process ids mean nothing.
  * @throws AdaptletError STORE_LOCKED
  */
-export const lockFolder = async (
-  root: string,
-  files: StoreDisk = nodeFiles,
-): Promise<AsyncDisposable> => {
+export const lockFolder = async (root: string, files: StoreDisk = nodeFiles): Promise<AsyncDisposable> => {
   const folder = await files.open('lock.open-root', root);
   const lock = join(shortNameOf(root, folder), lockName);
   const own = `${lock}.${randomUUID().slice(0, 8)}`;

@@ -195,7 +195,9 @@ export class ContentStore {
     using _reservation = await this.#pool.reserve(blobs, digest);
     custody?.reserved();
     // Somebody may have tidied up the disk by hand.
-    await this.#touching(`storing ${digest}`, () => this.#paths.files.mkdir('add.mkdir-tmp', this.#paths.tmp));
+    await this.#touching(`storing ${digest}`, () =>
+      this.#paths.files.mkdir('add.mkdir-tmp', this.#paths.tmp),
+    );
     for (const blob of blobs) {
       if (await this.#pool.bring(blob, write, signal, custody?.apart)) custody?.brought(blob);
       else await custody?.found(blob);

@@ -1,19 +1,15 @@
 import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
 import type { Caution } from './caution.ts';
-import type { DiskBudget } from './disk-budget.ts';
 import { hexOf } from './digest.ts';
+import type { DiskBudget } from './disk-budget.ts';
 import { filesFolder, namesIn, ownBytes, partialSuffix, type StorePaths, sizeOf } from './store-files.ts';
 import { leftLocks } from './store-lock.ts';
 import type { Scan } from './store-scan.ts';
 import { leftInTmp, type Unfinished } from './unfinished.ts';
 
 /** Drops what was on its way and cannot be gone on with, and what an owner that was killed left of its lock; false: not all of it. */
-export const dropLeft = (
-  paths: StorePaths,
-  caution: Caution,
-  keepsUnfinished: boolean,
-): Promise<boolean> => {
+export const dropLeft = (paths: StorePaths, caution: Caution, keepsUnfinished: boolean): Promise<boolean> => {
   const { files, root } = paths;
   return caution.run('what was on its way', async () => {
     for (const path of await leftInTmp(paths, keepsUnfinished)) await files.remove('tidy.drop-tmp', path);

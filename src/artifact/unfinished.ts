@@ -29,11 +29,13 @@ export const leftInTmp = async (
 export const findUnfinished = async (paths: StorePaths, { orphans }: Scan): Promise<Unfinished> => {
   const { files } = paths;
   const blobs = new Map<Digest, number>();
-  for (const digest of orphans) blobs.set(digest, (await sizeOf(files, 'unfinished.stat-blob', paths.blob(digest))) ?? 0);
+  for (const digest of orphans)
+    blobs.set(digest, (await sizeOf(files, 'unfinished.stat-blob', paths.blob(digest))) ?? 0);
   const partials = new Map<Digest, number>();
   for (const name of await namesIn(files, 'unfinished.list', paths.tmp)) {
     const digest = `sha256:${name.slice(0, -partialSuffix.length)}`;
-    if (isDigest(digest)) partials.set(digest, (await sizeOf(files, 'unfinished.stat', paths.partial(digest))) ?? 0);
+    if (isDigest(digest))
+      partials.set(digest, (await sizeOf(files, 'unfinished.stat', paths.partial(digest))) ?? 0);
   }
   return { blobs, partials };
 };

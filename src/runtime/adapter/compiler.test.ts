@@ -88,7 +88,11 @@ describe('compiling on a thread', () => {
     const later = { ...tinyTarget, engineVersion: 'test 2' };
     const { file } = await compiler.compile(adapter('adapters/upper'), later, never);
     expect((await readdir(dir)).map((name) => join(dir, name))).toEqual([file]);
-    const other = await compiler.compile(adapter('adapters/upper'), { ...later, baseDigest: fakeDigest('c') }, never);
+    const other = await compiler.compile(
+      adapter('adapters/upper'),
+      { ...later, baseDigest: fakeDigest('c') },
+      never,
+    );
     expect((await readdir(dir)).map((name) => join(dir, name))).toEqual([other.file]);
   });
 

@@ -110,7 +110,8 @@ export class CompiledFolder {
   /** Of the files of an adapter; undefined when there is none. */
   bytesOf(digest: Digest): number | undefined {
     let bytes: number | undefined;
-    for (const [name, size] of this.#sizes) if (name.startsWith(`${hex(digest)}-`)) bytes = (bytes ?? 0) + size;
+    for (const [name, size] of this.#sizes)
+      if (name.startsWith(`${hex(digest)}-`)) bytes = (bytes ?? 0) + size;
     return bytes;
   }
 

@@ -76,7 +76,10 @@ describe('a disk full of adapters that nobody uses any more', () => {
     const disk = new Map<Digest, number>();
     const diskMarks = () => ({ usedBytes: 5 * disk.size, highBytes: 20, lowBytes: 10 });
     const w = node(100, { disk, diskMarks });
-    w.residency.apply([adapterOf('a-stable', { tier: 'Memory', held: true }), ...names.map((n) => adapterOf(n))]);
+    w.residency.apply([
+      adapterOf('a-stable', { tier: 'Memory', held: true }),
+      ...names.map((n) => adapterOf(n)),
+    ]);
     await settle();
     await use(w, 'a0', 'a1', 'a2');
     expect(disk.size).toBe(4);

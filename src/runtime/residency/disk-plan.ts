@@ -119,7 +119,11 @@ const isCache = <T>(one: DiskHolding<T>): boolean => !one.protected && !one.isWa
  *   brings many loses its own. Only for a rollout those leave that have less. Nothing leaves where all of it would be too little.
  * - Whether it fits the disk is said by the store.
  */
-export const planDisk = <T>(holdings: readonly DiskHolding<T>[], wish: DiskWish, shares: Shares): DiskPlan<T> => {
+export const planDisk = <T>(
+  holdings: readonly DiskHolding<T>[],
+  wish: DiskWish,
+  shares: Shares,
+): DiskPlan<T> => {
   const ledger = new Ledger(holdings, shares);
   const { guarantee, limit } = shares.shareOf(wish.owner);
   const isOver = (): boolean => ledger.heldBy(wish.owner) + wish.bytes > limit;
@@ -133,8 +137,7 @@ export const planDisk = <T>(holdings: readonly DiskHolding<T>[], wish: DiskWish,
   if (ledger.heldBy(wish.owner) + wish.bytes <= guarantee) {
     const isFree = ledger.makeFree(missingBytes, (now) => {
       const others = now.idle.filter(
-        (one) =>
-          one.owner !== wish.owner && one.freedBytes > 0 && mayLeave(one, now),
+        (one) => one.owner !== wish.owner && one.freedBytes > 0 && mayLeave(one, now),
       );
       const free = others.filter((one) => !one.protected);
       const victims = free.length === 0 && wish.patient ? others : free;
@@ -147,9 +150,7 @@ export const planDisk = <T>(holdings: readonly DiskHolding<T>[], wish: DiskWish,
     const beyond = (owner: string): number => now.beyond(owner) + (owner === wish.owner ? wish.bytes : 0);
     const victims = now.idle.filter(
       (one) =>
-        isCache(one) &&
-        mayLeave(one, now) &&
-        isEven(one.owner, beyond(one.owner) - beyond(wish.owner)),
+        isCache(one) && mayLeave(one, now) && isEven(one.owner, beyond(one.owner) - beyond(wish.owner)),
     );
     // Of those that have as much, its own.
     return mostOf(victims, ({ owner }) => beyond(owner) + (owner === wish.owner ? 0.5 : 0));
@@ -166,7 +167,11 @@ export const planDisk = <T>(holdings: readonly DiskHolding<T>[], wish: DiskWish,
 };
 
 /** What leaves so that so many bytes are free, as far as what is there for requests alone suffices. Pure. */
-export const planFree = <T>(holdings: readonly DiskHolding<T>[], bytes: number, shares: Shares): readonly T[] => {
+export const planFree = <T>(
+  holdings: readonly DiskHolding<T>[],
+  bytes: number,
+  shares: Shares,
+): readonly T[] => {
   const ledger = new Ledger(holdings, shares);
   ledger.makeFree(bytes, (now) =>
     mostOf(

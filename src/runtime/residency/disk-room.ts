@@ -213,9 +213,9 @@ export class DiskRoom {
    * What an arrival takes, its compiled file included, and what is free beside others on their way. One artifact that several bring takes
    * its room once.
    */
-  #bytesFor(entry: Entry, { digest, bytes, missingBytes }: Arrival) {
+  #bytesFor(entry: Entry, { digest, bytes: artifactBytes, missingBytes }: Arrival) {
     const { diskFree = () => Infinity, compiler } = this.#parts.core.options;
-    const compiledBytes = compiler.bytesOf(digest) === undefined ? bytes : 0;
+    const compiledBytes = compiler.bytesOf(digest) === undefined ? artifactBytes : 0;
     const reserved = new Set<Digest>();
     const promised = new Map<Digest, number>();
     for (const [other, one] of this.#coming) {

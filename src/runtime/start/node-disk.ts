@@ -44,7 +44,12 @@ export class NodeDisk {
   #freeAdapters: (bytes: number) => Promise<void> = () => Promise.resolve();
 
   constructor(
-    { disk, adapterDisk, modelDisk, dataDir }: Pick<Settings, 'disk' | 'adapterDisk' | 'modelDisk' | 'dataDir'>,
+    {
+      disk,
+      adapterDisk,
+      modelDisk,
+      dataDir,
+    }: Pick<Settings, 'disk' | 'adapterDisk' | 'modelDisk' | 'dataDir'>,
     log: Pick<Log, 'warn'>,
   ) {
     this.#log = log;

@@ -19,9 +19,11 @@ export const openResidency = async (
 ): Promise<Residency> => {
   const { budget, caution } = store;
   const folder = await CompiledFolder.open({ dir: join(settings.dataDir, 'compiled'), budget, caution });
-  await folder.removeOrphans((digest) => store.stored(digest) !== undefined).catch((error: unknown) => {
-    logger.warn({ err: error }, 'compiled files of artifacts that are gone could not be removed');
-  });
+  await folder
+    .removeOrphans((digest) => store.stored(digest) !== undefined)
+    .catch((error: unknown) => {
+      logger.warn({ err: error }, 'compiled files of artifacts that are gone could not be removed');
+    });
   const compiler = stack.use(
     createCompiler({
       folder,

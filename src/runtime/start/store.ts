@@ -50,9 +50,7 @@ export const openStore = async (
   const disk = stack.use(startDiskThread());
   const root = storeRoot(settings);
   const budgetBytes = settings.adapterDisk;
-  const store = stack.use(
-    await ContentStore.open({ root, budgetBytes, within: nodeDisk.adapters, disk }),
-  );
+  const store = stack.use(await ContentStore.open({ root, budgetBytes, within: nodeDisk.adapters, disk }));
   for (const trouble of store.caution.troubles)
     logger.warn({ trouble }, 'the store was not tidied up at its start');
   for (const damage of store.damage) logger.warn(damage, 'a damaged artifact was taken out of the store');

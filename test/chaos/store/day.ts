@@ -27,7 +27,12 @@ const addBroken =
     node.write = (blob, path) => (blob.digest === weights ? write(node, blob, path) : given(blob, path));
     try {
       await node.add('broken').catch((error: unknown) => {
-        if (!(error instanceof AdaptletError && ['REGISTRY_UNAVAILABLE', 'ARTIFACT_CORRUPT'].includes(error.code)))
+        if (
+          !(
+            error instanceof AdaptletError &&
+            ['REGISTRY_UNAVAILABLE', 'ARTIFACT_CORRUPT'].includes(error.code)
+          )
+        )
           throw error;
       });
     } finally {
@@ -74,10 +79,7 @@ const twice =
       found: () => Promise.resolve(),
       admit: () => node.grants.give(digest, { namespace: 'team', source: 'path:twice' }),
     });
-    const ended = await Promise.allSettled([
-      second.finally(() => slow.resolve()),
-      first,
-    ]);
+    const ended = await Promise.allSettled([second.finally(() => slow.resolve()), first]);
     const failed = ended.find(({ status }) => status === 'rejected');
     const reason: unknown = failed?.status === 'rejected' ? failed.reason : undefined;
     const isMeant = fails && reason instanceof AdaptletError && reason.code === 'ARTIFACT_CORRUPT';

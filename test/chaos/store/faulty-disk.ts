@@ -15,6 +15,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Digest } from '../../../src/api/names.ts';
@@ -102,6 +103,7 @@ export class FaultyDisk {
   linkless = /$^/;
   readonly #graveyard: string;
   readonly #servers: Server[] = [];
+  readonly #handles: FileHandle[] = [];
   /** Names in folders that a power cut takes back, the latest last. */
   #names: { readonly folders: readonly string[]; readonly revert: () => void }[] = [];
   /** Contents that a power cut takes back, by inode. */
@@ -123,11 +125,12 @@ export class FaultyDisk {
   async end(): Promise<void> {
     this.dead = true;
     for (const server of this.#servers) await new Promise((resolve) => server.close(resolve));
+    for (const handle of this.#handles) await handle.close();
   }
 
   /** What had not been made to last is gone, all of it. `root`: below which contents are. */
   losePower(root: string): void {
-    for (const { revert } of this.#names.reverse()) {
+    for (const { revert } of this.#names.toReversed()) {
       try {
         revert();
       } catch (error) {
@@ -171,7 +174,13 @@ export class FaultyDisk {
         throw new Killed();
       case 'kill-after':
       case 'power-cut-after':
-        await work();
+        try {
+          await work();
+        } catch (error) {
+          // It did not come about: the next time it is there.
+          this.struck = false;
+          throw error;
+        }
         this.die();
         throw new Killed();
       case 'torn':
@@ -238,7 +247,17 @@ export class FaultyDisk {
   }
 
   readonly files: Files = {
-    open: (at, path) => this.at(at, path, () => nodeFiles.open(at, path), { changes: false }),
+    open: (at, path) =>
+      this.at(
+        at,
+        path,
+        async () => {
+          const handle = await nodeFiles.open(at, path);
+          this.#handles.push(handle);
+          return handle;
+        },
+        { changes: false },
+      ),
     readFile: (at, path) => this.at(at, path, () => readFileSync(path), { changes: false }),
     names: (at, path) => this.at(at, path, () => readdirSync(path), { changes: false }),
     entries: (at, path, { recursive } = { recursive: false }) =>

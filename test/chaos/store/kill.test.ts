@@ -26,7 +26,12 @@ const untilKilled = (folder: string, point: string, fault: string): Promise<Prom
   new Promise((resolve, reject) => {
     execFile(process.execPath, [program, folder, point, fault], (error, stdout, stderr) => {
       if (error?.signal !== 'SIGKILL') reject(new Error(`it was not killed: ${error?.message} ${stderr}`));
-      else resolve(new Map(JSON.parse(stdout.trim().split('\n').at(-1) || '[]') as Iterable<[Name, 'granted' | 'removed']>));
+      else
+        resolve(
+          new Map(
+            JSON.parse(stdout.trim().split('\n').at(-1) || '[]') as Iterable<[Name, 'granted' | 'removed']>,
+          ),
+        );
     });
   });
 
@@ -43,15 +48,19 @@ it.each([
   ['compile.rename', 'kill-after'],
   ['quarantine.rename', 'kill-after'],
   ['forget.rename', 'kill-after'],
-])('a process that is killed with -9 at %s (%s) leaves a store that is sound and works', async (point, fault) => {
-  const folder = join(root, `${point}-${fault}`);
-  await mkdir(folder);
-  copyPast(join(root, 'past'), join(folder, 'data'));
-  const promised = await untilKilled(folder, point, fault);
-  const node = await SmallNode.open(join(folder, 'data'), new FaultyDisk(join(folder, 'graveyard')));
-  expectKept(node, promised);
-  await expectSound(node, join(folder, 'data'));
-  await expectWorks(node);
-  expect(node.store.usage.usedBytes).toBeGreaterThan(0);
-  await node.close();
-});
+])(
+  'a process that is killed with -9 at %s (%s) leaves a store that is sound and works',
+  async (point, fault) => {
+    const folder = join(root, `${point}-${fault}`);
+    await mkdir(folder);
+    copyPast(join(root, 'past'), join(folder, 'data'));
+    const promised = await untilKilled(folder, point, fault);
+    await mkdir(join(folder, 'after'));
+    const node = await SmallNode.open(join(folder, 'data'), new FaultyDisk(join(folder, 'after')));
+    expectKept(node, promised);
+    await expectSound(node, join(folder, 'data'));
+    await expectWorks(node);
+    expect(node.store.usage.usedBytes).toBeGreaterThan(0);
+    await node.close();
+  },
+);

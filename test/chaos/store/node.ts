@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { type Digest, namespaceOf, objectKey } from '../../../src/api/names.ts';
 import { Admission } from '../../../src/artifact/admission.ts';
 import type { Artifacts } from '../../../src/artifact/artifacts.ts';
-import { DiskBudget } from '../../../src/artifact/disk-budget.ts';
 import { type Former, Grants } from '../../../src/artifact/grants.ts';
 import { blobsOf, type Descriptor, parseManifest, totalBytes } from '../../../src/artifact/manifest.ts';
 import { ContentStore } from '../../../src/artifact/store.ts';
