@@ -120,6 +120,12 @@ export const asStoreError = (error: unknown, what: string): unknown => {
   return new AdaptletError('STORE_UNUSABLE', `${what}: ${errno}`, { cause: error });
 };
 
+/** Something of an artifact that is not as it was. */
+export const damagedHere = (what: string, digest: Digest): AdaptletError =>
+  new AdaptletError('ARTIFACT_CORRUPT', `${what} of ${digest} is damaged on this disk`, {
+    advice: 'It is fetched again by itself; check the disk when this repeats.',
+  });
+
 /**
  * Where the files of an adapter begin: the folder itself, or its only folder when the configuration lies there, as
  * oras packs `push REF DIR/`.

@@ -22,6 +22,7 @@ import {
 } from './manifest.ts';
 import {
   asStoreError,
+  damagedHere,
   filesFolder,
   manifestFile,
   type StorePaths,
@@ -396,8 +397,3 @@ export class ContentStore {
     return users;
   }
 }
-
-const damagedHere = (what: string, digest: Digest): AdaptletError =>
-  new AdaptletError('ARTIFACT_CORRUPT', `${what} of ${digest} is damaged on this disk`, {
-    advice: 'It is fetched again by itself; check the disk when this repeats.',
-  });

@@ -133,6 +133,8 @@ const openDelivery = async (
 ): Promise<ModelDelivery> => {
   const { dataDir, modelDisk: budgetBytes, modelFile } = settings;
   const store = await openModelStore({ dataDir, budgetBytes, within: nodeDisk.models }, stack);
+  for (const trouble of store.store.caution.troubles)
+    logger.warn({ trouble }, 'the store of base models was not tidied up at its start');
   const random = Math.random;
   const delivery = new ModelDelivery({
     ...store,
