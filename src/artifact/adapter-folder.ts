@@ -1,10 +1,10 @@
-import { readdir } from 'node:fs/promises';
 import { join, posix, relative, sep } from 'node:path';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import { ggufError, layersOf } from './layers.ts';
 import type { Manifest } from './manifest.ts';
 import { configFile, weightsFile } from './pack.ts';
+import type { StoreDisk, StorePoint } from './store-points.ts';
 
 /** Of the names of all files of an artifact: the folders that are adapters. Pure. */
 export const adapterFoldersIn = (names: readonly string[]): readonly string[] =>
@@ -55,8 +55,13 @@ export const refuseOther = (manifest: Manifest, where: string): void => {
  * model, and of what has none, it is `files`.
  * @throws AdaptletError ARTIFACT_AMBIGUOUS
  */
-export const adapterFolder = async (files: string, where: string): Promise<string> => {
-  const entries = await readdir(files, { withFileTypes: true, recursive: true });
+export const adapterFolder = async (
+  disk: StoreDisk,
+  at: StorePoint,
+  files: string,
+  where: string,
+): Promise<string> => {
+  const entries = await disk.entries(at, files, { recursive: true });
   const names = entries
     .filter((entry) => entry.isFile())
     .map((entry) => relative(files, join(entry.parentPath, entry.name)).split(sep).join('/'));

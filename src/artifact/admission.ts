@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import type { Digest } from '../api/names.ts';
-import { syncFolder } from '../disk/durable.ts';
+import { removeAll, syncFolder } from '../disk/durable.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Clock } from '../time/clock.ts';
 import type { WriteBlob } from './blob-pool.ts';
@@ -10,8 +10,8 @@ import type { Gathered } from './gathered.ts';
 import type { Grants } from './grants.ts';
 import { blobsOf, type Descriptor, parseManifest } from './manifest.ts';
 import type { BlobSenders } from './senders.ts';
-import type { ContentStore, Custody } from './store.ts';
-import { removeAll } from './store-files.ts';
+import type { ContentStore } from './store.ts';
+import type { Custody } from './store-options.ts';
 
 /** How the blobs of a source are read. */
 export type Sender = {

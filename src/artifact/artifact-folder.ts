@@ -1,7 +1,6 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+
 import type { Digest } from '../api/names.ts';
-import { syncFolder } from '../disk/durable.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { adapterFolder } from './adapter-folder.ts';
 import { hexOf } from './digest.ts';
@@ -10,14 +9,10 @@ import type { DiskThread } from './disk-thread.ts';
 import { formOf } from './forms.ts';
 import { type LayerContent, layersOf } from './layers.ts';
 import { type ArtifactLimits, type Manifest, totalBytes } from './manifest.ts';
-import {
-  filesFolder,
-  linkOrCopy,
-  manifestFile,
-  removeAll,
-  type StorePaths,
-  syncFile,
-} from './store-files.ts';
+
+import { filesFolder, linkOrCopy, manifestFile, type StorePaths } from './store-files.ts';
+import type { StoreDisk } from './store-points.ts';
+
 import type { StoredAdapter } from './store-scan.ts';
 
 export type FolderParts = {
@@ -41,27 +36,39 @@ export const buildFolder = async (
   signal: AbortSignal,
 ): Promise<StoredAdapter> => {
   const { paths, budget } = parts;
+  const { files } = paths;
   const { digest, bytes, manifest } = whole;
   const building = join(paths.tmp, hexOf(digest));
-  await removeAll(building);
+  const place = paths.adapter(digest);
+  await files.remove('adapter.clear', building);
   try {
-    const files = join(building, filesFolder);
-    const extraBytes = await buildFiles(parts, whole, files, signal);
-    const inner = relative(files, await adapterFolder(files, digest));
+    const built = join(building, filesFolder);
+    const extraBytes = await buildFiles(parts, whole, built, signal);
+    const inner = relative(built, await adapterFolder(files, 'adapter.list', built, digest));
     const manifestPath = join(building, manifestFile);
-    await writeFile(manifestPath, bytes);
-    await syncFile(manifestPath);
-    await syncFolder(files);
-    await syncFolder(building);
-    await rename(building, paths.adapter(digest));
-    await syncFolder(paths.adapters);
+    await files.writeFile('adapter.write-manifest', manifestPath, bytes);
+    await files.sync('adapter.fsync-manifest', manifestPath);
+    await syncFolders(files, built);
+    await files.sync('adapter.fsync-building', building);
+    await files.mkdir('adapter.mkdir-place', paths.adapters);
+    // What a start found damaged there, and was kept from clearing away.
+    await files.remove('adapter.clear-place', place);
+    await files.rename('adapter.rename', building, place);
+    await files.sync('adapter.fsync-folder', paths.adapters);
     budget.count(extraBytes);
-    const folder = join(paths.adapter(digest), filesFolder, inner);
+    const folder = join(place, filesFolder, inner);
     return { manifest, folder, bytes: totalBytes(manifest) + extraBytes, extraBytes };
   } catch (error) {
-    await removeAll(building);
+    await files.remove('adapter.drop', building);
     throw error;
   }
+};
+
+/** The names in a folder and in those below it survive a power cut: archives, and names with a `/`, have such. */
+const syncFolders = async (files: StoreDisk, folder: string): Promise<void> => {
+  for (const entry of await files.entries('adapter.list-built', folder, { recursive: true }))
+    if (entry.isDirectory()) await files.sync('adapter.fsync-inner', join(entry.parentPath, entry.name));
+  await files.sync('adapter.fsync-files', folder);
 };
 
 const buildFiles = async (
@@ -70,7 +77,7 @@ const buildFiles = async (
   target: string,
   signal: AbortSignal,
 ): Promise<number> => {
-  await mkdir(target, { recursive: true });
+  await parts.paths.files.mkdir('adapter.mkdir', target);
   const contents = layersOf(manifest, digest);
   if (formOf(manifest) === 'image') {
     const bytes = await unpackImage(parts, contents, target, signal);
@@ -82,7 +89,7 @@ const buildFiles = async (
     const blob = parts.paths.blob(content.layer.digest);
     extraBytes +=
       content.kind === 'file'
-        ? await linkOrCopy(blob, join(target, content.name), content.layer.size)
+        ? await linkOrCopy(parts.paths.files, blob, join(target, content.name), content.layer.size)
         : await unpack(parts, { archive: blob, content, target, before: extraBytes }, signal);
   }
   return extraBytes;

@@ -26,6 +26,13 @@ import { arrivalOf, type FetchOptions, type Wish } from './wish.ts';
 
 type Fetched = { readonly digest: Digest; readonly bytes: number };
 
+/** An artifact on the disk. `namespaces`: those that it is granted to. */
+export type Held = {
+  readonly digest: Digest;
+  readonly bytes: number;
+  readonly namespaces: readonly string[];
+};
+
 /**
  * The content store and the sources behind it. Namespaces share the disk and not the right to what is on it: a digest is
  * there for a namespace once its source answered a request that was made for that namespace.
@@ -57,6 +64,10 @@ export type Artifacts = {
   remove(digest: Digest): Promise<void>;
   /** The Adapter, and all others of its namespace, do not need it any more: what was granted to it ends. */
   release(wish: Wish, digest: Digest): Promise<void>;
+  /** All that is on the disk, whoever needs it. */
+  held(): readonly Held[];
+  /** A namespace does not need it any more, whatever for. */
+  disown(namespace: string, digest: Digest): Promise<void>;
   /** Sets a corrupt artifact aside, so that the next fetch brings it again. */
   quarantine(digest: Digest, reason: string): Promise<void>;
 };
@@ -282,6 +293,13 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       await options.bundles.drop(digest);
     },
     release: ({ key, uid }, digest) => grants.take(digest, { namespace: namespaceOf(key), uid }),
+    held: () =>
+      store.list().map((digest) => ({
+        digest,
+        bytes: store.stored(digest)?.bytes ?? 0,
+        namespaces: [...grants.ownersOf(digest)],
+      })),
+    disown: (namespace, digest) => grants.take(digest, { namespace, uid: '' }),
     async quarantine(digest, reason) {
       options.onQuarantine?.(digest, reason);
       await store.quarantine(digest, never);

@@ -1,14 +1,14 @@
-import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
-import { syncFolder } from '../disk/durable.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { errnoOf } from '../errors/errno.ts';
 import { hexOf } from './digest.ts';
 import type { DiskBudget, Reservation } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 import type { Descriptor } from './manifest.ts';
-import { asStoreError, namesIn, removeAll, type StorePaths, sizeOf, syncFile } from './store-files.ts';
+import { asStoreError, namesIn, type StorePaths, sizeOf } from './store-files.ts';
+import type { StoreDisk, StorePoint } from './store-points.ts';
 
 /** Writes the rest of a blob to `path`, of which `have` bytes are there from an attempt that broke off. */
 export type WriteBlob = (blob: Descriptor, path: string, have: number) => Promise<void>;
@@ -40,6 +40,7 @@ const uselessAfter: readonly string[] = [
  */
 export class BlobPool {
   readonly #paths: StorePaths;
+  readonly #files: StoreDisk;
   readonly #disk: DiskThread;
   readonly #budget: DiskBudget;
   /** Whether a stored artifact needs the blob. */
@@ -66,6 +67,7 @@ export class BlobPool {
     readonly isUsed: (digest: Digest) => boolean;
   }) {
     this.#paths = parts.paths;
+    this.#files = parts.paths.files;
     this.#disk = parts.disk;
     this.#budget = parts.budget;
     this.#isUsed = parts.isUsed;
@@ -106,6 +108,7 @@ export class BlobPool {
   async reserve(blobs: readonly Descriptor[], what: string): Promise<Disposable> {
     const needs = (): number => this.#newOf(blobs).reduce((sum, blob) => sum + this.#missingOf(blob), 0);
     if (needs() > this.#budget.free) await this.clearLeftovers();
+    if (needs() > this.#budget.free) await this.#budget.makeRoom(needs());
     // All of them, or none.
     this.#budget.reserve(needs(), what)[Symbol.dispose]();
     for (const blob of this.#newOf(blobs))
@@ -183,34 +186,59 @@ export class BlobPool {
     if (this.#blobs.has(digest)) await this.#places.runExclusive(digest, work, signal);
   }
 
-  /** Removes a blob that nobody needs. */
+  /** Removes a blob that nobody needs. One that cannot be removed counts as one that is here. */
   async release(digest: Digest): Promise<void> {
-    const size = this.#blobs.get(digest);
-    if (size === undefined || this.#held.has(digest) || this.#isUsed(digest)) return;
-    this.#blobs.delete(digest);
-    await removeAll(this.#paths.blob(digest));
-    this.#budget.count(-size);
+    if (!this.#isFree(digest)) return;
+    // Who just brings it anew puts it there after this, or before, and then it is held.
+    await this.#places.runExclusive(digest, async () => {
+      const size = this.#blobs.get(digest);
+      if (size === undefined || !this.#isFree(digest)) return;
+      this.#blobs.delete(digest);
+      try {
+        await this.#files.remove('blob.remove', this.#paths.blob(digest));
+      } catch (error) {
+        this.#blobs.set(digest, size);
+        throw error;
+      }
+      this.#budget.count(-size);
+    });
   }
 
-  /** Reads a blob: whether it still has its digest. */
-  async isSound(digest: Digest, signal: AbortSignal): Promise<boolean> {
+  #isFree(digest: Digest): boolean {
+    return this.#blobs.has(digest) && !this.#held.has(digest) && !this.#isUsed(digest);
+  }
+
+  /** Reads a blob: whether it still has its digest. What the disk cannot read any more has not. */
+  async isSound(
+    digest: Digest,
+    signal: AbortSignal,
+    disk: Pick<DiskThread, 'hash'> = this.#disk,
+  ): Promise<boolean> {
     const path = this.#paths.blob(digest);
-    if ((await sizeOf(path)) === undefined) return false;
-    return (await this.#disk.hash(path, signal)).digest === digest;
+    try {
+      if ((await sizeOf(this.#files, 'blob.stat', path)) === undefined) return false;
+      return (await disk.hash(path, signal, 'blob.read')).digest === digest;
+    } catch (error) {
+      if (errnoOf(error) === 'EIO' || errnoOf(error) === 'ENOENT') return false;
+      throw error;
+    }
   }
 
   /** Moves a blob out of the way; the next artifact that needs it brings it again. */
   async setAside(digest: Digest): Promise<void> {
+    const files = this.#files;
     this.#budget.count(-(this.#blobs.get(digest) ?? 0));
     this.#blobs.delete(digest);
-    const size = await sizeOf(this.#paths.blob(digest));
+    const size = await sizeOf(files, 'quarantine.stat-blob', this.#paths.blob(digest));
     if (size === undefined) return;
-    const names = await namesIn(this.#paths.quarantine);
+    const names = await namesIn(files, 'quarantine.list', this.#paths.quarantine);
     for (const name of names.slice(0, Math.max(0, names.length + 1 - quarantineKeeps)))
       await this.#dropAside(name);
     const target = join(this.#paths.quarantine, hexOf(digest));
-    this.#budget.count(size - ((await sizeOf(target)) ?? 0));
-    await rename(this.#paths.blob(digest), target);
+    const before = (await sizeOf(files, 'quarantine.stat', target)) ?? 0;
+    await files.mkdir('quarantine.mkdir', this.#paths.quarantine);
+    await files.rename('quarantine.rename', this.#paths.blob(digest), target);
+    this.#budget.count(size - before);
   }
 
   async #bringAlone(blob: Descriptor, write: WriteBlob, signal: AbortSignal): Promise<boolean> {
@@ -219,9 +247,9 @@ export class BlobPool {
     if (here !== undefined && (await this.#isVerified(blob.digest, signal))) throw liesAbout(blob, here);
     const path = this.#paths.partial(blob.digest);
     try {
-      await write(blob, path, (await sizeOf(path)) ?? 0);
-      await syncFile(path);
-      await this.#verify(blob, path, signal);
+      await write(blob, path, (await sizeOf(this.#files, 'blob.stat-partial', path)) ?? 0);
+      await this.#files.sync('blob.fsync', path);
+      await this.#verify(blob, path, 'blob.hash', signal);
       await this.#place(blob, path, () => {
         const spent = blob.size - (this.#partials.get(blob.digest) ?? 0) - (here ?? 0);
         this.#partials.delete(blob.digest);
@@ -243,11 +271,11 @@ export class BlobPool {
     const path = this.#paths.copy(blob.digest, this.#copies);
     try {
       await write(blob, path, 0);
-      await syncFile(path);
-      await this.#verify(blob, path, signal);
+      await this.#files.sync('copy.fsync', path);
+      await this.#verify(blob, path, 'copy.hash', signal);
       await this.#place(blob, path, () => room.spend(blob.size));
     } catch (error) {
-      await removeAll(path);
+      await this.#files.remove('copy.drop', path);
       throw asStoreError(error, `writing blob ${blob.digest}`);
     }
     return true;
@@ -257,7 +285,7 @@ export class BlobPool {
   async #place(blob: Descriptor, path: string, counted: () => void): Promise<void> {
     await this.#places.runExclusive(blob.digest, async () => {
       if (this.#blobs.get(blob.digest) === blob.size) {
-        await removeAll(path);
+        await this.#files.remove('blob.drop-second', path);
         return;
       }
       await this.#publish(blob, path);
@@ -278,8 +306,8 @@ export class BlobPool {
   }
 
   /** What is on the disk is hashed, not what came over the network: that covers both, and resumed files as well. */
-  async #verify(blob: Descriptor, path: string, signal: AbortSignal): Promise<void> {
-    const found = await this.#disk.hash(path, signal);
+  async #verify(blob: Descriptor, path: string, at: StorePoint, signal: AbortSignal): Promise<void> {
+    const found = await this.#disk.hash(path, signal, at);
     if (found.digest === blob.digest && found.size === blob.size) return;
     throw new AdaptletError(
       'ARTIFACT_CORRUPT',
@@ -290,18 +318,19 @@ export class BlobPool {
   async #publish(blob: Descriptor, path: string): Promise<void> {
     const target = this.#paths.blob(blob.digest);
     const fan = join(target, '..');
-    await mkdir(fan, { recursive: true });
-    await rename(path, target);
-    await syncFolder(fan);
-    await syncFolder(this.#paths.blobs);
+    await this.#files.mkdir('blob.mkdir', fan);
+    await this.#files.rename('blob.rename', path, target);
+    await this.#files.sync('blob.fsync-fan', fan);
+    await this.#files.sync('blob.fsync-root', this.#paths.blobs);
   }
 
   /** Counts what is left of the attempt, and gives the error to throw. */
   async #afterFailure(digest: Digest, cause: unknown): Promise<unknown> {
     const error = asStoreError(cause, `writing blob ${digest}`);
     const path = this.#paths.partial(digest);
-    if (error instanceof AdaptletError && uselessAfter.includes(error.code)) await removeAll(path);
-    const size = (await sizeOf(path)) ?? 0;
+    if (error instanceof AdaptletError && uselessAfter.includes(error.code))
+      await this.#files.remove('blob.drop-partial', path);
+    const size = (await sizeOf(this.#files, 'blob.stat-left', path)) ?? 0;
     this.#budget.count(size - (this.#partials.get(digest) ?? 0));
     if (size > 0) this.#partials.set(digest, size);
     else this.#partials.delete(digest);
@@ -311,7 +340,8 @@ export class BlobPool {
   /** Partial files that nobody is writing, blobs that nobody needs, and the quarantine. */
   async clearLeftovers(): Promise<void> {
     await this.dropUnfinished(() => false);
-    for (const name of await namesIn(this.#paths.quarantine)) await this.#dropAside(name);
+    for (const name of await namesIn(this.#files, 'quarantine.list', this.#paths.quarantine))
+      await this.#dropAside(name);
   }
 
   /** Partial files that nobody is writing, and blobs that nobody needs, but for those that are kept. */
@@ -320,15 +350,16 @@ export class BlobPool {
       if (this.#held.has(digest) || isKept(digest)) continue;
       this.#partials.delete(digest);
       this.#budget.count(-size);
-      await removeAll(this.#paths.partial(digest));
+      await this.#files.remove('leftover.drop-partial', this.#paths.partial(digest));
     }
     for (const digest of this.digests()) if (!isKept(digest)) await this.release(digest);
   }
 
   async #dropAside(name: string): Promise<void> {
     const path = join(this.#paths.quarantine, name);
-    this.#budget.count(-((await sizeOf(path)) ?? 0));
-    await removeAll(path);
+    const size = (await sizeOf(this.#files, 'quarantine.stat', path)) ?? 0;
+    await this.#files.remove('quarantine.drop', path);
+    this.#budget.count(-size);
   }
 }
 

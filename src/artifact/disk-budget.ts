@@ -6,26 +6,43 @@ export type Reservation = Disposable & {
   spend(bytes: number): void;
 };
 
-/** Bytes that the store may take, has taken, and has promised. */
+/** What a budget is a part of. */
+export type Within = {
+  /** The budget that this one is a part of: what is taken here is taken there as well. */
+  readonly whole: DiskBudget;
+  /** Has others within the whole make room for so many bytes, as far as they can. */
+  readonly makeRoom?: (bytes: number) => Promise<void>;
+};
+
+/** Bytes that something may take of the disk, has taken, and has promised: a part of a node's disk, or all of it. */
 export class DiskBudget {
   readonly limit: number;
+  readonly #within: Within | undefined;
   #used = 0;
   #reserved = 0;
 
-  constructor(limit: number) {
+  constructor(limit: number, within?: Within) {
     this.limit = limit;
+    this.#within = within;
   }
 
   get used(): number {
     return this.#used;
   }
+  /** Of this part, and of the whole. */
   get free(): number {
-    return Math.max(0, this.limit - this.#used - this.#reserved);
+    const own = Math.max(0, this.limit - this.#used - this.#reserved);
+    return Math.min(own, this.#within?.whole.free ?? Infinity);
+  }
+
+  async makeRoom(bytes: number): Promise<void> {
+    await this.#within?.makeRoom?.(bytes);
   }
 
   /** Counts bytes that are on the disk; negative when they are gone. */
   count(bytes: number): void {
     this.#used += bytes;
+    this.#within?.whole.count(bytes);
   }
 
   /** @throws AdaptletError STORE_FULL with the numbers */
@@ -36,20 +53,25 @@ export class DiskBudget {
         `${what} needs ${bytes} bytes, ${this.free} of the budget of ${this.limit} are free`,
       );
     }
-    this.#reserved += bytes;
+    this.#promise(bytes);
     let left = bytes;
     const giveBack = (amount: number): void => {
-      this.#reserved -= amount;
+      this.#promise(-amount);
       left -= amount;
     };
     return {
       spend: (spent) => {
         giveBack(Math.min(left, spent));
-        this.#used += spent;
+        this.count(spent);
       },
       [Symbol.dispose]: () => {
         giveBack(left);
       },
     };
+  }
+
+  #promise(bytes: number): void {
+    this.#reserved += bytes;
+    if (this.#within !== undefined) this.#within.whole.#promise(bytes);
   }
 }

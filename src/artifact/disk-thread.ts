@@ -4,12 +4,19 @@ import { type Settled, unsettle } from '../errors/across-threads.ts';
 import type { ApplyInput } from './delta/apply.ts';
 import type { HashResult } from './disk-worker.ts';
 import type { ExtractInput } from './extract.ts';
+
 import type { ImageInput } from './extract-image.ts';
+import type { StorePoint } from './store-points.ts';
 import type { WeightFacts } from './weight-facts.ts';
 
 /** Hashing, unpacking and what deltas make, off the thread that serves. */
 export type DiskThread = AsyncDisposable & {
-  hash(path: string, signal: AbortSignal): Promise<{ readonly digest: Digest; readonly size: number }>;
+  /** `at`: where in the code, which the real one does not look at. */
+  hash(
+    path: string,
+    signal: AbortSignal,
+    at?: StorePoint,
+  ): Promise<{ readonly digest: Digest; readonly size: number }>;
   /** Of a safetensors file. */
   weights(path: string, signal: AbortSignal): Promise<WeightFacts>;
   /** Resolves with the bytes of the files written. */
@@ -25,8 +32,15 @@ export type DiskThread = AsyncDisposable & {
 
 const idleMs = 10_000;
 
-/** One thread: disks of small nodes gain nothing from more. It ends after being idle. Close it with `await using`. */
-export const startDiskThread = (): DiskThread => {
+/**
+ * One thread: disks of small nodes gain nothing from more. It ends after being idle. Close it with `await using`.
+ * `bytesPerSecond`: no more than that is hashed, by sleeping in between. Default: as fast as it can.
+ */
+export const startDiskThread = ({
+  bytesPerSecond,
+}: {
+  readonly bytesPerSecond?: number;
+} = {}): DiskThread => {
   const pool = new Piscina({
     filename: new URL('./disk-worker.ts', import.meta.url).href,
     minThreads: 0,
@@ -45,7 +59,7 @@ export const startDiskThread = (): DiskThread => {
   };
   return {
     async hash(path, signal) {
-      const { hex, size } = await run<HashResult>('hash', path, signal);
+      const { hex, size } = await run<HashResult>('hash', { path, bytesPerSecond }, signal);
       return { digest: `sha256:${hex}` as Digest, size };
     },
     weights: (path, signal) => run<WeightFacts>('weights', path, signal),

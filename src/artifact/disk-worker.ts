@@ -12,15 +12,26 @@ const chunkBytes = 1024 * 1024;
 
 export type HashResult = { readonly hex: string; readonly size: number };
 
-const hashFile = (path: string): HashResult => {
+type HashInput = { readonly path: string; readonly bytesPerSecond: number | undefined };
+
+const clock = new Int32Array(new SharedArrayBuffer(4));
+/** Sleeps this thread for so many milliseconds. */
+const sleep = (ms: number): void => {
+  if (ms > 0) Atomics.wait(clock, 0, 0, ms);
+};
+
+/** `pause`: how this thread waits for so many milliseconds. */
+export const hashFile = ({ path, bytesPerSecond }: HashInput, pause = sleep): HashResult => {
   const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const hash = createHash('sha256');
-    const chunk = Buffer.allocUnsafe(chunkBytes);
+    // Slow reading is even: no piece is more than a second's worth.
+    const chunk = Buffer.allocUnsafe(Math.max(1, Math.min(chunkBytes, bytesPerSecond ?? chunkBytes)));
     let size = 0;
     for (let read = readSync(file, chunk); read > 0; read = readSync(file, chunk)) {
       hash.update(chunk.subarray(0, read));
       size += read;
+      if (bytesPerSecond !== undefined) pause((read / bytesPerSecond) * 1_000);
     }
     return { hex: hash.digest('hex'), size };
   } finally {
@@ -28,7 +39,7 @@ const hashFile = (path: string): HashResult => {
   }
 };
 
-export const hash = (path: string) => settle(() => hashFile(path));
+export const hash = (input: HashInput) => settle(() => hashFile(input));
 export const weights = (path: string) => settle(() => weightFacts(path));
 export const unpack = (input: ExtractInput) => settle(() => extract(input));
 export const unpackImage = (input: ImageInput) => settle(() => extractImage(input));

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
+import { removeAll } from '../disk/durable.ts';
 import type { BlobPool } from './blob-pool.ts';
 import type { Descriptor } from './manifest.ts';
-import { removeAll, type StorePaths } from './store-files.ts';
+import type { StorePaths } from './store-files.ts';
 
 /** Blobs that were brought to be packed. */
 export type Gathered = AsyncDisposable & {

@@ -1,14 +1,16 @@
-import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Digest, isDigest } from '../api/names.ts';
 import { checked, withChecksum } from '../disk/checked.ts';
-import { syncFolder, writeDurable } from '../disk/durable.ts';
+import { writeDurable } from '../disk/durable.ts';
+import { nodeFiles } from '../disk/files.ts';
 import { errnoOf } from '../errors/errno.ts';
+import { Caution } from './caution.ts';
 import { type Claim, isSame } from './claims.ts';
 import { hexOf } from './digest.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
-import { asStoreError, removeAll } from './store-files.ts';
+import { asStoreError } from './store-files.ts';
+import type { StoreDisk } from './store-points.ts';
 import type { Damage } from './store-scan.ts';
 
 /** An adapter of a plan that a node had before it recorded grants, and the content that it served for it. */
@@ -28,6 +30,9 @@ const badSuffix = '.bad';
 const withClaim = (held: Held, claim: Claim): Held =>
   held.claims.some((other) => isSame(other, claim)) ? held : { ...held, claims: [...held.claims, claim] };
 
+/** Of the store that they are for. */
+type OfStore = { readonly files?: StoreDisk; readonly caution?: Caution };
+
 /**
  * Who may use what of a store: one file for each artifact, `grants/<hex>.json`, so that a damaged one costs one
  * artifact another download and no more.
@@ -37,6 +42,7 @@ const withClaim = (held: Held, claim: Claim): Held =>
 export class Grants {
   /** Files that could not be read and were set aside: their artifacts are asked for again. */
   readonly damage: readonly Damage[];
+  readonly #files: StoreDisk;
   readonly #folder: string;
   readonly #held: Map<Digest, Held>;
   /** One at a time writes the file of an artifact. */
@@ -46,41 +52,64 @@ export class Grants {
    * Reads the grants of what is stored, and clears away those of what is not. The caller owns the store.
    * @param former what is granted where no grants were ever recorded: read once in the life of a store
    */
-  static async open(root: string, stored: readonly Digest[], former: readonly Former[]): Promise<Grants> {
+  static async open(
+    root: string,
+    stored: readonly Digest[],
+    former: readonly Former[],
+    { files = nodeFiles, caution: given }: OfStore = {},
+  ): Promise<Grants> {
+    const caution = given ?? (await Caution.open(files, root));
     const folder = join(root, 'grants');
     const isThere = new Set(stored);
     try {
-      await readdir(folder);
+      await files.names('grants.look', folder);
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error;
       await begin(
+        files,
         root,
-        folder,
         former.filter(({ digest }) => isThere.has(digest)),
       );
     }
     const held = new Map<Digest, Held>();
     const damage: Damage[] = [];
-    for (const name of await readdir(folder)) {
+    const foreign: string[] = [];
+    for (const name of await files.names('grants.list', folder)) {
       const path = join(folder, name);
       const digest = `sha256:${name.replace(/\.\w+$/, '')}`;
-      if (!isDigest(digest) || !isThere.has(digest)) await removeAll(path);
+      if (!isDigest(digest) || !isThere.has(digest)) foreign.push(path);
       else if (name.endsWith(suffix)) {
-        const found = await read(path);
-        if (typeof found !== 'string') held.set(digest, found);
-        else {
-          await rename(path, join(folder, `${hexOf(digest)}${badSuffix}`));
-          damage.push({ digest, reason: `its grants cannot be read: ${found}` });
-        }
-      } else if (!name.endsWith(badSuffix)) await removeAll(path);
+        const found = await read(files, path);
+        if (typeof found === 'string') damage.push({ digest, reason: `its grants cannot be read: ${found}` });
+        else held.set(digest, found);
+      } else if (!name.endsWith(badSuffix)) foreign.push(path);
     }
-    return new Grants(folder, held, damage);
+    if (foreign.length > 0)
+      await caution.run('grants of what is gone', async () => {
+        for (const path of foreign) await files.remove('grants.remove-foreign', path);
+      });
+    if (damage.length > 0)
+      await caution.run('damaged grants', async () => {
+        for (const { digest } of damage)
+          await files.rename(
+            'grants.set-aside',
+            fileOf(folder, digest),
+            join(folder, `${hexOf(digest)}${badSuffix}`),
+          );
+      });
+    return new Grants(files, folder, held, damage);
   }
 
-  private constructor(folder: string, held: Map<Digest, Held>, damage: readonly Damage[]) {
+  private constructor(files: StoreDisk, folder: string, held: Map<Digest, Held>, damage: readonly Damage[]) {
+    this.#files = files;
     this.#folder = folder;
     this.#held = held;
     this.damage = damage;
+  }
+
+  /** Namespaces that a digest is granted to. */
+  ownersOf(digest: Digest): ReadonlySet<string> {
+    return new Set(this.of(digest).map(({ namespace }) => namespace));
   }
 
   of(digest: Digest): readonly Claim[] {
@@ -141,13 +170,16 @@ export class Grants {
     await this.#mutex.runExclusive(digest, async () => {
       const held = this.#held.get(digest);
       if (held !== undefined) await this.#write(digest, held);
-      else await removeAll(fileOf(this.#folder, digest));
+      else await this.#files.remove('grant.remove', fileOf(this.#folder, digest));
     });
   }
 
   async #write(digest: Digest, held: Held): Promise<void> {
     try {
-      await writeDurable(fileOf(this.#folder, digest), withChecksum(held));
+      await writeDurable(fileOf(this.#folder, digest), withChecksum(held), {
+        files: this.#files,
+        at: (step) => `grant.${step}` as const,
+      });
     } catch (error) {
       throw asStoreError(error, `writing the grants of ${digest}`);
     }
@@ -157,9 +189,9 @@ export class Grants {
 const fileOf = (folder: string, digest: Digest): string => join(folder, `${hexOf(digest)}${suffix}`);
 
 /** The grants of a file, or why they cannot be read. */
-const read = async (path: string): Promise<Held | string> => {
+const read = async (files: StoreDisk, path: string): Promise<Held | string> => {
   try {
-    return heldSchema.parse(checked(await readFile(path, 'utf8')));
+    return heldSchema.parse(checked((await files.readFile('grants.read', path)).toString('utf8')));
   } catch (error) {
     const errno = errnoOf(error);
     if (errno !== undefined && errno !== 'EIO' && errno !== 'EISDIR') throw error;
@@ -168,15 +200,19 @@ const read = async (path: string): Promise<Held | string> => {
 };
 
 /** The folder is there as a whole or not at all: it says that what was before it has been taken over. */
-const begin = async (root: string, folder: string, former: readonly Former[]): Promise<void> => {
+const begin = async (files: StoreDisk, root: string, former: readonly Former[]): Promise<void> => {
+  const folder = join(root, 'grants');
   const building = `${folder}.new`;
-  await removeAll(building);
-  await mkdir(building, { recursive: true });
+  await files.remove('grants.clear-new', building);
+  await files.mkdir('grants.mkdir-new', building);
   for (const [digest, adapters] of Map.groupBy(former, (adapter) => adapter.digest)) {
     const uids = [...new Set(adapters.map(({ uid }) => uid))];
-    await writeDurable(fileOf(building, digest), withChecksum({ claims: [], uids }));
+    await writeDurable(fileOf(building, digest), withChecksum({ claims: [], uids }), {
+      files,
+      at: (step) => `former.${step}` as const,
+    });
   }
-  await syncFolder(building);
-  await rename(building, folder);
-  await syncFolder(root);
+  await files.sync('grants.fsync-new', building);
+  await files.rename('grants.rename-new', building, folder);
+  await files.sync('grants.fsync-root', root);
 };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Digest, digestSchema } from '../api/names.ts';
 import type { HubSource } from '../api/source.ts';
+import { nodeFiles } from '../disk/files.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { safeName } from './file-name.ts';
 import { readAll } from './http-client.ts';
@@ -197,7 +198,7 @@ export const askHub = async (source: HubSource, endpoint: string, asking: Asking
       await mkdir(folder, { recursive: true });
       for (const file of files) {
         const target = join(folder, file.name);
-        if (file.kind === 'lfs') await linkOrCopy(path(file.digest), target, file.size);
+        if (file.kind === 'lfs') await linkOrCopy(nodeFiles, path(file.digest), target, file.size);
         else await writeFile(target, await plainFile(hub, file, urlOf(file), { where, asking }));
       }
       return folder;

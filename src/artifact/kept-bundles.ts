@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Digest, isDigest } from '../api/names.ts';
 import { checked, withChecksum } from '../disk/checked.ts';
-import { writeDurable } from '../disk/durable.ts';
+import { removeAll, writeDurable } from '../disk/durable.ts';
 import { errnoOf } from '../errors/errno.ts';
 import { hexOf } from './digest.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
-import { asStoreError, removeAll } from './store-files.ts';
+import { asStoreError } from './store-files.ts';
 
 /** Bundles of one artifact, and characters of all of them together, that are kept at most. */
 const maxBundles = 16;

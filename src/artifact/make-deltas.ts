@@ -4,6 +4,7 @@ import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createZstdCompress } from 'node:zlib';
 import type { Digest } from '../api/names.ts';
+import { removeAll } from '../disk/durable.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { makeDelta } from './delta/make.ts';
 import type { DeltaFile } from './delta-manifest.ts';
@@ -12,7 +13,6 @@ import { digestOf } from './digest.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { layersOf } from './layers.ts';
 import { defaultLimits, parseManifest } from './manifest.ts';
-import { removeAll } from './store-files.ts';
 
 type File = { readonly digest: Digest; readonly size: number; readonly path: string };
 

@@ -2,12 +2,14 @@ import { constants } from 'node:fs';
 import { copyFile, realpath, writeFile } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import type { Digest } from '../api/names.ts';
+import { removeAll } from '../disk/durable.ts';
+import { nodeFiles } from '../disk/files.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { errnoOf } from '../errors/errno.ts';
 import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import type { Packed } from './pack.ts';
-import { linkOrCopy, removeAll } from './store-files.ts';
+import { linkOrCopy } from './store-files.ts';
 
 const realOf = async (path: string): Promise<string | undefined> => {
   try {
@@ -71,7 +73,7 @@ export const takePacked =
       throw new AdaptletError('INTERNAL', `blob ${blob.digest} is not in the packed folder`);
     await removeAll(path);
     if ('bytes' in content) await writeFile(path, content.bytes);
-    else await linkOrCopy(content.path, path, content.size);
+    else await linkOrCopy(nodeFiles, content.path, path, content.size);
   };
 
 /** Blobs of a folder that change while they are copied are no damage, but a new version. */

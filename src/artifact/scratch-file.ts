@@ -1,5 +1,5 @@
+import { removeAll } from '../disk/durable.ts';
 import type { Reservation } from './disk-budget.ts';
-import { removeAll } from './store-files.ts';
 
 /** A place for a file that is needed for a moment. */
 export type ScratchFile = AsyncDisposable & { readonly path: string };

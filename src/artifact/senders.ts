@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Digest, isDigest } from '../api/names.ts';
 import { checked, withChecksum } from '../disk/checked.ts';
-import { syncFolder, writeDurable } from '../disk/durable.ts';
+import { removeAll, syncFolder, writeDurable } from '../disk/durable.ts';
 import { hexOf } from './digest.ts';
 import type { ContentStore } from './store.ts';
-import { asStoreError, removeAll } from './store-files.ts';
+import { asStoreError } from './store-files.ts';
 
 /** What is known of a blob before its artifact is granted. */
 type Senders = {

@@ -5,7 +5,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { filesArtifact, writer } from './artifact.fixture.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
-import { ContentStore, type Custody } from './store.ts';
+import { ContentStore } from './store.ts';
+import type { Custody } from './store-options.ts';
 
 const never = new AbortController().signal;
 const artifact = (letter: string) =>

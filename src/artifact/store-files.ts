@@ -1,13 +1,14 @@
-import { constants } from 'node:fs';
-import { copyFile, link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Digest } from '../api/names.ts';
+import { nodeFiles } from '../disk/files.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { errnoOf, isDiskFull } from '../errors/errno.ts';
 import { hexOf } from './digest.ts';
+import type { StoreDisk, StorePoint } from './store-points.ts';
 
-/** Where things lie below the root of a store. */
+/** Where things lie below the root of a store, and the disk that they are on. */
 export type StorePaths = {
+  readonly files: StoreDisk;
   readonly root: string;
   readonly blobs: string;
   readonly adapters: string;
@@ -27,11 +28,12 @@ export type StorePaths = {
 /** Of the files in `tmp` that a transfer goes on with. */
 export const partialSuffix = '.part';
 
-export const storePaths = (root: string): StorePaths => {
+export const storePaths = (root: string, files: StoreDisk = nodeFiles): StorePaths => {
   const blobs = join(root, 'blobs', 'sha256');
   const adapters = join(root, 'adapters');
   const tmp = join(root, 'tmp');
   return {
+    files,
     root,
     blobs,
     adapters,
@@ -49,9 +51,13 @@ export const manifestFile = 'manifest.json';
 export const filesFolder = 'files';
 
 /** Names of a folder's entries; none when it is not there. */
-export const namesIn = async (folder: string): Promise<readonly string[]> => {
+export const namesIn = async (
+  files: StoreDisk,
+  at: StorePoint,
+  folder: string,
+): Promise<readonly string[]> => {
   try {
-    return await readdir(folder);
+    return await files.names(at, folder);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return [];
     throw error;
@@ -59,18 +65,13 @@ export const namesIn = async (folder: string): Promise<readonly string[]> => {
 };
 
 /** Size of a file, or undefined when it is not there. */
-export const sizeOf = async (path: string): Promise<number | undefined> => {
+export const sizeOf = async (files: StoreDisk, at: StorePoint, path: string): Promise<number | undefined> => {
   try {
-    return (await stat(path)).size;
+    return (await files.stat(at, path)).size;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
-};
-
-export const syncFile = async (path: string): Promise<void> => {
-  await using file = await open(path, 'r');
-  await file.sync();
 };
 
 /** File systems that have no hard links, or none across here. */
@@ -84,25 +85,30 @@ const cannotLink: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /** Gives a blob a second name, as a hard link where the file system has them. Resolves with the bytes that it took. */
-export const linkOrCopy = async (blob: string, path: string, bytes: number): Promise<number> => {
-  await mkdir(dirname(path), { recursive: true });
+export const linkOrCopy = async (
+  files: StoreDisk,
+  blob: string,
+  path: string,
+  bytes: number,
+): Promise<number> => {
+  await files.mkdir('adapter.mkdir-file', dirname(path));
   try {
-    await link(blob, path);
+    await files.link('adapter.link', blob, path);
     return 0;
   } catch (error) {
     if (!cannotLink.has(errnoOf(error))) throw error;
   }
-  await copyFile(blob, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-  await syncFile(path);
+  await files.copy('adapter.copy', blob, path);
+  await files.sync('adapter.fsync-copy', path);
   return bytes;
 };
 
 /** Bytes of files below a folder that are no second names of blobs. */
-export const ownBytes = async (folder: string): Promise<number> => {
+export const ownBytes = async (files: StoreDisk, folder: string): Promise<number> => {
   let bytes = 0;
-  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+  for (const entry of await files.entries('scan.list-files', folder, { recursive: true })) {
     if (!entry.isFile()) continue;
-    const { nlink, size } = await stat(join(entry.parentPath, entry.name));
+    const { nlink, size } = await files.stat('scan.stat-own', join(entry.parentPath, entry.name));
     if (nlink === 1) bytes += size;
   }
   return bytes;
@@ -117,4 +123,8 @@ export const asStoreError = (error: unknown, what: string): unknown => {
   return new AdaptletError('STORE_UNUSABLE', `${what}: ${errno}`, { cause: error });
 };
 
-export const removeAll = (path: string): Promise<void> => rm(path, { recursive: true, force: true });
+/** Something of an artifact that is not as it was. */
+export const damagedHere = (what: string, digest: Digest): AdaptletError =>
+  new AdaptletError('ARTIFACT_CORRUPT', `${what} of ${digest} is damaged on this disk`, {
+    advice: 'It is fetched again by itself; check the disk when this repeats.',
+  });

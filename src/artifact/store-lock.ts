@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, link, open, readdir, rename, rm } from 'node:fs/promises';
-import { connect, createServer, type Server } from 'node:net';
+import type { FileHandle } from 'node:fs/promises';
+import { connect, type Server } from 'node:net';
 import { join } from 'node:path';
+import { nodeFiles } from '../disk/files.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { errnoOf } from '../errors/errno.ts';
+import type { StoreDisk } from './store-points.ts';
 
 const lockName = 'lock';
 const attempts = 5;
@@ -36,41 +38,34 @@ const shortNameOf = (root: string, folder: FileHandle): string =>
  * @throws Error of a folder that is not there, or of a lock that may not be asked
  */
 export const ownerOfFolder = async (root: string): Promise<string | undefined> => {
-  await using folder = await open(root, 'r');
+  await using folder = await nodeFiles.open('lock', root);
   return await ownerOf(join(shortNameOf(root, folder), lockName));
 };
 
-const listen = (socket: string): Promise<Server> =>
-  new Promise((resolve, reject) => {
-    const server = createServer((client) => {
-      client.on('error', () => client.destroy());
-      client.end(String(process.pid));
-    });
-    server.once('error', reject);
-    server.listen(socket, () => {
-      server.unref();
-      resolve(server);
-    });
+const listen = (files: StoreDisk, socket: string): Promise<Server> =>
+  files.listen('lock.listen', socket, (client) => {
+    client.on('error', () => client.destroy());
+    client.end(String(process.pid));
   });
 
 const locked = (root: string, owner: string): AdaptletError =>
   new AdaptletError('STORE_LOCKED', `${root} is in use by process ${owner}`);
 
 /** Puts a lock aside that nobody answers on, and asks again there: of two starters only one moves it. */
-const clearStale = async (lock: string, root: string): Promise<void> => {
+const clearStale = async (files: StoreDisk, lock: string, root: string): Promise<void> => {
   const aside = `${lock}.${randomUUID().slice(0, 8)}`;
   try {
-    await rename(lock, aside);
+    await files.rename('lock.set-aside', lock, aside);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return;
     throw error;
   }
   const owner = await ownerOf(aside);
   if (owner !== undefined) {
-    await rename(aside, lock);
+    await files.rename('lock.give-back', aside, lock);
     throw locked(root, owner);
   }
-  await rm(aside, { force: true });
+  await files.remove('lock.remove-stale', aside);
 };
 
 /**
@@ -79,17 +74,17 @@ const clearStale = async (lock: string, root: string): Promise<void> => {
  * process ids mean nothing.
  * @throws AdaptletError STORE_LOCKED
  */
-export const lockFolder = async (root: string): Promise<AsyncDisposable> => {
-  const folder = await open(root, 'r');
+export const lockFolder = async (root: string, files: StoreDisk = nodeFiles): Promise<AsyncDisposable> => {
+  const folder = await files.open('lock.open-root', root);
   const lock = join(shortNameOf(root, folder), lockName);
   const own = `${lock}.${randomUUID().slice(0, 8)}`;
   let server: Server | undefined;
   try {
-    server = await listen(own);
+    server = await listen(files, own);
     for (let attempt = 1; ; attempt++) {
       try {
         // Linked only once it listens: whoever sees the lock can ask it.
-        await link(own, lock);
+        await files.link('lock.link', own, lock);
         break;
       } catch (error) {
         // Gone: another starter took the lock just now, and cleared what lay about.
@@ -97,29 +92,41 @@ export const lockFolder = async (root: string): Promise<AsyncDisposable> => {
         if (errnoOf(error) !== 'EEXIST' || attempt === attempts) throw error;
         const owner = await ownerOf(lock);
         if (owner !== undefined) throw locked(root, owner);
-        await clearStale(lock, root);
+        await clearStale(files, lock, root);
       }
     }
   } catch (error) {
     server?.close();
-    await rm(own, { force: true });
-    await folder.close();
+    try {
+      await files.remove('lock.drop-own', own);
+    } finally {
+      await folder.close();
+    }
     throw error;
   }
   const held = server;
-  await removeLeftovers(root, own);
   return {
     async [Symbol.asyncDispose]() {
-      await rm(join(root, lockName), { force: true });
-      await new Promise((resolve) => held.close(resolve));
-      await folder.close();
+      try {
+        await files.remove('lock.release', join(root, lockName));
+      } finally {
+        // Nobody listens: whoever comes next takes over, also where the name is still there.
+        await new Promise((resolve) => held.close(resolve));
+        await folder.close();
+      }
     },
   };
 };
 
-const removeLeftovers = async (root: string, own: string): Promise<void> => {
-  const left = (await readdir(root)).filter(
-    (name) => name.startsWith(`${lockName}.`) && !own.endsWith(`/${name}`),
-  );
-  await Promise.all(left.map((name) => rm(join(root, name), { force: true })));
+/** What owners that were killed left in a folder that is locked by `lock` now. */
+export const leftLocks = async (root: string, files: StoreDisk): Promise<readonly string[]> => {
+  const { ino } = await files.stat('lock.stat', join(root, lockName));
+  const left: string[] = [];
+  for (const name of await files.names('lock.list', root)) {
+    if (!name.startsWith(`${lockName}.`)) continue;
+    const path = join(root, name);
+    // Its own first name is the same socket.
+    if ((await files.stat('lock.stat', path)).ino !== ino) left.push(path);
+  }
+  return left;
 };

@@ -1,11 +1,12 @@
-import { mkdir, readFile, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Digest } from '../api/names.ts';
-import { syncFolder } from '../disk/durable.ts';
+import { nodeFiles } from '../disk/files.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { errnoOf } from '../errors/errno.ts';
 import { unlessAborted } from '../time/unless-aborted.ts';
 import { buildFolder } from './artifact-folder.ts';
-import { type Apart, BlobPool, type WriteBlob } from './blob-pool.ts';
+import { BlobPool, type WriteBlob } from './blob-pool.ts';
+import { Caution } from './caution.ts';
 import { digestOf, hexOf } from './digest.ts';
 import { DiskBudget } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
@@ -23,39 +24,20 @@ import {
 import { type ScratchFile, scratchFile } from './scratch-file.ts';
 import {
   asStoreError,
+  damagedHere,
+  filesFolder,
   manifestFile,
-  namesIn,
-  removeAll,
   type StorePaths,
   sizeOf,
   storePaths,
 } from './store-files.ts';
 import { lockFolder } from './store-lock.ts';
+import type { Custody, ScrubOptions, StoreOptions } from './store-options.ts';
 import { type Damage, type Scan, type StoredAdapter, scanStore } from './store-scan.ts';
-import { clearTmp, findUnfinished, nothingUnfinished, type Unfinished } from './unfinished.ts';
 
-export type StoreOptions = {
-  readonly root: string;
-  readonly budgetBytes: number;
-  readonly disk: DiskThread;
-  readonly limits?: ArtifactLimits;
-  /** What was on its way when the last owner ended is kept, and the next `add` goes on from there. Default: dropped. */
-  readonly keepsUnfinished?: boolean;
-};
-
-/** Who shares a store with others says here what counts as its own. */
-export type Custody = {
-  /** How a blob is brought that somebody else takes long for. */
-  readonly apart: Apart;
-  /** Room for what is missing is set aside. */
-  readonly reserved: () => void;
-  /** A blob was not here: it came through `write` of this caller, and is verified. */
-  readonly brought: (blob: Descriptor) => void | Promise<void>;
-  /** A blob was here; nothing is added when it throws. */
-  readonly found: (blob: Descriptor) => Promise<void>;
-  /** Called once all blobs are here, before the artifact is, and also when it is here already; nothing is added when it throws. */
-  readonly admit: (digest: Digest) => Promise<void>;
-};
+import { StoredAdapters } from './stored-adapters.ts';
+import { clean, count, dropLeft } from './tidy.ts';
+import { findUnfinished, nothingUnfinished, type Unfinished } from './unfinished.ts';
 
 const nothing = async (): Promise<void> => undefined;
 
@@ -64,28 +46,11 @@ type Parts = {
   readonly disk: DiskThread;
   readonly limits: ArtifactLimits;
   readonly lock: AsyncDisposable;
+  readonly caution: Caution;
   readonly budget: DiskBudget;
   readonly scan: Scan;
   readonly unfinished: Unfinished;
-};
-
-/** Takes out what the scan found damaged, and what nobody needs. */
-const clean = async (paths: StorePaths, scan: Scan, { blobs }: Unfinished): Promise<void> => {
-  for (const { digest } of scan.damagedAdapters) await removeAll(paths.adapter(digest));
-  for (const digest of scan.orphans) if (!blobs.has(digest)) await removeAll(paths.blob(digest));
-};
-
-const count = async (
-  budget: DiskBudget,
-  paths: StorePaths,
-  scan: Scan,
-  unfinished: Unfinished,
-): Promise<void> => {
-  for (const sizes of [scan.blobs, unfinished.blobs, unfinished.partials])
-    for (const size of sizes.values()) budget.count(size);
-  for (const { extraBytes } of scan.adapters.values()) budget.count(extraBytes);
-  for (const name of await namesIn(paths.quarantine))
-    budget.count((await sizeOf(join(paths.quarantine, name))) ?? 0);
+  readonly leftBytes: ReadonlyMap<Digest, number>;
 };
 
 /**
@@ -100,12 +65,18 @@ export class ContentStore {
   readonly limits: ArtifactLimits;
   /** What the scan at the start found damaged and took out. */
   readonly damage: readonly Damage[];
+  /** What is tidied up at a start, or not. */
+  readonly caution: Caution;
+  /** Of all that lies here; who keeps more for its artifacts counts it here as well. */
+  readonly budget: DiskBudget;
   readonly #paths: StorePaths;
   readonly #disk: DiskThread;
-  readonly #budget: DiskBudget;
   readonly #lock: AsyncDisposable;
-  readonly #adapters: Map<Digest, StoredAdapter>;
+  readonly #adapters: StoredAdapters;
   readonly #pool: BlobPool;
+  #lostCount = 0;
+  /** Of damaged artifacts that the start could not clear away. */
+  readonly #leftBytes: Map<Digest, number>;
   #takingOut: Promise<void> = Promise.resolve();
   #scratches = 0;
   readonly #mutex = new KeyedMutex<Digest>();
@@ -115,22 +86,31 @@ export class ContentStore {
    * @throws AdaptletError STORE_LOCKED
    */
   static async open(options: StoreOptions): Promise<ContentStore> {
-    const { root, disk, limits = defaultLimits, keepsUnfinished = false } = options;
-    const paths = storePaths(root);
-    await mkdir(root, { recursive: true });
-    const lock = await lockFolder(root);
+    const { root, disk, limits = defaultLimits, keepsUnfinished = false, files = nodeFiles } = options;
+    const paths = storePaths(root, files);
+    await files.mkdir('open.mkdir-root', root);
+    const lock = await lockFolder(root, files);
     try {
-      await clearTmp(paths, keepsUnfinished);
-      for (const folder of [paths.blobs, paths.adapters, paths.quarantine, paths.tmp]) {
-        await mkdir(folder, { recursive: true });
-      }
-      const scan = await scanStore(paths, limits);
-      const unfinished = keepsUnfinished ? await findUnfinished(paths, scan) : nothingUnfinished;
-      await clean(paths, scan, unfinished);
-      const budget = new DiskBudget(options.budgetBytes);
-      await count(budget, paths, scan, unfinished);
-      const store = new ContentStore({ paths, disk, limits, lock, budget, scan, unfinished });
-      for (const digest of scan.damagedBlobs) await store.#pool.setAside(digest);
+      const caution = await Caution.open(files, root);
+      for (const folder of [paths.blobs, paths.adapters, paths.quarantine, paths.tmp])
+        await files.mkdir('open.mkdir', folder);
+      // What is written below is worth nothing when a power cut takes the folders that it is in.
+      for (const folder of [dirname(paths.blobs), root, dirname(root)])
+        await files.sync('open.fsync', folder);
+      const isClear = await dropLeft(paths, caution, keepsUnfinished);
+      const found = await scanStore(paths, limits);
+      const scan = await clean(paths, found, caution, keepsUnfinished);
+      // What could not be removed is as good as what is kept of transfers that broke off.
+      const isLeft = keepsUnfinished || !isClear || scan.orphans.length > 0;
+      const unfinished = isLeft ? await findUnfinished(paths, scan) : nothingUnfinished;
+      const budget = new DiskBudget(options.budgetBytes, options.within);
+      const leftBytes = await count({ budget, paths, isClear }, scan, unfinished);
+      const parts = { paths, disk, limits, lock, caution, budget, scan, unfinished, leftBytes };
+      const store = new ContentStore(parts);
+      if (scan.damagedBlobs.size > 0)
+        await caution.run('damaged blobs', async () => {
+          for (const digest of scan.damagedBlobs.keys()) await store.#pool.setAside(digest);
+        });
       return store;
     } catch (error) {
       await lock[Symbol.asyncDispose]();
@@ -138,26 +118,34 @@ export class ContentStore {
     }
   }
 
-  private constructor({ paths, disk, limits, lock, budget, scan, unfinished }: Parts) {
+  private constructor(parts: Parts) {
+    const { paths, disk, limits, lock, caution, budget, scan, unfinished } = parts;
+    this.#leftBytes = new Map(parts.leftBytes);
     this.limits = limits;
     this.damage = scan.damagedAdapters;
+    this.caution = caution;
     this.#paths = paths;
     this.#disk = disk;
-    this.#budget = budget;
+    this.budget = budget;
     this.#lock = lock;
-    this.#adapters = new Map(scan.adapters);
-    const isUsed = (blob: Digest): boolean => this.usersOf(blob).length > 0;
-    const blobs = new Map([...scan.blobs, ...unfinished.blobs]);
+    this.#adapters = new StoredAdapters(scan.adapters);
+    const isUsed = (blob: Digest): boolean => this.#adapters.isUsed(blob);
+    const blobs = new Map([...scan.blobs, ...scan.damagedBlobs, ...unfinished.blobs]);
     this.#pool = new BlobPool({ paths, disk, budget, blobs, partials: unfinished.partials, isUsed });
   }
 
   get usage(): { readonly usedBytes: number; readonly budgetBytes: number } {
-    return { usedBytes: this.#budget.used, budgetBytes: this.#budget.limit };
+    return { usedBytes: this.budget.used, budgetBytes: this.budget.limit };
+  }
+
+  /** Artifacts that were found damaged by this process, those at its start included. */
+  get damaged(): number {
+    return this.damage.length + this.#lostCount;
   }
 
   /** Bytes that may still come, beside what is on its way. */
   get freeBytes(): number {
-    return this.#budget.free;
+    return this.budget.free;
   }
 
   stored(digest: Digest): { readonly bytes: number } | undefined {
@@ -165,7 +153,7 @@ export class ContentStore {
   }
 
   list(): readonly Digest[] {
-    return [...this.#adapters.keys()];
+    return this.#adapters.digests();
   }
 
   /**
@@ -180,7 +168,10 @@ export class ContentStore {
 
   /** The manifest of an artifact that is stored, as it came. */
   manifest(digest: Digest): Promise<Uint8Array> {
-    return readFile(join(this.#paths.adapter(digest), manifestFile));
+    return this.#paths.files.readFile(
+      'adapter.read-manifest',
+      join(this.#paths.adapter(digest), manifestFile),
+    );
   }
 
   /** Bytes of these blobs that are here already, those of broken-off transfers included. */
@@ -201,7 +192,7 @@ export class ContentStore {
    */
   scratch(bytes: number, what: string): ScratchFile {
     this.#scratches += 1;
-    return scratchFile(this.#paths.scratch(this.#scratches), this.#budget.reserve(bytes, what));
+    return scratchFile(this.#paths.scratch(this.#scratches), this.budget.reserve(bytes, what));
   }
 
   /** Drops transfers that broke off, blobs that no artifact needs, and what was set aside. */
@@ -235,15 +226,15 @@ export class ContentStore {
     using _hold = this.#pool.hold(blobs);
     using _reservation = await this.#pool.reserve(blobs, digest);
     custody?.reserved();
+    // Somebody may have tidied up the disk by hand.
+    await this.#touching(`storing ${digest}`, () =>
+      this.#paths.files.mkdir('add.mkdir-tmp', this.#paths.tmp),
+    );
     await this.#bring(blobs, write, signal, custody);
     return await inTurn(async () => {
       if (await isHere()) return digest;
       await custody?.admit(digest);
-      try {
-        await this.#build(digest, bytes, manifest, signal);
-      } catch (error) {
-        throw asStoreError(error, `storing ${digest}`);
-      }
+      await this.#touching(`storing ${digest}`, () => this.#build(digest, bytes, manifest, signal));
       return digest;
     });
   }
@@ -271,6 +262,15 @@ export class ContentStore {
     for (const blob of blobs) {
       if (await this.#pool.bring(blob, write, signal, custody?.apart)) await custody?.brought(blob);
       else await custody?.found(blob);
+    }
+  }
+
+  /** Errors of the disk come as those of the catalogue. */
+  async #touching(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      throw asStoreError(error, what);
     }
   }
 
@@ -307,15 +307,14 @@ export class ContentStore {
     const adapter = this.#adapters.get(digest);
     if (adapter === undefined)
       throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
-    for (const blob of blobsOf(adapter.manifest)) {
-      if (await this.#pool.isSound(blob.digest, signal)) continue;
-      throw new AdaptletError(
-        'ARTIFACT_CORRUPT',
-        `blob ${blob.digest} of ${digest} is damaged on this disk`,
-        {
-          advice: 'It is fetched again by itself; check the disk when this repeats.',
-        },
-      );
+    for (const blob of blobsOf(adapter.manifest))
+      if (!(await this.#pool.isSound(blob.digest, signal))) throw damagedHere(`blob ${blob.digest}`, digest);
+    const { files } = this.#paths;
+    const folder = join(this.#paths.adapter(digest), filesFolder);
+    for (const content of layersOf(adapter.manifest, digest)) {
+      if (content.kind === 'archive') continue;
+      const size = await sizeOf(files, 'adapter.stat-file', join(folder, content.name));
+      if (size !== content.layer.size) throw damagedHere(`file ${content.name}`, digest);
     }
     return adapter;
   }
@@ -333,10 +332,11 @@ export class ContentStore {
   async quarantine(digest: Digest, signal: AbortSignal): Promise<void> {
     const adapter = this.#adapters.get(digest);
     if (adapter === undefined) return;
+    const troubles: unknown[] = [];
     await this.#alone(async () => {
       for (const blob of blobsOf(adapter.manifest)) {
         await this.#pool.audit(blob.digest, signal, async () => {
-          await this.#lose(blob.digest);
+          await this.#lose(blob.digest, troubles);
         });
       }
     });
@@ -344,22 +344,38 @@ export class ContentStore {
     await this.#mutex.runExclusive(digest, async () => {
       if (this.#adapters.get(digest) === adapter) await this.#takeOut(digest, adapter);
     });
+    if (troubles.length > 0) throw asStoreError(troubles[0], `setting ${digest} aside`);
   }
 
-  /** Reads every blob; takes damaged ones aside and the artifacts that need them out. Resolves with those. */
-  async scrub(signal: AbortSignal): Promise<readonly Damage[]> {
-    const damage: Damage[] = [];
+  /**
+   * Reads every blob that an artifact needs; takes damaged ones aside and the artifacts that need them out. Resolves with those; what
+   * goes wrong with one blob holds up none of the others, and is thrown at the end.
+   */
+  async scrub(signal: AbortSignal, { reader, onDamage }: ScrubOptions = {}): Promise<readonly Damage[]> {
+    const found: Damage[] = [];
+    const troubles: unknown[] = [];
     for (const blob of this.#pool.digests()) {
       signal.throwIfAborted();
-      if (this.usersOf(blob).length === 0) continue;
-      await this.#alone(() =>
-        this.#pool.audit(blob, signal, async () => {
-          const lost = await this.#lose(blob);
-          damage.push(...lost.map((digest) => ({ digest, reason: `its blob ${blob} is damaged` })));
-        }),
-      );
+      if (!this.#adapters.isUsed(blob)) continue;
+      try {
+        if (reader !== undefined && (await this.#pool.isSound(blob, signal, reader))) continue;
+        await this.#alone(() =>
+          this.#pool.audit(blob, signal, async () => {
+            for (const digest of await this.#lose(blob, troubles)) {
+              const damage = { digest, reason: `its blob ${blob} is damaged` };
+              found.push(damage);
+              onDamage?.(damage);
+            }
+          }),
+        );
+      } catch (error) {
+        signal.throwIfAborted();
+        troubles.push(error);
+      }
     }
-    return damage;
+    await this.caution.settle();
+    if (troubles.length > 0) throw asStoreError(troubles[0], `checking ${troubles.length} blobs`);
+    return found;
   }
 
   /** What is just being taken out is out, whole, before anything is put together with it. */
@@ -375,44 +391,67 @@ export class ContentStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.caution.settle().catch(() => undefined);
     await this.#lock[Symbol.asyncDispose]();
   }
 
   async #build(digest: Digest, bytes: Uint8Array, manifest: Manifest, signal: AbortSignal): Promise<void> {
-    const parts = { paths: this.#paths, disk: this.#disk, limits: this.limits, budget: this.#budget };
+    const parts = { paths: this.#paths, disk: this.#disk, limits: this.limits, budget: this.budget };
     this.#adapters.set(digest, await buildFolder(parts, { digest, bytes, manifest }, signal));
+    // It was written over.
+    this.budget.count(-(this.#leftBytes.get(digest) ?? 0));
+    this.#leftBytes.delete(digest);
   }
 
   /** Stored artifacts that have a blob. */
   usersOf(blob: Digest): readonly Digest[] {
-    return [...this.#adapters]
-      .filter(([, a]) => blobsOf(a.manifest).some((b) => b.digest === blob))
-      .map(([d]) => d);
+    return this.#adapters.usersOf(blob);
   }
 
   /** Takes an artifact's folder away in one step; its blobs stay. */
   async #forget(digest: Digest, adapter: StoredAdapter): Promise<void> {
+    const { files, tmp, adapters } = this.#paths;
+    const removed = join(tmp, `${hexOf(digest)}.removed`);
+    try {
+      await files.remove('forget.clear', removed);
+      await files.mkdir('forget.mkdir', tmp);
+      await files.rename('forget.rename', this.#paths.adapter(digest), removed);
+    } catch (error) {
+      // Somebody has removed it by hand, with all the others or alone. What cannot be taken away is still there.
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
     this.#adapters.delete(digest);
-    const removed = join(this.#paths.tmp, `${hexOf(digest)}.removed`);
-    await removeAll(removed);
-    await rename(this.#paths.adapter(digest), removed);
-    await syncFolder(this.#paths.adapters);
-    await removeAll(removed);
-    this.#budget.count(-adapter.extraBytes);
+    this.budget.count(-adapter.extraBytes);
+    await files.mkdir('forget.mkdir-adapters', adapters);
+    await files.sync('forget.fsync', adapters);
+    await files.remove('forget.remove', removed);
   }
 
-  /** Sets a damaged blob aside and takes out the artifacts that need it, whole: what lay beside it is not trusted. */
-  async #lose(blob: Digest): Promise<readonly Digest[]> {
+  /**
+   * Sets a damaged blob aside and takes out the artifacts that need it, whole: what lay beside it is not trusted. From then on nothing
+   * is put together with it, whatever the disk does; what that did is in `troubles`.
+   */
+  async #lose(blob: Digest, troubles: unknown[]): Promise<readonly Digest[]> {
     const users = this.usersOf(blob);
+    const tried = async (work: () => Promise<void>): Promise<void> => {
+      try {
+        await work();
+      } catch (error) {
+        troubles.push(error);
+      }
+    };
+    await tried(() => this.#pool.setAside(blob));
     const beside: Digest[] = [];
     for (const digest of users) {
       const adapter = this.#adapters.get(digest);
       if (adapter === undefined) continue;
-      await this.#forget(digest, adapter);
+      await tried(() => this.#forget(digest, adapter));
+      // What cannot be taken away is written over when it comes again.
+      if (this.#adapters.get(digest) === adapter) this.#adapters.delete(digest);
       beside.push(...blobsOf(adapter.manifest).map((b) => b.digest));
     }
-    await this.#pool.setAside(blob);
-    for (const other of beside) await this.#pool.release(other);
+    for (const other of beside) await tried(() => this.#pool.release(other));
+    this.#lostCount += users.length;
     return users;
   }
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type Digest, isDigest } from '../api/names.ts';
-import { namesIn, partialSuffix, removeAll, type StorePaths, sizeOf } from './store-files.ts';
+import { namesIn, partialSuffix, type StorePaths, sizeOf } from './store-files.ts';
 import type { Scan } from './store-scan.ts';
 
 /** What the last owner of a store could not finish, with the bytes that it had: whole blobs, and parts of some. */
@@ -11,13 +11,15 @@ export type Unfinished = {
 
 export const nothingUnfinished: Unfinished = { blobs: new Map(), partials: new Map() };
 
-/** Clears away what was on its way, all of it or what cannot be gone on with. */
-export const clearTmp = async ({ tmp }: Pick<StorePaths, 'tmp'>, keepsPartials: boolean): Promise<void> => {
-  if (!keepsPartials) {
-    await removeAll(tmp);
-    return;
-  }
-  for (const name of await namesIn(tmp)) if (!name.endsWith(partialSuffix)) await removeAll(join(tmp, name));
+/** What was on its way and cannot be gone on with: paths. All of it, where partial files are not kept. */
+export const leftInTmp = async (
+  { files, tmp }: StorePaths,
+  keepsPartials: boolean,
+): Promise<readonly string[]> => {
+  const names = await namesIn(files, 'tidy.list-tmp', tmp);
+  return names
+    .filter((name) => !keepsPartials || !name.endsWith(partialSuffix))
+    .map((name) => join(tmp, name));
 };
 
 /**
@@ -25,12 +27,15 @@ export const clearTmp = async ({ tmp }: Pick<StorePaths, 'tmp'>, keepsPartials: 
  * holes after a power cut.
  */
 export const findUnfinished = async (paths: StorePaths, { orphans }: Scan): Promise<Unfinished> => {
+  const { files } = paths;
   const blobs = new Map<Digest, number>();
-  for (const digest of orphans) blobs.set(digest, (await sizeOf(paths.blob(digest))) ?? 0);
+  for (const digest of orphans)
+    blobs.set(digest, (await sizeOf(files, 'unfinished.stat-blob', paths.blob(digest))) ?? 0);
   const partials = new Map<Digest, number>();
-  for (const name of await namesIn(paths.tmp)) {
+  for (const name of await namesIn(files, 'unfinished.list', paths.tmp)) {
     const digest = `sha256:${name.slice(0, -partialSuffix.length)}`;
-    if (isDigest(digest)) partials.set(digest, (await sizeOf(paths.partial(digest))) ?? 0);
+    if (isDigest(digest))
+      partials.set(digest, (await sizeOf(files, 'unfinished.stat', paths.partial(digest))) ?? 0);
   }
   return { blobs, partials };
 };

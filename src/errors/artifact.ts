@@ -11,7 +11,7 @@ export const artifactErrors = defineErrors({
   STORE_FULL: {
     summary: 'The disk, or the disk budget of the content store, has no room for an artifact.',
     advice:
-      'Raise the disk budget (--adapter-disk, of base models --model-disk), free space on the disk, or remove adapters that are not needed.',
+      'Raise the disk budget (--adapter-disk, of base models --model-disk, of all --disk), free space on the disk, or remove adapters that are not needed.',
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },

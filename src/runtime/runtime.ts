@@ -20,11 +20,14 @@ import { handoverOf } from './start/handover.ts';
 import { openClock } from './start/node-clock.ts';
 import type { RuntimeParts } from './start/parts.ts';
 import { openResidency } from './start/residency.ts';
+import { scrubInBackground } from './start/scrub.ts';
 import { type Addresses, startServers } from './start/servers.ts';
 import { identityOf, kvBudgetOf, modelViewOf, readinessOf, servingOf } from './start/serving.ts';
 import { createSignals } from './start/signals.ts';
 import { followsOperator, openSource } from './start/source.ts';
-import { openDownloads, scrubInBackground } from './start/store.ts';
+
+import { openDownloads } from './start/store.ts';
+
 import { gaugesOf } from './status/gauges.ts';
 import { StatusReport } from './status/status-report.ts';
 import { PullCredentials } from './sync/pull-credentials.ts';
@@ -66,7 +69,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   const { maxConcurrent: requests, adapterMemory, adapterDisk } = settings;
   const budgets = () => ({ requests, adapterMemory, adapterDisk, kvMemory: kvBudgetOf(engine) });
   const quotas = new Quotas({ clock, logger, budgets, onRefused: () => signals.emit('counted') });
-  const residency = openResidency(parts, disk, { engine, trials, quotas }, stack);
+  const residency = await openResidency(parts, disk, { engine, trials, quotas }, stack);
   const facts = servingFacts(residency, guard, trials);
   const changed = (): boolean => signals.emit('planned');
   const handover = handoverOf(disk, { residency, facts, holds });
@@ -145,6 +148,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     model: () => modelViewOf(settings.model, base),
     identity: () => identityOf(engine),
     disk: () => disk.store.usage,
+    lost: () => ({ damaged: disk.store.damaged, awaited: residency.awaitedOnDisk }),
     engine,
     residency,
     plan,
@@ -174,6 +178,12 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
         engine: engine.now,
         mirrored: counts.copies.totals(),
         deltas: disk.deltas.totals(),
+        store: {
+          usedBytes: disk.nodeDisk.whole.used,
+          budgetBytes: disk.nodeDisk.whole.limit,
+          damaged: disk.store.damaged,
+          awaited: residency.awaitedOnDisk,
+        },
         quotas: quotas.views({
           adapterMemory: (namespace) => residency.usedBy(namespace),
           adapterDisk: (namespace) => residency.diskUsedBy(namespace),
@@ -251,7 +261,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   stack.defer(() => trials.close());
   trials.start();
   if (settings.operator === undefined) await source.follow();
-  scrubInBackground(disk.store, logger, stack);
+  scrubInBackground({ store: disk.store, residency, rate: settings.scrubRate, clock, log: logger }, stack);
   logger.info(addresses, 'runtime is ready');
   const running = stack.move();
   const close = async (): Promise<void> => {

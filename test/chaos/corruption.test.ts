@@ -68,6 +68,26 @@ describe('corruption on disk', () => {
     expect(new Set(found.map((line) => (JSON.parse(line) as { digest: string }).digest)).size).toBe(2);
   });
 
+  it('of a blob whose adapter serves from its compiled file is found by the check, and it is fetched again', async () => {
+    const first = await started();
+    node = first;
+    await first.end();
+    expect(await corrupt(join(first.data, 'store/blobs'), () => true)).toBeGreaterThan(0);
+    const second = await TestNode.start({ folder: first.folder });
+    node = second;
+    const ask = async () => (await second.client.ask({ model: 'upper', prompt: 'moon:' })).text;
+    expect(await ask()).toBe(' MOON!');
+    await waitFor('the artifact to be fetched again', async () =>
+      second.log.some((line) => line.includes('a damaged artifact was fetched again')),
+    );
+    expect(await ask()).toBe(' MOON!');
+    // Its compiled file was good all the time.
+    expect(second.log.some((line) => line.includes('"cause":"ArtifactLost"'))).toBe(false);
+    await waitFor('the status to say so', async () =>
+      (await second.client.status()).limits.join().includes('since the start, 0 of them are not back yet'),
+    );
+  });
+
   it('of a state file is reported, and the runtime starts from the manifests', async () => {
     const first = await started();
     await first.end();

@@ -52,6 +52,8 @@ const artifactsOfAll = (): Artifacts => {
     stored: (_, digest) => (stored.has(digest) ? { bytes } : undefined),
     release: async () => undefined,
     checkSigned: async () => undefined,
+    held: () => [],
+    disown: async () => undefined,
     folder: (digest) => `/nowhere/${digest}`,
     verify: async () => undefined,
     remove: async (digest) => {
@@ -78,6 +80,7 @@ const compilerOf = (name: string, behaviour: Behaviour, clock: Clock): Compiler 
     };
   },
   remove: async () => undefined,
+  bytesOf: () => adapterBytes.stored,
 });
 
 /** The real residency over an engine that takes what it is given. */
@@ -124,6 +127,7 @@ export const hollowResidency = ({
       forget: async (uid) => {
         resolved.delete(uid);
       },
+      uidsOf: () => [],
     },
     baseModel,
     budgetBytes,

@@ -5,14 +5,20 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
+import { DiskBudget } from '../../artifact/disk-budget.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
+
+import { silentLog } from '../../telemetry/log.fixture.ts';
 import { compiledFormat } from '../compiled/compiled-file.ts';
+import { CompiledFolder } from '../compiled/compiled-folder.ts';
+
 import { createCompiler } from './compiler.ts';
 import { tinyFolder, tinyTarget } from './peft-folder.fixture.ts';
 
 const adapter = (name: string, digit = 'a') => ({
   digest: fakeDigest(digit),
   folder: join(tinyFolder, name),
+  bytes: 100_000,
   verify: async () => undefined,
 });
 
@@ -20,9 +26,13 @@ const never = new AbortController().signal;
 
 let dir: string;
 let compiler: ReturnType<typeof createCompiler>;
+const open = async (budget?: DiskBudget) => {
+  const folder = await CompiledFolder.open({ dir, ...(budget === undefined ? {} : { budget }) });
+  return createCompiler({ folder, workers: 1, maxRank: 256, log: silentLog });
+};
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'adaptlet-compiler-'));
-  compiler = createCompiler({ dir, workers: 1, maxRank: 256 });
+  compiler = await open();
 });
 afterEach(async () => {
   await compiler[Symbol.asyncDispose]();
@@ -69,14 +79,38 @@ describe('compiling on a thread', () => {
     expect(await readFile(first.file)).toEqual(good);
   });
 
-  it('keeps a file for each base and engine version, and removes all of one adapter', async () => {
+  it('removes all files of one adapter', async () => {
     await compiler.compile(adapter('adapters/upper'), tinyTarget, never);
-    await compiler.compile(adapter('adapters/upper'), { ...tinyTarget, engineVersion: 'test 2' }, never);
-    await compiler.compile(adapter('adapters/upper'), { ...tinyTarget, baseDigest: fakeDigest('c') }, never);
     await compiler.compile(adapter('adapters/hello', 'd'), tinyTarget, never);
-    expect(await readdir(dir)).toHaveLength(4);
+    expect(await readdir(dir)).toHaveLength(2);
     await compiler.remove(fakeDigest('a'));
     expect(await readdir(dir)).toHaveLength(1);
+  });
+
+  it('removes what was made for another engine or base model before it makes something', async () => {
+    await compiler.compile(adapter('adapters/upper'), tinyTarget, never);
+    await compiler.compile(adapter('adapters/hello', 'd'), tinyTarget, never);
+    const later = { ...tinyTarget, engineVersion: 'test 2' };
+    const { file } = await compiler.compile(adapter('adapters/upper'), later, never);
+    expect((await readdir(dir)).map((name) => join(dir, name))).toEqual([file]);
+    const other = await compiler.compile(
+      adapter('adapters/upper'),
+      { ...later, baseDigest: fakeDigest('c') },
+      never,
+    );
+    expect((await readdir(dir)).map((name) => join(dir, name))).toEqual([other.file]);
+  });
+
+  it('counts its files in the budget, over a restart as well, and writes none that does not fit', async () => {
+    const { bytes } = await compiler.compile(adapter('adapters/upper'), tinyTarget, never);
+    const budget = new DiskBudget(bytes + 50_000);
+    await using again = await open(budget);
+    expect([again.bytesOf(fakeDigest('a')), budget.used]).toEqual([bytes, bytes]);
+    const hello = adapter('adapters/hello', 'd');
+    await expect(again.compile(hello, tinyTarget, never)).rejects.toMatchObject({ code: 'STORE_FULL' });
+    await again.remove(fakeDigest('a'));
+    const made = await again.compile({ ...hello, bytes: bytes + 50_000 }, tinyTarget, never);
+    expect([again.bytesOf(fakeDigest('d')), budget.used]).toEqual([made.bytes, made.bytes]);
   });
 
   it('carries the code and the message of a refusal over the thread', async () => {
@@ -110,6 +144,6 @@ it('leaves nothing behind when the caller leaves while it compiles', async () =>
 it('deletes what a killed compilation left', async () => {
   const left = join(dir, 'x.adaptlet.123.tmp');
   await writeFile(left, 'half');
-  await createCompiler({ dir, workers: 1, maxRank: 256 })[Symbol.asyncDispose]();
+  await CompiledFolder.open({ dir });
   expect(existsSync(left)).toBe(false);
 });

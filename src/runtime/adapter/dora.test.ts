@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
+import { silentLog } from '../../telemetry/log.fixture.ts';
 import type { CompileTarget, Site } from '../compiled/compile-target.ts';
+import { CompiledFolder } from '../compiled/compiled-folder.ts';
 import { compiledValues } from '../compiled/compiled-values.fixture.ts';
 import { checkPeftFolder } from './check-folder.ts';
 import { compileAdapter } from './compile.ts';
@@ -100,9 +102,14 @@ describe.each([
   it('is refused without the native operator, also where it was compiled with it', async () => {
     const folder = await make();
     const dir = join(root, `compiled-${(count += 1)}`);
-    await using compiler = createCompiler({ dir, workers: 1, maxRank: 8 });
+    await using compiler = createCompiler({
+      folder: await CompiledFolder.open({ dir }),
+      workers: 1,
+      maxRank: 8,
+      log: silentLog,
+    });
     const { signal } = new AbortController();
-    const asked = { digest: fakeDigest('a'), folder, verify: async () => undefined };
+    const asked = { digest: fakeDigest('a'), folder, bytes: 0, verify: async () => undefined };
     const portable: CompileTarget = { ...target, weights: 'float32' };
     expect(await codeOf(() => compiler.compile(asked, portable, signal))).toBe('ADAPTER_NEEDS_OPERATOR');
     expect(await readdir(dir)).toEqual([]);

@@ -1,5 +1,6 @@
 import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Within } from '../../artifact/disk-budget.ts';
 import { startDiskThread } from '../../artifact/disk-thread.ts';
 import type { ArtifactLimits } from '../../artifact/manifest.ts';
 import { ContentStore } from '../../artifact/store.ts';
@@ -23,7 +24,11 @@ export type ModelStore = {
  * @throws AdaptletError STORE_LOCKED
  */
 export const openModelStore = async (
-  { dataDir, budgetBytes }: { readonly dataDir: string; readonly budgetBytes: number },
+  {
+    dataDir,
+    budgetBytes,
+    within,
+  }: { readonly dataDir: string; readonly budgetBytes: number; readonly within: Within },
   stack: AsyncDisposableStack,
 ): Promise<ModelStore> => {
   const root = join(dataDir, 'models');
@@ -33,6 +38,7 @@ export const openModelStore = async (
     await ContentStore.open({
       root,
       budgetBytes,
+      within,
       disk,
       limits: modelLimits,
       keepsUnfinished: true,

@@ -54,12 +54,14 @@ export const compiledFrom = (
 export type Compiler = {
   /**
    * Uses the compiled file that is there when it is intact; else calls `verify` and makes it from the folder.
-   * @throws the adapter part of the catalogue, those of `verify`
+   * @throws the adapter part of the catalogue, STORE_FULL, those of `verify`
    */
   compile(
     adapter: {
       readonly digest: Digest;
       readonly folder: string;
+      /** Of the artifact; its compiled file has about as many. */
+      readonly bytes: number;
       readonly verify: (signal: AbortSignal) => Promise<void>;
     },
     target: CompileTarget,
@@ -67,4 +69,6 @@ export type Compiler = {
   ): Promise<CompiledAdapter>;
   /** Deletes the compiled files of an adapter. */
   remove(digest: Digest): Promise<void>;
+  /** Of the compiled files of an adapter on the disk; undefined when there is none. */
+  bytesOf(digest: Digest): number | undefined;
 };

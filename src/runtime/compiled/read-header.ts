@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { digestSchema } from '../../api/names.ts';
@@ -89,8 +89,12 @@ export class KnownHeaders {
  * is read again.
  * @throws AdaptletError COMPILED_FILE_CORRUPT, COMPILED_FILE_STALE; file system errors (ENOENT) as they are
  */
-export const readCompiledHeader = async (path: string, known?: KnownHeaders): Promise<CompiledHeader> => {
-  await using file = await open(path, 'r');
+export const readCompiledHeader = async (
+  path: string,
+  known?: KnownHeaders,
+  openFile: (path: string) => Promise<FileHandle> = (it) => open(it, 'r'),
+): Promise<CompiledHeader> => {
+  await using file = await openFile(path);
   const { size: fileBytes } = await file.stat();
   const preamble = Buffer.alloc(preambleBytes);
   const { bytesRead } = await file.read(preamble, 0, preambleBytes, 0);

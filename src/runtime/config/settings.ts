@@ -223,7 +223,16 @@ export const settingsSchema = z.object({
     .describe(
       'Which adapter leaves RAM first, among unused ones of the same priority that no rollout holds and nobody pinned. hit-density: the one that saves the least reloading per byte, by how often and how recently it was used; lru: the least recently used.',
     ),
-  adapterDisk: bytes.prefault('2Gi').describe('Disk budget of adapters.'),
+  disk: bytes
+    .optional()
+    .describe(
+      'Disk budget of the whole node: adapters, their compiled files, base models from a registry, and what is prepared of a base model. Default: adapterDisk and modelDisk together.',
+    ),
+  adapterDisk: bytes
+    .prefault('2Gi')
+    .describe(
+      'Disk budget of adapters and their compiled files. Above 90 percent of it, adapters that are there for requests alone and were used longest ago leave the disk, down to 80 percent.',
+    ),
   deltaLookup: duration
     .prefault('3s')
     .describe(
@@ -233,6 +242,12 @@ export const settingsSchema = z.object({
     .prefault('32Gi')
     .describe(
       'Disk budget of base models from a registry: the one that serves, and beside it the next one while it comes.',
+    ),
+  scrubRate: bytes
+    .refine((rate) => rate > 0, 'must be more than 0')
+    .prefault('8Mi')
+    .describe(
+      'Bytes per second at which stored adapters are read in the background, once a day, to find what rotted on the disk; that is set aside and fetched again.',
     ),
   threads: orAuto(count(1, 256))
     .prefault('auto')

@@ -48,6 +48,8 @@ export type ResidencyOptions = {
   readonly diskShare?: (namespace: string) => MemoryShare;
   /** Bytes that artifacts may still take. Default: as many as they like. */
   readonly diskFree?: () => number;
+  /** What is on the disk, and from where to where things leave it that nothing needs. Default: they leave for others alone. */
+  readonly diskMarks?: () => DiskMarks;
   /** Compiles and loads at the same time. */
   readonly maxParallelLoads: number;
   /** Fetches at the same time, of one namespace one less; apart from loads, so that a slow registry never delays what is on disk. Default 4. */
@@ -78,6 +80,9 @@ export type ResidencyOptions = {
   readonly random?: () => number;
 };
 
+/** Bytes. More than `highBytes` is brought down to `lowBytes`. */
+export type DiskMarks = { readonly usedBytes: number; readonly highBytes: number; readonly lowBytes: number };
+
 /** Why an adapter may not come from a source; undefined: it may. */
 export type SourceRefusal = (key: ObjectKey, source: Source) => string | undefined;
 
@@ -102,6 +107,8 @@ export class Core {
   requirementFor: RequirementFor = () => undefined;
   /** What rollouts may go back to, and what serves in place of others on their way: its artifact is as good as held. */
   keptOnDisk: ReadonlySet<ObjectKey> = new Set();
+  /** A plan is in force: what no adapter has is not needed. */
+  hasPlan = false;
   readonly policy: EvictionPolicy;
   #ticks = 0;
 

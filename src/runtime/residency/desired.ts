@@ -40,6 +40,7 @@ export class Desired {
     core.sourceRefusal = sourceRefusal;
     core.keptOnDisk = keptOnDisk;
     core.requirementFor = requirementFor;
+    core.hasPlan = true;
     const wanted = new Map(resources.map((resource) => [resource.name, resource]));
     for (const entry of core.entries.values()) {
       if (entry.planned && !wanted.has(entry.key)) this.#retire(entry);
@@ -155,9 +156,10 @@ export class Desired {
       await entry.unloading?.promise;
       core.retiring.delete(entry);
       entry.removed.resolve();
-      if (![...core.all()].some((other) => other.uid === entry.uid)) await resolutions.forget(entry.uid);
       // Else it would come onto the disk after it was looked for there.
       await entry.onDisk;
+      if (removals.keep(entry)) return;
+      if (![...core.all()].some((other) => other.uid === entry.uid)) await resolutions.forget(entry.uid);
       await removals.collect(entry);
     } catch (error) {
       logger.error({ err: error, key: entry.key }, 'an adapter could not be removed completely');

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type MemoryShare, noShare } from './accounts.ts';
-import { type DiskHolding, type DiskWish, planDisk } from './disk-plan.ts';
+import { type DiskHolding, type DiskWish, planDisk, planFree } from './disk-plan.ts';
 
 const holding = (of: string, more: Partial<DiskHolding<string>> = {}): DiskHolding<string> => {
   const { bytes = 10 } = more;
@@ -23,6 +23,7 @@ const wish = (owner: string, more: Partial<DiskWish> = {}): DiskWish => ({
   bytes: 10,
   missingBytes: 10,
   patient: true,
+  held: false,
   ...more,
 });
 const shares =
@@ -95,6 +96,59 @@ describe('what is guaranteed to a namespace', () => {
   });
 });
 
+describe('what is there for requests alone, on a full disk', () => {
+  const at = { freeBytes: 0, shareOf: shares({}) };
+  const evicted = (holdings: readonly DiskHolding<string>[], asked: DiskWish, shareOf = at.shareOf) =>
+    planDisk(holdings, asked, { freeBytes: 0, shareOf });
+
+  it('leaves for what comes, what was used longest ago first', () => {
+    const own = [holding('a1', { lastUse: 2 }), holding('a2', { lastUse: 1 }), holding('a3', { lastUse: 3 })];
+    expect(evicted(own, wish('a'))).toEqual({ kind: 'fits', evict: ['a2'] });
+    expect(evicted(own, wish('a', { bytes: 15, missingBytes: 15 }))).toMatchObject({ evict: ['a2', 'a1'] });
+    expect(evicted(own, wish('a', { patient: false }))).toMatchObject({ evict: ['a2'] });
+  });
+
+  it('stays where it is in use, pinned, or what the plan wants on the disk', () => {
+    const needed = [
+      holding('a-busy', { isIdle: false }),
+      holding('a-pinned', { protected: true }),
+      holding('a-history', { isWanted: true }),
+    ];
+    expect(evicted(needed, wish('a', { held: true }))).toEqual({ kind: 'fits', evict: [] });
+    expect(evicted(needed, wish('b', { held: true }))).toEqual({ kind: 'fits', evict: [] });
+  });
+
+  it('leaves of the namespace with most, the one that comes included: a flood takes its own', () => {
+    const flood = [1, 2, 3].map((n) => holding(`a${n}`, { lastUse: 9 + n }));
+    const quiet = holding('b', { lastUse: 0 });
+    expect(evicted([quiet, ...flood], wish('a'))).toMatchObject({ evict: ['a1'] });
+    expect(evicted([quiet, ...flood], wish('b'))).toMatchObject({ evict: ['a1'] });
+    expect(evicted([quiet, ...flood], wish('c'))).toMatchObject({ evict: ['a1'] });
+    const busy = flood.map((one) => ({ ...one, isIdle: false }));
+    expect(evicted([quiet, ...busy], wish('a'))).toMatchObject({ evict: [] });
+  });
+
+  it('leaves of who has less for a rollout alone, and never below what is guaranteed', () => {
+    const large = holding('a-stable', { bytes: 90, protected: true });
+    const quiet = holding('b', { lastUse: 0 });
+    expect(evicted([large, quiet], wish('a'))).toMatchObject({ evict: [] });
+    expect(evicted([large, quiet], wish('a', { held: true }))).toMatchObject({ evict: ['b'] });
+    const guaranteed = shares({ b: { guarantee: 10 } });
+    expect(evicted([large, quiet], wish('a', { held: true }), guaranteed)).toMatchObject({ evict: [] });
+  });
+
+  it('stays where all of it would be too little', () => {
+    expect(evicted([holding('a')], wish('b', { bytes: 11, missingBytes: 11 }))).toMatchObject({ evict: [] });
+  });
+
+  it('leaves beyond the high mark, of whoever has most, until the low one', () => {
+    const all = ['a1', 'a2', 'a3', 'b1'].map((name, lastUse) => holding(name, { lastUse }));
+    const kept = holding('a-stable', { protected: true });
+    expect(planFree([kept, ...all], 20, at)).toEqual(['a1', 'a2']);
+    expect(planFree([kept, ...all], 1000, at)).toEqual(['a1', 'a2', 'a3', 'b1']);
+  });
+});
+
 it('for any holdings: limits are kept, nobody loses to others what is guaranteed to it, nor what it pinned to a preload', () => {
   const owner = fc.constantFrom('a', 'b', 'c');
   const bytes = fc.integer({ min: 1, max: 20 });
@@ -107,11 +161,12 @@ it('for any holdings: limits are kept, nobody loses to others what is guaranteed
           bytes,
           isIdle: fc.boolean(),
           protected: fc.boolean(),
+          isWanted: fc.boolean(),
           lastUse: fc.nat(9),
         }),
         { maxLength: 12 },
       ),
-      fc.record({ owner, bytes, patient: fc.boolean() }),
+      fc.record({ owner, bytes, patient: fc.boolean(), held: fc.boolean() }),
       fc.record({ a: share, b: share, c: share }),
       fc.nat(30),
       (given, asked, sharesOf, freeBytes) => {

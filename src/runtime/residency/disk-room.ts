@@ -4,10 +4,10 @@ import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import { Mutex } from '../engine/mutex.ts';
 import { type MemoryShare, noShare } from './accounts.ts';
 import type { Core } from './core.ts';
-import { byClaim, type DiskHolding, type DiskPlan, type DiskWish, planDisk } from './disk-plan.ts';
+import { byClaim, type DiskHolding, type DiskPlan, type DiskWish, planDisk, planFree } from './disk-plan.ts';
 import type { Entry } from './entry.ts';
 import type { Ram } from './ram.ts';
-import type { Removals } from './removals.ts';
+import type { Kept, Removals } from './removals.ts';
 import { isPatient } from './urgency.ts';
 
 /** Milliseconds after which something of the namespace may have become idle. */
@@ -28,8 +28,13 @@ export type Errand = {
   readonly alive: () => void;
 };
 
-/** Adapters of a namespace with one artifact. */
-type Group = { readonly owner: string; readonly digest: Digest; readonly entries: Entry[] };
+/** Adapters of a namespace with one artifact; none of it: it was kept. */
+type Group = {
+  readonly owner: string;
+  readonly digest: Digest;
+  readonly entries: Entry[];
+  readonly kept?: Kept;
+};
 
 /**
  * What namespaces have on the disk, and what leaves it for something new ({@link planDisk}).
@@ -43,6 +48,8 @@ export class DiskRoom {
   readonly #coming = new Map<Entry, Arrival>();
   /** Of those on their way, for whom the store has set room aside. */
   readonly #reserved = new Set<Entry>();
+  /** Kept ones that could not be removed: nothing is gained by trying again. `namespace digest`. */
+  readonly #stuck = new Set<string>();
 
   constructor(parts: DiskRoomParts) {
     this.#parts = parts;
@@ -60,7 +67,7 @@ export class DiskRoom {
    */
   async admit(entry: Entry, arrival: Arrival, errand: Errand): Promise<void> {
     await this.#turns.run(async () => {
-      await this.#makeRoom(entry, arrival, errand);
+      await this.#makeRoom(entry, errand, () => this.#planFor(entry, arrival));
       // Given up: nobody would say that it is settled.
       errand.signal.throwIfAborted();
       entry.offDisk = false;
@@ -89,6 +96,51 @@ export class DiskRoom {
   settled(entry: Entry): void {
     this.#coming.delete(entry);
     this.#reserved.delete(entry);
+    void this.collect();
+  }
+
+  /**
+   * Room for the compiled file of an adapter that is here, as far as others may leave for it.
+   * @throws the reason of the signal
+   */
+  async forCompiled(entry: Entry, digest: Digest, errand: Errand): Promise<void> {
+    if (this.#parts.core.options.compiler.bytesOf(digest) !== undefined) return;
+    const arrival = { digest, bytes: entry.storedBytes, missingBytes: 0 };
+    // It is here: the limit of its namespace was asked for before.
+    const unlimited = (of: string): MemoryShare => ({ ...this.#shareOf(of), limit: Infinity });
+    await this.#turns.run(() =>
+      this.#makeRoom(entry, errand, () => {
+        const plan = this.#plan(entry, arrival, unlimited);
+        return plan.kind === 'fits' ? plan.evict : [];
+      }),
+    );
+  }
+
+  /** Beyond the high mark of the disk what is there for requests alone, and in use by none, leaves until the low one. */
+  async collect(): Promise<void> {
+    const over = (): number => {
+      const marks = this.#parts.core.options.diskMarks?.();
+      return marks === undefined || marks.usedBytes <= marks.highBytes ? 0 : marks.usedBytes - marks.lowBytes;
+    };
+    if (over() > 0) await this.free(over);
+  }
+
+  /** What is there for requests alone leaves until so many bytes more are free, as far as it suffices. */
+  async free(bytes: () => number): Promise<void> {
+    const { core } = this.#parts;
+    // What is on the disk for the plan is not known before there is one.
+    if (!core.hasPlan) return;
+    try {
+      await this.#turns.run(async () => {
+        const shares = { freeBytes: 0, shareOf: (of: string) => this.#shareOf(of) };
+        for (const group of planFree(this.#holdings(undefined), bytes(), shares)) await this.#evict(group);
+      });
+    } catch (error) {
+      core.options.logger.error(
+        { err: asAdaptletError(error, 'the disk') },
+        'the disk could not be brought below its mark',
+      );
+    }
   }
 
   /** The adapter does without the disk. */
@@ -104,6 +156,7 @@ export class DiskRoom {
       .run(async () => {
         for (const owner of new Set(this.#groups().map((group) => group.owner))) {
           const { limit } = this.#shareOf(owner);
+          if (limit === Infinity) continue;
           while (this.usedBy(owner) > limit) {
             const [victim] = this.#holdings(undefined)
               .filter((one) => one.owner === owner && one.isIdle && !one.protected)
@@ -121,34 +174,48 @@ export class DiskRoom {
       });
   }
 
-  async #makeRoom(entry: Entry, arrival: Arrival, { signal, alive }: Errand): Promise<void> {
+  async #makeRoom(entry: Entry, { signal, alive }: Errand, plan: () => readonly Group[]): Promise<void> {
     for (;;) {
       signal.throwIfAborted();
       alive();
-      const plan = this.#plan(entry, arrival);
-      if (plan.kind === 'limited') {
-        entry.refused = arrival;
-        throw this.#refusal(entry, arrival, plan);
-      }
-      if (plan.evict.length === 0) return;
+      const victims = plan();
+      if (victims.length === 0) return;
       // What is wanted again meanwhile stays, and is no candidate the next time.
-      for (const group of plan.evict) await this.#evict(group);
+      for (const group of victims) await this.#evict(group);
     }
   }
 
-  #plan(entry: Entry, arrival: Arrival): DiskPlan<Group> {
+  /** @throws NAMESPACE_ADAPTER_DISK */
+  #planFor(entry: Entry, arrival: Arrival): readonly Group[] {
+    const plan = this.#plan(entry, arrival);
+    if (plan.kind === 'fits') return plan.evict;
+    entry.refused = arrival;
+    throw this.#refusal(entry, arrival, plan);
+  }
+
+  #plan(entry: Entry, arrival: Arrival, shareOf = (of: string) => this.#shareOf(of)): DiskPlan<Group> {
     const { digest, bytes } = arrival;
     const owner = namespaceOf(entry.key);
     const holdings = this.#holdings(entry);
     const isThere = holdings.some((one) => one.owner === owner && one.of.digest === digest);
     const { freeBytes, missingBytes } = this.#bytesFor(entry, arrival);
-    const wish: DiskWish = { owner, bytes: isThere ? 0 : bytes, missingBytes, patient: isPatient(entry) };
-    return planDisk(holdings, wish, { freeBytes, shareOf: (of) => this.#shareOf(of) });
+    const wish: DiskWish = {
+      owner,
+      bytes: isThere ? 0 : bytes,
+      missingBytes,
+      patient: isPatient(entry),
+      held: entry.held,
+    };
+    return planDisk(holdings, wish, { freeBytes, shareOf });
   }
 
-  /** What an arrival takes, and what is free beside others on their way. One artifact that several bring takes its room once. */
-  #bytesFor(entry: Entry, { digest, missingBytes }: Arrival) {
-    const { diskFree = () => Infinity } = this.#parts.core.options;
+  /**
+   * What an arrival takes, its compiled file included, and what is free beside others on their way. One artifact that several bring takes
+   * its room once.
+   */
+  #bytesFor(entry: Entry, { digest, bytes: artifactBytes, missingBytes }: Arrival) {
+    const { diskFree = () => Infinity, compiler } = this.#parts.core.options;
+    const compiledBytes = compiler.bytesOf(digest) === undefined ? artifactBytes : 0;
     const reserved = new Set<Digest>();
     const promised = new Map<Digest, number>();
     for (const [other, one] of this.#coming) {
@@ -158,7 +225,8 @@ export class DiskRoom {
     }
     for (const one of reserved) promised.delete(one);
     const promisedBytes = [...promised.values()].reduce((sum, bytes) => sum + bytes, 0);
-    return { freeBytes: diskFree() - promisedBytes, missingBytes: reserved.has(digest) ? 0 : missingBytes };
+    const comingBytes = reserved.has(digest) ? 0 : missingBytes;
+    return { freeBytes: diskFree() - promisedBytes, missingBytes: comingBytes + compiledBytes };
   }
 
   #shareOf(namespace: string): MemoryShare {
@@ -189,6 +257,10 @@ export class DiskRoom {
       group.entries.push(entry);
       groups.set(name, group);
     }
+    for (const kept of this.#parts.core.hasPlan ? this.#parts.removals.kept() : []) {
+      const { owner, digest } = kept;
+      groups.set(`${owner} ${digest}`, { owner, digest, entries: [], kept });
+    }
     return [...groups.values()];
   }
 
@@ -202,7 +274,8 @@ export class DiskRoom {
     return this.#parts.core.options.artifacts.stored(wish, digest) === undefined ? undefined : digest;
   }
 
-  #bytesOf({ digest, entries }: Group): number {
+  #bytesOf({ digest, entries, kept }: Group): number {
+    if (kept !== undefined) return kept.bytes;
     const { artifacts } = this.#parts.core.options;
     const here = entries.flatMap(({ wish }) => artifacts.stored(wish, digest)?.bytes ?? []);
     const coming = entries.flatMap((entry) => this.#coming.get(entry)?.bytes ?? []);
@@ -211,21 +284,22 @@ export class DiskRoom {
 
   #holdings(but: Entry | undefined): readonly DiskHolding<Group>[] {
     const groups = this.#groups(but);
-    const { keptOnDisk } = this.#parts.core;
+    const { keptOnDisk, options } = this.#parts.core;
+    const owners = Map.groupBy(groups, ({ digest }) => digest);
     return groups.map((group) => {
-      const { owner, digest, entries } = group;
+      const { owner, digest, entries, kept } = group;
       const bytes = this.#bytesOf(group);
-      const isShared = groups.some((other) => other !== group && other.digest === digest);
+      const isShared = (owners.get(digest)?.length ?? 0) > 1 || but?.digest === digest;
       return {
         of: group,
         owner,
         bytes,
-        freedBytes: isShared ? 0 : bytes,
-        isIdle: entries.every((entry) => this.#isIdle(entry)),
+        freedBytes: isShared ? 0 : bytes + (options.compiler.bytesOf(digest) ?? 0),
+        isIdle: !this.#stuck.has(`${owner} ${digest}`) && entries.every((entry) => this.#isIdle(entry)),
         protected: entries.some((entry) => entry.protected || keptOnDisk.has(entry.key)),
         isWanted: entries.some(({ resource }) => resource.body.tier !== 'None'),
-        priority: Math.max(...entries.map(({ priority }) => priority)),
-        lastUse: Math.max(...entries.map(({ lastUse }) => lastUse)),
+        priority: kept === undefined ? Math.max(...entries.map(({ priority }) => priority)) : 0,
+        lastUse: kept?.lastUse ?? Math.max(...entries.map(({ lastUse }) => lastUse)),
       };
     });
   }
@@ -236,7 +310,9 @@ export class DiskRoom {
     return !isBusy && state.kind !== 'Loaded' && state.kind !== 'Draining' && !this.#coming.has(entry);
   }
 
-  async #evict({ entries }: Group): Promise<void> {
+  async #evict({ owner, digest, entries, kept }: Group): Promise<void> {
+    if (kept !== undefined && !(await this.#parts.removals.dropKept(owner, digest)))
+      this.#stuck.add(`${owner} ${digest}`);
     const reason = 'it left the disk for others';
     for (const entry of entries) {
       if (!this.#isIdle(entry)) continue;

@@ -213,6 +213,7 @@ export class Disk {
     if (digest === undefined)
       throw new AdaptletError('INTERNAL', `adapter ${entry.key} is stored without a digest`);
     try {
+      await this.#room.forCompiled(entry, digest, { signal, alive: () => undefined });
       const compiled = await this.#loads.run(entry, signal, () => this.#compileAlone(entry, digest));
       entry.compiled = compiled;
       entry.bytes = compiled.ramBytes;
@@ -243,7 +244,12 @@ export class Disk {
     } as const;
     const work = withLimit(limit, signal, (inner) => {
       const compiling = compiler.compile(
-        { digest, folder: artifacts.folder(digest), verify: (s) => artifacts.verify(digest, s) },
+        {
+          digest,
+          folder: artifacts.folder(digest),
+          bytes: entry.storedBytes,
+          verify: (s) => artifacts.verify(digest, s),
+        },
         engine.info(),
         inner,
       );

@@ -107,6 +107,19 @@ export const world = (shape: WorldShape = {}): World => {
       }
       throw new AdaptletError('SIGNATURE_MISSING', `there is none of ${names.get(d)}`);
     },
+    held: () =>
+      [...disk].map(([d, bytes]) => ({
+        digest: d,
+        bytes,
+        namespaces: [...(grants ?? [])].flatMap((grant) => {
+          const [namespace = '', its] = grant.split(' ');
+          return its === d ? [namespace] : [];
+        }),
+      })),
+    disown(namespace, d) {
+      grants?.delete(`${namespace} ${d}`);
+      return Promise.resolve();
+    },
     folder: (d) => `/store/${d}`,
     verify: (d) => script.enter(`verify ${names.get(d)}`),
     async remove(d) {
@@ -134,6 +147,7 @@ export const world = (shape: WorldShape = {}): World => {
     async remove(d) {
       await script.enter(`uncompile ${names.get(d)}`);
     },
+    bytesOf: () => 0,
   };
   const residency = createResidency({
     artifacts,
@@ -157,6 +171,7 @@ export const world = (shape: WorldShape = {}): World => {
         resolutions.delete(uid);
         return Promise.resolve();
       },
+      uidsOf: (d) => [...resolutions].flatMap(([uid, its]) => (its === d ? [uid] : [])),
     },
     logger: { debug() {}, info() {}, warn() {}, error() {} },
     baseModel: 'tiny',

@@ -23,6 +23,7 @@ import type { State } from './lifecycle.ts';
 import { Loader } from './loader.ts';
 import { PrioritySemaphore } from './priority-semaphore.ts';
 import { Ram } from './ram.ts';
+import { Refetch } from './refetch.ts';
 import { Removals } from './removals.ts';
 import { type Lease, Requests, reasonOf, unknownAdapter } from './requests.ts';
 import { Signatures } from './signatures.ts';
@@ -118,6 +119,12 @@ export type Residency = {
   usedBy(namespace: string): number;
   /** Disk of the artifacts of a namespace. */
   diskUsedBy(namespace: string): number;
+  /** What is on the disk for requests alone leaves until so many bytes more are free, as far as it suffices. */
+  freeDisk(bytes: number): Promise<void>;
+  /** The disk has lost these, and set them aside: what is in service is brought back in the background. */
+  lostOnDisk(digests: readonly Digest[]): void;
+  /** How many of those are not back yet. */
+  readonly awaitedOnDisk: number;
   /** Called for every arrow of the lifecycle, in order; must not throw. The result ends it. */
   onTransition(listener: (transition: Transition) => void): () => void;
   /** Refuses who waits and stops the work under way. The engine and what it holds are closed by their owner. */
@@ -148,6 +155,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     },
   });
   const signatures = new Signatures(core, ram);
+  const refetch = new Refetch(core, room);
   const loader = new Loader({
     core,
     watch,
@@ -219,7 +227,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
       requirementFor = () => undefined,
     ) => {
       desired.apply(resources, sourceRefusal, keptOnDisk, requirementFor);
-      void room.trim();
+      void room.trim().then(() => room.collect());
     },
     ensure: (resource) => {
       desired.ensure(resource);
@@ -259,6 +267,13 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     takeLoads: (namespace) => core.takeLoads(namespace),
     usedBy: (namespace) => ram.usedBy(namespace),
     diskUsedBy: (namespace) => room.usedBy(namespace),
+    freeDisk: (bytes) => room.free(() => bytes),
+    lostOnDisk: (digests) => {
+      for (const digest of digests) refetch.lost(digest);
+    },
+    get awaitedOnDisk() {
+      return refetch.waiting;
+    },
     onTransition: (listener) => {
       core.listeners.add(listener);
       return () => {
@@ -267,6 +282,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     },
     close: async () => {
       work.closed = true;
+      refetch.close();
       const stopping = closing('this runtime is stopping');
       const jobs: Promise<void>[] = [];
       for (const entry of core.all()) {

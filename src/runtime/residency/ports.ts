@@ -13,4 +13,6 @@ export type Resolutions = {
   set(uid: string, digest: Digest): Promise<void>;
   /** The uid is gone from the plan. */
   forget(uid: string): Promise<void>;
+  /** The uids that resolved to a digest. */
+  uidsOf(digest: Digest): readonly string[];
 };

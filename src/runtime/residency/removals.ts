@@ -3,10 +3,20 @@ import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
 import { isOnDisk } from './lifecycle.ts';
 
+/** An artifact that a namespace has on the disk and no adapter here. */
+export type Kept = {
+  readonly owner: string;
+  readonly digest: Digest;
+  readonly bytes: number;
+  readonly lastUse: number;
+};
+
 /** Takes artifacts and compiled files off the disk once no adapter has their digest any more. */
 export class Removals {
   readonly #core: Core;
   readonly #running = new Map<Digest, Promise<void>>();
+  /** Of what was kept. */
+  readonly #lastUses = new Map<Digest, number>();
   /** Kept by `retain` although no adapter has them. */
   readonly #retained = new Set<Digest>();
 
@@ -46,6 +56,61 @@ export class Removals {
     entry.fetched = false;
     if (digest === undefined || this.#inUse(digest)) return;
     if (this.#core.options.artifacts.stored(wish, digest) !== undefined) await this.#remove(digest);
+  }
+
+  /** One of a single user that made place for another: its artifact stays, as long as nobody needs its room. */
+  keep({ planned, digest, offDisk, wish, lastUse }: Entry): boolean {
+    if (planned || digest === undefined || offDisk) return false;
+    if (this.#core.options.artifacts.stored(wish, digest) === undefined) return false;
+    this.#lastUses.set(digest, lastUse);
+    return true;
+  }
+
+  /** What the disk has for namespaces of which no adapter here has it: it was kept, or left by an earlier process. */
+  kept(): readonly Kept[] {
+    const claimed = new Set<string>();
+    for (const { key, digest, arriving } of this.#core.all())
+      for (const its of [digest, arriving])
+        if (its !== undefined) claimed.add(its).add(`${namespaceOf(key)} ${its}`);
+    const kept: Kept[] = [];
+    for (const { digest, bytes, namespaces } of this.#core.options.artifacts.held()) {
+      if (this.#running.has(digest) || this.#retained.has(digest)) continue;
+      const lastUse = this.#lastUses.get(digest) ?? 0;
+      for (const owner of namespaces)
+        if (!claimed.has(`${owner} ${digest}`)) kept.push({ owner, digest, bytes, lastUse });
+      // What is granted to nobody is nobody's, but for adapters from before there were grants.
+      if (namespaces.length === 0 && !claimed.has(digest)) kept.push({ owner: '', digest, bytes, lastUse });
+    }
+    return kept;
+  }
+
+  /**
+   * A namespace needs its room: no adapter of it has it. It goes, unless another namespace has it. False: it could not be removed.
+   */
+  async dropKept(namespace: string, digest: Digest): Promise<boolean> {
+    if (this.#isClaimed(namespace, digest)) return true;
+    const { artifacts, resolutions, logger } = this.#core.options;
+    const held = () => artifacts.held().find((one) => one.digest === digest);
+    const isShared = held()?.namespaces.some((other) => other !== namespace) === true;
+    try {
+      if (isShared || this.#inUse(digest)) await artifacts.disown(namespace, digest);
+      else await this.#remove(digest);
+      for (const uid of resolutions.uidsOf(digest))
+        if (![...this.#core.all()].some((entry) => entry.uid === uid)) await resolutions.forget(uid);
+    } catch (error) {
+      logger.warn({ err: error, digest }, 'an artifact that nothing needs could not be removed');
+    }
+    const left = held();
+    if (left === undefined) this.#lastUses.delete(digest);
+    return left === undefined || (isShared && !left.namespaces.includes(namespace));
+  }
+
+  /** An adapter of the namespace here has it, or is about to. */
+  #isClaimed(namespace: string, digest: Digest): boolean {
+    for (const { key, digest: its, arriving } of this.#core.all())
+      if ((its === digest || arriving === digest) && (namespace === '' || namespaceOf(key) === namespace))
+        return true;
+    return false;
   }
 
   /** Looks again at what was retained. */

@@ -36,7 +36,7 @@ type Network = { readonly egress: NodeEgress; readonly downloads: Downloads };
 /** The base model that the settings name. Nothing is fetched or loaded yet; the stack ends what is. */
 export const openBaseModel = async (
   parts: RuntimeParts,
-  { disk, ...network }: { readonly disk: Pick<Disk, 'memory' | 'remembered'> } & Network,
+  { disk, ...network }: { readonly disk: Pick<Disk, 'memory' | 'remembered' | 'nodeDisk'> } & Network,
   stack: AsyncDisposableStack,
 ): Promise<BaseModel> => {
   const source = modelSourceOf(parts.settings.model);
@@ -73,6 +73,7 @@ export const openBaseModel = async (
     };
     engine.begin(startEngine({ ...engineOptions(parts, { modelDir, modelFile }), onDoing }));
     await untilReady(engine);
+    await disk.nodeDisk.countPrepared();
     isReady = true;
     const { kv } = engine.info();
     if (kv !== undefined) parts.logger.info(kvFields(kv), 'room for requests');
@@ -121,11 +122,13 @@ export const openBaseModel = async (
 const openDelivery = async (
   { settings, clock, logger }: RuntimeParts,
   source: Extract<ModelSource, { kind: 'registry' }>,
-  { memory, remembered, ...network }: Pick<Disk, 'memory' | 'remembered'> & Network,
+  { memory, remembered, nodeDisk, ...network }: Pick<Disk, 'memory' | 'remembered' | 'nodeDisk'> & Network,
   stack: AsyncDisposableStack,
 ): Promise<ModelDelivery> => {
   const { dataDir, modelDisk: budgetBytes, modelFile } = settings;
-  const store = await openModelStore({ dataDir, budgetBytes }, stack);
+  const store = await openModelStore({ dataDir, budgetBytes, within: nodeDisk.models }, stack);
+  for (const trouble of store.store.caution.troubles)
+    logger.warn({ trouble }, 'the store of base models was not tidied up at its start');
   const random = Math.random;
   const delivery = new ModelDelivery({
     ...store,

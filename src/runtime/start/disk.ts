@@ -7,12 +7,15 @@ import { formerAdapters } from '../state/former-adapters.ts';
 import { type Memory, memoryOf, type Recalled, recall } from '../state/memory.ts';
 import type { PullCredentials } from '../sync/pull-credentials.ts';
 import type { NodeEgress } from './egress.ts';
+import { NodeDisk } from './node-disk.ts';
 import type { RuntimeParts } from './parts.ts';
 import { type Downloads, openArtifacts, openStore } from './store.ts';
 
 /** What a runtime has on its disk. */
 export type Disk = {
   readonly store: ContentStore;
+  /** What all that is there takes. */
+  readonly nodeDisk: NodeDisk;
   readonly artifacts: Artifacts;
   readonly deltas: DeltaTally;
   /** The state files, and what was in them. */
@@ -47,7 +50,9 @@ export const openDisk = async (
   stack: AsyncDisposableStack,
 ): Promise<Disk> => {
   await makeDataFolder(settings.dataDir);
-  const opened = await openStore(settings, { logger }, stack);
+  const nodeDisk = new NodeDisk(settings, logger);
+  await nodeDisk.countPrepared();
+  const opened = await openStore(settings, { logger, nodeDisk }, stack);
   const memory = memoryOf(settings.dataDir);
   const remembered = await recall(memory, logger);
   const former = formerAdapters(remembered);
@@ -55,5 +60,5 @@ export const openDisk = async (
   const deltas = new DeltaTally();
   const parts = { ...opened, clock, logger, random, former, pulls, egress, downloads, deltas };
   const artifacts = await openArtifacts(settings, parts);
-  return { store: opened.store, artifacts, deltas, memory, remembered };
+  return { store: opened.store, nodeDisk, artifacts, deltas, memory, remembered };
 };

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createCompiler } from '../adapter/compiler.ts';
+import { CompiledFolder } from '../compiled/compiled-folder.ts';
 import type { Engine } from '../engine/engine.ts';
 import { createResidency, type Residency } from '../residency/manager.ts';
 import type { Trials } from '../serving/guard/trials.ts';
@@ -10,15 +11,23 @@ import type { Disk } from './disk.ts';
 import type { RuntimeParts } from './parts.ts';
 
 /** The adapters of this runtime, compiled by worker threads; the stack closes both. */
-export const openResidency = (
+export const openResidency = async (
   { settings, clock, logger }: RuntimeParts,
-  { store, artifacts, memory, remembered }: Disk,
+  { store, nodeDisk, artifacts, memory, remembered }: Disk,
   { engine, trials, quotas }: { readonly engine: Engine; readonly trials: Trials; readonly quotas: Quotas },
   stack: AsyncDisposableStack,
-): Residency => {
+): Promise<Residency> => {
+  const { budget, caution } = store;
+  const folder = await CompiledFolder.open({ dir: join(settings.dataDir, 'compiled'), budget, caution });
+  await folder
+    .removeOrphans((digest) => store.stored(digest) !== undefined)
+    .catch((error: unknown) => {
+      logger.warn({ err: error }, 'compiled files of artifacts that are gone could not be removed');
+    });
   const compiler = stack.use(
     createCompiler({
-      dir: join(settings.dataDir, 'compiled'),
+      folder,
+      log: logger,
       workers: Math.max(1, Math.min(2, availableParallelism() - 1)),
       maxRank: settings.maxRank,
     }),
@@ -36,6 +45,7 @@ export const openResidency = (
     memoryShare: (namespace) => quotas.shareOf(namespace, 'adapterMemory'),
     diskShare: (namespace) => quotas.shareOf(namespace, 'adapterDisk'),
     diskFree: () => store.freeBytes,
+    diskMarks: () => nodeDisk.marks(store.budget),
     maxParallelLoads: 2,
     maxParallelFetches: settings.maxParallelDownloads,
     admit: (uid, digest) => trials.admit(uid, digest),
@@ -44,5 +54,6 @@ export const openResidency = (
     random: Math.random,
   });
   stack.defer(() => residency.close());
+  nodeDisk.onShort((bytes) => residency.freeDisk(bytes));
   return residency;
 };

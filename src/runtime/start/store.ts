@@ -21,6 +21,7 @@ import type { Clock } from '../../time/clock.ts';
 import type { Settings } from '../config/settings.ts';
 import type { PullCredentials } from '../sync/pull-credentials.ts';
 import type { NodeEgress } from './egress.ts';
+import type { NodeDisk } from './node-disk.ts';
 
 /** What all downloads of a node share. */
 export type Downloads = { readonly bandwidth: Bandwidth; readonly budget: RetryBudget };
@@ -59,27 +60,6 @@ const attempts = 5;
 /** Milliseconds without a byte after which a connection to a registry counts as broken. */
 const idleMs = 20_000;
 
-/**
- * Reads every stored blob once, in the background and off this thread; what is damaged is set aside and fetched again
- * when it is needed. The stack stops it.
- */
-export const scrubInBackground = (store: ContentStore, logger: Logger, stack: AsyncDisposableStack): void => {
-  const stop = new AbortController();
-  const scrub = async (): Promise<void> => {
-    try {
-      for (const damage of await store.scrub(stop.signal))
-        logger.warn(damage, 'a stored artifact is damaged and was set aside');
-    } catch (error) {
-      if (!stop.signal.aborted) logger.error({ err: error }, 'the check of stored artifacts did not end');
-    }
-  };
-  const scrubbing = scrub();
-  stack.defer(async () => {
-    stop.abort();
-    await scrubbing;
-  });
-};
-
 type Opened = { readonly store: ContentStore; readonly disk: DiskThread };
 
 /**
@@ -88,14 +68,17 @@ type Opened = { readonly store: ContentStore; readonly disk: DiskThread };
  */
 export const openStore = async (
   settings: Settings,
-  { logger }: { readonly logger: Logger },
+  { logger, nodeDisk }: { readonly logger: Logger; readonly nodeDisk: NodeDisk },
   stack: AsyncDisposableStack,
 ): Promise<Opened> => {
   const disk = stack.use(startDiskThread());
   const root = storeRoot(settings);
+  const budgetBytes = settings.adapterDisk;
   const store = stack.use(
-    await ContentStore.open({ root, budgetBytes: settings.adapterDisk, disk, keepsUnfinished: true }),
+    await ContentStore.open({ root, budgetBytes, within: nodeDisk.adapters, disk, keepsUnfinished: true }),
   );
+  for (const trouble of store.caution.troubles)
+    logger.warn({ trouble }, 'the store was not tidied up at its start');
   for (const damage of store.damage) logger.warn(damage, 'a damaged artifact was taken out of the store');
   return { store, disk };
 };
@@ -112,12 +95,16 @@ export const openArtifacts = async (
     },
 ): Promise<Artifacts> => {
   const { store, disk, clock, logger, random, former, pulls, egress, downloads, deltas } = parts;
-  const grants = await Grants.open(storeRoot(settings), store.list(), former);
+  const grants = await Grants.open(storeRoot(settings), store.list(), former, {
+    caution: store.caution,
+  });
   for (const damage of grants.damage)
     logger.warn(damage, 'the grants of an artifact are damaged and were set aside');
   const senders = await BlobSenders.open(storeRoot(settings), store, clock.now());
   // What nobody can go on with takes no room from others.
-  await store.dropUnfinished((digest) => senders.knows(digest));
+  await store.caution.run('what nobody can go on with', () =>
+    store.dropUnfinished((digest) => senders.knows(digest)),
+  );
   return createArtifacts({
     store,
     disk,

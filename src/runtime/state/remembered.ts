@@ -18,6 +18,7 @@ export const rememberedResolutions = (
     forget: async (uid) => {
       if (byUid.delete(uid)) await write();
     },
+    uidsOf: (digest) => [...byUid].flatMap(([uid, its]) => (its === digest ? [uid] : [])),
   };
 };
 

@@ -28,6 +28,7 @@ const requestsOf = (inEngine: number, engine: Partial<EngineLoad> | undefined, f
     mirrored: {},
     deltas: { results: {}, savedBytes: 0 },
     quotas: [],
+    store: { usedBytes: 0, budgetBytes: 0, damaged: 0, awaited: 0 },
   }).requests;
 
 it.each([

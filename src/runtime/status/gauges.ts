@@ -15,6 +15,7 @@ export type Load = {
   readonly deltas: RuntimeGauges['deltas'];
   /** Limits of namespaces, and what was refused by them. */
   readonly quotas: RuntimeGauges['quotas'];
+  readonly store: RuntimeGauges['store'];
 };
 
 const nameOf = ({ key }: AdapterView): string => key.slice(key.indexOf('/') + 1);
@@ -55,6 +56,7 @@ export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
     connected: status.operator?.address ? status.operator.state === 'connected' : undefined,
     memory: status.memory,
     disk: status.disk,
+    store: load.store,
     model: status.model,
     adapters,
     rollouts: status.rollouts.map(({ key, weight, effectiveWeight, object }) => ({

@@ -22,6 +22,8 @@ export type StatusParts = {
   readonly model: () => RuntimeStatus['model'];
   readonly identity: () => ProviderView & Pick<RuntimeStatus, 'baseDigest'> & Pick<EngineInfo, 'kv'>;
   readonly disk: () => RuntimeStatus['disk'];
+  /** Artifacts that the disk lost since the start, and those of them that are not back. */
+  readonly lost: () => { readonly damaged: number; readonly awaited: number };
   readonly engine: Engine & Pick<EngineClient, 'now'>;
   readonly residency: Residency;
   readonly plan: PlanInForce;
@@ -56,7 +58,7 @@ export class StatusReport {
       refusedProviders,
       operators,
       loraOperator,
-      limits: [...limits, ...p.quotas.notKept],
+      limits: [...limits, ...p.quotas.notKept, ...lossOf(p.lost())],
       ...(kv === undefined ? {} : { keysAndValues: kv }),
       memory: { budgetBytes, usedBytes },
       shortages: [...(limit === undefined ? [] : [limit]), ...(p.engine.now?.limits ?? [])],
@@ -86,6 +88,13 @@ export class StatusReport {
     };
   }
 }
+
+const lossOf = ({ damaged, awaited }: ReturnType<StatusParts['lost']>): readonly string[] =>
+  damaged === 0
+    ? []
+    : [
+        `the disk lost or changed ${damaged} stored artifacts since the start, ${awaited} of them are not back yet: check the disk`,
+      ];
 
 /** Where stable does not answer: whatever was decided, the rollout is Degraded on this node. */
 const withoutStable = (

@@ -5,6 +5,14 @@ import type { EngineLoad } from '../../engine/engine.ts';
 import type { QuotaView } from '../../serving/quotas/quotas.ts';
 import { metrics } from './names.ts';
 
+/** What all of the runtime takes of its disk, and what the disk lost. */
+export type StoreGauges = {
+  readonly usedBytes: number;
+  readonly budgetBytes: number;
+  readonly damaged: number;
+  readonly awaited: number;
+};
+
 /** The state of the runtime at the moment of a scrape. */
 export type RuntimeGauges = {
   readonly ready: boolean;
@@ -18,6 +26,7 @@ export type RuntimeGauges = {
   };
   readonly memory: { readonly usedBytes: number; readonly budgetBytes: number };
   readonly disk: { readonly usedBytes: number; readonly budgetBytes: number };
+  readonly store: StoreGauges;
   /** Of the base model while it is fetched, else 0. */
   readonly model: { readonly receivedBytes: number; readonly totalBytes: number };
   /** Number of adapters in each state. */
@@ -122,6 +131,10 @@ export const metricFamilies = (
   gauge(metrics.memoryBudget, gauges.memory.budgetBytes),
   gauge(metrics.diskUsed, gauges.disk.usedBytes),
   gauge(metrics.diskBudget, gauges.disk.budgetBytes),
+  gauge(metrics.nodeDiskUsed, gauges.store.usedBytes),
+  gauge(metrics.nodeDiskBudget, gauges.store.budgetBytes),
+  counter(metrics.damaged, gauges.store.damaged),
+  gauge(metrics.damagedAwaited, gauges.store.awaited),
   gauge(metrics.modelReceived, gauges.model.receivedBytes),
   gauge(metrics.modelTotal, gauges.model.totalBytes),
   {

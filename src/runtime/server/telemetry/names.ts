@@ -30,8 +30,21 @@ export const metrics = {
   },
   memoryUsed: { name: 'adaptlet_memory_used_bytes', help: 'RAM that adapters hold.' },
   memoryBudget: { name: 'adaptlet_memory_budget_bytes', help: 'RAM that adapters may hold.' },
-  diskUsed: { name: 'adaptlet_disk_used_bytes', help: 'Disk that adapters hold.' },
+  diskUsed: { name: 'adaptlet_disk_used_bytes', help: 'Disk that adapters and their compiled files hold.' },
   diskBudget: { name: 'adaptlet_disk_budget_bytes', help: 'Disk that adapters may hold.' },
+  nodeDiskUsed: {
+    name: 'adaptlet_node_disk_used_bytes',
+    help: 'Disk that this runtime holds: adapters and their compiled files, base models, and what is prepared of them.',
+  },
+  nodeDiskBudget: { name: 'adaptlet_node_disk_budget_bytes', help: 'Disk that this runtime may hold.' },
+  damaged: {
+    name: 'adaptlet_damaged_artifacts_total',
+    help: 'Artifacts that the disk had lost or changed and that were set aside, since this runtime started.',
+  },
+  damagedAwaited: {
+    name: 'adaptlet_damaged_artifacts_awaited',
+    help: 'Those of them that adapters in service have and that were not fetched again yet.',
+  },
   modelReceived: {
     name: 'adaptlet_base_model_received_bytes',
     help: 'Bytes of the base model that came from its registry so far; 0 when nothing is fetched.',

@@ -9,6 +9,7 @@ import { FakeServing } from './fake-serving.ts';
 import { openIdentify } from './identify.ts';
 
 export const fakeGauges: RuntimeGauges = {
+  store: { usedBytes: 0, budgetBytes: 0, damaged: 0, awaited: 0 },
   ready: true,
   connected: true,
   provider: {

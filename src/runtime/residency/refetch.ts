@@ -1,0 +1,109 @@
+import type { Digest } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import type { Core } from './core.ts';
+import type { DiskRoom } from './disk-room.ts';
+import type { Entry } from './entry.ts';
+import { isOnDisk } from './lifecycle.ts';
+
+/** Between tries, in milliseconds: sources may be away for days. */
+const delays = { firstMs: 5_000, maxMs: 600_000 };
+
+/**
+ * Brings back what rotted on the disk while its adapter is in service, so that the next start has it. The adapter stays what it is
+ * meanwhile: in RAM it serves on, and its compiled file is used as before.
+ *
+ * Guarantee: one artifact after the other; a source that is away holds up nothing but the rest of them.
+ */
+export class Refetch {
+  readonly #core: Core;
+  readonly #room: DiskRoom;
+  readonly #lost = new Set<Digest>();
+  readonly #stop = new AbortController();
+  #failures = 0;
+  #running: Promise<void> | undefined;
+  #cancel: (() => void) | undefined;
+
+  constructor(core: Core, room: DiskRoom) {
+    this.#core = core;
+    this.#room = room;
+  }
+
+  /** Artifacts that are awaited back. */
+  get waiting(): number {
+    return this.#lost.size;
+  }
+
+  /** The store has set it aside. */
+  lost(digest: Digest): void {
+    this.#lost.add(digest);
+    this.#next();
+  }
+
+  close(): void {
+    this.#stop.abort(new AdaptletError('ENGINE_DOWN', 'this runtime is stopping'));
+    this.#cancel?.();
+  }
+
+  #next(): void {
+    if (this.#running !== undefined || this.#stop.signal.aborted) return;
+    const [digest] = this.#lost;
+    if (digest === undefined) return;
+    this.#cancel?.();
+    this.#running = this.#bring(digest);
+  }
+
+  async #bring(digest: Digest): Promise<void> {
+    const { clock, logger, random = () => 0 } = this.#core.options;
+    const entry = this.#whoHas(digest);
+    let delayMs = 0;
+    try {
+      if (entry !== undefined) await this.#fetch(entry, digest);
+      this.#lost.delete(digest);
+      this.#failures = 0;
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      this.#failures += 1;
+      // After the others.
+      this.#lost.delete(digest);
+      this.#lost.add(digest);
+      delayMs = backoffMs(this.#failures, random, delays);
+      logger.warn(
+        { err: error, digest, delayMs: Math.round(delayMs) },
+        'a damaged artifact could not be fetched again; it is tried again',
+      );
+    } finally {
+      this.#running = undefined;
+    }
+    if (delayMs === 0) this.#next();
+    else this.#cancel = clock.after(delayMs, () => this.#next());
+  }
+
+  /** Whose states say that it is on the disk. All others fetch it when they need it. */
+  #whoHas(digest: Digest): Entry | undefined {
+    for (const entry of this.#core.entries.values())
+      if (entry.digest === digest && !entry.offDisk && isOnDisk(entry.state)) return entry;
+    return undefined;
+  }
+
+  async #fetch(entry: Entry, digest: Digest): Promise<void> {
+    const { artifacts, logger } = this.#core.options;
+    const { signal } = this.#stop;
+    if (artifacts.stored(entry.wish, digest) !== undefined) return;
+    const refusal = this.#core.sourceRefusal(entry.key, entry.resource.body.source);
+    if (refusal !== undefined) throw new AdaptletError('SOURCE_NOT_ALLOWED', refusal);
+    try {
+      await artifacts.fetch(entry.wish, digest, {
+        signal: AbortSignal.any([signal, entry.abort.signal]),
+        admit: (arrival) => this.#room.admit(entry, arrival, { signal, alive: () => undefined }),
+        onReserved: () => this.#room.reserved(entry),
+      });
+      logger.info({ digest, key: entry.key }, 'a damaged artifact was fetched again');
+    } catch (error) {
+      // The adapter was removed meanwhile: nobody needs it.
+      if (!entry.abort.signal.aborted) throw error;
+    } finally {
+      this.#room.settled(entry);
+    }
+  }
+}

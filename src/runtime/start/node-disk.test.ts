@@ -1,0 +1,67 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { DiskBudget } from '../../artifact/disk-budget.ts';
+import { silentLog } from '../../telemetry/log.fixture.ts';
+import { NodeDisk } from './node-disk.ts';
+
+let dataDir: string;
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'adaptlet-node-disk-'));
+});
+afterEach(() => rm(dataDir, { recursive: true, force: true }));
+
+const diskOf = (disk: number | undefined, [adapterDisk, modelDisk]: readonly [number, number]): NodeDisk =>
+  new NodeDisk({ disk, adapterDisk, modelDisk, dataDir }, silentLog);
+
+it('adapters and base models share a whole: what one has, the other has not', () => {
+  const disk = diskOf(100, [80, 80]);
+  const adapters = new DiskBudget(80, disk.adapters);
+  const models = new DiskBudget(80, disk.models);
+  adapters.count(70);
+  expect([adapters.free, models.free, disk.whole.used]).toEqual([10, 30, 70]);
+  {
+    using room = models.reserve(30, 'a model');
+    expect([adapters.free, models.free]).toEqual([0, 0]);
+    expect(() => adapters.reserve(1, 'an adapter')).toThrow(/0 of the budget of 80 are free/);
+    room.spend(20);
+  }
+  expect([models.used, adapters.free, disk.whole.free]).toEqual([20, 10, 10]);
+});
+
+it('without a setting the whole is both parts together', () => {
+  expect(diskOf(undefined, [80, 30]).whole.limit).toBe(110);
+});
+
+it('the marks of adapters come down where the rest of the node takes of their part', () => {
+  const disk = diskOf(100, [80, 80]);
+  const adapters = new DiskBudget(80, disk.adapters);
+  adapters.count(50);
+  expect(disk.marks(adapters)).toEqual({ usedBytes: 50, highBytes: 72, lowBytes: 64 });
+  disk.whole.count(60);
+  expect(disk.marks(adapters)).toEqual({ usedBytes: 50, highBytes: 36, lowBytes: 32 });
+});
+
+it('a base model that finds too little asks adapters for what is missing', async () => {
+  const disk = diskOf(100, [80, 80]);
+  const models = new DiskBudget(80, disk.models);
+  const adapters = new DiskBudget(80, disk.adapters);
+  adapters.count(70);
+  disk.onShort(async (bytes) => adapters.count(-bytes));
+  await models.makeRoom(50);
+  expect(models.free).toBe(50);
+});
+
+it('what is prepared of a base model counts, and what is gone of it does not', async () => {
+  const disk = diskOf(100, [50, 50]);
+  await disk.countPrepared();
+  expect(disk.whole.used).toBe(0);
+  await mkdir(join(dataDir, 'base/prepared/one'), { recursive: true });
+  await writeFile(join(dataDir, 'base/prepared/one/constants.bin'), 'x'.repeat(30));
+  await disk.countPrepared();
+  expect(disk.whole.used).toBe(30);
+  await rm(join(dataDir, 'base/prepared/one'), { recursive: true });
+  await disk.countPrepared();
+  expect(disk.whole.used).toBe(0);
+});
