@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { layersOf } from './layers.ts';
 import { defaultLimits, type Manifest, parseManifest, totalBytes } from './manifest.ts';
@@ -54,11 +55,21 @@ export const refuseOther = (manifest: Manifest, where: string): void => {
   });
 };
 
+/** @throws AdaptletError ARTIFACT_MANIFEST_INVALID */
+const headOf = (bytes: Uint8Array, where: string): z.infer<typeof headSchema> => {
+  const head = headSchema.safeParse(JSON.parse(new TextDecoder().decode(bytes)));
+  if (head.success) return head.data;
+  const [issue] = head.error.issues;
+  throw new AdaptletError(
+    'ARTIFACT_MANIFEST_INVALID',
+    `${where}: ${quoteUntrusted(issue?.path.join('.') ?? '')}: ${issue?.message ?? 'not valid'}`,
+    { cause: head.error },
+  );
+};
+
 const inspectionOf = (bytes: Uint8Array, digest: Digest, where: string) => {
   const manifest = parseManifest(bytes, defaultLimits, where);
-  const { artifactType, annotations = {} } = headSchema.parse(
-    JSON.parse(Buffer.from(bytes).toString('utf8')),
-  );
+  const { artifactType, annotations = {} } = headOf(bytes, where);
   const contents = layersOf(manifest, where);
   const files = contents.map((content) => ({
     ...(content.kind === 'file' ? { name: content.name } : {}),

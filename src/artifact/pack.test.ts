@@ -7,7 +7,7 @@ import { digestOf } from './digest.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
 import { layersOf } from './layers.ts';
 import { defaultLimits, parseManifest } from './manifest.ts';
-import { packFolder } from './pack.ts';
+import { adapterFacts, packFolder } from './pack.ts';
 
 let disk: DiskThread;
 let root: string;
@@ -114,6 +114,11 @@ it('has layers as other tools read them', async () => {
   }
   // kit has one path of the model: with several weight layers the last would win.
   expect(manifest.layers.filter(({ mediaType }) => mediaType.includes('.weight.v1'))).toHaveLength(1);
+});
+
+it('takes out of a configuration what is a text, whatever else is there', () => {
+  const facts = adapterFacts('{"r":"x","target_modules":["q",{"toString":null,"valueOf":null},7]}');
+  expect(facts).toEqual({ format: 'peft', targets: ['q'] });
 });
 
 describe('a folder that is refused', () => {
