@@ -15,6 +15,7 @@ describe(`bytes that nobody meant well, seed ${seed}`, () => {
         ({ what, input }) => `${what}\n${Buffer.from(input.subarray(0, 4096)).toString('base64')}`,
       ),
     ).toEqual([]);
-    expect(tally.executions).toBeGreaterThan(20);
+    // Each example as it is, at least.
+    expect(tally.executions).toBeGreaterThanOrEqual(target.examples().length);
   });
 });

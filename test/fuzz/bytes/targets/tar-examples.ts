@@ -44,9 +44,9 @@ const mebibyte = 1024 * 1024;
 
 /** What is small packed and large unpacked: content, headers, folders, and zeros after the end. */
 const bombs = (): readonly Buffer[] => [
-  Buffer.concat([entry('zeros', Buffer.alloc(32 * mebibyte)), end]),
-  Buffer.concat([...Array.from({ length: 8000 }, () => header('d/', 0, '5')), end]),
-  Buffer.concat([config, end, Buffer.alloc(32 * mebibyte)]),
+  Buffer.concat([entry('zeros', Buffer.alloc(4 * mebibyte)), end]),
+  Buffer.concat([...Array.from({ length: 1000 }, () => header('d/', 0, '5')), end]),
+  Buffer.concat([config, end, Buffer.alloc(4 * mebibyte)]),
 ];
 
 export const tarFile = { entry, examples, withBombs: () => [...examples(), ...bombs()] } as const;
