@@ -13,7 +13,7 @@ import { settingsSchema } from '../../../../src/runtime/config/settings.ts';
 import { readSettings } from '../../../../src/settings/settings.ts';
 import { FakeClock } from '../../../../src/time/fake-clock.ts';
 import { filesAt, jsonTexts, texts } from '../examples.ts';
-import { words } from '../mutators/bytes.ts';
+import { nest, words } from '../mutators/bytes.ts';
 import { json } from '../mutators/json.ts';
 import { must, type Target, textOf } from '../target.ts';
 
@@ -33,6 +33,9 @@ const manifest: Target = {
     ...texts('a: &x [1]\nb: *x\n', '%YAML 1.1\n---\na: !!binary aGk=\nb: 2001-12-14t21:59:43.10-05:00\n'),
   ],
   mutators: [
+    nest('[', ']'),
+    nest('- ', ''),
+    nest('? ', ''),
     words([
       '\n',
       '  ',
@@ -77,6 +80,8 @@ const manifest: Target = {
       '\u2028',
     ]),
   ],
+  // The tree of a text of nothing but structure takes hundreds of times its bytes; files have at most 1 MiB.
+  maxBytes: 192 * 1024 * 1024,
   codes: [],
   run: (bytes) => {
     const { documents, problems } = parseManifests(textOf(bytes), 'f.yaml', { defaultNamespace: 'default' });
