@@ -42,8 +42,9 @@ soak: native ## an hour of disturbances that no answer may show, then 10 minutes
 	@node test/soak/main.ts $(SOAK)
 	$(if $(SOAK),,@ADAPTLET_SOAK_SECONDS=600 vitest run --project chaos $(SOAKS))
 
-fuzz: native ## every property 200 times as often as in a test run; FUZZ="--times 1000 src/rollout"
-	@node test/fuzz/main.ts $(FUZZ)
+fuzz: native ## hostile bytes for every reader, 10 s each (BYTES="--target tar --seconds 600"), then every property 200 times as often as in a test run (FUZZ="--times 1000 src/rollout")
+	$(if $(FUZZ),,@node test/fuzz/bytes/main.ts $(BYTES))
+	$(if $(BYTES),,@node test/fuzz/main.ts $(FUZZ))
 
 check: setup ## formatting, lint, types, generated files; no tests
 	@node scripts/test.ts --checks-only

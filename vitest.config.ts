@@ -62,6 +62,7 @@ export default defineConfig({
           'native/**/*.test.ts',
           'test/soak/**/*.test.ts',
           'test/fleet-soak/**/*.test.ts',
+          'test/fuzz/**/*.test.ts',
         ],
         {
           timeout: 60_000,

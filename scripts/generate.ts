@@ -12,6 +12,7 @@ import { configReference } from './generate/config-reference.ts';
 import { crdDigests } from './generate/crd-digests.ts';
 import { crds } from './generate/crds.ts';
 import { errorReference } from './generate/error-reference.ts';
+import { hostileInputPage } from './generate/hostile-input.ts';
 import { metricsReference } from './generate/metrics-reference.ts';
 import { modelSupport } from './generate/model-support.ts';
 import { performanceReference } from './generate/performance.ts';
@@ -39,6 +40,7 @@ const generators = [
   commandLineReference,
   configReference,
   errorReference,
+  hostileInputPage,
   metricsReference,
   modelSupport,
   performanceReference,

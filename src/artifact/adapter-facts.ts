@@ -31,7 +31,7 @@ export const adapterFacts = (text: string): AdapterFacts => {
     ...(kind === undefined ? {} : { kind }),
     ...(typeof baseModel === 'string' ? { baseModel } : {}),
     ...(typeof rank === 'number' ? { rank } : {}),
-    ...(Array.isArray(targets) ? { targets: targets.map(String).sort() } : {}),
+    ...(Array.isArray(targets) ? { targets: targets.filter((each) => typeof each === 'string').sort() } : {}),
     ...(typeof targets === 'string' ? { targets } : {}),
     ...(typeof task === 'string' ? { task } : {}),
   };

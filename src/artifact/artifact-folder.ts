@@ -2,10 +2,12 @@ import { join, relative } from 'node:path';
 
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import { adapterFolder } from './adapter-folder.ts';
 import { hexOf } from './digest.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
+import { isTaken } from './file-name.ts';
 import { formOf } from './forms.ts';
 import { type LayerContent, layersOf } from './layers.ts';
 import { type ArtifactLimits, type Manifest, totalBytes } from './manifest.ts';
@@ -89,7 +91,7 @@ const buildFiles = async (
     const blob = parts.paths.blob(content.layer.digest);
     extraBytes +=
       content.kind === 'file'
-        ? await linkOrCopy(parts.paths.files, blob, join(target, content.name), content.layer.size)
+        ? await placed(parts.paths.files, blob, { content, target })
         : await unpack(parts, { archive: blob, content, target, before: extraBytes }, signal);
   }
   return extraBytes;
@@ -107,6 +109,21 @@ const unpackImage = async (
       : [],
   );
   return await disk.extractImage({ layers, target, ...limits, roomBytes: Math.max(0, budget.free) }, signal);
+};
+
+/** @throws ARTIFACT_FILE_REFUSED where another layer has the name, as a file or as a folder */
+const placed = async (
+  files: StoreDisk,
+  blob: string,
+  { content, target }: { readonly content: Extract<LayerContent, { kind: 'file' }>; readonly target: string },
+): Promise<number> => {
+  try {
+    return await linkOrCopy(files, blob, join(target, content.name), content.layer.size);
+  } catch (error) {
+    if (!isTaken(error)) throw error;
+    const what = `layers have ${quoteUntrusted(content.name)} twice, or as a file and as a folder`;
+    throw new AdaptletError('ARTIFACT_FILE_REFUSED', what, { cause: error });
+  }
 };
 
 /** `before`: bytes of the artifact's files that are there already. */

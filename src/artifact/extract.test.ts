@@ -60,6 +60,39 @@ describe('an archive', () => {
   });
 });
 
+const pax = (records: string, type = 'x') => ({ name: 'pax', type, content: records });
+const record = (key: string, value: string): string => {
+  const body = ` ${key}=${value}\n`;
+  return `${body.length + 2}${body}`;
+};
+
+describe('an archive that two readers would read in two ways', () => {
+  it.each<[string, readonly ReturnType<typeof pax>[]]>([
+    [
+      'a record that ends in another one',
+      [pax(record('path', 'dir/b').replace(/^\d+/, '20').padEnd(40, 'x'))],
+    ],
+    ['a record without its end', [pax(record('path', 'dir/bb').replace('\n', 'x'))]],
+    ['a record of no name', [pax(record('', 'dir/bbbbb'))]],
+    ['a length that is no decimal number', [pax(record('path', 'dir/bbb').replace(/^\d\d/, '1e1'))]],
+    ['a size that is none', [pax(record('size', '0x0000'))]],
+    ['a size that is empty', [pax('8 size=\n')]],
+    ['two names', [pax(record('path', 'dir/b')), pax('dir/c\0', 'L')]],
+    ['one name for all', [pax(record('path', 'dir/b'), 'g')]],
+    ['one size for all', [pax(record('size', '000000'), 'g')]],
+  ])('is refused: %s', async (_, extensions) => {
+    expect(await codeOf(() => unpack(tarOf([...extensions, { name: 'b' }])))).toBe(
+      'ARTIFACT_ARCHIVE_INVALID',
+    );
+  });
+
+  it('keeps a long name over an extension that says something else', async () => {
+    const entries = [pax('long-name\0', 'L'), pax(record('mtime', '1700000000')), { name: 'short' }];
+    await unpack(tarOf([pax(record('comment', 'commit'), 'g'), ...entries]));
+    expect(await readdir(target)).toEqual(['long-name']);
+  });
+});
+
 describe('an archive that is refused', () => {
   it.each<[string, string, Parameters<typeof tarOf>[0]]>([
     ['a way out', 'ARTIFACT_FILE_REFUSED', [{ name: '../out' }]],
@@ -71,6 +104,8 @@ describe('an archive that is refused', () => {
     ['a device', 'ARTIFACT_FILE_REFUSED', [{ name: 'a', type: '3' }]],
     ['a sparse file', 'ARTIFACT_FILE_REFUSED', [{ name: 'a', type: 'S' }]],
     ['a file twice', 'ARTIFACT_FILE_REFUSED', [{ name: 'a' }, { name: './a' }]],
+    ['a file that is a folder as well', 'ARTIFACT_FILE_REFUSED', [{ name: 'a' }, { name: 'a/b' }]],
+    ['a folder that is a file as well', 'ARTIFACT_FILE_REFUSED', [{ name: 'a/b' }, { name: 'a' }]],
     ['too many bytes', 'ARTIFACT_TOO_LARGE', [{ name: 'a', content: 'x'.repeat(10_001) }]],
     ['too many files', 'ARTIFACT_TOO_LARGE', ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => ({ name }))],
   ])('%s', async (_, code, entries) => {
@@ -98,6 +133,20 @@ describe('an archive that is refused', () => {
     expect(await codeOf(() => unpack(gzipSync(Buffer.concat([entry, Buffer.alloc(1000)])), 'gzip'))).toBe(
       'ARTIFACT_TOO_LARGE',
     );
+  });
+});
+
+it.each<[string, Buffer]>([
+  ['folders', tarOf(Array.from({ length: 40_000 }, () => ({ name: 'd/', type: '5' })))],
+  [
+    'extensions',
+    tarOf(Array.from({ length: 20_000 }, () => ({ name: 'g', type: 'g', content: '9 a=bcde\n' }))),
+  ],
+])('an archive of nothing but %s is not read to its end', async (_, bytes) => {
+  const read = unpack(gzipSync(bytes), 'gzip', { maxBytes: 2 ** 40 });
+  await expect(read).rejects.toMatchObject({
+    code: 'ARTIFACT_TOO_LARGE',
+    what: expect.stringMatching(/beside its files/),
   });
 });
 

@@ -6,7 +6,7 @@ import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { errnoOf } from '../errors/errno.ts';
 import { quoteUntrusted } from '../errors/quote-untrusted.ts';
-import { safeName } from './file-name.ts';
+import { isTaken, safeName } from './file-name.ts';
 import type { Compression } from './layers.ts';
 import { type TarEntry, tarEntries } from './tar.ts';
 
@@ -19,21 +19,25 @@ export type ExtractInput = {
   readonly maxFiles: number;
 };
 
-/** Headers and padding of an archive, beside the bytes of its files. */
+/** Headers and padding of an archive, and what else is in it beside the bytes of its files. */
 const overheadBytes = 16 * 1024 * 1024;
 
 export const tooLarge = (what: string): AdaptletError =>
   new AdaptletError('ARTIFACT_TOO_LARGE', `an archive unpacks to ${what}`);
 
-/** Stops a stream that unpacks to more than it may, whatever its headers say. */
+/**
+ * Stops a stream that unpacks to more than the files that were found in it so far, and what may be beside them: an archive of
+ * nothing but headers would take minutes to read.
+ */
 const bounded = async function* (
   source: AsyncIterable<Uint8Array>,
-  maxBytes: number,
+  fileBytes: () => number,
 ): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of source) {
     bytes += chunk.length;
-    if (bytes > maxBytes) throw tooLarge(`more than ${maxBytes} bytes`);
+    if (bytes > fileBytes() + overheadBytes)
+      throw tooLarge(`more than ${overheadBytes} bytes beside its files`);
     yield chunk;
   }
 };
@@ -58,19 +62,17 @@ export const writeEntry = async (entry: TarEntry, name: string, target: string):
     );
   }
   const path = join(target, name);
-  await mkdir(dirname(path), { recursive: true });
   try {
+    await mkdir(dirname(path), { recursive: true });
     await using file = await open(path, 'wx', 0o600);
     for await (const piece of entry.content) await file.writeFile(piece);
     await file.sync();
   } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
+    if (!isTaken(error)) throw error;
     throw new AdaptletError(
       'ARTIFACT_FILE_REFUSED',
-      `an archive has the file ${quoteUntrusted(name)} twice`,
-      {
-        cause: error,
-      },
+      `an archive has the file ${quoteUntrusted(name)} twice, or also as a folder`,
+      { cause: error },
     );
   }
 };
@@ -91,7 +93,7 @@ export const extract = async (input: ExtractInput): Promise<number> => {
   let bytes = 0;
   let files = 0;
   try {
-    const stream = bounded(unpacked(input.archive, input.compression), input.maxBytes + overheadBytes);
+    const stream = bounded(unpacked(input.archive, input.compression), () => bytes);
     for await (const entry of tarEntries(stream)) {
       if (entry.kind === 'folder') continue;
       bytes += entry.size;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Digest } from '../api/names.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
+import { adapterFacts } from './adapter-facts.ts';
 import { digestOf } from './digest.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
 import { layersOf } from './layers.ts';
@@ -223,6 +224,11 @@ describe('what other tools ask of a manifest', () => {
     const all = `${String(packed.manifest)}${JSON.stringify(described)}`;
     expect(all).not.toMatch(/createdAt|created|file\.metadata|mtime/);
   });
+});
+
+it('takes out of a configuration what is a text, whatever else is there', () => {
+  const facts = adapterFacts('{"r":"x","target_modules":["q",{"toString":null,"valueOf":null},7]}');
+  expect(facts).toEqual({ format: 'peft', targets: ['q'] });
 });
 
 describe('a folder that is refused', () => {

@@ -122,11 +122,22 @@ describe('the name of a file', () => {
       'a\\b',
       'a\nb',
       'x'.repeat(300),
+      // Files that disks do not take, or under another name.
+      '€'.repeat(100),
+      `a/${'ü'.repeat(128)}`,
+      'a\ud800',
     ]) {
       expect(await codeOf(() => safeName(name, 'x')), name).toBe('ARTIFACT_FILE_REFUSED');
     }
   });
 });
+
+it.each(['registry.example:99999/a/b:c', '999.1.1.1/a', '1.2.3.4.5:80/a', '[::1::]/a'])(
+  'a reference whose registry is no host is refused: %s',
+  async (image) => {
+    expect(await codeOf(() => parseReference(image))).toBe('ARTIFACT_REFERENCE_INVALID');
+  },
+);
 
 describe('the host that is asked', () => {
   it.each([

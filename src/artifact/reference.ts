@@ -22,6 +22,13 @@ export const parseReference = (image: string): ImageReference => {
   if (advice !== undefined)
     throw new AdaptletError('ARTIFACT_REFERENCE_INVALID', `${quoteUntrusted(image)} ${advice}`);
   const slash = image.indexOf('/');
+  // Of the form alone `host:99999` and `999.1.1.1` are hosts, which no address can be made of.
+  if (!URL.canParse(`https://${image.slice(0, slash)}/`)) {
+    throw new AdaptletError(
+      'ARTIFACT_REFERENCE_INVALID',
+      `${quoteUntrusted(image)} has a registry that is no host with a port`,
+    );
+  }
   const [path = '', digest] = image.slice(slash + 1).split('@');
   const colon = path.indexOf(':');
   const tag = colon === -1 ? undefined : path.slice(colon + 1);

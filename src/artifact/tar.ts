@@ -74,18 +74,18 @@ const checkSum = (header: Buffer): void => {
   if (sum !== octal(header, 148, 8)) throw invalid('an entry of the archive has a wrong checksum');
 };
 
-/** Records of a pax header: `<length> <key>=<value>\n`. Only path and size matter here. */
+/** Records of a pax header: `<length> <key>=<value>\n`, exactly so. Only path and size matter here. */
 const paxRecords = (bytes: Buffer): ReadonlyMap<string, string> => {
   const records = new Map<string, string>();
   for (let at = 0; at < bytes.length; ) {
     const space = bytes.indexOf(0x20, at);
-    const length = Number(bytes.toString('latin1', at, space));
-    if (space === -1 || !Number.isSafeInteger(length) || length < 5 || at + length > bytes.length) {
+    const digits = bytes.toString('latin1', at, Math.max(at, space));
+    const end = /^[1-9]\d{0,5}$/.test(digits) ? at + Number(digits) : 0;
+    const [key = '', ...value] = bytes.toString('utf8', space + 1, Math.max(space + 1, end - 1)).split('=');
+    if (end > bytes.length || bytes[end - 1] !== 0x0a || key === '' || value.length === 0)
       throw invalid('the archive has a pax header that cannot be read');
-    }
-    const [key = '', ...value] = bytes.toString('utf8', space + 1, at + length - 1).split('=');
     records.set(key, value.join('='));
-    at += length;
+    at = end;
   }
   return records;
 };
@@ -106,9 +106,10 @@ const skip = async (input: Pieces, length: number): Promise<void> => {
 };
 
 const sizeOf = (header: Buffer, pax: ReadonlyMap<string, string>): number => {
-  const size = pax.has('size') ? Number(pax.get('size')) : octal(header, 124, 12);
-  if (!Number.isSafeInteger(size) || size < 0) throw invalid('the archive has an entry without a valid size');
-  return size;
+  const said = pax.get('size');
+  if (said === undefined) return octal(header, 124, 12);
+  if (!/^\d{1,15}$/.test(said)) throw invalid(`the archive has an entry of the size ${quoteUntrusted(said)}`);
+  return Number(said);
 };
 
 const nameOf = (header: Buffer): string => {
@@ -122,6 +123,22 @@ const kindOf = (type: string): TarEntry['kind'] =>
 
 /** Links, devices and pipes have no content, whatever size their header says. */
 const isHeaderOnly = (type: string): boolean => /^[12346]$/.test(type);
+
+/** What two extensions say of the same entry. Readers differ on which of two names counts. */
+const both = (
+  one: ReadonlyMap<string, string>,
+  other: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> => {
+  const twice = ['path', 'size'].find((key) => one.has(key) && other.has(key));
+  if (twice !== undefined) throw invalid(`the archive says the ${twice} of an entry twice`);
+  return new Map([...one, ...other]);
+};
+
+/** What is said of all entries that follow is for people, or would be read in two ways. */
+const refuseForAll = (records: ReadonlyMap<string, string>): void => {
+  const key = ['path', 'size'].find((each) => records.has(each));
+  if (key !== undefined) throw invalid(`the archive says one ${key} of all its entries`);
+};
 
 /**
  * Entries of a tar stream (POSIX ustar with pax and GNU long names). The stream is closed when the last entry was read, or
@@ -140,9 +157,10 @@ export const tarEntries = async function* (source: AsyncIterable<Uint8Array>): A
     const size = isHeaderOnly(type)
       ? 0
       : sizeOf(header, type === 'x' || type === 'L' || type === 'g' ? new Map() : pax);
-    if (type === 'x') pax = paxRecords(await readExtension(input, size));
-    else if (type === 'L') pax = new Map([['path', text(await readExtension(input, size), 0, size)]]);
-    else if (type === 'g') await readExtension(input, size);
+    if (type === 'x') pax = both(pax, paxRecords(await readExtension(input, size)));
+    else if (type === 'L')
+      pax = both(pax, new Map([['path', text(await readExtension(input, size), 0, size)]]));
+    else if (type === 'g') refuseForAll(paxRecords(await readExtension(input, size)));
     else {
       const name = pax.get('path') ?? nameOf(header);
       pax = new Map();

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { type Files, nodeFiles } from './files.ts';
 
 /** Removes a file or a folder with all that is in it; nothing when it is not there. */
-export const removeAll = (path: string): Promise<void> => rm(path, { recursive: true, force: true });
+export const removeAll = (path: string): Promise<void> => nodeFiles.remove('all', path);
 
 /** Makes the entries of a folder survive a power cut. */
 export const syncFolder = (folder: string): Promise<void> => nodeFiles.sync('folder', folder);

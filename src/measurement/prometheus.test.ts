@@ -54,6 +54,7 @@ describe('a query to Prometheus', () => {
     ['a range', 'matrix', [{ metric: {}, values: [[1, '2']] }], 'gives a "matrix", but a scalar'],
     ['a text', 'string', [1, 'x'], 'gives a "string", but a scalar'],
     ['a value that is no number', 'scalar', [1, '0x10'], 'is "0x10", not a number'],
+    ['a value that every object inherits', 'scalar', [1, 'constructor'], 'is "constructor", not a number'],
     ['an empty value', 'vector', [sample('')], 'is "", not a number'],
     ['a scalar of another form', 'scalar', 7, 'the scalar of the answer is not one of Prometheus'],
     ['a vector of another form', 'vector', { a: 1 }, 'the vector of the answer is not one of Prometheus'],

@@ -20,11 +20,15 @@ const seriesSchema = z.array(z.object({ value: pointSchema.optional() }));
 
 const unreadable = (what: string): AdaptletError => new AdaptletError('METRIC_UNREADABLE', what);
 
-const special: Readonly<Record<string, number>> = { NaN, '+Inf': Infinity, '-Inf': -Infinity };
+const special: ReadonlyMap<string, number> = new Map([
+  ['NaN', Number.NaN],
+  ['+Inf', Infinity],
+  ['-Inf', -Infinity],
+]);
 const decimal = /^[+-]?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?$/;
 
 const numberOf = ([, text]: z.infer<typeof pointSchema>): number => {
-  const value = special[text] ?? (decimal.test(text) ? Number(text) : undefined);
+  const value = special.get(text) ?? (decimal.test(text) ? Number(text) : undefined);
   if (value === undefined)
     throw unreadable(`the value of the query is ${quoteUntrusted(text)}, not a number`);
   return value;

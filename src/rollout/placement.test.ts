@@ -111,6 +111,13 @@ describe('where an adapter can be placed', () => {
       'none of 3 runtimes with the base model smollm2 can hold it: 2 that refused it, 1 cordoned or held',
     ],
     [
+      'nowhere, where a runtime says a reason that every object has as a member',
+      {},
+      [place({ failure: 'constructor' })],
+      'False Refused',
+      'none of 1 runtime with the base model smollm2 can hold it: 1 that refused it',
+    ],
+    [
       'where it fits, with what speaks against the others',
       { memoryBytes: 24 * MiB, selector: site('a') },
       [...many(3), place({ memoryBytes: 16 * MiB }), place({ isClosed: true }), place(other)],

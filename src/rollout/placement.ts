@@ -107,11 +107,11 @@ const labelsText = (selector: Selector | undefined): string =>
     .sort()
     .join(', ');
 
-const ofFailure: Readonly<Record<string, Obstacle>> = {
-  RESIDENCY_BUDGET: 'NoMemory',
-  STORE_FULL: 'NoDisk',
-  ADAPTER_RANK_LIMIT: 'RankTooHigh',
-};
+const ofFailure: ReadonlyMap<string, Obstacle> = new Map([
+  ['RESIDENCY_BUDGET', 'NoMemory'],
+  ['STORE_FULL', 'NoDisk'],
+  ['ADAPTER_RANK_LIMIT', 'RankTooHigh'],
+]);
 
 /** A limit that is not known is none. */
 const isAbove = (need: number, limit: number): boolean => limit > 0 && need > limit;
@@ -120,7 +120,7 @@ const isAbove = (need: number, limit: number): boolean => limit > 0 && need > li
 const obstacleOf = (placed: Placed, place: Place): Obstacle | undefined => {
   if (place.build !== '' && placed.builds?.includes(place.build) === false) return 'OtherBuild';
   if (place.isClosed) return 'Cordoned';
-  if (place.failure !== '') return ofFailure[place.failure] ?? 'Refused';
+  if (place.failure !== '') return ofFailure.get(place.failure) ?? 'Refused';
   if (isAbove(placed.rank, place.maxRank)) return 'RankTooHigh';
   if (isAbove(placed.diskBytes, place.diskBytes)) return 'NoDisk';
   if (isAbove(placed.memoryBytes, place.memoryBytes)) return 'NoMemory';

@@ -3,7 +3,7 @@ import { readCredentials } from '../artifact/docker-config.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { catalogue } from '../errors/catalogue.ts';
 import { fill } from '../measurement/template.ts';
-import { compilePattern, maxPatternLength } from './adapter/module-pattern.ts';
+import { maxPatternLength, Patterns } from './adapter/module-pattern.ts';
 import { refuseUnsupportedFields } from './adapter/peft-fields.ts';
 import { closing, culpritOf } from './engine/failures.ts';
 import { familyOf } from './engine/onnx/families.ts';
@@ -66,7 +66,7 @@ it.each<[string, () => unknown, string, RegExp]>([
   ],
   [
     'an expression that is too long',
-    () => compilePattern('target_modules', 'x'.repeat(maxPatternLength + 1), 'x'),
+    () => new Patterns().compile('target_modules', 'x'.repeat(maxPatternLength + 1), 'x'),
     'ADAPTER_PATTERN_INVALID',
     /shorten the expression/,
   ],

@@ -158,6 +158,7 @@ describe('the base model of a runtime', () => {
     [model({ state: 'Loading' }), 'ModelReady=False Loading'],
     [model({ state: 'Ready', message: '' }), 'ModelReady=True Loaded'],
     [model({ state: 'SomethingNewer' }), 'ModelReady=False Loading'],
+    [model({ state: 'constructor' }), 'ModelReady=False Loading'],
   ])('is a condition: %j', (progress, wanted) => {
     expect(read(here({ model: progress }))).toContain(wanted);
   });

@@ -5,13 +5,13 @@ import type { ConditionReason, ConditionType } from './reasons.ts';
 
 type ModelCondition = Observed<ConditionType, ConditionReason>;
 
-const reasons: Readonly<Record<string, ConditionReason>> = {
-  Resolving: 'Resolving',
-  Downloading: 'Downloading',
-  Waiting: 'FetchFailed',
-  Loading: 'Loading',
-  Ready: 'Loaded',
-};
+const reasons: ReadonlyMap<string, ConditionReason> = new Map([
+  ['Resolving', 'Resolving'],
+  ['Downloading', 'Downloading'],
+  ['Waiting', 'FetchFailed'],
+  ['Loading', 'Loading'],
+  ['Ready', 'Loaded'],
+]);
 
 /**
  * What is said of the base model of a connected runtime: nothing of one whose version does not tell. While it is too early
@@ -29,7 +29,7 @@ export const modelConditions = (
 const modelReady = ({ state, message }: ModelProgress): ModelCondition => ({
   type: 'ModelReady',
   status: state === 'Ready' ? 'True' : 'False',
-  reason: reasons[state] ?? 'Loading',
+  reason: reasons.get(state) ?? 'Loading',
   message: message || 'it is loaded',
 });
 

@@ -1,3 +1,22 @@
+/** No file of an adapter nests deeper. What does costs its readers stack, and memory many times its bytes. */
+const maxDepth = 64;
+
+/** True where brackets are nested deeper than any file of an adapter has them. Of any text: it need not be JSON. */
+export const nestsTooDeep = (text: string): boolean => {
+  let depth = 0;
+  let isString = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (isString && character === '\\') at++;
+    else if (character === '"') isString = !isString;
+    else if (isString) continue;
+    else if (character === '{' || character === '[') depth++;
+    else if (character === '}' || character === ']') depth--;
+    if (depth > maxDepth) return true;
+  }
+  return false;
+};
+
 /** Index of the quote that closes the string which opens at `from`. */
 const endOfString = (text: string, from: number): number => {
   let at = from + 1;

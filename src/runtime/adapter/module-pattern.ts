@@ -7,18 +7,38 @@ import { fromPython } from './python-pattern.ts';
 export const maxPatternLength = 4096;
 
 /**
- * Compiles an expression out of adapter_config.json, which is one of Python's `re`. RE2 runs in linear time whatever
- * the expression is, so that a hostile one cannot hold a thread. `expression` is what PEFT builds around `source`.
- * @throws AdaptletError ADAPTER_PATTERN_INVALID also for what Python reads and RE2 cannot express
+ * Instructions of all expressions together. A name costs a step for each of them and each of its characters; an expression of
+ * nothing but `.{0,1000}` has a hundred for each of its own. A rank and an alpha for each linear of a large model take half.
  */
-export const compilePattern = (field: string, source: string, expression: string): RE2JS => {
-  if (source.length > maxPatternLength) {
-    throw new AdaptletError(
-      'ADAPTER_PATTERN_INVALID',
-      `adapter_config.json: ${field} has an expression of ${source.length} characters, the limit is ${maxPatternLength}`,
-      { advice: 'List the module names, or shorten the expression.' },
-    );
+export const maxInstructions = 65_536;
+
+const tooLarge = (what: string): AdaptletError =>
+  new AdaptletError('ADAPTER_PATTERN_INVALID', `adapter_config.json: ${what}`, {
+    advice: 'List the module names, or shorten the expressions.',
+  });
+
+/** Compiles the expressions of one adapter_config.json, which together are bounded. */
+export class Patterns {
+  #instructions = 0;
+
+  /**
+   * Compiles an expression, which is one of Python's `re`. RE2 runs in linear time whatever the expression is, so that a
+   * hostile one cannot hold a thread. `expression` is what PEFT builds around `source`.
+   * @throws AdaptletError ADAPTER_PATTERN_INVALID also for what Python reads and RE2 cannot express
+   */
+  compile(field: string, source: string, expression: string): RE2JS {
+    if (source.length > maxPatternLength) {
+      const limit = `the limit is ${maxPatternLength}`;
+      throw tooLarge(`${field} has an expression of ${source.length} characters, ${limit}`);
+    }
+    const compiled = compiledOf(field, source, expression);
+    this.#instructions += compiled.programSize();
+    if (this.#instructions <= maxInstructions) return compiled;
+    throw tooLarge(`its expressions are too large with that of ${field} ${quoteUntrusted(source)}`);
   }
+}
+
+const compiledOf = (field: string, source: string, expression: string): RE2JS => {
   try {
     return RE2JS.compile(fromPython(expression));
   } catch (error) {
@@ -40,9 +60,10 @@ export const compilePattern = (field: string, source: string, expression: string
 export const patternTable = (
   field: string,
   table: Readonly<Record<string, number>>,
+  patterns = new Patterns(),
 ): ((module: string) => number | undefined) => {
   const rows = Object.entries(table).map(([key, value]) => ({
-    pattern: compilePattern(field, key, `(.*\\.)?(${key})$`),
+    pattern: patterns.compile(field, key, `(.*\\.)?(${key})$`),
     value,
   }));
   return (module) => rows.find((row) => row.pattern.matcher(module).lookingAt())?.value;

@@ -131,6 +131,44 @@ describe('a configuration that cannot be read', () => {
   });
 });
 
+describe('a configuration that would take a thread or its memory', () => {
+  const text = (fields: object): string =>
+    JSON.stringify({ peft_type: 'LORA', target_modules: ['q'], ...fields });
+
+  it('by its depth is refused', async () => {
+    const deep = text({ x: 0 }).replace('"x":0', `"x":${'['.repeat(400_000)}${']'.repeat(400_000)}`);
+    expect(await codeOf(() => parsePeftConfig(deep))).toBe('ADAPTER_CONFIG_INVALID');
+  });
+
+  it.each<[string, object]>([
+    [
+      'one expression that counts to a thousand again and again',
+      { target_modules: '(.{0,1000}q)'.repeat(300) },
+    ],
+    [
+      'many of them',
+      { rank_pattern: Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`.{0,99}${i}`, 1])) },
+    ],
+    [
+      'many names of layers',
+      { layers_to_transform: [1], layers_pattern: Array.from({ length: 9000 }, () => 'h') },
+    ],
+  ])('by %s is refused', async (_, fields) => {
+    expect(await codeOf(() => parsePeftConfig(text(fields)))).toBe('ADAPTER_PATTERN_INVALID');
+  });
+
+  it('by none of these is taken: a rank and an alpha for each linear of 32 layers', () => {
+    const modules = Array.from({ length: 32 }, (_, layer) =>
+      ['q', 'k', 'v', 'o'].map((name) => `model.layers.${layer}.self_attn.${name}_proj`),
+    ).flat();
+    const table = Object.fromEntries(
+      [...modules, ...modules.map((name) => name.replace('self_attn', 'mlp'))].map((name) => [name, 4]),
+    );
+    const { rankOf } = parsePeftConfig(text({ rank_pattern: table, alpha_pattern: table }));
+    expect(rankOf('model.layers.31.mlp.o_proj')).toBe(4);
+  });
+});
+
 it('takes an empty layers_pattern for none', () => {
   for (const layers_pattern of ['', []]) {
     const { targets } = parse({ layers_to_transform: [1], layers_pattern });

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
-import { duplicateKey } from './json-keys.ts';
-import { patternTable } from './module-pattern.ts';
+import { duplicateKey, nestsTooDeep } from './json-keys.ts';
+import { Patterns, patternTable } from './module-pattern.ts';
 import { type AdapterBase, refuseUnsupportedFields } from './peft-fields.ts';
 import { type Targets, targetsOf } from './target-modules.ts';
 
@@ -50,6 +50,8 @@ const schema = z.looseObject({
 const parseJson = (text: string): Readonly<Record<string, unknown>> => {
   let value: unknown;
   let twice: string | undefined;
+  if (nestsTooDeep(text))
+    throw new AdaptletError('ADAPTER_CONFIG_INVALID', 'adapter_config.json is nested too deep to be one');
   try {
     value = JSON.parse(text);
     twice = duplicateKey(text);
@@ -126,8 +128,9 @@ export const parsePeftConfig = (text: string, base: AdapterBase = 'generate'): P
   }
   const config = parsed.data;
   refuseContradictions(config);
-  const ranks = patternTable('rank_pattern', config.rank_pattern ?? {});
-  const alphas = patternTable('alpha_pattern', config.alpha_pattern ?? {});
+  const patterns = new Patterns();
+  const ranks = patternTable('rank_pattern', config.rank_pattern ?? {}, patterns);
+  const alphas = patternTable('alpha_pattern', config.alpha_pattern ?? {}, patterns);
   const rankOf = (module: string): number => ranks(module) ?? config.r;
   return {
     baseModelName: config.base_model_name_or_path ?? undefined,
@@ -140,11 +143,14 @@ export const parsePeftConfig = (text: string, base: AdapterBase = 'generate'): P
       const r = rankOf(module);
       return (alphas(module) ?? config.lora_alpha) / (config.use_rslora === true ? Math.sqrt(r) : r);
     },
-    targets: targetsOf({
-      targetModules: config.target_modules,
-      excludeModules: config.exclude_modules ?? undefined,
-      layersToTransform: layersOf(config),
-      layersPattern: asList(config.layers_pattern),
-    }),
+    targets: targetsOf(
+      {
+        targetModules: config.target_modules,
+        excludeModules: config.exclude_modules ?? undefined,
+        layersToTransform: layersOf(config),
+        layersPattern: asList(config.layers_pattern),
+      },
+      patterns,
+    ),
   };
 };

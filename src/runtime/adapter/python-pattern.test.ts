@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
-import { compilePattern, patternTable } from './module-pattern.ts';
+import { Patterns, patternTable } from './module-pattern.ts';
 import { fromPython } from './python-pattern.ts';
 import { targetsOf } from './target-modules.ts';
 
@@ -103,7 +103,7 @@ describe('what RE2 reads like Python', () => {
     String.raw`\C`,
     'a\\',
   ])('and nothing else: %s', async (expression) => {
-    expect(await codeOf(() => compilePattern('target_modules', expression, expression))).toBe(
+    expect(await codeOf(() => new Patterns().compile('target_modules', expression, expression))).toBe(
       'ADAPTER_PATTERN_INVALID',
     );
   });

@@ -130,6 +130,18 @@ describe('properties', () => {
     );
   });
 
+  it('refuses a header that nests deeper than any, before it takes memory many times its bytes', () => {
+    for (const levels of [62, 8_000_000]) {
+      const header = `{"a":${'['.repeat(levels)}${']'.repeat(levels)}}`;
+      expect(() => parse(rawSafetensors(header, new Uint8Array(0)))).toThrow(
+        expect.objectContaining({
+          code: 'ADAPTER_HEADER_INVALID',
+          message: expect.stringMatching(levels > 62 ? /not a JSON object/ : /is not an object/),
+        }),
+      );
+    }
+  });
+
   it('answers any bytes with a code of the catalogue', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), expectSafe));
     fc.assert(

@@ -1,7 +1,7 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
 import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
-import { duplicateKey } from './json-keys.ts';
+import { duplicateKey, nestsTooDeep } from './json-keys.ts';
 
 /** Bytes of one element, for each dtype of the format. */
 const elementBytes: Readonly<Record<string, number>> = {
@@ -79,7 +79,7 @@ const parseJson = (header: Uint8Array, file: string): Readonly<Record<string, un
   let value: unknown;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(header);
-    value = JSON.parse(text);
+    value = nestsTooDeep(text) ? undefined : JSON.parse(text);
   } catch (error) {
     throw refuse('ADAPTER_HEADER_INVALID', file, 'the header is not JSON in UTF-8', error);
   }

@@ -1,4 +1,4 @@
-import { compilePattern, listMatches } from './module-pattern.ts';
+import { listMatches, Patterns } from './module-pattern.ts';
 
 /** The fields of adapter_config.json that say which modules carry LoRA. */
 export type TargetFields = {
@@ -22,7 +22,7 @@ const isOutputLayer = (module: string): boolean => module === 'lm_head' || modul
  * The layer of a module: its first number, or the first below a name of layers_pattern. Later numbers count something
  * else, such as the experts of a layer.
  */
-const layerOf = (fields: TargetFields): ((module: string) => number | undefined) => {
+const layerOf = (fields: TargetFields, all: Patterns): ((module: string) => number | undefined) => {
   const expressions =
     fields.layersPattern.length === 0
       ? [{ source: 'default', expression: String.raw`.*?\.[^.]*\.(?P<idx>\d+)\.` }]
@@ -31,7 +31,7 @@ const layerOf = (fields: TargetFields): ((module: string) => number | undefined)
           expression: String.raw`(?:^|.*?\.)${source}\.(?P<idx>\d+)\.`,
         }));
   const patterns = expressions.map(({ source, expression }) =>
-    compilePattern('layers_pattern', source, expression),
+    all.compile('layers_pattern', source, expression),
   );
   return (module) => {
     for (const pattern of patterns) {
@@ -45,22 +45,25 @@ const layerOf = (fields: TargetFields): ((module: string) => number | undefined)
   };
 };
 
-const excluder = (exclude: readonly string[] | string | undefined): ((module: string) => boolean) => {
+const excluder = (
+  exclude: readonly string[] | string | undefined,
+  all: Patterns,
+): ((module: string) => boolean) => {
   if (exclude === undefined) return () => false;
   if (typeof exclude !== 'string') return (module) => listMatches(exclude, module) !== undefined;
-  const pattern = compilePattern('exclude_modules', exclude, exclude);
+  const pattern = all.compile('exclude_modules', exclude, exclude);
   return (module) => pattern.matches(module);
 };
 
-const includer = (fields: TargetFields): ((module: string) => boolean) => {
+const includer = (fields: TargetFields, all: Patterns): ((module: string) => boolean) => {
   const { targetModules: targets, layersToTransform: layers } = fields;
   if (typeof targets === 'string' && targets.toLowerCase() === 'all-linear')
     return (module) => !isOutputLayer(module);
   if (typeof targets === 'string') {
-    const pattern = compilePattern('target_modules', targets, targets);
+    const pattern = all.compile('target_modules', targets, targets);
     return (module) => pattern.matches(module);
   }
-  const layer = layerOf(fields);
+  const layer = layerOf(fields, all);
   return (module) => {
     const match = listMatches(targets, module);
     // A module named in full is meant, whatever its layer.
@@ -75,9 +78,9 @@ const includer = (fields: TargetFields): ((module: string) => boolean) => {
  * string as an expression for the whole name or a list as names and ends of names, then the layer filter.
  * @throws AdaptletError ADAPTER_PATTERN_INVALID
  */
-export const targetsOf = (fields: TargetFields): Targets => {
-  const excluded = excluder(fields.excludeModules);
-  const included = includer(fields);
+export const targetsOf = (fields: TargetFields, patterns = new Patterns()): Targets => {
+  const excluded = excluder(fields.excludeModules, patterns);
+  const included = includer(fields, patterns);
   const includes = (module: string): boolean => !excluded(module) && included(module);
   const { targetModules: targets } = fields;
   return {

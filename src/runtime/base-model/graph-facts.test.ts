@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { readGraph } from '../engine/onnx/graph.ts';
+import { contentField } from '../engine/onnx/wire.ts';
 import { readGraphFacts } from './graph-facts.ts';
 import { memoryNeedOf } from './memory-need.ts';
 
@@ -17,6 +19,13 @@ describe('what a graph says of its model', () => {
       weightFiles: ['model.onnx.data'],
     });
   });
+});
+
+it('reads a tensor of more dimensions than a call takes arguments', () => {
+  const tensor = Buffer.concat([contentField(1, Buffer.alloc(300_000, 1)), contentField(8, 'w')]);
+  const graph = Buffer.concat([contentField(1, contentField(4, 'Relu')), contentField(5, tensor)]);
+  const { initializers } = readGraph(contentField(7, graph));
+  expect(initializers.get('w')?.dims).toHaveLength(300_000);
 });
 
 describe('what a model needs', () => {

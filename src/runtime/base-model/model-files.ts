@@ -63,11 +63,19 @@ const fileAt = async (path: string, name: string, mediaType: string): Promise<Mo
 const namesIn = async (folder: string, wanted: (name: string) => boolean): Promise<readonly string[]> =>
   (await listFolder(folder)).filter((entry) => !entry.isDirectory() && wanted(entry.name)).map((e) => e.name);
 
+/** Undefined for what is no such file: that is for the engine to refuse. */
+const modulesIn = (text: string): z.infer<typeof modulesSchema> | undefined => {
+  try {
+    return modulesSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+};
+
 /** Where sentence-transformers says how it pools: a folder of its own, named in modules.json. */
 const poolingNames = async (modules: ModelFile | undefined): Promise<readonly string[]> => {
   if (modules === undefined) return [];
-  const parsed = modulesSchema.safeParse(JSON.parse(await readFile(modules.path, 'utf8')));
-  return (parsed.data ?? [])
+  return (modulesIn(await readFile(modules.path, 'utf8')) ?? [])
     .filter(({ path }) => /^\w[\w.-]*$/.test(path))
     .map(({ path }) => `${path}/${configName}`);
 };

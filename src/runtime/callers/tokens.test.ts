@@ -166,6 +166,15 @@ describe('tokens', () => {
     expect(caller.grantIn('team-a')).toBeUndefined();
   });
 
+  it.each<[string, unknown]>([
+    ['an object that has no text', [{ toString: null, valueOf: null }]],
+    ['lists in lists', JSON.parse(`${'['.repeat(2000)}1${']'.repeat(2000)}`)],
+  ])('an audience that is %s is one of nobody', async (_, aud) => {
+    const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const token = `${part({ alg: 'ES256' })}.${part({ ...good, aud })}.${part('x')}`;
+    await expect(trusting(issuerOf()).withKey(token)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  });
+
   it('a token that was verified ends at its time, and with its policy', async () => {
     const { withKey, clock, state } = trusting(issuerOf());
     const token = await sign({ exp: now + 60 });

@@ -109,7 +109,8 @@ const read = (token: string): JWTPayload => {
 const candidatesOf = ({ issuers }: Directory, { iss, aud, sub }: JWTPayload): readonly IssuerEntry[] => {
   const trusted = typeof iss === 'string' ? issuers.get(iss) : undefined;
   if (trusted === undefined) throw refused(`no policy takes tokens of the issuer ${quoted(iss)}`);
-  const audiences = [aud ?? []].flat();
+  // Nothing of it was checked: a list may hold what is no text, and has none.
+  const audiences = [aud ?? []].flat().filter((audience) => typeof audience === 'string');
   const meant = trusted.filter((entry) => audiences.some((audience) => entry.audiences.has(audience)));
   if (meant.length === 0)
     throw refused(`the token is for ${quoted(audiences.join(' '))}, which is no audience here`);

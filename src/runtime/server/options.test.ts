@@ -67,7 +67,7 @@ it.each<[string, Options, RegExp]>([
   ['frequency_penalty below -2', { frequencyPenalty: -2.1 }, /frequency_penalty is -2.1/],
   ['presence_penalty above 2', { presencePenalty: 3 }, /presence_penalty is 3, it must be from -2 to 2/],
   ['a presence_penalty that is not a number', { presencePenalty: Number.NaN }, /presence_penalty is NaN/],
-  ['a bias of no token', { logitBias: { x: 1 } }, /logit_bias: x is not a token id/],
+  ['a bias of no token', { logitBias: { x: 1 } }, /logit_bias: "x" is not a token id/],
   ['a bias outside the vocabulary', { logitBias: { 100: 1 } }, /logit_bias: token id 100/],
   ['a bias above 100', { logitBias: { 1: 101 } }, /logit_bias of token 1 is 101/],
   [

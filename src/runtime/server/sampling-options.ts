@@ -1,3 +1,4 @@
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type { Sampling } from '../engine/engine.ts';
 import { above, outside, refuse, within } from './range.ts';
 
@@ -32,7 +33,9 @@ const biasOf = (bias: Readonly<Record<string, number>>, vocabSize: number): [num
   if (entries.length > maxBiases)
     refuse(`logit_bias has ${entries.length} tokens, at most ${maxBiases} are allowed`);
   return entries.map(([key, value]) => {
-    const id = /^\d+$/.test(key) ? Number(key) : refuse(`logit_bias: ${key} is not a token id`);
+    const id = /^\d+$/.test(key)
+      ? Number(key)
+      : refuse(`logit_bias: ${quoteUntrusted(key)} is not a token id`);
     if (outside([id], vocabSize) !== undefined)
       refuse(`logit_bias: token id ${id} is not in the vocabulary of ${vocabSize}`);
     return [id, within(`logit_bias of token ${id}`, value, { min: -100, max: 100 })];

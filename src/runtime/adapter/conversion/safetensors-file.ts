@@ -25,13 +25,13 @@ export const safetensorsFile = (
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array => {
   const ordered = tensors.toSorted((a, b) => elementBytes(b) - elementBytes(a) || byName(a, b));
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  const header: [name: string, value: unknown][] = [['__metadata__', metadata]];
   let end = 0;
   for (const { name, dtype, shape, data } of ordered) {
-    header[name] = { dtype, shape, data_offsets: [end, end + data.length] };
+    header.push([name, { dtype, shape, data_offsets: [end, end + data.length] }]);
     end += data.length;
   }
-  const text = Buffer.from(JSON.stringify(header));
+  const text = Buffer.from(JSON.stringify(Object.fromEntries(header)));
   const room = Math.ceil(text.length / alignment) * alignment;
   const file = Buffer.alloc(8 + room + end, ' ');
   file.writeBigUInt64LE(BigInt(room));

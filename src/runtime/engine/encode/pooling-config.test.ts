@@ -70,6 +70,11 @@ describe('how a model pools', () => {
       /pooling_mode_max_tokens/,
     ],
     [
+      'a pooling that is no text',
+      { '1_Pooling/config.json': { pooling_mode: { toString: null, valueOf: null } } },
+      /pooling/,
+    ],
+    [
       'two poolings',
       { '1_Pooling/config.json': { ...mean, pooling_mode_cls_token: true } },
       /mean_tokens, pooling_mode_cls/,

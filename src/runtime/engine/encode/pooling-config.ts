@@ -50,7 +50,7 @@ const modeOf = (path: string): 'mean' | 'cls' => {
   const mode = on.length === 1 && Object.hasOwn(modes, only) ? modes[only] : undefined;
   if (mode !== undefined) return mode;
   throw unsupported(
-    `${path} asks for the pooling [${on.join(', ') || quoteUntrusted(String(named))}]; supported are mean and cls, one of them`,
+    `${path} asks for the pooling [${on.join(', ') || quoteUntrusted(typeof named === 'string' ? named : 'none')}]; supported are mean and cls, one of them`,
   );
 };
 

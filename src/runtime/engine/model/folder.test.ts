@@ -8,6 +8,7 @@ import { readGraph } from '../onnx/graph.ts';
 import { digestModel } from './digest.ts';
 import { openModelFolder, readModelGraph, weightFilesOf } from './folder.ts';
 import { readSettings } from './settings.ts';
+import { openTextCodec } from './tokenizer.ts';
 
 const scratch = (): string => mkdtempSync(join(tmpdir(), 'adaptlet-model-'));
 
@@ -165,6 +166,45 @@ describe('the folder of a base model', () => {
     const folder = await flatCopy();
     await writeFile(join(folder, 'config.json'), '{"model_type": "llama", "vocab_size": -1}');
     expect(() => readSettings(openModelFolder(folder))).toThrow(/config\.json: .*vocab_size/s);
+  });
+
+  it.each([
+    [
+      'more layers than memory has room for',
+      { num_hidden_layers: 2 ** 40, sliding_window: 8, model_type: 'mistral' },
+    ],
+    ['heads of no size', { hidden_size: 4, num_attention_heads: 8, head_dim: null }],
+  ])('is refused with %s', async (_, fields) => {
+    const folder = await flatCopy();
+    const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as object;
+    await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, ...fields }));
+    expect(() => readSettings(openModelFolder(folder))).toThrow(
+      expect.objectContaining({ code: 'MODEL_INVALID' }),
+    );
+  });
+
+  it.each(['', '.', '\0', 'x'.repeat(300)])('has no weights in the file %j', (location) => {
+    const model = openModelFolder(tinyModelFolder('fp32'));
+    const initializers = new Map([['w', { bytes: Buffer.alloc(0), dims: [], dataType: 1, location }]]);
+    expect(() => weightFilesOf(model, { ...readGraph(tinyModel('fp32')), initializers })).toThrow(
+      expect.objectContaining({ code: 'MODEL_FILE_MISSING' }),
+    );
+  });
+
+  it('has a tokenizer that cannot be used, which is refused', async () => {
+    const folder = await flatCopy();
+    const path = join(folder, 'tokenizer.json');
+    const tokenizer = JSON.parse(await readFile(path, 'utf8')) as object;
+    // The one when it is made, the other when it is used.
+    for (const change of [
+      { model: { type: 'BPE', vocab: null } },
+      { post_processor: { type: 'TemplateProcessing' } },
+    ]) {
+      await writeFile(path, JSON.stringify({ ...tokenizer, ...change }));
+      expect(() => openTextCodec(openModelFolder(folder), 300)).toThrow(
+        expect.objectContaining({ code: 'MODEL_INVALID' }),
+      );
+    }
   });
 
   it.each(['../secret', '/etc/passwd', 'a/../../b'])('may not take weights from %s', (location) => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { type Graph, readGraph } from '../onnx/graph.ts';
@@ -87,7 +87,8 @@ export const weightFilesOf = (
         `${model.graph} takes weights from outside its folder: ${JSON.stringify(name)}`,
       );
     }
-    if (!existsSync(path)) {
+    // A name such as '' or '.' leads to a folder.
+    if (!existsSync(path) || !statSync(path).isFile()) {
       throw new AdaptletError(
         'MODEL_FILE_MISSING',
         `${name}, the weights of ${model.graph}, is not in ${model.folder}`,

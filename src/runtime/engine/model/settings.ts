@@ -24,6 +24,8 @@ export type ModelSettings = {
 };
 
 const count = z.number().int().positive();
+/** No model is near it: a list of layers is made of this number. */
+const maxLayers = 10_000;
 const tokenIds = z
   .union([z.number().int().nonnegative(), z.array(z.number().int().nonnegative())])
   .transform((ids) => (typeof ids === 'number' ? [ids] : ids));
@@ -35,24 +37,32 @@ const ropeSchema = z.looseObject({
 });
 const longRopes: readonly string[] = ['longrope', 'su'];
 
-const configSchema = z.object({
-  model_type: z.string(),
-  max_position_embeddings: count,
-  vocab_size: count,
-  hidden_size: count,
-  num_attention_heads: count,
-  num_hidden_layers: count.nullish(),
-  head_dim: count.nullish(),
-  eos_token_id: tokenIds.nullish(),
-  original_max_position_embeddings: count.nullish(),
-  rope_scaling: ropeSchema.nullish(),
-  rope_parameters: ropeSchema.nullish(),
-  sliding_window: count.nullish(),
-  use_sliding_window: z.boolean().nullish(),
-  max_window_layers: z.number().int().nonnegative().nullish(),
-  layer_types: z.array(z.string()).nullish(),
-  attn_logit_softcapping: z.number().nullish(),
-});
+const configSchema = z
+  .object({
+    model_type: z.string(),
+    max_position_embeddings: count,
+    vocab_size: count,
+    hidden_size: count,
+    num_attention_heads: count,
+    num_hidden_layers: count.max(maxLayers).nullish(),
+    head_dim: count.nullish(),
+    eos_token_id: tokenIds.nullish(),
+    original_max_position_embeddings: count.nullish(),
+    rope_scaling: ropeSchema.nullish(),
+    rope_parameters: ropeSchema.nullish(),
+    sliding_window: count.nullish(),
+    use_sliding_window: z.boolean().nullish(),
+    max_window_layers: z.number().int().nonnegative().nullish(),
+    layer_types: z.array(z.string()).nullish(),
+    attn_logit_softcapping: z.number().nullish(),
+  })
+  .refine(
+    ({ head_dim, hidden_size, num_attention_heads }) => (head_dim ?? hidden_size / num_attention_heads) >= 1,
+    {
+      path: ['num_attention_heads'],
+      error: 'is more than hidden_size',
+    },
+  );
 const generationSchema = z.object({ eos_token_id: tokenIds.nullish() });
 const genaiSchema = z.object({
   model: z.object({ context_length: count.optional(), eos_token_id: tokenIds.nullish() }),

@@ -78,6 +78,13 @@ const checkIds = (ids: readonly number[], vocabSize: number): readonly number[] 
   );
 };
 
+/** What a vocabulary or a template of a tokenizer.json has as an id may be anything. @throws MODEL_INVALID */
+const checkTokens = (model: ModelFolder, ids: readonly number[]): readonly number[] => {
+  const wrong = ids.findIndex((id) => !Number.isSafeInteger(id) || id < 0);
+  if (wrong < 0) return ids;
+  throw new AdaptletError('MODEL_INVALID', `${model.tokenizer} has a token whose id is no number`);
+};
+
 const wellFormed = (messages: readonly ChatMessage[]): ChatMessage[] =>
   messages.map(({ role, content }) => ({ role: role.toWellFormed(), content: content.toWellFormed() }));
 
@@ -89,6 +96,15 @@ const asRendered = { add_special_tokens: false } as const;
  * @throws MODEL_INVALID, MODEL_UNSUPPORTED
  */
 export const openTextCodec = (model: ModelFolder, vocabSize: number): TextCodec => {
+  try {
+    return openCodec(model, vocabSize);
+  } catch (cause) {
+    if (cause instanceof AdaptletError) throw cause;
+    throw new AdaptletError('MODEL_INVALID', `${model.tokenizer}: ${String(cause)}`, { cause });
+  }
+};
+
+const openCodec = (model: ModelFolder, vocabSize: number): TextCodec => {
   const config = readTokenizerConfig(model);
   const file = readTokenizerFile(model);
   const tokenizer = openTokenizer(model, file, config);
@@ -96,15 +112,17 @@ export const openTextCodec = (model: ModelFolder, vocabSize: number): TextCodec 
   const guard = new GuardedContent(file);
   let guarded: TokenizerModel | undefined;
 
+  const tokens = (of: TokenizerModel, text: string, options?: typeof asRendered): readonly number[] =>
+    checkTokens(model, of.encode(text, options).ids);
   const encodeChat = (messages: readonly ChatMessage[]): readonly number[] => {
-    if (!guard.needed(messages)) return tokenizer.encode(chat(messages), asRendered).ids;
+    if (!guard.needed(messages)) return tokens(tokenizer, chat(messages), asRendered);
     // Hardly ever needed, and as large as the other one.
     guarded ??= openTokenizer(model, guardedFile(file), config);
-    return guarded.encode(guard.mark(chat(guard.hide(messages))), asRendered).ids;
+    return tokens(guarded, guard.mark(chat(guard.hide(messages))), asRendered);
   };
   const idsOf = (prompt: Prompt): readonly number[] => {
     if (prompt.kind === 'ids') return checkIds(prompt.ids, vocabSize);
-    if (prompt.kind === 'text') return tokenizer.encode(prompt.text.toWellFormed()).ids;
+    if (prompt.kind === 'text') return tokens(tokenizer, prompt.text.toWellFormed());
     return encodeChat(wellFormed(prompt.messages));
   };
   const decode = (ids: readonly number[]): string => {
@@ -123,7 +141,7 @@ export const openTextCodec = (model: ModelFolder, vocabSize: number): TextCodec 
     },
     encodeInput(text, limit) {
       const whole = text.toWellFormed();
-      const ids = tokenizer.encode(whole).ids;
+      const ids = tokens(tokenizer, whole);
       if (ids.length <= limit) return { ids, isCut: false };
       const own = tokenizer.encode(whole, asRendered).ids.length;
       const kept = Math.max(0, limit - (ids.length - own));

@@ -85,7 +85,7 @@ export const readInitializer = (tensor: Buffer): { readonly name: string } & Ini
   for (const field of readFields(tensor)) {
     if (field.number === tensorField.name) name = textOf(tensor, field);
     else if (field.number === tensorField.dataType) dataType = integerOf(tensor, field);
-    else if (field.number === tensorField.dims) dims.push(...dimsOf(tensor, field));
+    else if (field.number === tensorField.dims) for (const size of dimsOf(tensor, field)) dims.push(size);
     else if (field.number === tensorField.externalData) {
       const entry = readEntry(contentOf(tensor, field));
       if (entry.key === 'location') location = entry.value;

@@ -12,6 +12,7 @@ import type {
 import type { CompletionCreateParamsBase } from 'openai/resources/completions';
 import type { EmbeddingCreateParams } from 'openai/resources/embeddings';
 import { describe, expect, expectTypeOf, it } from 'vitest';
+import { readChat } from '../http/bodies.ts';
 import { startFakeHttp as start } from '../testing/http-app.ts';
 import { classifyFields, embeddingFields } from './encoding.ts';
 import { feedbackFields } from './feedback.ts';
@@ -218,3 +219,23 @@ it("an assistant's message can be sent back as it came", async () => {
   const whole = { ...choices[0]?.message, annotations: [], tool_calls: [], audio: null, parsed: null };
   expect((await ask([question, whole, question])).status).toBe(200);
 });
+
+it.each(['messages', 'stream_options'])('lists in lists are refused however deep they are: %s', (name) => {
+  let value: unknown = [];
+  for (let level = 0; level < 200_000; level++) value = [value];
+  expect(() => readChat({ model: 'sql', messages: [], [name]: value })).toThrow(
+    expect.objectContaining({ code: 'REQUEST_INVALID', param: expect.stringMatching(name) }),
+  );
+});
+
+it.each([{ ['k'.repeat(1_000_000)]: 'x' }, { ['k'.repeat(1_000_000)]: 1 }])(
+  'a name that somebody made up is quoted in part',
+  async (bias) => {
+    const body = { model: 'sql', messages: [{ role: 'user', content: 'x' }], logit_bias: bias };
+    const response = await start().post('/v1/chat/completions', body);
+    expect(response.status).toBe(400);
+    const text = await response.text();
+    expect(text).toMatch(/logit_bias/);
+    expect(text.length).toBeLessThan(1000);
+  },
+);

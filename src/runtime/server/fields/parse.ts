@@ -41,8 +41,11 @@ const firstRefusal = (fields: Fields, value: unknown, naming: Naming, path = '')
     if (one === undefined || one === null) continue;
     const here = path === '' ? shown(name) : `${path}.${shown(name)}`;
     const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    // A list of lists has the wrong type, which the schema says; however deep it is.
     const found = Array.isArray(value)
-      ? firstRefusal(fields, one, naming, here)
+      ? Array.isArray(one)
+        ? undefined
+        : firstRefusal(fields, one, naming, here)
       : field === undefined
         ? unknown(name, here, fields, naming)
         : refusal(field, here, one, naming);
@@ -71,7 +74,7 @@ export const reader = <F extends Fields>(fields: F, naming: Naming = (path) => p
     const parsed = schema.safeParse(value);
     if (parsed.success) return parsed.data;
     const [issue] = parsed.error.issues;
-    const path = issue?.path.join('.') ?? '';
+    const path = (issue?.path ?? []).map((part) => shown(String(part))).join('.');
     const message = issue?.message ?? 'is not valid';
     const what = path === '' ? 'the body' : naming(path);
     throw new FieldError(

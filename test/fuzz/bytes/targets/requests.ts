@@ -1,0 +1,231 @@
+import { AdaptletError } from '../../../../src/errors/adaptlet-error.ts';
+import { ModelInferRequest } from '../../../../src/gen/inference/grpc_service.ts';
+import { inOrder } from '../../../../src/runtime/engine/infer/check-inputs.ts';
+import { classifyFields, embeddingFields } from '../../../../src/runtime/server/fields/encoding.ts';
+import { reader } from '../../../../src/runtime/server/fields/parse.ts';
+import { readTensor } from '../../../../src/runtime/server/grpc/oip/datatypes.ts';
+import { readEncoderTexts } from '../../../../src/runtime/server/grpc/oip/encode.ts';
+import { readOutputs, readPrompt } from '../../../../src/runtime/server/grpc/oip/infer.ts';
+import { readInferParameters } from '../../../../src/runtime/server/grpc/oip/parameters.ts';
+import { inputData } from '../../../../src/runtime/server/grpc/oip/tensors.ts';
+import {
+  chatPrompt,
+  completionOptions,
+  completionPrompt,
+  readChat,
+  readCompletion,
+} from '../../../../src/runtime/server/http/bodies.ts';
+import { problemBody } from '../../../../src/runtime/server/http/problem.ts';
+import { generateRequest, grpcDefaults } from '../../../../src/runtime/server/options.ts';
+import { jsonTexts } from '../examples.ts';
+import { json } from '../mutators/json.ts';
+import { protobuf } from '../mutators/protobuf.ts';
+import { must, type Target, textOf } from '../target.ts';
+
+const base = { contextLength: 2048, vocabSize: 49_152 };
+const defaults = { maxTokens: 16, temperature: 1 };
+
+/** As the handler of a request does it. */
+const parsed = (bytes: Uint8Array): unknown => {
+  try {
+    return JSON.parse(textOf(bytes));
+  } catch (cause) {
+    throw new AdaptletError('REQUEST_INVALID', 'the body is not JSON', { cause });
+  }
+};
+
+/** A refusal has to fit into an answer. */
+const explained = <T>(read: () => T): T => {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof AdaptletError)
+      must(
+        JSON.stringify(problemBody(error)).length < 64 * 1024,
+        `an answer of ${error.message.length} characters`,
+      );
+    throw error;
+  }
+};
+
+const check = (request: ReturnType<typeof generateRequest>): string => {
+  const { prompt, maxTokens, sampling } = request;
+  must(maxTokens >= 1 && maxTokens <= base.contextLength, `max_tokens is ${maxTokens}`);
+  must(sampling.temperature >= 0 && sampling.temperature <= 2, `a temperature of ${sampling.temperature}`);
+  if (prompt.kind === 'ids')
+    must(
+      prompt.ids.every((id) => id >= 0 && id < base.vocabSize),
+      'a token of no vocabulary',
+    );
+  return prompt.kind;
+};
+
+const codes = ['REQUEST_INVALID', 'REQUEST_UNSUPPORTED', 'PROMPT_TOO_LONG'] as const;
+
+const completion: Target = {
+  name: 'completion-body',
+  reads: 'src/runtime/server/http/bodies.ts, fields',
+  examples: () =>
+    jsonTexts(
+      {
+        model: 'sql',
+        prompt: 'Hi',
+        max_tokens: 8,
+        temperature: 0.7,
+        top_p: 0.9,
+        stop: ['\n'],
+        stream: true,
+        seed: 1,
+      },
+      {
+        model: 'sql',
+        prompt: [1, 2, 3],
+        logit_bias: { 7: -100 },
+        logprobs: 3,
+        stream_options: { include_usage: true },
+      },
+      {
+        model: 'sql',
+        prompt: [[1, 2]],
+        top_k: -1,
+        min_p: 0.1,
+        repetition_penalty: 1.1,
+        stop_token_ids: [2],
+        n: 1,
+      },
+    ),
+  mutators: [json],
+  codes,
+  run: (bytes) =>
+    explained(() => {
+      const body = readCompletion(parsed(bytes));
+      return check(generateRequest(completionPrompt(body), completionOptions(body), defaults, base));
+    }),
+};
+
+const chat: Target = {
+  name: 'chat-body',
+  reads: 'src/runtime/server/http/bodies.ts, fields',
+  examples: () =>
+    jsonTexts(
+      {
+        model: 'sql',
+        messages: [{ role: 'user', content: 'Hi' }],
+        max_completion_tokens: 5,
+        logprobs: true,
+        top_logprobs: 2,
+      },
+      {
+        model: 'sql',
+        messages: [
+          { role: 'developer', content: 'x' },
+          {
+            role: 'user',
+            content: [
+              { type: 'text', text: 'a' },
+              { type: 'text', text: 'b' },
+            ],
+          },
+        ],
+        tools: [],
+        response_format: { type: 'text' },
+      },
+    ),
+  mutators: [json],
+  codes,
+  run: (bytes) =>
+    explained(() => {
+      const body = readChat(parsed(bytes));
+      return check(generateRequest(chatPrompt(body), completionOptions(body), defaults, base));
+    }),
+};
+
+const readEmbeddings = reader(embeddingFields);
+const readClassify = reader(classifyFields);
+
+const encoding: Target = {
+  name: 'embedding-body',
+  reads: 'src/runtime/server/fields/encoding.ts',
+  examples: () =>
+    jsonTexts(
+      { model: 'x', input: 'a', encoding_format: 'base64' },
+      { model: 'x', input: ['a', 'b'], user: 'u' },
+      { model: 'x', input: [[1, 2], [3]], truncate_prompt_tokens: -1 },
+    ),
+  mutators: [json],
+  codes,
+  run: (bytes) =>
+    explained(() => {
+      const body = parsed(bytes);
+      readClassify(body);
+      return typeof readEmbeddings(body).input;
+    }),
+};
+
+const inferRequest = (request: Parameters<typeof ModelInferRequest.fromPartial>[0]): Uint8Array =>
+  ModelInferRequest.encode(ModelInferRequest.fromPartial({ modelName: 'sql', id: '1', ...request })).finish();
+
+const tensor = (name: string, datatype: string, shape: bigint[]) => ({ name, datatype, shape });
+
+/** Specs of a graph of plain tensors. */
+const specs = [{ name: 'x', type: 'float32', shape: [-1, 2] }] as const;
+
+class Undecodable extends Error {}
+
+const infer: Target = {
+  name: 'infer-request',
+  reads: 'src/runtime/server/grpc/oip',
+  examples: () => [
+    inferRequest({
+      inputs: [tensor('text', 'BYTES', [1n])],
+      rawInputContents: [Buffer.from('\x02\x00\x00\x00Hi')],
+      parameters: {
+        max_tokens: { parameterChoice: { $case: 'int64Param', value: 5n } },
+        user: { parameterChoice: { $case: 'stringParam', value: 'u' } },
+      },
+      outputs: [{ name: 'text' }],
+    }),
+    inferRequest({
+      inputs: [tensor('input_ids', 'INT64', [1n, 2n])],
+      rawInputContents: [Buffer.alloc(16, 1)],
+    }),
+    inferRequest({ inputs: [tensor('x', 'FP32', [1n, 2n])], rawInputContents: [Buffer.alloc(8)] }),
+  ],
+  mutators: [protobuf],
+  codes,
+  throws: (error) => error instanceof Undecodable,
+  run: (bytes) => {
+    let request: ModelInferRequest;
+    try {
+      request = ModelInferRequest.decode(bytes);
+    } catch (cause) {
+      throw new Undecodable('no message', { cause });
+    }
+    const ways: readonly (() => unknown)[] = [
+      () =>
+        check(
+          generateRequest(
+            readPrompt(request),
+            readInferParameters(request.parameters).options,
+            grpcDefaults,
+            base,
+          ),
+        ),
+      () => readOutputs(request),
+      () => readEncoderTexts(request),
+      () => inOrder(inputData(request).map(readTensor), specs),
+    ];
+    const taken = ways.map((way) => {
+      try {
+        explained(way);
+        return '1';
+      } catch (error) {
+        if (error instanceof AdaptletError && codes.some((code) => code === error.code)) return '0';
+        throw error;
+      }
+    });
+    return taken.join('');
+  },
+};
+
+export const requestTargets: readonly Target[] = [completion, chat, encoding, infer];
