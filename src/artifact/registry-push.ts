@@ -2,7 +2,6 @@ import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { BlobUpload, reasonOf, refused } from './blob-upload.ts';
 import { digestOf } from './digest.ts';
-import type { Answer } from './http-client.ts';
 import { mediaTypes } from './manifest.ts';
 import type { Packed } from './pack.ts';
 import { checkDigest } from './path-source.ts';

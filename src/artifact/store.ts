@@ -1,57 +1,27 @@
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
-import { nodeFiles } from '../disk/files.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { errnoOf } from '../errors/errno.ts';
 import { unlessAborted } from '../time/unless-aborted.ts';
 import { buildFolder } from './artifact-folder.ts';
+import { auditEach, checkWhole } from './audit.ts';
 import { BlobPool, type WriteBlob } from './blob-pool.ts';
-import { Caution } from './caution.ts';
+import type { Caution } from './caution.ts';
 import { digestOf, hexOf } from './digest.ts';
-import { DiskBudget } from './disk-budget.ts';
+import type { DiskBudget } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { type Gathered, gatherBlobs } from './gathered.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 import { layersOf } from './layers.ts';
-import {
-  type ArtifactLimits,
-  blobsOf,
-  type Descriptor,
-  defaultLimits,
-  type Manifest,
-  parseManifest,
-} from './manifest.ts';
+import { type ArtifactLimits, blobsOf, type Descriptor, type Manifest, parseManifest } from './manifest.ts';
 import { type ScratchFile, scratchFile } from './scratch-file.ts';
-import {
-  asStoreError,
-  damagedHere,
-  filesFolder,
-  manifestFile,
-  type StorePaths,
-  sizeOf,
-  storePaths,
-} from './store-files.ts';
-import { lockFolder } from './store-lock.ts';
+import { asStoreError, manifestFile, type StorePaths } from './store-files.ts';
+import { type Opened, openStore } from './store-open.ts';
 import type { Custody, ScrubOptions, StoreOptions } from './store-options.ts';
-import { type Damage, type Scan, type StoredAdapter, scanStore } from './store-scan.ts';
-
+import type { Damage, StoredAdapter } from './store-scan.ts';
 import { StoredAdapters } from './stored-adapters.ts';
-import { clean, count, dropLeft } from './tidy.ts';
-import { findUnfinished, nothingUnfinished, type Unfinished } from './unfinished.ts';
 
 const nothing = async (): Promise<void> => undefined;
-
-type Parts = {
-  readonly paths: StorePaths;
-  readonly disk: DiskThread;
-  readonly limits: ArtifactLimits;
-  readonly lock: AsyncDisposable;
-  readonly caution: Caution;
-  readonly budget: DiskBudget;
-  readonly scan: Scan;
-  readonly unfinished: Unfinished;
-  readonly leftBytes: ReadonlyMap<Digest, number>;
-};
 
 /**
  * Artifacts on the disk, by digest. Layout: `blobs/sha256/ab/…`, `adapters/<hex>/{manifest.json,files/}`,
@@ -85,40 +55,19 @@ export class ContentStore {
    * Takes the lock, drops what was on its way, and checks what is there by size.
    * @throws AdaptletError STORE_LOCKED
    */
-  static async open(options: StoreOptions): Promise<ContentStore> {
-    const { root, disk, limits = defaultLimits, keepsUnfinished = false, files = nodeFiles } = options;
-    const paths = storePaths(root, files);
-    await files.mkdir('open.mkdir-root', root);
-    const lock = await lockFolder(root, files);
-    try {
-      const caution = await Caution.open(files, root);
-      for (const folder of [paths.blobs, paths.adapters, paths.quarantine, paths.tmp])
-        await files.mkdir('open.mkdir', folder);
-      // What is written below is worth nothing when a power cut takes the folders that it is in.
-      for (const folder of [dirname(paths.blobs), root, dirname(root)])
-        await files.sync('open.fsync', folder);
-      const isClear = await dropLeft(paths, caution, keepsUnfinished);
-      const found = await scanStore(paths, limits);
-      const scan = await clean(paths, found, caution, keepsUnfinished);
-      // What could not be removed is as good as what is kept of transfers that broke off.
-      const isLeft = keepsUnfinished || !isClear || scan.orphans.length > 0;
-      const unfinished = isLeft ? await findUnfinished(paths, scan) : nothingUnfinished;
-      const budget = new DiskBudget(options.budgetBytes, options.within);
-      const leftBytes = await count({ budget, paths, isClear }, scan, unfinished);
-      const parts = { paths, disk, limits, lock, caution, budget, scan, unfinished, leftBytes };
-      const store = new ContentStore(parts);
-      if (scan.damagedBlobs.size > 0)
-        await caution.run('damaged blobs', async () => {
-          for (const digest of scan.damagedBlobs.keys()) await store.#pool.setAside(digest);
+  static open(options: StoreOptions): Promise<ContentStore> {
+    return openStore(options, async (opened) => {
+      const store = new ContentStore(opened);
+      const { damagedBlobs } = opened.scan;
+      if (damagedBlobs.size > 0)
+        await opened.caution.run('damaged blobs', async () => {
+          for (const digest of damagedBlobs.keys()) await store.#pool.setAside(digest);
         });
       return store;
-    } catch (error) {
-      await lock[Symbol.asyncDispose]();
-      throw error;
-    }
+    });
   }
 
-  private constructor(parts: Parts) {
+  private constructor(parts: Opened) {
     const { paths, disk, limits, lock, caution, budget, scan, unfinished } = parts;
     this.#leftBytes = new Map(parts.leftBytes);
     this.limits = limits;
@@ -307,15 +256,7 @@ export class ContentStore {
     const adapter = this.#adapters.get(digest);
     if (adapter === undefined)
       throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
-    for (const blob of blobsOf(adapter.manifest))
-      if (!(await this.#pool.isSound(blob.digest, signal))) throw damagedHere(`blob ${blob.digest}`, digest);
-    const { files } = this.#paths;
-    const folder = join(this.#paths.adapter(digest), filesFolder);
-    for (const content of layersOf(adapter.manifest, digest)) {
-      if (content.kind === 'archive') continue;
-      const size = await sizeOf(files, 'adapter.stat-file', join(folder, content.name));
-      if (size !== content.layer.size) throw damagedHere(`file ${content.name}`, digest);
-    }
+    await checkWhole({ paths: this.#paths, pool: this.#pool }, { digest, adapter }, signal);
     return adapter;
   }
 
@@ -353,28 +294,24 @@ export class ContentStore {
    */
   async scrub(signal: AbortSignal, { reader, onDamage }: ScrubOptions = {}): Promise<readonly Damage[]> {
     const found: Damage[] = [];
-    const troubles: unknown[] = [];
-    for (const blob of this.#pool.digests()) {
-      signal.throwIfAborted();
-      if (!this.#adapters.isUsed(blob)) continue;
-      try {
-        if (reader !== undefined && (await this.#pool.isSound(blob, signal, reader))) continue;
-        await this.#alone(() =>
-          this.#pool.audit(blob, signal, async () => {
-            for (const digest of await this.#lose(blob, troubles)) {
-              const damage = { digest, reason: `its blob ${blob} is damaged` };
-              found.push(damage);
-              onDamage?.(damage);
-            }
-          }),
-        );
-      } catch (error) {
-        signal.throwIfAborted();
-        troubles.push(error);
-      }
+    const audit = async (blob: Digest, troubles: unknown[]): Promise<void> => {
+      if (!this.#adapters.isUsed(blob)) return;
+      if (reader !== undefined && (await this.#pool.isSound(blob, signal, reader))) return;
+      await this.#alone(() =>
+        this.#pool.audit(blob, signal, async () => {
+          for (const digest of await this.#lose(blob, troubles)) {
+            const damage = { digest, reason: `its blob ${blob} is damaged` };
+            found.push(damage);
+            onDamage?.(damage);
+          }
+        }),
+      );
+    };
+    try {
+      await auditEach(this.#pool.digests(), audit, signal);
+    } finally {
+      await this.caution.settle();
     }
-    await this.caution.settle();
-    if (troubles.length > 0) throw asStoreError(troubles[0], `checking ${troubles.length} blobs`);
     return found;
   }
 

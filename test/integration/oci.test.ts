@@ -32,7 +32,6 @@ const reason = missing ? ' (SKIPPED: go is not installed, so the registry and or
 
 const never = new AbortController().signal;
 const execute = promisify(execFile);
-
 let root: string;
 let disk: DiskThread;
 beforeAll(async () => {
@@ -44,7 +43,7 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-/** A node of its own: an empty store and a client. `dockerConfig`: file with the credentials of a namespace. */
+/** A node with an empty store. `dockerConfig`: file with the credentials of a namespace. */
 const node = async (
   name: string,
   dockerConfig: string | ((namespace: string) => string | undefined) = () => undefined,
