@@ -66,14 +66,18 @@ describe('a manifest that gives a blob that is here another size', () => {
   it('is refused also when the blob came while it waited', async () => {
     const liar = withSize(one, weightsOf('1'), 50_000);
     const { promise: gate, resolve: proceed } = Promise.withResolvers<void>();
+    const { promise: begun, resolve: begins } = Promise.withResolvers<void>();
     const honest = store.add(
       one.manifest,
       async (blob, path, have) => {
+        begins();
         await gate;
         await writer(one)(blob, path, have);
       },
       never,
     );
+    // The lie must not come first.
+    await begun;
     const lie = codeOf(() => store.add(liar.manifest, endless().write, never));
     proceed();
     expect(await lie).toBe('ARTIFACT_CORRUPT');
