@@ -72,6 +72,10 @@ export class SyncSource implements PlanSource {
   readonly #connection: Connection | undefined;
   readonly #startedAt: number;
   #link: LinkMemory;
+  /** The operator that answered last reads no hash of what is held. */
+  #listsHeld = false;
+  /** The Hello of the present stream has the hash instead of the list. */
+  #saidHash = false;
   #linked: Promise<void> = Promise.resolve();
   readonly demand: NameLookup;
 
@@ -208,18 +212,25 @@ export class SyncSource implements PlanSource {
     return {
       hello: async () => {
         const connectionSeq = await this.#sequence.next();
-        const { clusterUid, revision, held } = this.#receiver.hello();
+        const { clusterUid, revision } = this.#receiver.hello();
+        const isHashed = !this.#listsHeld && this.#receiver.plan.size > 0;
+        this.#saidHash = isHashed;
         return {
           protocol,
           ...this.#parts.introduction(),
           connectionSeq,
           clusterUid,
           revision: revisionToWire(revision),
-          held,
+          held: isHashed ? [] : this.#receiver.heldList(),
+          heldHash: isHashed ? this.#receiver.heldHash() : Buffer.alloc(0),
           subscriptions: this.demand.names,
         };
       },
-      welcome: ({ clusterUid }) => {
+      welcome: ({ clusterUid, readsHeldHash }) => {
+        this.#listsHeld = !readsHeldHash;
+        // It took an empty list for what is held, and would remove nothing of it.
+        if (this.#saidHash && !readsHeldHash)
+          throw new Error('the operator reads no hash of what is held; the next Hello lists it');
         this.#follower.welcome(clusterUid);
         this.#reports.open();
         // The peer is told before the connection counts as one.
@@ -237,6 +248,7 @@ export class SyncSource implements PlanSource {
         this.#reports.close();
         this.#follower.broken();
       },
+      held: () => ({ held: this.#receiver.heldList() }),
       subscribe: () => ({ names: this.demand.names }),
       report: () => this.#reports.next(),
     };

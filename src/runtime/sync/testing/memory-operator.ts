@@ -2,6 +2,7 @@ import { noRevision, type Revision } from '../../../control/revision.ts';
 import { resourceToWire } from '../../../control/wire.ts';
 import type {
   Ack,
+  Held,
   Hello,
   Report,
   SyncRequest,
@@ -38,8 +39,9 @@ export class MemoryStream {
   send(message: NonNullable<SyncResponse['message']>): void {
     this.#listener.message({ message });
   }
-  welcome(clusterUid = 'cluster-1'): void {
-    this.send({ $case: 'welcome', value: { clusterUid, replica: 'replica-1' } });
+  /** `readsHeldHash`: false: an operator of an earlier version. */
+  welcome(clusterUid = 'cluster-1', readsHeldHash = true): void {
+    this.send({ $case: 'welcome', value: { clusterUid, replica: 'replica-1', readsHeldHash } });
   }
   put(...resources: readonly Resource[]): void {
     for (const r of resources) this.send({ $case: 'put', value: resourceToWire(versioned(r)) });
@@ -61,6 +63,13 @@ export class MemoryStream {
     const [first] = this.requests;
     if (first?.message?.$case !== 'hello') throw new Error('the first message is not a Hello');
     return first.message.value;
+  }
+  /** The list that the runtime holds, which it is asked for. */
+  listed(): Held[] {
+    this.send({ $case: 'heldWanted', value: {} });
+    const last = this.requests.at(-1)?.message;
+    if (last?.$case !== 'held') throw new Error('the runtime sent no list');
+    return last.value.held;
   }
   get acks(): Ack[] {
     return this.requests.flatMap(({ message }) => (message?.$case === 'ack' ? [message.value] : []));

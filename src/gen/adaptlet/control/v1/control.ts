@@ -37,6 +37,9 @@ export interface SyncRequest {
     | //
     /** A registry asks for a login, and the source names a Secret. */
     { $case: "credential"; value: CredentialRequest }
+    | //
+    /** To a HeldWanted. */
+    { $case: "held"; value: HeldList }
     | undefined;
 }
 
@@ -58,6 +61,9 @@ export interface SyncResponse {
     | //
     /** To a CredentialRequest. Nobody writes it down. */
     { $case: "credential"; value: Credential }
+    | //
+    /** Once at most, before the first Commit: held_hash of the Hello is of no plan that this replica knows. */
+    { $case: "heldWanted"; value: HeldWanted }
     | undefined;
 }
 
@@ -84,11 +90,16 @@ export interface Hello {
   revision:
     | Revision
     | undefined;
-  /** Every resource that it holds. */
+  /** Every resource that it holds; empty where held_hash says it. */
   held: Held[];
   subscriptions: string[];
   /** Largest LoRA rank that it accepts; 0: it does not say. */
   maxRank: number;
+  /**
+   * SHA-256 of a line `key version` with a line feed for every resource that it holds, in the order of keys. Empty: held says
+   * it. An operator whose Welcome does not say reads_held_hash took nothing for everything: the runtime ends the stream.
+   */
+  heldHash: Buffer;
 }
 
 export interface Hello_LabelsEntry {
@@ -165,11 +176,21 @@ export interface Held {
   version: string;
 }
 
+export interface HeldWanted {
+}
+
+export interface HeldList {
+  /** Every resource that it holds. */
+  held: Held[];
+}
+
 export interface Welcome {
   /** uid of the namespace kube-system. */
   clusterUid: string;
   /** Name of the replica, for logs. */
   replica: string;
+  /** It reads held_hash of the Hello. */
+  readsHeldHash: boolean;
 }
 
 export interface Resource {
@@ -503,6 +524,9 @@ export const SyncRequest: MessageFns<SyncRequest> = {
       case "credential":
         CredentialRequest.encode(message.message.value, writer.uint32(42).fork()).join();
         break;
+      case "held":
+        HeldList.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -560,6 +584,14 @@ export const SyncRequest: MessageFns<SyncRequest> = {
             message.message = { $case: "credential", value: CredentialRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "held", value: HeldList.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -584,6 +616,8 @@ export const SyncRequest: MessageFns<SyncRequest> = {
         ? { $case: "report", value: Report.fromJSON(object.report) }
         : isSet(object.credential)
         ? { $case: "credential", value: CredentialRequest.fromJSON(object.credential) }
+        : isSet(object.held)
+        ? { $case: "held", value: HeldList.fromJSON(object.held) }
         : undefined,
     };
   },
@@ -600,6 +634,8 @@ export const SyncRequest: MessageFns<SyncRequest> = {
       obj.report = Report.toJSON(message.message.value);
     } else if (message.message?.$case === "credential") {
       obj.credential = CredentialRequest.toJSON(message.message.value);
+    } else if (message.message?.$case === "held") {
+      obj.held = HeldList.toJSON(message.message.value);
     }
     return obj;
   },
@@ -640,6 +676,12 @@ export const SyncRequest: MessageFns<SyncRequest> = {
         }
         break;
       }
+      case "held": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "held", value: HeldList.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -669,6 +711,9 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         break;
       case "credential":
         Credential.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
+      case "heldWanted":
+        HeldWanted.encode(message.message.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -735,6 +780,14 @@ export const SyncResponse: MessageFns<SyncResponse> = {
             message.message = { $case: "credential", value: Credential.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.message = { $case: "heldWanted", value: HeldWanted.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -761,6 +814,10 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         ? { $case: "unknown", value: Unknown.fromJSON(object.unknown) }
         : isSet(object.credential)
         ? { $case: "credential", value: Credential.fromJSON(object.credential) }
+        : isSet(object.heldWanted)
+        ? { $case: "heldWanted", value: HeldWanted.fromJSON(object.heldWanted) }
+        : isSet(object.held_wanted)
+        ? { $case: "heldWanted", value: HeldWanted.fromJSON(object.held_wanted) }
         : undefined,
     };
   },
@@ -779,6 +836,8 @@ export const SyncResponse: MessageFns<SyncResponse> = {
       obj.unknown = Unknown.toJSON(message.message.value);
     } else if (message.message?.$case === "credential") {
       obj.credential = Credential.toJSON(message.message.value);
+    } else if (message.message?.$case === "heldWanted") {
+      obj.heldWanted = HeldWanted.toJSON(message.message.value);
     }
     return obj;
   },
@@ -825,6 +884,12 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         }
         break;
       }
+      case "heldWanted": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "heldWanted", value: HeldWanted.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -846,6 +911,7 @@ function createBaseHello(): Hello {
     held: [],
     subscriptions: [],
     maxRank: 0,
+    heldHash: Buffer.alloc(0),
   };
 }
 
@@ -895,6 +961,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.maxRank !== 0) {
       writer.uint32(112).uint32(message.maxRank);
+    }
+    if (message.heldHash.length !== 0) {
+      writer.uint32(122).bytes(message.heldHash);
     }
     return writer;
   },
@@ -1027,6 +1096,14 @@ export const Hello: MessageFns<Hello> = {
             message.maxRank = reader.uint32();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.heldHash = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1096,6 +1173,11 @@ export const Hello: MessageFns<Hello> = {
         : isSet(object.max_rank)
         ? globalThis.Number(object.max_rank)
         : 0,
+      heldHash: isSet(object.heldHash)
+        ? Buffer.from(bytesFromBase64(object.heldHash))
+        : isSet(object.held_hash)
+        ? Buffer.from(bytesFromBase64(object.held_hash))
+        : Buffer.alloc(0),
     };
   },
 
@@ -1149,6 +1231,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.maxRank !== 0) {
       obj.maxRank = Math.round(message.maxRank);
     }
+    if (message.heldHash.length !== 0) {
+      obj.heldHash = base64FromBytes(message.heldHash);
+    }
     return obj;
   },
 
@@ -1185,6 +1270,7 @@ export const Hello: MessageFns<Hello> = {
     message.held = object.held?.map((e) => Held.fromPartial(e)) || [];
     message.subscriptions = object.subscriptions?.map((e) => e) || [];
     message.maxRank = object.maxRank ?? 0;
+    message.heldHash = object.heldHash ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -1608,8 +1694,127 @@ export const Held: MessageFns<Held> = {
   },
 };
 
+function createBaseHeldWanted(): HeldWanted {
+  return {};
+}
+
+export const HeldWanted: MessageFns<HeldWanted> = {
+  encode(_: HeldWanted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldWanted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldWanted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): HeldWanted {
+    return {};
+  },
+
+  toJSON(_: HeldWanted): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldWanted>): HeldWanted {
+    return HeldWanted.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<HeldWanted>): HeldWanted {
+    const message = createBaseHeldWanted();
+    return message;
+  },
+};
+
+function createBaseHeldList(): HeldList {
+  return { held: [] };
+}
+
+export const HeldList: MessageFns<HeldList> = {
+  encode(message: HeldList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.held) {
+      Held.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.held.push(Held.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldList {
+    return { held: globalThis.Array.isArray(object?.held) ? object.held.map((e: any) => Held.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: HeldList): unknown {
+    const obj: any = {};
+    if (message.held?.length) {
+      obj.held = message.held.map((e) => Held.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldList>): HeldList {
+    return HeldList.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldList>): HeldList {
+    const message = createBaseHeldList();
+    message.held = object.held?.map((e) => Held.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseWelcome(): Welcome {
-  return { clusterUid: "", replica: "" };
+  return { clusterUid: "", replica: "", readsHeldHash: false };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -1619,6 +1824,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.replica !== "") {
       writer.uint32(18).string(message.replica);
+    }
+    if (message.readsHeldHash !== false) {
+      writer.uint32(24).bool(message.readsHeldHash);
     }
     return writer;
   },
@@ -1652,6 +1860,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.replica = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.readsHeldHash = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1672,6 +1888,11 @@ export const Welcome: MessageFns<Welcome> = {
         ? globalThis.String(object.cluster_uid)
         : "",
       replica: isSet(object.replica) ? globalThis.String(object.replica) : "",
+      readsHeldHash: isSet(object.readsHeldHash)
+        ? globalThis.Boolean(object.readsHeldHash)
+        : isSet(object.reads_held_hash)
+        ? globalThis.Boolean(object.reads_held_hash)
+        : false,
     };
   },
 
@@ -1683,6 +1904,9 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.replica !== "") {
       obj.replica = message.replica;
     }
+    if (message.readsHeldHash !== false) {
+      obj.readsHeldHash = message.readsHeldHash;
+    }
     return obj;
   },
 
@@ -1693,6 +1917,7 @@ export const Welcome: MessageFns<Welcome> = {
     const message = createBaseWelcome();
     message.clusterUid = object.clusterUid ?? "";
     message.replica = object.replica ?? "";
+    message.readsHeldHash = object.readsHeldHash ?? false;
     return message;
   },
 };
