@@ -149,6 +149,7 @@ export class BareRuntime {
     const budget = { budgetBytes: 1_000_000_000n, usedBytes: 1_000_000n };
     return {
       whole,
+      resumes: false,
       adapters,
       gone: [],
       rollouts,

@@ -219,15 +219,15 @@ export class Session implements Stream, Movable {
       await this.#enrol();
       this.#isEnrolled = true;
       this.#followNode();
-      await this.#channel.write({
-        message: { $case: 'welcome', value: { clusterUid, replica, readsHeldHash: true } },
-      });
+      const reporting = new Reporting(this.#parts, runtime, hello, () => this.#delivery);
+      const welcome = { clusterUid, replica, readsHeldHash: true, reportsKept: reporting.kept };
+      await this.#channel.write({ message: { $case: 'welcome', value: welcome } });
       counts.accepted += 1;
       logger.info({ runtime: key, version: hello.version }, 'a runtime connected');
       following = plans.follow({ ...runtime, baseModel: hello.baseModel }, () => this.changed());
       this.#delivery = this.#deliveryTo(runtime, hello, clusterUid, following);
       endTurn();
-      await this.#listen(runtime, hello, this.#delivery, following);
+      await this.#listen(runtime, reporting, this.#delivery, following);
     } finally {
       endTurn?.();
       stopTimer();
@@ -346,12 +346,11 @@ export class Session implements Stream, Movable {
    */
   async #listen(
     runtime: BoundRuntime,
-    hello: ReadHello,
+    reporting: Reporting,
     delivery: Delivery,
     following: Following,
   ): Promise<void> {
     const { credential, clock, logger } = this.#parts;
-    const reporting = new Reporting(this.#parts, runtime, hello, delivery);
     const pulls = new PullAnswers({
       channel: this.#channel,
       clock,

@@ -71,6 +71,8 @@ export class SyncSource implements PlanSource {
   readonly #sequence: ConnectionSequence;
   readonly #connection: Connection | undefined;
   readonly #startedAt: number;
+  /** Of the stream that there is, or that is being opened. */
+  #connectionSeq = 0n;
   #link: LinkMemory;
   /** The operator that answered last reads no hash of what is held. */
   #listsHeld = false;
@@ -212,6 +214,7 @@ export class SyncSource implements PlanSource {
     return {
       hello: async () => {
         const connectionSeq = await this.#sequence.next();
+        this.#connectionSeq = connectionSeq;
         const { clusterUid, revision } = this.#receiver.hello();
         const isHashed = !this.#listsHeld && this.#receiver.plan.size > 0;
         this.#saidHash = isHashed;
@@ -226,13 +229,13 @@ export class SyncSource implements PlanSource {
           subscriptions: this.demand.names,
         };
       },
-      welcome: ({ clusterUid, readsHeldHash }) => {
+      welcome: ({ clusterUid, readsHeldHash, reportsKept }) => {
         this.#listsHeld = !readsHeldHash;
         // It took an empty list for what is held, and would remove nothing of it.
         if (this.#saidHash && !readsHeldHash)
           throw new Error('the operator reads no hash of what is held; the next Hello lists it');
         this.#follower.welcome(clusterUid);
-        this.#reports.open();
+        this.#reports.open(this.#connectionSeq, reportsKept);
         // The peer is told before the connection counts as one.
         queueMicrotask(() =>
           this.#parts.residency.retryFailed('PULL_CREDENTIAL_AWAITED', 'the operator is reached again'),

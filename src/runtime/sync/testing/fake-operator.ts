@@ -76,7 +76,10 @@ export class FakeStream {
   }
 
   welcome(clusterUid = 'cluster-1'): void {
-    this.send({ $case: 'welcome', value: { clusterUid, replica: 'replica-1', readsHeldHash: true } });
+    this.send({
+      $case: 'welcome',
+      value: { clusterUid, replica: 'replica-1', readsHeldHash: true, reportsKept: undefined },
+    });
   }
 
   put(...resources: readonly Resource[]): void {

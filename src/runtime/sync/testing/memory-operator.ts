@@ -41,7 +41,10 @@ export class MemoryStream {
   }
   /** `readsHeldHash`: false: an operator of an earlier version. */
   welcome(clusterUid = 'cluster-1', readsHeldHash = true): void {
-    this.send({ $case: 'welcome', value: { clusterUid, replica: 'replica-1', readsHeldHash } });
+    this.send({
+      $case: 'welcome',
+      value: { clusterUid, replica: 'replica-1', readsHeldHash, reportsKept: undefined },
+    });
   }
   put(...resources: readonly Resource[]): void {
     for (const r of resources) this.send({ $case: 'put', value: resourceToWire(versioned(r)) });

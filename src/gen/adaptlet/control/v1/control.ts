@@ -191,6 +191,16 @@ export interface Welcome {
   replica: string;
   /** It reads held_hash of the Hello. */
   readsHeldHash: boolean;
+  /** Absent: the first Report has to have everything. */
+  reportsKept: ReportsKept | undefined;
+}
+
+/** What this replica knows of the process of the Hello: all that the first reports of a former stream said, and nothing else. */
+export interface ReportsKept {
+  /** Of that stream. */
+  connectionSeq: bigint;
+  /** Reports of it, from the first on. */
+  count: bigint;
 }
 
 export interface Resource {
@@ -257,7 +267,7 @@ export interface Subscribe {
   names: string[];
 }
 
-/** What changed since the last Report of this stream. The first one has everything (`whole`). */
+/** What changed since the last Report of this stream. The first one has everything (`whole`), or goes on (`resumes`). */
 export interface Report {
   whole: boolean;
   adapters: AdapterReport[];
@@ -282,6 +292,11 @@ export interface Report {
     | undefined;
   /** Limits of namespaces that refused requests since the runtime started. In a report that is not whole: those that refused more. */
   limits: LimitReport[];
+  /**
+   * The first one of a stream: what changed since the last Report of the stream that the Welcome names, where the replica has
+   * every one of it (reports_kept).
+   */
+  resumes: boolean;
 }
 
 /** A limit of the AdapterPolicy that holds for a namespace. */
@@ -1814,7 +1829,7 @@ export const HeldList: MessageFns<HeldList> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { clusterUid: "", replica: "", readsHeldHash: false };
+  return { clusterUid: "", replica: "", readsHeldHash: false, reportsKept: undefined };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -1827,6 +1842,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.readsHeldHash !== false) {
       writer.uint32(24).bool(message.readsHeldHash);
+    }
+    if (message.reportsKept !== undefined) {
+      ReportsKept.encode(message.reportsKept, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1868,6 +1886,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.readsHeldHash = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reportsKept = ReportsKept.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1893,6 +1919,11 @@ export const Welcome: MessageFns<Welcome> = {
         : isSet(object.reads_held_hash)
         ? globalThis.Boolean(object.reads_held_hash)
         : false,
+      reportsKept: isSet(object.reportsKept)
+        ? ReportsKept.fromJSON(object.reportsKept)
+        : isSet(object.reports_kept)
+        ? ReportsKept.fromJSON(object.reports_kept)
+        : undefined,
     };
   },
 
@@ -1907,6 +1938,9 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.readsHeldHash !== false) {
       obj.readsHeldHash = message.readsHeldHash;
     }
+    if (message.reportsKept !== undefined) {
+      obj.reportsKept = ReportsKept.toJSON(message.reportsKept);
+    }
     return obj;
   },
 
@@ -1918,6 +1952,106 @@ export const Welcome: MessageFns<Welcome> = {
     message.clusterUid = object.clusterUid ?? "";
     message.replica = object.replica ?? "";
     message.readsHeldHash = object.readsHeldHash ?? false;
+    message.reportsKept = (object.reportsKept !== undefined && object.reportsKept !== null)
+      ? ReportsKept.fromPartial(object.reportsKept)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseReportsKept(): ReportsKept {
+  return { connectionSeq: 0n, count: 0n };
+}
+
+export const ReportsKept: MessageFns<ReportsKept> = {
+  encode(message: ReportsKept, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connectionSeq !== 0n) {
+      if (BigInt.asUintN(64, message.connectionSeq) !== message.connectionSeq) {
+        throw new globalThis.Error("value provided for field message.connectionSeq of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.connectionSeq);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportsKept {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportsKept();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.connectionSeq = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReportsKept {
+    return {
+      connectionSeq: isSet(object.connectionSeq)
+        ? BigInt(object.connectionSeq)
+        : isSet(object.connection_seq)
+        ? BigInt(object.connection_seq)
+        : 0n,
+      count: isSet(object.count) ? BigInt(object.count) : 0n,
+    };
+  },
+
+  toJSON(message: ReportsKept): unknown {
+    const obj: any = {};
+    if (message.connectionSeq !== 0n) {
+      obj.connectionSeq = message.connectionSeq.toString();
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReportsKept>): ReportsKept {
+    return ReportsKept.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReportsKept>): ReportsKept {
+    const message = createBaseReportsKept();
+    message.connectionSeq = (object.connectionSeq !== undefined && object.connectionSeq !== null)
+      ? BigInt(object.connectionSeq)
+      : 0n;
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
     return message;
   },
 };
@@ -2751,6 +2885,7 @@ function createBaseReport(): Report {
     removalsHeld: undefined,
     baseModel: undefined,
     limits: [],
+    resumes: false,
   };
 }
 
@@ -2791,6 +2926,9 @@ export const Report: MessageFns<Report> = {
     }
     for (const v of message.limits) {
       LimitReport.encode(v!, writer.uint32(98).fork()).join();
+    }
+    if (message.resumes !== false) {
+      writer.uint32(104).bool(message.resumes);
     }
     return writer;
   },
@@ -2904,6 +3042,14 @@ export const Report: MessageFns<Report> = {
             message.limits.push(LimitReport.decode(reader, reader.uint32()));
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.resumes = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2948,6 +3094,7 @@ export const Report: MessageFns<Report> = {
       limits: globalThis.Array.isArray(object?.limits)
         ? object.limits.map((e: any) => LimitReport.fromJSON(e))
         : [],
+      resumes: isSet(object.resumes) ? globalThis.Boolean(object.resumes) : false,
     };
   },
 
@@ -2989,6 +3136,9 @@ export const Report: MessageFns<Report> = {
     if (message.limits?.length) {
       obj.limits = message.limits.map((e) => LimitReport.toJSON(e));
     }
+    if (message.resumes !== false) {
+      obj.resumes = message.resumes;
+    }
     return obj;
   },
 
@@ -3015,6 +3165,7 @@ export const Report: MessageFns<Report> = {
       ? BaseModelReport.fromPartial(object.baseModel)
       : undefined;
     message.limits = object.limits?.map((e) => LimitReport.fromPartial(e)) || [];
+    message.resumes = object.resumes ?? false;
     return message;
   },
 };
