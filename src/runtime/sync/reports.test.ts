@@ -177,6 +177,20 @@ describe('reports', () => {
     expect(reports.next()?.rollouts[0]?.counts).toHaveLength(1);
   });
 
+  it('tell of copies that were compared since, too', () => {
+    const { clock, now, sent, reports } = make();
+    const mirror = (more: Partial<Mirror>) => {
+      const told = { percentage: 5, requests: 4n, ...more };
+      now.rollouts.set('t/sql', RolloutReport.fromPartial({ key: 't/sql', uid: 'r', mirror: told }));
+      reports.counted();
+      clock.advance(2_000);
+      return sent.at(-1)?.report.rollouts[0]?.mirror;
+    };
+    mirror({});
+    expect(mirror({ compared: 2n })).toMatchObject({ requests: 4n, compared: 2n });
+    expect(mirror({ compared: 2n, failed: 1n })).toMatchObject({ failed: 1n });
+  });
+
   it('tell what limits refused every two seconds, of each limit that refused more', () => {
     const { clock, now, sent, reports } = make();
     const refuse = (limit: string, refused: bigint): void => {

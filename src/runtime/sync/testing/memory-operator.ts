@@ -7,6 +7,7 @@ import type {
   Report,
   SyncRequest,
   SyncResponse,
+  Welcome,
 } from '../../../gen/adaptlet/control/v1/control.ts';
 import { type Resource, versioned } from '../../../plan/resources.ts';
 import type { Dial, StreamEnd, StreamListener } from '../dial.ts';
@@ -39,12 +40,9 @@ export class MemoryStream {
   send(message: NonNullable<SyncResponse['message']>): void {
     this.#listener.message({ message });
   }
-  /** `readsHeldHash`: false: an operator of an earlier version. */
-  welcome(clusterUid = 'cluster-1', readsHeldHash = true): void {
-    this.send({
-      $case: 'welcome',
-      value: { clusterUid, replica: 'replica-1', readsHeldHash, reportsKept: undefined },
-    });
+  welcome(clusterUid = 'cluster-1', more: Partial<Welcome> = {}): void {
+    const usual = { clusterUid, replica: 'replica-1', readsHeldHash: true, reportsKept: undefined };
+    this.send({ $case: 'welcome', value: { ...usual, ...more } });
   }
   put(...resources: readonly Resource[]): void {
     for (const r of resources) this.send({ $case: 'put', value: resourceToWire(versioned(r)) });
