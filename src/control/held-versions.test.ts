@@ -48,6 +48,28 @@ describe('the hash of what is held', () => {
     );
   });
 
+  it('is the same however much of it is what a plan has', () => {
+    fc.assert(
+      fc.property(held, held, (first, planned) => {
+        const versions = new HeldVersions(noLayers, new Map(Object.entries(first)));
+        const hash = versions.hash();
+        const all = [...planOf(adapter('a'), adapter('b'))];
+        const base = new Map(
+          Object.entries(planned).flatMap(([key, version], index) => {
+            const [, resource] = all[index % 2] ?? [];
+            return resource === undefined ? [] : [[key, { ...resource, version }] as const];
+          }),
+        );
+        const unlike = [...new Set([...Object.keys(first), ...base.keys()])].filter(
+          (key) => first[key] !== base.get(key)?.version,
+        );
+        versions.rebase({ base, extra: new Map() }, unlike);
+        expect([...versions.unlike]).toEqual(unlike);
+        expect(versions.hash().equals(hash)).toBe(true);
+      }),
+    );
+  });
+
   it('is computed once for a plan', () => {
     const plan = planOf(adapter('a'));
     expect(heldHashOfPlan(plan)).toBe(heldHashOfPlan(plan));

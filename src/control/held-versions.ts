@@ -45,7 +45,7 @@ export const noLayers: Layers = { base: noPlan, extra: noPlan };
 export class HeldVersions {
   #layers: Layers;
   /** Undefined: not held. */
-  readonly #own: Map<string, string | undefined>;
+  #own: Map<string, string | undefined>;
 
   constructor(layers: Layers, own: ReadonlyMap<string, string | undefined> = new Map()) {
     this.#layers = layers;
@@ -70,10 +70,10 @@ export class HeldVersions {
     this.#own.set(key, version);
   }
 
-  /** It holds exactly this. */
-  is(layers: Layers): void {
+  /** The same, as what it has of other layers: it holds these, except at the keys of `unlike`. */
+  rebase(layers: Layers, unlike: Iterable<string>): void {
+    this.#own = new Map([...unlike].map((key) => [key, this.get(key)]));
     this.#layers = layers;
-    this.#own.clear();
   }
 
   copy(): HeldVersions {

@@ -243,7 +243,8 @@ export class Sender {
     }
     this.#open = open;
     this.#before = { base, extra };
-    if (open.size === 0) known.is(this.#before);
+    // The plan of before is let go, and what this runtime has of its own stays small.
+    known.rebase(this.#before, open);
     return { puts, removes };
   }
 
