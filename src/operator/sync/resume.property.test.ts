@@ -35,8 +35,35 @@ const steps: fc.Arbitrary<Step[]> = fc.noBias(
   }),
 );
 
-const change = ({ process }: ResumeWorld, { what, n, v }: Step): void => {
+const changeRollout = ({ process }: ResumeWorld, name: string, n: number, v: number): void => {
+  const before = process.rollouts.get(name);
+  // Sometimes the next attempt, whose counts begin anew, or one weight fewer is kept.
+  const attempt = (before?.attempt ?? 1) + Number(v % 7 === 0);
+  const former = attempt === before?.attempt ? before.counts : [];
+  const weight = 10 * (1 + (v % 3));
+  const kept = former.filter((counts) => counts.weight !== weight).slice(v % 11 === 0 ? 1 : 0);
+  process.counted += 1n;
+  const seq = process.counted;
+  process.rollouts.set(
+    name,
+    RolloutReport.fromPartial({
+      key: name,
+      uid: 'r',
+      attempt,
+      weight,
+      servedStable: BigInt(v),
+      counts: [...kept, { weight, seq, stable: { latencyMs: v }, canary: {} }],
+      ...(v % 2 === 0
+        ? {}
+        : { mirror: { percentage: 5, requests: BigInt(v), compared: BigInt(Math.min(n, v)) } }),
+    }),
+  );
+};
+
+const run = (world: ResumeWorld, { what, n, v }: Step): void => {
+  const { process } = world;
   const name = `team-a/x-${n % 4}`;
+  const old = world.streams[v % Math.max(1, world.streams.length)];
   switch (what) {
     case 'Adapter':
       process.adapters.set(
@@ -49,31 +76,9 @@ const change = ({ process }: ResumeWorld, { what, n, v }: Step): void => {
         }),
       );
       break;
-    case 'Rollout': {
-      const before = process.rollouts.get(name);
-      // Sometimes the next attempt, whose counts begin anew, or one weight fewer is kept.
-      const attempt = (before?.attempt ?? 1) + Number(v % 7 === 0);
-      const former = attempt === before?.attempt ? before.counts : [];
-      const weight = 10 * (1 + (v % 3));
-      const kept = former.filter((counts) => counts.weight !== weight).slice(v % 11 === 0 ? 1 : 0);
-      process.counted += 1n;
-      const seq = process.counted;
-      process.rollouts.set(
-        name,
-        RolloutReport.fromPartial({
-          key: name,
-          uid: 'r',
-          attempt,
-          weight,
-          servedStable: BigInt(v),
-          counts: [...kept, { weight, seq, stable: { latencyMs: v }, canary: {} }],
-          ...(v % 2 === 0
-            ? {}
-            : { mirror: { percentage: 5, requests: BigInt(v), compared: BigInt(Math.min(n, v)) } }),
-        }),
-      );
+    case 'Rollout':
+      changeRollout(world, name, n, v);
       break;
-    }
     case 'AdapterGone':
       process.adapters.delete(name);
       break;
@@ -101,15 +106,6 @@ const change = ({ process }: ResumeWorld, { what, n, v }: Step): void => {
     case 'Removals':
       process.removals = v % 3;
       break;
-    default:
-  }
-};
-
-const run = (world: ResumeWorld, step: Step): void => {
-  const { what, n, v } = step;
-  const old = world.streams[v % Math.max(1, world.streams.length)];
-  change(world, step);
-  switch (what) {
     case 'Send':
       if (v % 2 === 0) world.process.reports.counted();
       world.clock.advance(v % 2 === 0 ? 2_000 : 50);
@@ -146,7 +142,6 @@ const run = (world: ResumeWorld, step: Step): void => {
     case 'RestartReplica':
       world.restartReplica(v);
       break;
-    default:
   }
 };
 
