@@ -104,8 +104,9 @@ export const reportSince = (
 
 /** The first report of a stream whose other end knows `before`: all that is different; what is not a list always. */
 export const resumedReport = (before: Snapshot, now: Snapshot): Report => {
-  const { ready, message, memory, disk, baseModel, removalsHeld = noRemovals } = now;
+  const { ready, message, memory, disk, baseModel } = now;
   const report = reportSince(before, now, true)?.report ?? empty;
+  const removalsHeld = now.removalsHeld ?? report.removalsHeld;
   return { ...report, resumes: true, ready, message, memory, disk, baseModel, removalsHeld };
 };
 
