@@ -64,6 +64,14 @@ describe('a runtime under an operator of an earlier version', () => {
 });
 
 describe('a runtime of an earlier version under this operator', () => {
+  it('says the list of what it holds, and is asked for nothing', () => {
+    const plan = planOf(adapter('a'), policy);
+    const versions = new Map([...plan].map(([key, { version }]) => [key, version]));
+    const sender = new Sender({ held: versions, revision: at(3), subscriptions: [] });
+    expect(sender.next(targetOf(plan, at(9)))).toBeUndefined();
+    expect([sender.isKnown, sender.asks()]).toEqual([true, false]);
+  });
+
   it('has seen no policies, refuses them once, and gets the rest', () => {
     const { policies: _, ...wire } = revisionToWire(at(3));
     const revision = revisionFromWire({ ...wire, policies: 0n });

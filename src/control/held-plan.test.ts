@@ -58,5 +58,5 @@ it('asks for what was left out with the next Hello', () => {
   const [a, ...rest] = file().resources;
   const read = heldPlanSchema.parse(file({ resources: [{ ...a, body: {} }, ...rest] }));
   const receiver = new Receiver({ held: read.held, clock: new FakeClock() });
-  expect(receiver.hello().held.map(({ key }) => key)).toEqual(['Route team-a/r', 'Split team-a/s']);
+  expect(receiver.heldList().map(({ key }) => key)).toEqual(['Route team-a/r', 'Split team-a/s']);
 });

@@ -7,6 +7,7 @@ import type {
 import { type Plan, resourceKey, type Versioned } from '../plan/resources.ts';
 import type { Clock } from '../time/clock.ts';
 import { type HeldPlan, noHeldPlan } from './held-plan.ts';
+import { heldHashOfPlan } from './held-versions.ts';
 import { type RemovalLimits, Removals, type RemovalsHeld, removalLimits } from './removals.ts';
 import { covers, followed, noRevision, type Revision, revisionFromWire, revisionText } from './revision.ts';
 import { type FromWire, maxBodyBytes, type Refusal, refusalOf, resourceFromWire } from './wire.ts';
@@ -109,14 +110,19 @@ export class Receiver {
     };
   }
 
-  /** A stream begins: what its Hello says about the plan. */
-  hello(): { readonly clusterUid: string; readonly revision: Revision; readonly held: Held[] } {
+  /** A stream begins: what its Hello says about the plan, with {@link heldHash} or {@link heldList}. */
+  hello(): { readonly clusterUid: string; readonly revision: Revision } {
     this.broken();
-    return {
-      clusterUid: this.#clusterUid,
-      revision: this.#revision,
-      held: [...this.#plan].map(([key, { version }]) => ({ key, version })),
-    };
+    return { clusterUid: this.#clusterUid, revision: this.#revision };
+  }
+
+  /** Of everything that it holds; see {@link heldHashOfPlan}. */
+  heldHash(): Buffer {
+    return heldHashOfPlan(this.#plan);
+  }
+
+  heldList(): Held[] {
+    return [...this.#plan].map(([key, { version }]) => ({ key, version }));
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { Refusal as WireRefusal } from '../gen/adaptlet/control/v1/control.ts';
 import type { Plan, Versioned } from '../plan/resources.ts';
 import { resourceKey } from '../plan/resources.ts';
+import { HeldVersions, heldHashOfLayers, noLayers } from './held-versions.ts';
 import { isClientName, namespaceOf } from './key.ts';
 import { covers, type Revision } from './revision.ts';
 import { differenceOf, type Selection, selectionOf } from './selection.ts';
@@ -39,6 +40,9 @@ export type Batch = {
   };
 };
 
+/** What a runtime says that it holds: versions by key, or the hash of them. */
+export type HeldSaid = ReadonlyMap<string, string> | { readonly hash: Buffer };
+
 export type Refused = { readonly version: string; readonly reason: string };
 
 /**
@@ -49,14 +53,19 @@ export type Refused = { readonly version: string; readonly reason: string };
  *   newest state and never a queue of old ones.
  * - What the runtime holds at that version is not sent; what it refused is not sent again at that version.
  * - Nothing is sent from a state that has not seen what the runtime has.
+ * - A hash is taken for a plan that has it and for no other. Where there is none the runtime is asked for the list, once.
  */
 export class Sender {
-  readonly #held: Map<string, string>;
+  /** Undefined: only its hash is known. */
+  #held: HeldVersions | undefined;
+  readonly #hash: Buffer | undefined;
+  #former: HeldVersions | undefined;
+  #asking: 'No' | 'Due' | 'Asked' = 'No';
   /** Keys that the runtime was told to remove: it may hold them back, so they may be there still. */
   readonly #removed = new Set<string>();
   readonly #refused = new Map<string, Refused>();
   /** What was looked at last, and the keys at which the runtime did not hold exactly that. */
-  #before: Selection | undefined;
+  #before = noLayers;
   #open = new Set<string>();
   #reached: Revision;
   #subscriptions: Set<string>;
@@ -64,19 +73,51 @@ export class Sender {
   #nonce = 0n;
   #batch: Batch | undefined;
 
-  /** All from the Hello. `held` is copied; `subscriptions` is checked as {@link subscribe} does. */
+  /**
+   * All from the Hello. `held` is copied; `subscriptions` is checked as {@link subscribe} does.
+   * `former`: what the runtime held when its stream before this one ended, as far as that is known.
+   */
   constructor({
     held,
     revision,
     subscriptions,
+    former,
   }: {
-    readonly held: ReadonlyMap<string, string>;
+    readonly held: HeldSaid;
     readonly revision: Revision;
     readonly subscriptions: Iterable<string>;
+    readonly former?: HeldVersions | undefined;
   }) {
-    this.#held = new Map(held);
+    if ('hash' in held) {
+      this.#hash = held.hash;
+      this.#former = former;
+    } else this.#known(new HeldVersions(noLayers, held));
     this.#reached = revision;
     this.#subscriptions = namesOf(subscriptions);
+  }
+
+  /** What the runtime holds; undefined: it is not known yet. */
+  get held(): HeldVersions | undefined {
+    return this.#held ?? this.#former;
+  }
+
+  /** False: the hash of what it holds was not recognised yet. */
+  get isKnown(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** True once: the runtime has to be asked for the list of what it holds. */
+  asks(): boolean {
+    if (this.#asking !== 'Due') return false;
+    this.#asking = 'Asked';
+    return true;
+  }
+
+  /** The runtime answered with the list; it is copied. False: it was not asked. */
+  listed(held: ReadonlyMap<string, string>): boolean {
+    if (this.#asking !== 'Asked' || this.#held !== undefined) return false;
+    this.#known(new HeldVersions(noLayers, held));
+    return true;
   }
 
   /** The revision of the last commit that the runtime answered; before that, of its Hello. */
@@ -113,13 +154,15 @@ export class Sender {
   }
 
   /**
-   * What to send to come to the target; it counts as sent. Undefined: nothing differs, a batch is unanswered, or the
-   * state is behind the runtime.
+   * What to send to come to the target; it counts as sent. Undefined: nothing differs, a batch is unanswered, the
+   * state is behind the runtime, or what it holds is not known: see {@link asks}.
    */
   next(target: Target): Batch | undefined {
     if (this.#batch !== undefined || this.behind(target)) return undefined;
     const selection = selectionOf(target.plan, this.#subscriptions);
-    const { puts, removes } = this.#changes(selection, target);
+    const held = this.#held ?? this.#recognised(selection);
+    if (held === undefined) return undefined;
+    const { puts, removes } = this.#changes(held, selection, target);
     const unknown = this.#unknown(selection.unknown, target.withheld);
     const confirms = target.confirmedRemovals !== '' && target.confirmedRemovals !== this.#confirmed;
     if (puts.length + removes.length + unknown.length === 0 && !confirms) return undefined;
@@ -133,7 +176,8 @@ export class Sender {
   /** The runtime answered. False: that commit is not the one it was sent; the stream makes no sense any more. */
   acknowledged(nonce: bigint, refused: readonly WireRefusal[]): boolean {
     const batch = this.#batch;
-    if (batch === undefined || batch.commit.nonce !== nonce) return false;
+    const held = this.#held;
+    if (held === undefined || batch === undefined || batch.commit.nonce !== nonce) return false;
     this.#batch = undefined;
     this.#reached = batch.commit.revision;
     const reasons = new Map(refused.map(({ key, reason }) => [key, reason]));
@@ -141,31 +185,53 @@ export class Sender {
       const key = resourceKey(resource);
       const reason = reasons.get(key);
       if (reason === undefined) {
-        this.#held.set(key, resource.version);
+        held.set(key, resource.version);
         this.#refused.delete(key);
         this.#open.delete(key);
       } else {
         this.#refused.set(key, { version: resource.version, reason });
         // The put ended the removal that was held back. Something may be there, and must go when the key does.
-        if (this.#removed.has(key)) this.#held.set(key, unknownVersion);
+        if (this.#removed.has(key)) held.set(key, unknownVersion);
       }
       this.#removed.delete(key);
     }
     for (const key of batch.removes) {
-      this.#held.delete(key);
+      held.set(key, undefined);
       this.#open.delete(key);
       this.#removed.add(key);
     }
     return true;
   }
 
-  #changes({ base, extra, unknown }: Selection, { withheld, only, mayRemove, plan }: Target): Changes {
+  /** Looks who has the hash of the Hello: the plan of now, or what the runtime held before. */
+  #recognised(selection: Selection): HeldVersions | undefined {
+    const hash = this.#hash;
+    if (hash === undefined || this.#asking !== 'No') return undefined;
+    if (heldHashOfLayers(selection).equals(hash)) return this.#known(new HeldVersions(selection));
+    if (this.#former?.hash().equals(hash) === true) return this.#known(this.#former.copy());
+    this.#asking = 'Due';
+    return undefined;
+  }
+
+  #known(held: HeldVersions): HeldVersions {
+    this.#held = held;
+    this.#former = undefined;
+    this.#before = held.layers;
+    this.#open = new Set(held.unlike);
+    return held;
+  }
+
+  #changes(
+    known: HeldVersions,
+    { base, extra }: Selection,
+    { withheld, only, mayRemove, plan }: Target,
+  ): Changes {
     const keeps = keeping(withheld, only);
     const open = new Set<string>();
     const puts: Versioned[] = [];
     const removes: string[] = [];
     for (const key of this.#candidates(base, extra).sort()) {
-      const held = this.#held.get(key);
+      const held = known.get(key);
       const wanted = extra.get(key) ?? base.get(key);
       if (held !== wanted?.version) open.add(key);
       if (wanted === undefined || held === wanted.version) this.#refused.delete(key);
@@ -176,17 +242,16 @@ export class Sender {
       }
     }
     this.#open = open;
-    this.#before = { base, extra, unknown };
+    this.#before = { base, extra };
+    // The plan of before is let go, and what this runtime has of its own stays small.
+    known.rebase(this.#before, open);
     return { puts, removes };
   }
 
   /** Every key at which something can differ. Most plans differ little from the one before. */
   #candidates(base: Plan, extra: Plan): string[] {
     const before = this.#before;
-    const keys =
-      before === undefined
-        ? [...this.#held.keys(), ...base.keys()]
-        : [...this.#open, ...before.extra.keys(), ...differenceOf(before.base, base)];
+    const keys = [...this.#open, ...before.extra.keys(), ...differenceOf(before.base, base)];
     return [...new Set([...keys, ...extra.keys()])];
   }
 

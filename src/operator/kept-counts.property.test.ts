@@ -270,14 +270,15 @@ class World {
     whole: boolean,
     opened?: Pick<RuntimeState, 'info' | 'connectedAt'>,
   ): void {
+    const kind = name.includes('/') ? ('Pod' as const) : ('Node' as const);
+    const about = { key: runtimeKey(name), kind, instance: `${connectionSeq / 3n}`, connectionSeq };
+    // Who is known goes on.
+    const resumes = from === local && opened ? this.fleet.kept(about, opened.info) : undefined;
     this.fleet.update(from, {
-      key: runtimeKey(name),
-      kind: name.includes('/') ? 'Pod' : 'Node',
-      instance: `${name} ${connectionSeq}`,
-      connectionSeq,
-      ...(opened === undefined ? {} : { opened }),
+      ...about,
+      ...(opened === undefined ? {} : { opened, ...(resumes && { resumes }) }),
       change: {
-        whole,
+        whole: whole && resumes === undefined,
         adapters: new Map(said.adapters.map((each) => [key(each.name), adapterOf(each)])),
         gone: whole ? [] : said.gone.map(key),
         rollouts: new Map(said.rollouts.map((each) => [key(each.name), reportOf(each)])),

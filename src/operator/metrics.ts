@@ -58,6 +58,10 @@ export const operatorMetrics = {
     name: 'adaptlet_operator_sync_unanswered_total',
     help: 'Changes that a runtime did not answer in time; its stream was ended.',
   },
+  listsWanted: {
+    name: 'adaptlet_operator_sync_lists_wanted_total',
+    help: 'Runtimes that connected with something else than a plan that the replica knows, and were asked for the list of it.',
+  },
   removalsWaiting: {
     name: 'adaptlet_operator_removals_waiting',
     help: 'Removals that wait for their safety check.',
@@ -188,6 +192,7 @@ export const metricsText = (r: OperatorGauges): string =>
     one(m.bytes, r.sync.bytes),
     one(m.refusals, r.sync.refusals),
     one(m.unanswered, r.sync.unanswered),
+    one(m.listsWanted, r.sync.listsWanted),
     one(m.removalsWaiting, r.sync.gate.waiting),
     one(m.removalChecksFailing, r.sync.gate.failures),
     many(m.planAge, Object.entries(quantiles), ([quantile, age]) => ({

@@ -98,6 +98,7 @@ export const falseReport = (lie: Lie, report: Report, random: Random, seq: bigin
 
 const empty: Report = {
   whole: false,
+  resumes: false,
   adapters: [],
   gone: [],
   rollouts: [],

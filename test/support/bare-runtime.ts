@@ -57,6 +57,7 @@ export class BareRuntime {
         unknown: () => undefined,
         credential: () => undefined,
         broken: () => this.#receiver.broken(),
+        held: () => ({ held: this.#receiver.heldList() }),
         subscribe: () => ({ names: [] }),
         report: () => this.#report(),
       },
@@ -82,7 +83,8 @@ export class BareRuntime {
 
   #hello() {
     const { namespace, name, baseModel } = this.#options;
-    const { clusterUid, revision, held } = this.#receiver.hello();
+    const { clusterUid, revision } = this.#receiver.hello();
+    const isHashed = this.#receiver.plan.size > 0;
     this.#whole = true;
     return {
       protocol: 1,
@@ -97,7 +99,8 @@ export class BareRuntime {
       labels: {},
       clusterUid,
       revision: revisionToWire(revision),
-      held,
+      held: [],
+      heldHash: isHashed ? this.#receiver.heldHash() : Buffer.alloc(0),
       subscriptions: [],
     };
   }
@@ -146,6 +149,7 @@ export class BareRuntime {
     const budget = { budgetBytes: 1_000_000_000n, usedBytes: 1_000_000n };
     return {
       whole,
+      resumes: false,
       adapters,
       gone: [],
       rollouts,

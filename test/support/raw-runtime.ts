@@ -87,6 +87,7 @@ export const helloOf = (namespace: string, name: string, more: Partial<Hello> = 
   clusterUid: '',
   revision: undefined,
   held: [],
+  heldHash: Buffer.alloc(0),
   subscriptions: [],
   ...more,
 });

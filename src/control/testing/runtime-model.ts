@@ -80,6 +80,10 @@ export class RuntimeModel {
     return this.receiver.hello();
   }
 
+  list(): ReadonlyMap<string, string> {
+    return new Map(this.receiver.heldList().map(({ key, version }) => [key, version]));
+  }
+
   restart(): void {
     this.receiver = this.#start();
     this.#check();

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { resourceKey } from '../../plan/resources.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { noRevision, type Revision } from '../revision.ts';
-import { Sender } from '../sender.ts';
+import { type HeldSaid, Sender } from '../sender.ts';
 import type { Refusal } from '../wire.ts';
 import { ApiModel, clientNames, collections, nameOf, writeVariant } from './api-model.ts';
 import { isBelow, type Mishap, type Parcel, RuntimeModel } from './runtime-model.ts';
@@ -23,20 +23,27 @@ export const happenings = [
   ...(['Tick', 'Tick', 'Confirm', 'Confirm', 'Gate', 'Subscribe', 'Subscribe'] as const),
 ] as const;
 
-type Replica = { revision: Revision; isSilent: boolean };
+type Replica = {
+  revision: Revision;
+  isSilent: boolean;
+  /** Of the last stream of each. */
+  readonly senders: Map<RuntimeModel, Sender>;
+};
 
 type Up =
   | {
       readonly kind: 'Hello';
-      readonly held: ReadonlyMap<string, string>;
+      readonly held: HeldSaid;
       readonly revision: Revision;
       readonly names: readonly string[];
     }
+  | { readonly kind: 'Held'; readonly held: ReadonlyMap<string, string> }
   | { readonly kind: 'Ack'; readonly nonce: bigint; readonly refused: readonly Refusal[] }
   | { readonly kind: 'Subscribe'; readonly names: readonly string[] };
 
 type Down =
   | { readonly kind: 'Welcome' }
+  | { readonly kind: 'HeldWanted' }
   | { readonly kind: 'Put' | 'Remove'; readonly index: number; readonly parcel: Parcel }
   | { readonly kind: 'Commit'; readonly parcel: Parcel };
 
@@ -60,7 +67,11 @@ export class StreamWorld {
   readonly api = new ApiModel();
   readonly runtimes = [0, 1, 2].map((index) => new RuntimeModel(this.api, this.clock, index));
   readonly counts: Counts = { puts: 0, removes: 0, commits: 0 };
-  readonly #replicas: Replica[] = [0, 1, 2].map(() => ({ revision: noRevision, isSilent: false }));
+  readonly #replicas: Replica[] = [0, 1, 2].map(() => ({
+    revision: noRevision,
+    isSilent: false,
+    senders: new Map(),
+  }));
   #streams: Stream[] = [];
   readonly #confirmed = new Map<RuntimeModel, string>();
   /** Keys that may not be removed now: those that end in this letter. */
@@ -201,6 +212,7 @@ export class StreamWorld {
     const lag = (part: bigint): bigint => (part * BigInt(v % 4)) / 3n;
     const { adapters, routes, ...others } = this.api.newest;
     const replica = at(this.#replicas, n);
+    replica.senders.clear();
     for (const stream of this.#streams) if (stream.replica === replica) stream.isOpenAbove = false;
     replica.revision = { ...others, adapters: lag(adapters), routes: lag(routes) };
   }
@@ -208,7 +220,8 @@ export class StreamWorld {
   #connect(runtime: RuntimeModel, replica: Replica): void {
     this.#closeBelow(runtime);
     const hello = runtime.hello();
-    const held = new Map(hello.held.map(({ key, version }) => [key, version]));
+    // One is of an earlier version, which says the list.
+    const held = runtime.index === 2 ? runtime.list() : { hash: runtime.receiver.heldHash() };
     const up: Up[] = [{ kind: 'Hello', held, revision: hello.revision, names: runtime.subscriptions.names }];
     this.#streams = this.#streams.filter((stream) => stream.isOpenAbove);
     this.#streams.push({
@@ -259,6 +272,7 @@ export class StreamWorld {
     };
     const confirmedRemovals = this.#confirmed.get(runtime) ?? '';
     const batch = sender.next({ plan, withheld, revision: replica.revision, mayRemove, confirmedRemovals });
+    if (sender.asks()) down.push({ kind: 'HeldWanted' });
     if (batch === undefined) return;
     const touched = [...batch.puts.map(resourceKey), ...batch.removes];
     expect(touched.filter((key) => withheld.has(key))).toEqual([]);
@@ -296,9 +310,13 @@ export class StreamWorld {
     if (stream === undefined || message === undefined || !stream.isOpenAbove) return;
     if (message.kind === 'Hello') {
       const { held, revision, names } = message;
-      stream.sender = new Sender({ held, revision, subscriptions: names });
+      const { replica, runtime } = stream;
+      const former = replica.senders.get(runtime)?.held;
+      stream.sender = new Sender({ held, revision, subscriptions: names, former });
+      replica.senders.set(runtime, stream.sender);
       stream.down.push({ kind: 'Welcome' });
-    } else if (message.kind === 'Subscribe') stream.sender?.subscribe(message.names);
+    } else if (message.kind === 'Held') expect(stream.sender?.listed(message.held)).toBe(true);
+    else if (message.kind === 'Subscribe') stream.sender?.subscribe(message.names);
     else {
       expect(stream.sender?.acknowledged(message.nonce, message.refused)).toBe(true);
       const reached = stream.sender?.reached ?? noRevision;
@@ -311,6 +329,7 @@ export class StreamWorld {
     if (stream === undefined || message === undefined) return;
     const { runtime } = stream;
     if (message.kind === 'Welcome') runtime.receiver.welcome('cluster');
+    else if (message.kind === 'HeldWanted') stream.up.push({ kind: 'Held', held: runtime.list() });
     else if (message.kind === 'Put') runtime.put(at(message.parcel.batch.puts, message.index));
     else if (message.kind === 'Remove')
       runtime.receiver.remove(at(message.parcel.batch.removes, message.index));

@@ -7,7 +7,7 @@ import { isSameDecisive } from './decisive.ts';
 import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from './fleet.ts';
 import { SharedStates } from './shared.ts';
 import { taken } from './taken.ts';
-import { type Change, type Update, within } from './update.ts';
+import { type Change, type Kept, type Update, within } from './update.ts';
 
 /** Who tells of a runtime: this replica itself, or one connection of another. */
 export type Source = { readonly name: string };
@@ -27,6 +27,8 @@ type Entry = {
     readonly adapters: Map<ObjectKey, AdapterState>;
     readonly rollouts: Map<ObjectKey, RolloutState>;
   };
+  /** Reports of the connection that this replica itself took in, all that it knows of it; undefined: others told of it. */
+  reports: bigint | undefined;
   /** Who has it; undefined: nobody. */
   holder: Source | undefined;
   stopGrace: (() => void) | undefined;
@@ -94,11 +96,14 @@ export class FleetStore implements Fleet {
       this.#apply(known, taken(known.state, inScope), more);
       return true;
     }
-    const { opened } = inScope;
-    if (opened === undefined || inScope.change?.whole !== true) return false;
+    const { opened, resumes } = inScope;
+    if (opened === undefined) return false;
+    if (resumes !== undefined) return this.#resume(source, known, inScope, { opened, resumes });
+    if (inScope.change?.whole !== true) return false;
     if (!counts(known, source, inScope, opened)) return false;
     const update = taken(isSame ? known.state : undefined, inScope);
     const entry = isSame ? known : this.#open(known, update, opened);
+    entry.reports = source === local ? 0n : undefined;
     // The same connection, told anew by a source that reconnected, is no news.
     const connection = !isSame || !known.state.connected;
     entry.stopGrace?.();
@@ -106,6 +111,20 @@ export class FleetStore implements Fleet {
     entry.holder = source;
     this.#apply(entry, update, { connection, opened: true, former: known?.state });
     return true;
+  }
+
+  /**
+   * Reports of an earlier connection of that process whose sum is what is known of the runtime: the connection may go on
+   * with what differs from it. Undefined: none that is sure.
+   */
+  kept({ key, kind, instance, connectionSeq }: Update, info: RuntimeState['info']): Kept | undefined {
+    const { state, reports } = this.#entries.get(key) ?? {};
+    if (state === undefined || reports === undefined) return undefined;
+    const isOfProcess =
+      state.kind === kind && state.instance === instance && state.connectionSeq < connectionSeq;
+    return isOfProcess && isDeepStrictEqual(state.info, info)
+      ? { connectionSeq: state.connectionSeq, count: reports }
+      : undefined;
   }
 
   /** The source no longer has this connection. */
@@ -125,6 +144,26 @@ export class FleetStore implements Fleet {
     for (const { stopGrace } of this.#entries.values()) stopGrace?.();
     this.#listeners.clear();
     this.#localListeners.clear();
+  }
+
+  /** The connection begins with what is known from the one before. False: that is something else by now. */
+  #resume(
+    source: Source,
+    known: Entry | undefined,
+    told: Update,
+    { opened, resumes }: Required<Pick<Update, 'opened' | 'resumes'>>,
+  ): boolean {
+    const { instance, connectionSeq } = told;
+    const kept = source === local ? this.kept(told, opened.info) : undefined;
+    if (known === undefined || !isDeepStrictEqual(kept, resumes)) return false;
+    const update = taken(known.state, told);
+    known.stopGrace?.();
+    known.stopGrace = undefined;
+    known.holder = source;
+    known.reports = 0n;
+    known.state = { ...known.state, instance, connectionSeq, ...opened };
+    this.#apply(known, update, { connection: true, opened: true, former: undefined });
+    return true;
   }
 
   #open(known: Entry | undefined, update: Update, opened: NonNullable<Update['opened']>): Entry {
@@ -147,6 +186,7 @@ export class FleetStore implements Fleet {
         acknowledged: noRevision,
         refused: new Map(),
       },
+      reports: undefined,
       holder: undefined,
       stopGrace: undefined,
     };
@@ -166,6 +206,9 @@ export class FleetStore implements Fleet {
     const { state } = entry;
     const touched: Touched = { adapters: new Set(), rollouts: new Set(), decisive: new Set() };
     const { change } = update;
+    // Half of a report is none: until all of it is taken in nothing is sure.
+    const { reports } = entry;
+    entry.reports = undefined;
     if (change !== undefined) merge(entry, change, { former, touched, shared: this.#shared });
     const { disconnectedAt: _, ...rest } = state;
     entry.state = {
@@ -183,6 +226,7 @@ export class FleetStore implements Fleet {
     if (change?.model !== undefined) entry.state = { ...entry.state, model: change.model };
     if (change?.limits !== undefined) entry.state = withLimits(entry.state, change.limits);
     if (change?.removalsHeld !== undefined) entry.state = withRemovals(entry.state, change.removalsHeld);
+    if (reports !== undefined) entry.reports = change === undefined ? reports : reports + 1n;
     const told: FleetChange = {
       runtime: update.key,
       scope: scopeOf(state.kind, update.key),

@@ -39,6 +39,7 @@ const reportOf = (state: RuntimeState, part: Part): Report => {
   const known = { adapters: split(adapters, state.adapters), rollouts: split(rollouts, state.rollouts) };
   return {
     whole,
+    resumes: false,
     adapters: known.adapters.there.map(([key, adapter]) => adapterToWire(key, adapter)),
     gone: known.adapters.gone,
     rollouts: known.rollouts.there.map(([key, rollout]) => rolloutToWire(key, rollout)),

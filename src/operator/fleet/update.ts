@@ -45,6 +45,9 @@ export type Change = {
   readonly loaded?: Pick<RuntimeState['info'], 'baseDigest' | 'executionProvider'>;
 };
 
+/** Reports of one connection of a runtime, from the first on: what is known of it is what they said. */
+export type Kept = { readonly connectionSeq: bigint; readonly count: bigint };
+
 /** Something about one connection of a runtime. */
 export type Update = {
   readonly key: RuntimeKey;
@@ -53,6 +56,8 @@ export type Update = {
   readonly connectionSeq: bigint;
   /** There in the first update about a connection from one source. */
   readonly opened?: Pick<RuntimeState, 'info' | 'connectedAt'>;
+  /** There in the first update about a connection whose change is what differs from these. */
+  readonly resumes?: Kept;
   readonly change?: Change;
   readonly acknowledged?: Revision;
   readonly refused?: ReadonlyMap<string, string>;

@@ -33,10 +33,10 @@ export class Connections {
   }
 
   /**
-   * Ends the older stream.
+   * Ends the older stream, and returns it; undefined: there was none within a minute.
    * @throws CONNECTION_REPLACED when this one is the older
    */
-  admit(key: RuntimeKey, connectionSeq: bigint, stream: Stream): void {
+  admit(key: RuntimeKey, connectionSeq: bigint, stream: Stream): Stream | undefined {
     const entry = this.#entries.get(key);
     const isOld =
       entry !== undefined &&
@@ -56,6 +56,7 @@ export class Connections {
         ),
       );
     }
+    return entry?.stream;
   }
 
   /** The stream ended. */

@@ -16,6 +16,8 @@ export type SyncCounts = {
   /** Commits that were not answered in time. */
   unanswered: number;
   reports: number;
+  /** Runtimes that were asked for the list of what they hold. */
+  listsWanted: number;
 };
 
 export const noCounts = (): SyncCounts => ({
@@ -30,4 +32,5 @@ export const noCounts = (): SyncCounts => ({
   refusals: 0,
   unanswered: 0,
   reports: 0,
+  listsWanted: 0,
 });

@@ -1,13 +1,14 @@
+import type { HeldVersions } from '../../control/held-versions.ts';
 import { covers, noRevision, type Revision, revisionToWire } from '../../control/revision.ts';
 import { type Batch, Sender, type Target } from '../../control/sender.ts';
 import { resourceToWire } from '../../control/wire.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
-import type { Ack, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Ack, HeldList, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { RuntimePlan } from '../plans/plans.ts';
 import type { Channel } from './channel.ts';
 import type { SyncCounts } from './counts.ts';
-import type { ReadHello } from './hello.ts';
+import { type ReadHello, readHeld } from './hello.ts';
 
 /** How long a runtime may take nothing, or leave a commit unanswered. It answers when the plan is in force and written. */
 export const answerMs = 60_000;
@@ -44,18 +45,23 @@ export class Delivery {
   constructor(
     parts: DeliveryParts,
     { held, revision, subscriptions, clusterUid }: ReadHello,
-    cluster: string,
+    { cluster, former }: { readonly cluster: string; readonly former: HeldVersions | undefined },
   ) {
     this.#parts = parts;
     // What a runtime saw of another cluster orders nothing here.
     const reached = clusterUid === cluster ? revision : noRevision;
-    this.#sender = new Sender({ held, revision: reached, subscriptions });
+    this.#sender = new Sender({ held, revision: reached, subscriptions, former });
     parts.channel.signal.addEventListener('abort', () => this.#stopTimer(), { once: true });
   }
 
   /** The newest revision whose commit was answered. */
   get reached(): Revision {
     return this.#sender.reached;
+  }
+
+  /** What the runtime holds, as far as that is known. */
+  get held(): HeldVersions | undefined {
+    return this.#sender.held;
   }
 
   /** No commit is under way. */
@@ -70,6 +76,14 @@ export class Delivery {
 
   subscribe(names: readonly string[]): void {
     this.#sender.subscribe(names);
+    this.look();
+  }
+
+  /** @throws HELLO_INVALID for a list that was not asked for, or that is none */
+  listed({ held }: HeldList): void {
+    if (!this.#sender.listed(readHeld(held)))
+      throw new AdaptletError('HELLO_INVALID', 'the runtime lists what it holds, and was not asked to');
+    this.#stopTimer();
     this.look();
   }
 
@@ -103,7 +117,8 @@ export class Delivery {
     this.#held = target === undefined || this.#sender.behind(target);
     const batch = target === undefined ? undefined : this.#sender.next(target);
     if (batch !== undefined) void this.#send(batch);
-    else if (!this.#held) settled(this.#sender.subscriptions);
+    else if (this.#sender.asks()) void this.#ask();
+    else if (!this.#held && this.#sender.isKnown) settled(this.#sender.subscriptions);
   }
 
   #target(): Target | undefined {
@@ -118,6 +133,18 @@ export class Delivery {
     return { plan, withheld, only, revision, mayRemove, confirmedRemovals: confirmedRemovals() };
   }
 
+  /** Nothing is sent before the answer: a stream without one ends. */
+  async #ask(): Promise<void> {
+    const { channel, counts } = this.#parts;
+    counts.listsWanted += 1;
+    this.#watch('the question for what it holds');
+    try {
+      await channel.write({ message: { $case: 'heldWanted', value: {} } });
+    } catch (error) {
+      channel.end(asAdaptletError(error, 'writing to a runtime'));
+    }
+  }
+
   async #send({ puts, removes, unknown, commit }: Batch): Promise<void> {
     const { channel, counts } = this.#parts;
     const write = async (message: NonNullable<SyncResponse['message']>): Promise<void> => {
@@ -125,7 +152,7 @@ export class Delivery {
       this.#progressAt = this.#parts.clock.monotonic();
     };
     this.#writing = true;
-    this.#watch(commit.nonce);
+    this.#watch(`the commit ${commit.nonce}`);
     try {
       for (const resource of puts) {
         const value = resourceToWire(resource);
@@ -146,7 +173,7 @@ export class Delivery {
   }
 
   /** Ends the stream when nothing moves for too long. */
-  #watch(nonce: bigint): void {
+  #watch(what: string): void {
     const { channel, clock, counts } = this.#parts;
     this.#progressAt = clock.monotonic();
     const wait = (ms: number): void => {
@@ -158,10 +185,7 @@ export class Delivery {
         }
         counts.unanswered += 1;
         channel.end(
-          new AdaptletError(
-            'REPLICA_UNAVAILABLE',
-            `the commit ${nonce} was not answered within ${answerMs} ms`,
-          ),
+          new AdaptletError('REPLICA_UNAVAILABLE', `${what} was not answered within ${answerMs} ms`),
         );
       });
     };

@@ -3,18 +3,31 @@ import { type Digest, isDigest, modelNameSchema, nameSchema, namespaceSchema } f
 import { labelsSchema } from '../../api/selector.ts';
 import { text } from '../../api/text.ts';
 import { type Revision, revisionFromWire } from '../../control/revision.ts';
+import type { HeldSaid } from '../../control/sender.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { type Hello, Identity_Kind } from '../../gen/adaptlet/control/v1/control.ts';
+import {
+  type Held,
+  type Hello,
+  Identity_Kind,
+  type SyncRequest,
+  type SyncResponse,
+} from '../../gen/adaptlet/control/v1/control.ts';
+import type { Clock } from '../../time/clock.ts';
 import type { Claim } from '../identity/binding.ts';
+import type { Channel } from './channel.ts';
 
 /** The only protocol that is spoken. */
 export const protocolVersion = 1;
 
+/** How long a new stream may say nothing. */
+const helloMs = 10_000;
 /** Most resources that a runtime may hold. */
 const maxHeld = 50_000;
 /** More than this side keeps; it takes the newest of them. */
 const maxNames = 10_000;
 const maxKey = 400;
+/** Bytes of a SHA-256. */
+const hashBytes = 32;
 
 /** A Hello whose parts are what they should be. */
 export type ReadHello = {
@@ -29,7 +42,7 @@ export type ReadHello = {
   readonly labels: Readonly<Record<string, string>>;
   readonly clusterUid: string;
   readonly revision: Revision;
-  readonly held: ReadonlyMap<string, string>;
+  readonly held: HeldSaid;
   readonly subscriptions: readonly string[];
 };
 
@@ -53,20 +66,38 @@ const parts = z.object({
 });
 
 /**
+ * The first message of a stream, which ends when there is none for too long.
+ * @throws the reason of its signal
+ */
+export const firstOf = async (
+  channel: Channel<SyncRequest, SyncResponse>,
+  clock: Clock,
+): Promise<SyncRequest | undefined> => {
+  const stopTimer = clock.after(helloMs, () => {
+    channel.end(
+      new AdaptletError('HELLO_INVALID', `there was no Hello within ${helloMs} ms`, {
+        advice: 'The runtime dials again by itself; check the network when this repeats.',
+      }),
+    );
+  });
+  try {
+    return await channel.read();
+  } finally {
+    stopTimer();
+  }
+};
+
+/**
  * Checks a Hello. Nothing in it is believed: the identity is bound to the token afterwards.
  * @throws HELLO_INVALID
  */
 export const readHello = (hello: Hello): ReadHello => {
-  const { protocol, held, subscriptions } = hello;
+  const { protocol, subscriptions } = hello;
   if (protocol !== protocolVersion) {
     throw invalid(`the runtime speaks the protocol ${protocol}, this operator ${protocolVersion}`);
   }
-  if (held.length > maxHeld) throw invalid(`the runtime holds ${held.length} resources, at most ${maxHeld}`);
   if (subscriptions.length > maxNames) {
     throw invalid(`the runtime asks for ${subscriptions.length} names, at most ${maxNames}`);
-  }
-  if (held.some(({ key, version }) => key.length > maxKey || version.length > 64)) {
-    throw invalid('a key or a version of what the runtime holds is too long');
   }
   const read = parts.safeParse(hello);
   if (!read.success) throw invalid(problemsOf(read.error));
@@ -76,9 +107,28 @@ export const readHello = (hello: Hello): ReadHello => {
     ...rest,
     claim: { namespace, name, kind: kind === Identity_Kind.NODE ? 'Node' : 'Pod' },
     revision: revisionFromWire(hello.revision),
-    held: new Map(held.map(({ key, version }) => [key, version])),
+    held: heldSaid(hello),
     subscriptions,
   };
+};
+
+const heldSaid = ({ held, heldHash }: Hello): HeldSaid => {
+  if (heldHash.length === 0) return readHeld(held);
+  if (heldHash.length !== hashBytes || held.length > 0)
+    throw invalid('what the runtime holds is said by a hash of 32 bytes or by a list');
+  return { hash: heldHash };
+};
+
+/**
+ * Versions by key, of what a runtime says that it holds.
+ * @throws HELLO_INVALID
+ */
+export const readHeld = (held: readonly Held[]): ReadonlyMap<string, string> => {
+  if (held.length > maxHeld) throw invalid(`the runtime holds ${held.length} resources, at most ${maxHeld}`);
+  if (held.some(({ key, version }) => key.length > maxKey || version.length > 64)) {
+    throw invalid('a key or a version of what the runtime holds is too long');
+  }
+  return new Map(held.map(({ key, version }) => [key, version]));
 };
 
 const problemsOf = ({ issues }: z.ZodError): string =>

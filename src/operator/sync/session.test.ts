@@ -18,7 +18,7 @@ describe('a stream of a runtime', () => {
     await eventually('a commit', () => runtime.commits === 1);
     expect(runtime.messages[0]).toEqual({
       $case: 'welcome',
-      value: { clusterUid: 'cluster-1', replica: 'operator-a' },
+      value: { clusterUid: 'cluster-1', replica: 'operator-a', readsHeldHash: true },
     });
     expect(runtime.keys()).toEqual(['AdapterSpec team-a/sql', 'Split team-a/r']);
     expect(runtime.messages.at(-1)).toMatchObject({

@@ -1,5 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { ObjectKey } from '../../api/names.ts';
+import type { HeldVersions } from '../../control/held-versions.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SyncRequest, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
@@ -22,7 +23,7 @@ import type { Connections, Stream } from './connections.ts';
 import type { SyncCounts } from './counts.ts';
 import { Delivery } from './delivery.ts';
 import { assertAllowed, enrol } from './enrolment.ts';
-import { type ReadHello, readHello } from './hello.ts';
+import { firstOf, type ReadHello, readHello } from './hello.ts';
 import { Pace } from './pace.ts';
 import { type CredentialFor, PullAnswers } from './pull-answers.ts';
 import { Reporting } from './reporting.ts';
@@ -31,8 +32,6 @@ import type { Turns } from './turns.ts';
 /** On an AdapterRuntime: the fingerprint of removals that a person confirms. */
 export const confirmAnnotation = 'adaptlet.io/confirm-removals';
 
-/** How long a new stream may say nothing. */
-const helloMs = 10_000;
 const retryDelays = { firstMs: 1_000, maxMs: 60_000 };
 /** An AdapterRuntime that was not deleted for so long is no longer one that is deleted again and again. */
 const calmMs = 180_000;
@@ -75,6 +74,8 @@ export class Session implements Stream, Movable {
   /** Stops the wait for the next try to write the AdapterRuntime anew. */
   #again: (() => void) | undefined;
   #enrol: (() => Promise<void>) | undefined;
+  /** What the runtime held when its stream before this one ended; undefined: nobody knows. */
+  #former: HeldVersions | undefined;
   /** Undefined before it has proved who it is. */
   #runtime: BoundRuntime | undefined;
   /** The AdapterRuntime was written, and is not written by the Node as it is now. */
@@ -98,6 +99,11 @@ export class Session implements Stream, Movable {
   /** Undefined before it has its Welcome. */
   get key(): ObjectKey | undefined {
     return this.#delivery === undefined ? undefined : this.#runtime?.key;
+  }
+
+  /** What the runtime holds, as far as that is known. */
+  get held(): HeldVersions | undefined {
+    return this.#delivery?.held ?? this.#former;
   }
 
   /** Ends the stream in order, between two commits: the runtime dials anew at once, and is never shown as away. */
@@ -185,7 +191,7 @@ export class Session implements Stream, Movable {
     const { policies } = this.#parts;
     // Nothing is read before the proof is accepted.
     const bind = await this.#identify(this.#channel.signal);
-    const first = await this.#first();
+    const first = await firstOf(this.#channel, this.#parts.clock);
     if (first?.message?.$case !== 'hello') {
       throw new AdaptletError('HELLO_INVALID', 'the first message is no Hello');
     }
@@ -196,27 +202,13 @@ export class Session implements Stream, Movable {
     return { hello, runtime };
   }
 
-  async #first(): Promise<SyncRequest | undefined> {
-    const stopTimer = this.#parts.clock.after(helloMs, () => {
-      this.#channel.end(
-        new AdaptletError('HELLO_INVALID', `there was no Hello within ${helloMs} ms`, {
-          advice: 'The runtime dials again by itself; check the network when this repeats.',
-        }),
-      );
-    });
-    try {
-      return await this.#channel.read();
-    } finally {
-      stopTimer();
-    }
-  }
-
   async #serve(runtime: BoundRuntime, hello: ReadHello): Promise<void> {
     const { connections, fleet, plans, logger, counts, replica, greetings } = this.#parts;
     const { key } = runtime;
     const { signal } = this.#channel;
     // A newer stream of it ends this one also while it waits.
-    connections.admit(key, hello.connectionSeq, this);
+    const former = connections.admit(key, hello.connectionSeq, this);
+    this.#former = former instanceof Session ? former.held : undefined;
     let following: Following | undefined;
     let endTurn: (() => void) | undefined;
     const stopTimer = this.#endWithCertificate(runtime);
@@ -227,13 +219,15 @@ export class Session implements Stream, Movable {
       await this.#enrol();
       this.#isEnrolled = true;
       this.#followNode();
-      await this.#channel.write({ message: { $case: 'welcome', value: { clusterUid, replica } } });
+      const reporting = new Reporting(this.#parts, runtime, hello, () => this.#delivery);
+      const welcome = { clusterUid, replica, readsHeldHash: true, reportsKept: reporting.kept };
+      await this.#channel.write({ message: { $case: 'welcome', value: welcome } });
       counts.accepted += 1;
       logger.info({ runtime: key, version: hello.version }, 'a runtime connected');
       following = plans.follow({ ...runtime, baseModel: hello.baseModel }, () => this.changed());
       this.#delivery = this.#deliveryTo(runtime, hello, clusterUid, following);
       endTurn();
-      await this.#listen(runtime, hello, this.#delivery, following);
+      await this.#listen(runtime, reporting, this.#delivery, following);
     } finally {
       endTurn?.();
       stopTimer();
@@ -302,6 +296,8 @@ export class Session implements Stream, Movable {
 
   #deliveryTo({ key }: BoundRuntime, hello: ReadHello, clusterUid: string, following: Following): Delivery {
     const { objects, gate, clock, counts } = this.#parts;
+    const former = this.#former;
+    this.#former = undefined;
     return new Delivery(
       {
         channel: this.#channel,
@@ -315,7 +311,7 @@ export class Session implements Stream, Movable {
         isHealthy: () => objects.health().ok,
       },
       hello,
-      clusterUid,
+      { cluster: clusterUid, former },
     );
   }
 
@@ -350,12 +346,11 @@ export class Session implements Stream, Movable {
    */
   async #listen(
     runtime: BoundRuntime,
-    hello: ReadHello,
+    reporting: Reporting,
     delivery: Delivery,
     following: Following,
   ): Promise<void> {
     const { credential, clock, logger } = this.#parts;
-    const reporting = new Reporting(this.#parts, runtime, hello, delivery);
     const pulls = new PullAnswers({
       channel: this.#channel,
       clock,
@@ -372,6 +367,9 @@ export class Session implements Stream, Movable {
         case 'ack':
           delivery.acknowledged(message.value);
           reporting.acknowledged();
+          break;
+        case 'held':
+          delivery.listed(message.value);
           break;
         case 'subscribe':
           if (message.value.names.length > maxNames) {

@@ -27,6 +27,7 @@ const make = ({ random = () => 0 }: { random?: () => number } = {}) => {
     unknown: (names) => void told.push(`unknown ${names.join()}`),
     credential: ({ id }) => void told.push(`credential ${id}`),
     broken: () => void told.push('broken'),
+    held: () => ({ held: [{ key: 'Split a/b', version: 'v' }] }),
     subscribe: () => ({ names: subscriptions }),
     report: () => undefined,
   };

@@ -169,6 +169,7 @@ export class Connection {
       if (message.$case === 'put') peer.put(message.value);
       else if (message.$case === 'remove') peer.remove(message.value);
       else if (message.$case === 'unknown') peer.unknown(message.value.names);
+      else if (message.$case === 'heldWanted') attempt.outbox.held();
       else if (message.$case === 'credential') peer.credential(message.value);
       else void this.#commit(attempt, message.value);
     } catch (error) {

@@ -124,8 +124,10 @@ describe.each(outages)('a node without its operator for %s', (_, ms) => {
     const stream = await back(operator, clock);
     expect(stream.hello.connectionSeq).toBeGreaterThan(hello.connectionSeq);
     expect(stream.hello.revision).toEqual(at(5));
-    expect(stream.hello.held.map(({ key }) => key)).toHaveLength(plan.length);
+    expect(stream.hello.held).toEqual([]);
+    expect(stream.hello.heldHash).toHaveLength(32);
     stream.welcome();
+    expect(stream.listed()).toHaveLength(plan.length);
     await waitFor('the connection', () => node.operator.state === 'connected');
   });
 

@@ -13,7 +13,7 @@ const make = () => {
       sent.push(message);
       free = done;
     },
-    { subscribe: () => ({ names: [...names] }), report: () => undefined },
+    { held: () => ({ held: [] }), subscribe: () => ({ names: [...names] }), report: () => undefined },
   );
   const flow = () => {
     const done = free;

@@ -1,6 +1,7 @@
 import type {
   Ack,
   CredentialRequest,
+  HeldList,
   Report,
   Subscribe,
   SyncRequest,
@@ -8,6 +9,7 @@ import type {
 
 /** What is sent as it is at the moment when it can be sent. */
 export type Current = {
+  readonly held: () => HeldList;
   readonly subscribe: () => Subscribe;
   /** Undefined: nothing is to be told. */
   readonly report: () => Report | undefined;
@@ -18,7 +20,7 @@ export type Send = (message: SyncRequest, sent: () => void) => void;
 
 /**
  * The one write path of a stream. Subscriptions and reports are state: while the stream takes nothing only their need
- * is remembered, so that a slow stream costs no memory and gets the newest afterwards. Answers to commits go first and
+ * is remembered, so that a slow stream costs no memory and gets the newest afterwards. So is the list of what is held. Answers to commits go first and
  * are all sent; the operator waits for each before its next commit. So are requests for credentials, of which there is one for
  * each fetch under way.
  */
@@ -27,6 +29,7 @@ export class Outbox {
   readonly #current: Current;
   readonly #acks: Ack[] = [];
   readonly #credentials: CredentialRequest[] = [];
+  #held = false;
   #subscribe = false;
   #report = false;
   #busy = false;
@@ -44,6 +47,11 @@ export class Outbox {
 
   credential(request: CredentialRequest): void {
     this.#credentials.push(request);
+    this.#pump();
+  }
+
+  held(): void {
+    this.#held = true;
     this.#pump();
   }
 
@@ -77,6 +85,10 @@ export class Outbox {
     if (ack !== undefined) return { $case: 'ack', value: ack };
     const credential = this.#credentials.shift();
     if (credential !== undefined) return { $case: 'credential', value: credential };
+    if (this.#held) {
+      this.#held = false;
+      return { $case: 'held', value: this.#current.held() };
+    }
     if (this.#subscribe) {
       this.#subscribe = false;
       return { $case: 'subscribe', value: this.#current.subscribe() };

@@ -21,6 +21,7 @@ const empty: Report = {
   removalsHeld: undefined,
   baseModel: undefined,
   limits: [],
+  resumes: false,
 };
 
 export const wholeReport = (now: Snapshot): Report => ({
@@ -74,7 +75,6 @@ export const reportSince = (
   const memory = news ? differs(before.memory, now.memory) : moved(before.memory, now.memory);
   const disk = news ? differs(before.disk, now.disk) : moved(before.disk, now.disk);
   if (!news && !memory && !disk) return undefined;
-  const none = { count: 0, fingerprint: '', remainingMs: 0n };
   return {
     report: {
       ...empty,
@@ -86,7 +86,7 @@ export const reportSince = (
       ...(disk ? { disk: now.disk } : {}),
       ...(readiness ? { ready: now.ready, message: now.message } : {}),
       ...(model ? { baseModel: now.baseModel } : {}),
-      ...(removals ? { removalsHeld: now.removalsHeld ?? none } : {}),
+      ...(removals ? { removalsHeld: now.removalsHeld ?? noRemovals } : {}),
       limits,
     },
     told: {
@@ -101,6 +101,27 @@ export const reportSince = (
     },
   };
 };
+
+/** The first report of a stream whose other end knows `before`: all that is different; what is not a list always. */
+export const resumedReport = (before: Snapshot, now: Snapshot): Report => {
+  const { ready, message, memory, disk, baseModel } = now;
+  const report = reportSince(before, now, true)?.report ?? empty;
+  const removalsHeld = now.removalsHeld ?? report.removalsHeld;
+  return { ...report, resumes: true, ready, message, memory, disk, baseModel, removalsHeld };
+};
+
+/** Something was forgotten that a report of what changed cannot take back: the other end goes on knowing it. */
+export const forgets = (before: Snapshot, now: Snapshot): boolean =>
+  missing(before.limits, now.limits).length > 0 ||
+  [...before.rollouts].some(([key, told]) => lostCounts(told, now.rollouts.get(key)));
+
+const lostCounts = (told: RolloutReport, now: RolloutReport | undefined): boolean => {
+  if (now === undefined || told.counts.length === 0 || !isSameTrial(told, now)) return false;
+  const weights = new Set(now.counts.map(({ weight }) => weight));
+  return told.counts.some(({ weight }) => !weights.has(weight));
+};
+
+const noRemovals = { count: 0, fingerprint: '', remainingMs: 0n };
 
 const changed = <T extends AdapterReport | RolloutReport | LimitReport>(
   before: ReadonlyMap<string, T>,
@@ -179,9 +200,14 @@ const countsSign = (r: RolloutReport): string =>
     String(r.servedStable),
     String(r.servedCanary),
     r.counts.map(({ weight, seq }) => [weight, String(seq)]),
-    String(r.mirror?.requests ?? 0n),
-    String(r.mirror?.dropped ?? 0n),
+    mirrorSign(r.mirror),
   ]);
+
+/** Sums change only with what is counted. */
+const mirrorSign = (mirror: RolloutReport['mirror']): string =>
+  mirror === undefined
+    ? ''
+    : [mirror.requests, mirror.failed, mirror.dropped, mirror.compared, mirror.equal, mirror.timed].join();
 
 /** Of the counts of each weight, which are long, only those that the other end does not know. */
 const newCounts = (before: RolloutReport | undefined, now: RolloutReport): RolloutReport => {

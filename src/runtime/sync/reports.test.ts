@@ -15,6 +15,9 @@ import type { Snapshot } from './snapshot.ts';
 const adapter = (key: string, more: Partial<AdapterReport> = {}) =>
   Adapter.fromPartial({ key, uid: `uid-${key}`, state: 'Stored', ...more });
 
+/** Streams that were opened. */
+let streams = 0n;
+
 /** Reports over a snapshot that a test changes, to another end that reads at once. */
 const make = () => {
   const clock = new FakeClock();
@@ -43,7 +46,7 @@ const make = () => {
       if (report !== undefined) sent.push({ at: clock.monotonic(), report });
     },
   });
-  reports.open();
+  reports.open(++streams);
   reports.changed();
   clock.advance(0);
   const count = (stable: number) => {
@@ -170,8 +173,22 @@ describe('reports', () => {
     tell({ 25: 3 }, 2);
     expect(sent).toHaveLength(before);
     reports.close();
-    reports.open();
+    reports.open(++streams);
     expect(reports.next()?.rollouts[0]?.counts).toHaveLength(1);
+  });
+
+  it('tell of copies that were compared since, too', () => {
+    const { clock, now, sent, reports } = make();
+    const mirror = (more: Partial<Mirror>) => {
+      const told = { percentage: 5, requests: 4n, ...more };
+      now.rollouts.set('t/sql', RolloutReport.fromPartial({ key: 't/sql', uid: 'r', mirror: told }));
+      reports.counted();
+      clock.advance(2_000);
+      return sent.at(-1)?.report.rollouts[0]?.mirror;
+    };
+    mirror({});
+    expect(mirror({ compared: 2n })).toMatchObject({ requests: 4n, compared: 2n });
+    expect(mirror({ compared: 2n, failed: 1n })).toMatchObject({ failed: 1n });
   });
 
   it('tell what limits refused every two seconds, of each limit that refused more', () => {
@@ -194,7 +211,7 @@ describe('reports', () => {
     clock.advance(2_000);
     expect(sent).toHaveLength(before);
     reports.close();
-    reports.open();
+    reports.open(++streams);
     expect(reports.next()?.limits).toHaveLength(2);
   });
 
@@ -280,7 +297,7 @@ describe('reports', () => {
     const { sent, reports } = make();
     reports.close();
     expect(reports.next()).toBeUndefined();
-    reports.open();
+    reports.open(++streams);
     expect(reports.next()).toMatchObject({ whole: true, adapters: sent[0]?.report.adapters });
   });
 

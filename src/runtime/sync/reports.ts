@@ -1,6 +1,6 @@
-import type { Report } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Report, ReportsKept } from '../../gen/adaptlet/control/v1/control.ts';
 import type { Clock } from '../../time/clock.ts';
-import { reportSince, wholeReport } from './report-diff.ts';
+import { forgets, reportSince, resumedReport, wholeReport } from './report-diff.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Least milliseconds between two reports of changed states. */
@@ -15,15 +15,28 @@ export type ReportsParts = {
   readonly due: () => void;
 };
 
+/** What was told on the last stream that took a report. */
+type Told = {
+  readonly connectionSeq: bigint;
+  /** Reports that were sent on it. */
+  readonly count: bigint;
+  /** The other end, where it took all of them, knows `snapshot` and nothing else. */
+  readonly isExact: boolean;
+  readonly snapshot: Snapshot;
+};
+
 /**
- * When to report, and what: first everything, then what changed since. A report is made at the moment when it can be
+ * When to report, and what: first everything, then what changed since. A stream to an operator that has every report of
+ * the one before goes on where that ended. A report is made at the moment when it can be
  * sent, so that what changes meanwhile is in it. A runtime where nothing changes sends nothing.
  */
 export class Reports {
   readonly #parts: ReportsParts;
-  /** What the other end knows; undefined before the first report of a stream. */
-  #told: Snapshot | undefined;
-  #open = false;
+  #told: Told | undefined;
+  /** Of the open stream; undefined: there is none. */
+  #connectionSeq: bigint | undefined;
+  /** What the other end of the open stream has of the one that `#told` is about, before the first report. */
+  #kept: ReportsKept | undefined;
   #lastState = Number.NEGATIVE_INFINITY;
   #cancelState: (() => void) | undefined;
   #cancelCounters: (() => void) | undefined;
@@ -33,15 +46,16 @@ export class Reports {
     this.#parts = parts;
   }
 
-  /** A stream begins, whose other end knows nothing. */
-  open(): void {
+  /** A stream begins. `kept`: what its other end has of a former one; undefined: it knows nothing. */
+  open(connectionSeq: bigint, kept?: ReportsKept): void {
     this.close();
-    this.#open = true;
+    this.#connectionSeq = connectionSeq;
+    this.#kept = kept;
   }
 
   close(): void {
-    this.#open = false;
-    this.#told = undefined;
+    this.#connectionSeq = undefined;
+    this.#kept = undefined;
     this.#countersDue = false;
     this.#cancelState?.();
     this.#cancelCounters?.();
@@ -51,7 +65,7 @@ export class Reports {
 
   /** A state changed: an adapter's, a rollout's, the runtime's. */
   changed(): void {
-    if (!this.#open || this.#cancelState !== undefined) return;
+    if (this.#connectionSeq === undefined || this.#cancelState !== undefined) return;
     const { clock, due } = this.#parts;
     const wait = Math.max(0, this.#lastState + stateMs - clock.monotonic());
     this.#cancelState = clock.after(wait, () => {
@@ -63,7 +77,7 @@ export class Reports {
 
   /** A request was answered. */
   counted(): void {
-    if (!this.#open || this.#cancelCounters !== undefined) return;
+    if (this.#connectionSeq === undefined || this.#cancelCounters !== undefined) return;
     const { clock, due } = this.#parts;
     this.#cancelCounters = clock.after(counterMs, () => {
       this.#cancelCounters = undefined;
@@ -74,20 +88,30 @@ export class Reports {
 
   /** What to send now; undefined: nothing. It counts as sent. */
   next(): Report | undefined {
-    if (!this.#open) return undefined;
+    const connectionSeq = this.#connectionSeq;
+    if (connectionSeq === undefined) return undefined;
     const now = this.#parts.snapshot();
     // Bytes arrive without a change of state.
     const isArriving = now.baseModel.state === 'Downloading';
     if (isArriving || [...now.adapters.values()].some(({ state }) => state === 'Fetching')) this.counted();
     const told = this.#told;
-    if (told === undefined) {
-      this.#told = now;
-      return wholeReport(now);
-    }
-    const since = reportSince(told, now, this.#countersDue);
+    const counters = this.#countersDue;
     this.#countersDue = false;
+    if (told?.connectionSeq !== connectionSeq) return this.#first(connectionSeq, now);
+    const since = reportSince(told.snapshot, now, counters);
     if (since === undefined) return undefined;
-    this.#told = since.told;
+    const isExact = told.isExact && !forgets(told.snapshot, since.told);
+    this.#told = { connectionSeq, count: told.count + 1n, isExact, snapshot: since.told };
     return since.report;
+  }
+
+  #first(connectionSeq: bigint, now: Snapshot): Report {
+    const [told, kept] = [this.#told, this.#kept];
+    this.#kept = undefined;
+    this.#told = { connectionSeq, count: 1n, isExact: true, snapshot: now };
+    // One report of it that was lost, or that came elsewhere since: nobody can tell what the other end knows.
+    const isKept =
+      told?.isExact === true && told.connectionSeq === kept?.connectionSeq && told.count === kept.count;
+    return isKept && !forgets(told.snapshot, now) ? resumedReport(told.snapshot, now) : wholeReport(now);
   }
 }

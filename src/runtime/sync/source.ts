@@ -71,7 +71,13 @@ export class SyncSource implements PlanSource {
   readonly #sequence: ConnectionSequence;
   readonly #connection: Connection | undefined;
   readonly #startedAt: number;
+  /** Of the stream that there is, or that is being opened. */
+  #connectionSeq = 0n;
   #link: LinkMemory;
+  /** The operator that answered last reads no hash of what is held. */
+  #listsHeld = false;
+  /** The Hello of the present stream has the hash instead of the list. */
+  #saidHash = false;
   #linked: Promise<void> = Promise.resolve();
   readonly demand: NameLookup;
 
@@ -208,20 +214,28 @@ export class SyncSource implements PlanSource {
     return {
       hello: async () => {
         const connectionSeq = await this.#sequence.next();
-        const { clusterUid, revision, held } = this.#receiver.hello();
+        this.#connectionSeq = connectionSeq;
+        const { clusterUid, revision } = this.#receiver.hello();
+        const isHashed = !this.#listsHeld && this.#receiver.plan.size > 0;
+        this.#saidHash = isHashed;
         return {
           protocol,
           ...this.#parts.introduction(),
           connectionSeq,
           clusterUid,
           revision: revisionToWire(revision),
-          held,
+          held: isHashed ? [] : this.#receiver.heldList(),
+          heldHash: isHashed ? this.#receiver.heldHash() : Buffer.alloc(0),
           subscriptions: this.demand.names,
         };
       },
-      welcome: ({ clusterUid }) => {
+      welcome: ({ clusterUid, readsHeldHash, reportsKept }) => {
+        this.#listsHeld = !readsHeldHash;
+        // It took an empty list for what is held, and would remove nothing of it.
+        if (this.#saidHash && !readsHeldHash)
+          throw new Error('the operator reads no hash of what is held; the next Hello lists it');
         this.#follower.welcome(clusterUid);
-        this.#reports.open();
+        this.#reports.open(this.#connectionSeq, reportsKept);
         // The peer is told before the connection counts as one.
         queueMicrotask(() =>
           this.#parts.residency.retryFailed('PULL_CREDENTIAL_AWAITED', 'the operator is reached again'),
@@ -237,6 +251,7 @@ export class SyncSource implements PlanSource {
         this.#reports.close();
         this.#follower.broken();
       },
+      held: () => ({ held: this.#receiver.heldList() }),
       subscribe: () => ({ names: this.demand.names }),
       report: () => this.#reports.next(),
     };

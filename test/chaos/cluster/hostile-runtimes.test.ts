@@ -49,6 +49,7 @@ const greeted = async (more: Partial<Hello> = {}) => {
 };
 const report = (more: Partial<Report> = {}): Report => ({
   whole: true,
+  resumes: false,
   adapters: [],
   gone: [],
   rollouts: [],

@@ -153,9 +153,11 @@ describe('a hollow runtime tells and is told what a runtime is', () => {
 
   it('when it comes back with its plan, of which nothing is sent again', async () => {
     await reconnect();
-    const trace = await saidBy('Hello and everything', (said) => rollout() in said && 'base model' in said);
-    expect(Object.keys(trace).filter((thing) => thing.startsWith('resource'))).toEqual([]);
-    expect(lastOf(trace, 'hello')).toContain(`AdapterSpec ${fleet.namespace}/hello`);
+    const trace = await saidBy('Hello and a first report', (said) => 'base model' in said);
+    // Its reports go on as well: it tells of no adapter again.
+    expect(Object.keys(trace)).toEqual(['base model', 'hello', 'runtime', 'welcome']);
+    expect(lastOf(trace, 'hello')).toContain('"held":[]');
+    expect(lastOf(trace, 'welcome')).toContain('"isKept":true');
   });
 
   it('of an adapter that is deleted', async () => {

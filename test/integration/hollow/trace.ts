@@ -58,7 +58,11 @@ export const traceOf = (messages: readonly Tapped[]): Trace => {
   };
   for (const { message } of messages) {
     if (message.$case === 'hello') say('hello', helloText(message.value));
-    if (message.$case === 'welcome') say('welcome', text(message.value));
+    if (message.$case === 'welcome') {
+      const { reportsKept, ...welcome } = message.value;
+      say('welcome', text({ ...welcome, isKept: reportsKept !== undefined }));
+    }
+    if (message.$case === 'heldWanted') say('held', 'wanted');
     if (message.$case === 'put') say(`resource ${message.value.key}`, `put ${message.value.version}`);
     if (message.$case === 'remove') say(`resource ${message.value}`, 'remove');
     if (message.$case === 'ack' && message.value.refused.length > 0)
@@ -100,8 +104,9 @@ export const disorder = (messages: readonly Tapped[]): readonly string[] => {
     wrong.push(`commits are ${commits.join()}`);
   if (acks.join() !== commits.join()) wrong.push(`commits ${commits.join()} were answered by ${acks.join()}`);
   const reports = messages.flatMap(({ message }) => (message.$case === 'report' ? [message.value] : []));
-  if (reports.some(({ whole }, index) => whole !== (index === 0)))
-    wrong.push('not just the first report is whole');
-  wrong.push(...servedTooEarly(reports));
+  if (reports.some(({ whole, resumes }, index) => (whole || resumes) !== (index === 0)))
+    wrong.push('not just the first report is whole, or goes on');
+  // What goes on has told of adapters on the stream before.
+  if (reports[0]?.resumes !== true) wrong.push(...servedTooEarly(reports));
   return wrong;
 };

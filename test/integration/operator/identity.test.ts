@@ -175,7 +175,7 @@ describe('a replica', () => {
       'jsonpath={.metadata.uid}',
     ]);
     const runtime = await connect(1n, { zone: 'a', accelerator: 'npu' });
-    expect(runtime.of('welcome')).toEqual([{ clusterUid: uid, replica: 'operator-a' }]);
+    expect(runtime.of('welcome')).toEqual([{ clusterUid: uid, replica: 'operator-a', readsHeldHash: true }]);
     const before = objects.runtimes.get(objectKey(namespace, name()));
     expect(before?.metadata.ownerReferences).toMatchObject([{ kind: 'Node', uid: nodeUid }]);
     await connect(2n, { zone: 'a', accelerator: 'npu' });

@@ -60,12 +60,26 @@ export class FakeStream {
     });
   }
 
+  /** Keys of the list that the runtime holds, which it is asked for. */
+  async listed(): Promise<string[]> {
+    this.send({ $case: 'heldWanted', value: {} });
+    return waitFor('the list', () => {
+      const lists = this.requests.flatMap(({ message }) =>
+        message?.$case === 'held' ? [message.value] : [],
+      );
+      return lists[0]?.held.map(({ key }) => key);
+    });
+  }
+
   send(message: NonNullable<SyncResponse['message']>): void {
     this.call.write({ message });
   }
 
   welcome(clusterUid = 'cluster-1'): void {
-    this.send({ $case: 'welcome', value: { clusterUid, replica: 'replica-1' } });
+    this.send({
+      $case: 'welcome',
+      value: { clusterUid, replica: 'replica-1', readsHeldHash: true, reportsKept: undefined },
+    });
   }
 
   put(...resources: readonly Resource[]): void {

@@ -2,10 +2,12 @@ import { noRevision, type Revision } from '../../../control/revision.ts';
 import { resourceToWire } from '../../../control/wire.ts';
 import type {
   Ack,
+  Held,
   Hello,
   Report,
   SyncRequest,
   SyncResponse,
+  Welcome,
 } from '../../../gen/adaptlet/control/v1/control.ts';
 import { type Resource, versioned } from '../../../plan/resources.ts';
 import type { Dial, StreamEnd, StreamListener } from '../dial.ts';
@@ -38,8 +40,9 @@ export class MemoryStream {
   send(message: NonNullable<SyncResponse['message']>): void {
     this.#listener.message({ message });
   }
-  welcome(clusterUid = 'cluster-1'): void {
-    this.send({ $case: 'welcome', value: { clusterUid, replica: 'replica-1' } });
+  welcome(clusterUid = 'cluster-1', more: Partial<Welcome> = {}): void {
+    const usual = { clusterUid, replica: 'replica-1', readsHeldHash: true, reportsKept: undefined };
+    this.send({ $case: 'welcome', value: { ...usual, ...more } });
   }
   put(...resources: readonly Resource[]): void {
     for (const r of resources) this.send({ $case: 'put', value: resourceToWire(versioned(r)) });
@@ -61,6 +64,13 @@ export class MemoryStream {
     const [first] = this.requests;
     if (first?.message?.$case !== 'hello') throw new Error('the first message is not a Hello');
     return first.message.value;
+  }
+  /** The list that the runtime holds, which it is asked for. */
+  listed(): Held[] {
+    this.send({ $case: 'heldWanted', value: {} });
+    const last = this.requests.at(-1)?.message;
+    if (last?.$case !== 'held') throw new Error('the runtime sent no list');
+    return last.value.held;
   }
   get acks(): Ack[] {
     return this.requests.flatMap(({ message }) => (message?.$case === 'ack' ? [message.value] : []));

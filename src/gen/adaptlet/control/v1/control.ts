@@ -37,6 +37,9 @@ export interface SyncRequest {
     | //
     /** A source asks for a login, and names a Secret. */
     { $case: "credential"; value: CredentialRequest }
+    | //
+    /** To a HeldWanted. */
+    { $case: "held"; value: HeldList }
     | undefined;
 }
 
@@ -58,6 +61,9 @@ export interface SyncResponse {
     | //
     /** To a CredentialRequest. Nobody writes it down. */
     { $case: "credential"; value: Credential }
+    | //
+    /** Once at most, before the first Commit: held_hash of the Hello is of no plan that this replica knows. */
+    { $case: "heldWanted"; value: HeldWanted }
     | undefined;
 }
 
@@ -84,11 +90,16 @@ export interface Hello {
   revision:
     | Revision
     | undefined;
-  /** Every resource that it holds. */
+  /** Every resource that it holds; empty where held_hash says it. */
   held: Held[];
   subscriptions: string[];
   /** Largest LoRA rank that it accepts; 0: it does not say. */
   maxRank: number;
+  /**
+   * SHA-256 of a line `key version` with a line feed for every resource that it holds, in the order of keys. Empty: held says
+   * it. An operator whose Welcome does not say reads_held_hash took nothing for everything: the runtime ends the stream.
+   */
+  heldHash: Buffer;
 }
 
 export interface Hello_LabelsEntry {
@@ -165,11 +176,31 @@ export interface Held {
   version: string;
 }
 
+export interface HeldWanted {
+}
+
+export interface HeldList {
+  /** Every resource that it holds. */
+  held: Held[];
+}
+
 export interface Welcome {
   /** uid of the namespace kube-system. */
   clusterUid: string;
   /** Name of the replica, for logs. */
   replica: string;
+  /** It reads held_hash of the Hello. */
+  readsHeldHash: boolean;
+  /** Absent: the first Report has to have everything. */
+  reportsKept: ReportsKept | undefined;
+}
+
+/** What this replica knows of the process of the Hello: all that the first reports of a former stream said, and nothing else. */
+export interface ReportsKept {
+  /** Of that stream. */
+  connectionSeq: bigint;
+  /** Reports of it, from the first on. */
+  count: bigint;
 }
 
 export interface Resource {
@@ -239,7 +270,7 @@ export interface Subscribe {
   names: string[];
 }
 
-/** What changed since the last Report of this stream. The first one has everything (`whole`). */
+/** What changed since the last Report of this stream. The first one has everything (`whole`), or goes on (`resumes`). */
 export interface Report {
   whole: boolean;
   adapters: AdapterReport[];
@@ -264,6 +295,11 @@ export interface Report {
     | undefined;
   /** Limits of namespaces that refused requests since the runtime started. In a report that is not whole: those that refused more. */
   limits: LimitReport[];
+  /**
+   * The first one of a stream: what changed since the last Report of the stream that the Welcome names, where the replica has
+   * every one of it (reports_kept).
+   */
+  resumes: boolean;
 }
 
 /** A limit of the AdapterPolicy that holds for a namespace. */
@@ -506,6 +542,9 @@ export const SyncRequest: MessageFns<SyncRequest> = {
       case "credential":
         CredentialRequest.encode(message.message.value, writer.uint32(42).fork()).join();
         break;
+      case "held":
+        HeldList.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -563,6 +602,14 @@ export const SyncRequest: MessageFns<SyncRequest> = {
             message.message = { $case: "credential", value: CredentialRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "held", value: HeldList.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -587,6 +634,8 @@ export const SyncRequest: MessageFns<SyncRequest> = {
         ? { $case: "report", value: Report.fromJSON(object.report) }
         : isSet(object.credential)
         ? { $case: "credential", value: CredentialRequest.fromJSON(object.credential) }
+        : isSet(object.held)
+        ? { $case: "held", value: HeldList.fromJSON(object.held) }
         : undefined,
     };
   },
@@ -603,6 +652,8 @@ export const SyncRequest: MessageFns<SyncRequest> = {
       obj.report = Report.toJSON(message.message.value);
     } else if (message.message?.$case === "credential") {
       obj.credential = CredentialRequest.toJSON(message.message.value);
+    } else if (message.message?.$case === "held") {
+      obj.held = HeldList.toJSON(message.message.value);
     }
     return obj;
   },
@@ -643,6 +694,12 @@ export const SyncRequest: MessageFns<SyncRequest> = {
         }
         break;
       }
+      case "held": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "held", value: HeldList.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -672,6 +729,9 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         break;
       case "credential":
         Credential.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
+      case "heldWanted":
+        HeldWanted.encode(message.message.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -738,6 +798,14 @@ export const SyncResponse: MessageFns<SyncResponse> = {
             message.message = { $case: "credential", value: Credential.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.message = { $case: "heldWanted", value: HeldWanted.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -764,6 +832,10 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         ? { $case: "unknown", value: Unknown.fromJSON(object.unknown) }
         : isSet(object.credential)
         ? { $case: "credential", value: Credential.fromJSON(object.credential) }
+        : isSet(object.heldWanted)
+        ? { $case: "heldWanted", value: HeldWanted.fromJSON(object.heldWanted) }
+        : isSet(object.held_wanted)
+        ? { $case: "heldWanted", value: HeldWanted.fromJSON(object.held_wanted) }
         : undefined,
     };
   },
@@ -782,6 +854,8 @@ export const SyncResponse: MessageFns<SyncResponse> = {
       obj.unknown = Unknown.toJSON(message.message.value);
     } else if (message.message?.$case === "credential") {
       obj.credential = Credential.toJSON(message.message.value);
+    } else if (message.message?.$case === "heldWanted") {
+      obj.heldWanted = HeldWanted.toJSON(message.message.value);
     }
     return obj;
   },
@@ -828,6 +902,12 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         }
         break;
       }
+      case "heldWanted": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "heldWanted", value: HeldWanted.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -849,6 +929,7 @@ function createBaseHello(): Hello {
     held: [],
     subscriptions: [],
     maxRank: 0,
+    heldHash: Buffer.alloc(0),
   };
 }
 
@@ -898,6 +979,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.maxRank !== 0) {
       writer.uint32(112).uint32(message.maxRank);
+    }
+    if (message.heldHash.length !== 0) {
+      writer.uint32(122).bytes(message.heldHash);
     }
     return writer;
   },
@@ -1030,6 +1114,14 @@ export const Hello: MessageFns<Hello> = {
             message.maxRank = reader.uint32();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.heldHash = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1099,6 +1191,11 @@ export const Hello: MessageFns<Hello> = {
         : isSet(object.max_rank)
         ? globalThis.Number(object.max_rank)
         : 0,
+      heldHash: isSet(object.heldHash)
+        ? Buffer.from(bytesFromBase64(object.heldHash))
+        : isSet(object.held_hash)
+        ? Buffer.from(bytesFromBase64(object.held_hash))
+        : Buffer.alloc(0),
     };
   },
 
@@ -1152,6 +1249,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.maxRank !== 0) {
       obj.maxRank = Math.round(message.maxRank);
     }
+    if (message.heldHash.length !== 0) {
+      obj.heldHash = base64FromBytes(message.heldHash);
+    }
     return obj;
   },
 
@@ -1188,6 +1288,7 @@ export const Hello: MessageFns<Hello> = {
     message.held = object.held?.map((e) => Held.fromPartial(e)) || [];
     message.subscriptions = object.subscriptions?.map((e) => e) || [];
     message.maxRank = object.maxRank ?? 0;
+    message.heldHash = object.heldHash ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -1611,8 +1712,127 @@ export const Held: MessageFns<Held> = {
   },
 };
 
+function createBaseHeldWanted(): HeldWanted {
+  return {};
+}
+
+export const HeldWanted: MessageFns<HeldWanted> = {
+  encode(_: HeldWanted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldWanted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldWanted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): HeldWanted {
+    return {};
+  },
+
+  toJSON(_: HeldWanted): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldWanted>): HeldWanted {
+    return HeldWanted.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<HeldWanted>): HeldWanted {
+    const message = createBaseHeldWanted();
+    return message;
+  },
+};
+
+function createBaseHeldList(): HeldList {
+  return { held: [] };
+}
+
+export const HeldList: MessageFns<HeldList> = {
+  encode(message: HeldList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.held) {
+      Held.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.held.push(Held.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldList {
+    return { held: globalThis.Array.isArray(object?.held) ? object.held.map((e: any) => Held.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: HeldList): unknown {
+    const obj: any = {};
+    if (message.held?.length) {
+      obj.held = message.held.map((e) => Held.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldList>): HeldList {
+    return HeldList.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldList>): HeldList {
+    const message = createBaseHeldList();
+    message.held = object.held?.map((e) => Held.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseWelcome(): Welcome {
-  return { clusterUid: "", replica: "" };
+  return { clusterUid: "", replica: "", readsHeldHash: false, reportsKept: undefined };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -1622,6 +1842,12 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.replica !== "") {
       writer.uint32(18).string(message.replica);
+    }
+    if (message.readsHeldHash !== false) {
+      writer.uint32(24).bool(message.readsHeldHash);
+    }
+    if (message.reportsKept !== undefined) {
+      ReportsKept.encode(message.reportsKept, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1655,6 +1881,22 @@ export const Welcome: MessageFns<Welcome> = {
             message.replica = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.readsHeldHash = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reportsKept = ReportsKept.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1675,6 +1917,16 @@ export const Welcome: MessageFns<Welcome> = {
         ? globalThis.String(object.cluster_uid)
         : "",
       replica: isSet(object.replica) ? globalThis.String(object.replica) : "",
+      readsHeldHash: isSet(object.readsHeldHash)
+        ? globalThis.Boolean(object.readsHeldHash)
+        : isSet(object.reads_held_hash)
+        ? globalThis.Boolean(object.reads_held_hash)
+        : false,
+      reportsKept: isSet(object.reportsKept)
+        ? ReportsKept.fromJSON(object.reportsKept)
+        : isSet(object.reports_kept)
+        ? ReportsKept.fromJSON(object.reports_kept)
+        : undefined,
     };
   },
 
@@ -1686,6 +1938,12 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.replica !== "") {
       obj.replica = message.replica;
     }
+    if (message.readsHeldHash !== false) {
+      obj.readsHeldHash = message.readsHeldHash;
+    }
+    if (message.reportsKept !== undefined) {
+      obj.reportsKept = ReportsKept.toJSON(message.reportsKept);
+    }
     return obj;
   },
 
@@ -1696,6 +1954,107 @@ export const Welcome: MessageFns<Welcome> = {
     const message = createBaseWelcome();
     message.clusterUid = object.clusterUid ?? "";
     message.replica = object.replica ?? "";
+    message.readsHeldHash = object.readsHeldHash ?? false;
+    message.reportsKept = (object.reportsKept !== undefined && object.reportsKept !== null)
+      ? ReportsKept.fromPartial(object.reportsKept)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseReportsKept(): ReportsKept {
+  return { connectionSeq: 0n, count: 0n };
+}
+
+export const ReportsKept: MessageFns<ReportsKept> = {
+  encode(message: ReportsKept, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connectionSeq !== 0n) {
+      if (BigInt.asUintN(64, message.connectionSeq) !== message.connectionSeq) {
+        throw new globalThis.Error("value provided for field message.connectionSeq of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.connectionSeq);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportsKept {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportsKept();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.connectionSeq = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReportsKept {
+    return {
+      connectionSeq: isSet(object.connectionSeq)
+        ? BigInt(object.connectionSeq)
+        : isSet(object.connection_seq)
+        ? BigInt(object.connection_seq)
+        : 0n,
+      count: isSet(object.count) ? BigInt(object.count) : 0n,
+    };
+  },
+
+  toJSON(message: ReportsKept): unknown {
+    const obj: any = {};
+    if (message.connectionSeq !== 0n) {
+      obj.connectionSeq = message.connectionSeq.toString();
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReportsKept>): ReportsKept {
+    return ReportsKept.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReportsKept>): ReportsKept {
+    const message = createBaseReportsKept();
+    message.connectionSeq = (object.connectionSeq !== undefined && object.connectionSeq !== null)
+      ? BigInt(object.connectionSeq)
+      : 0n;
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
     return message;
   },
 };
@@ -2529,6 +2888,7 @@ function createBaseReport(): Report {
     removalsHeld: undefined,
     baseModel: undefined,
     limits: [],
+    resumes: false,
   };
 }
 
@@ -2569,6 +2929,9 @@ export const Report: MessageFns<Report> = {
     }
     for (const v of message.limits) {
       LimitReport.encode(v!, writer.uint32(98).fork()).join();
+    }
+    if (message.resumes !== false) {
+      writer.uint32(104).bool(message.resumes);
     }
     return writer;
   },
@@ -2682,6 +3045,14 @@ export const Report: MessageFns<Report> = {
             message.limits.push(LimitReport.decode(reader, reader.uint32()));
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.resumes = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2726,6 +3097,7 @@ export const Report: MessageFns<Report> = {
       limits: globalThis.Array.isArray(object?.limits)
         ? object.limits.map((e: any) => LimitReport.fromJSON(e))
         : [],
+      resumes: isSet(object.resumes) ? globalThis.Boolean(object.resumes) : false,
     };
   },
 
@@ -2767,6 +3139,9 @@ export const Report: MessageFns<Report> = {
     if (message.limits?.length) {
       obj.limits = message.limits.map((e) => LimitReport.toJSON(e));
     }
+    if (message.resumes !== false) {
+      obj.resumes = message.resumes;
+    }
     return obj;
   },
 
@@ -2793,6 +3168,7 @@ export const Report: MessageFns<Report> = {
       ? BaseModelReport.fromPartial(object.baseModel)
       : undefined;
     message.limits = object.limits?.map((e) => LimitReport.fromPartial(e)) || [];
+    message.resumes = object.resumes ?? false;
     return message;
   },
 };
