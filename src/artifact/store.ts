@@ -175,10 +175,6 @@ export class ContentStore {
     using _hold = this.#pool.hold(blobs);
     using _reservation = await this.#pool.reserve(blobs, digest);
     custody?.reserved();
-    // Somebody may have tidied up the disk by hand.
-    await this.#touching(`storing ${digest}`, () =>
-      this.#paths.files.mkdir('add.mkdir-tmp', this.#paths.tmp),
-    );
     await this.#bring(blobs, write, signal, custody);
     return await inTurn(async () => {
       if (await isHere()) return digest;
@@ -208,6 +204,8 @@ export class ContentStore {
     signal: AbortSignal,
     custody: Omit<Custody, 'admit'> | undefined,
   ): Promise<void> {
+    // Somebody may have tidied up the disk by hand.
+    await this.#touching('bringing blobs', () => this.#paths.files.mkdir('add.mkdir-tmp', this.#paths.tmp));
     for (const blob of blobs) {
       if (await this.#pool.bring(blob, write, signal, custody?.apart)) await custody?.brought(blob);
       else await custody?.found(blob);
