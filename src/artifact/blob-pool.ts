@@ -346,13 +346,20 @@ export class BlobPool {
 
   /** Partial files that nobody is writing, and blobs that nobody needs, but for those that are kept. */
   async dropUnfinished(isKept: (digest: Digest) => boolean): Promise<void> {
-    for (const [digest, size] of this.#partials) {
-      if (this.#held.has(digest) || isKept(digest)) continue;
+    for (const digest of [...this.#partials.keys()])
+      if (!this.#held.has(digest) && !isKept(digest)) await this.#dropPartial(digest);
+    for (const digest of this.digests()) if (!isKept(digest)) await this.release(digest);
+  }
+
+  /** In turn: who brings the blob anew begins after this, or was first, and then it is held. */
+  async #dropPartial(digest: Digest): Promise<void> {
+    await this.#mutex.runExclusive(digest, async () => {
+      const size = this.#partials.get(digest);
+      if (size === undefined || this.#held.has(digest)) return;
       this.#partials.delete(digest);
       this.#budget.count(-size);
       await this.#files.remove('leftover.drop-partial', this.#paths.partial(digest));
-    }
-    for (const digest of this.digests()) if (!isKept(digest)) await this.release(digest);
+    });
   }
 
   async #dropAside(name: string): Promise<void> {

@@ -1,8 +1,9 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate as tick } from 'node:timers/promises';
+import { setImmediate as tick, setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { nodeFiles } from '../disk/files.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { type FixtureArtifact, filesArtifact, withSize, writer } from './artifact.fixture.ts';
 import type { WriteBlob } from './blob-pool.ts';
@@ -101,6 +102,44 @@ describe('a source that never ends what it sends', () => {
     slow.end();
     await expect(held).rejects.toThrow('left');
     expect(await add(two)).toBe(two.digest);
+  });
+});
+
+describe('a transfer that broke off', () => {
+  it('is dropped before, or not at all, when it is gone on with at the same time', async () => {
+    await store[Symbol.asyncDispose]();
+    const { promise: gate, resolve: proceed } = Promise.withResolvers<void>();
+    const { promise: dropped, resolve: drops } = Promise.withResolvers<void>();
+    const slow: typeof nodeFiles = {
+      ...nodeFiles,
+      remove: async (at, path) => {
+        if (at === 'leftover.drop-partial') {
+          drops();
+          await gate;
+        }
+        await nodeFiles.remove(at, path);
+      },
+    };
+    store = await ContentStore.open({ root, budgetBytes: 100_000, disk, files: slow });
+    const torn: WriteBlob = async (_, path) => {
+      await writeFile(path, '1');
+      throw new Error('torn');
+    };
+    await expect(store.add(one.manifest, torn, never)).rejects.toThrow('torn');
+    const dropping = store.dropUnfinished(() => false);
+    await dropped;
+    const { promise: written, resolve: writes } = Promise.withResolvers<void>();
+    const write: WriteBlob = async (blob, path, have) => {
+      await writer(one)(blob, path, have);
+      writes();
+      await dropping;
+    };
+    const adding = store.add(one.manifest, write, never);
+    await Promise.race([written, pause(100)]);
+    proceed();
+    await dropping;
+    expect(await adding).toBe(one.digest);
+    await store.verify(one.digest, never);
   });
 });
 
