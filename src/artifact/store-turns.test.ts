@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate as tick, setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate as tick } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { nodeFiles } from '../disk/files.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
@@ -87,6 +87,28 @@ describe('a manifest that gives a blob that is here another size', () => {
 });
 
 describe('a source that never ends what it sends', () => {
+  it('leaves no room to a manifest that says that the same blob is larger', async () => {
+    const slow = endless();
+    const held = store.add(one.manifest, slow.write, never);
+    await slow.asked;
+    const free = store.freeBytes;
+    const liar = withSize(one, weightsOf('1'), 200_000);
+    const soon = AbortSignal.timeout(2000);
+    expect(await codeOf(() => store.add(liar.manifest, endless().write, soon))).toBe('STORE_FULL');
+    expect(store.freeBytes).toBe(free);
+    const larger = withSize(one, weightsOf('1'), 50_000);
+    const leave = new AbortController();
+    const waiting = store.add(larger.manifest, endless().write, leave.signal);
+    while (store.freeBytes === free) await tick();
+    expect(store.freeBytes).toBeLessThanOrEqual(free - 49_000);
+    leave.abort(new Error('left'));
+    await expect(waiting).rejects.toThrow('left');
+    slow.end();
+    await expect(held).rejects.toThrow('left');
+    await store.clearLeftovers();
+    expect(store.freeBytes).toBe(100_000);
+  });
+
   it('keeps nobody who leaves, and nothing of what they had', async () => {
     const slow = endless();
     const held = store.add(one.manifest, slow.write, never);
