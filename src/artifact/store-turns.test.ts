@@ -5,7 +5,14 @@ import { setTimeout as pause, setImmediate as tick } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { nodeFiles } from '../disk/files.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
-import { type FixtureArtifact, filesArtifact, withSize, writer } from './artifact.fixture.ts';
+import {
+  artifactOf,
+  type FixtureArtifact,
+  filesArtifact,
+  tarOf,
+  withSize,
+  writer,
+} from './artifact.fixture.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import { digestOf, hexOf } from './digest.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
@@ -128,6 +135,24 @@ describe('a source that never ends what it sends', () => {
 });
 
 describe('a transfer that broke off', () => {
+  it('gives way to what a layer unpacks to', async () => {
+    const torn: WriteBlob = async (blob, path, have) => {
+      if (blob.digest !== weightsOf('1')) return writer(one)(blob, path, have);
+      await writeFile(path, '1'.repeat(50_000));
+      throw new Error('torn');
+    };
+    await expect(store.add(one.manifest, torn, never)).rejects.toThrow('torn');
+    expect(store.usage.usedBytes).toBeGreaterThan(50_000);
+    const archive = tarOf([
+      { name: 'adapter_config.json', content: '{"r":1}' },
+      { name: 'adapter_model.safetensors', content: 'w'.repeat(30_000) },
+    ]);
+    const layer = { mediaType: 'application/vnd.oci.image.layer.v1.tar', bytes: archive };
+    const packed = artifactOf([layer]);
+    expect(await add(packed)).toBe(packed.digest);
+    expect(store.usage.usedBytes).toBe(2 + archive.length + 7 + 30_000);
+  });
+
   it('is dropped before, or not at all, when it is gone on with at the same time', async () => {
     await store[Symbol.asyncDispose]();
     const { promise: gate, resolve: proceed } = Promise.withResolvers<void>();
