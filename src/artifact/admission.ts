@@ -127,10 +127,9 @@ export class Admission {
 
   /** Goes on where a transfer broke off, unless those bytes came from elsewhere. */
   #continued({ claim: { source }, write, hash }: Sender): WriteBlob {
-    // What lies on this disk is copied anew.
-    if (hash === undefined) return (blob, path) => write(blob, path, 0);
     return async (blob, path, have) => {
-      const isOwn = this.#senders.hasBegun(blob.digest, source);
+      // What lies on this disk is copied anew.
+      const isOwn = hash !== undefined && this.#senders.hasBegun(blob.digest, source);
       if (!isOwn) {
         if (have > 0) {
           await removeAll(path);

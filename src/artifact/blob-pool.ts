@@ -31,6 +31,9 @@ const uselessAfter: readonly string[] = [
   'STORE_FULL',
 ];
 
+/** The first of its parts is there from the beginning. */
+type Room = { readonly parts: Reservation[]; bytes: number; users: number };
+
 /**
  * Blobs on the disk, by digest, within the budget: bringing them in (resumable, verified, durable), holding them
  * while an artifact is put together, and setting damaged ones aside.
@@ -51,8 +54,8 @@ export class BlobPool {
   readonly #mutex = new KeyedMutex<Digest>();
   /** One at a time puts a verified blob in its place, or takes it away. */
   readonly #places = new KeyedMutex<Digest>();
-  /** Room for blobs that come, and how many wait for each. */
-  readonly #rooms = new Map<Digest, { readonly reservation: Reservation; users: number }>();
+  /** Room for blobs that come, of which manifests may say different sizes, and how many wait for each. */
+  readonly #rooms = new Map<Digest, Room>();
   #copies = 0;
   /** Bytes of blobs that broke off; counted in the budget. */
   readonly #partials: Map<Digest, number>;
@@ -106,16 +109,18 @@ export class BlobPool {
    * @throws AdaptletError STORE_FULL
    */
   async reserve(blobs: readonly Descriptor[], what: string): Promise<Disposable> {
-    const needs = (): number => this.#newOf(blobs).reduce((sum, blob) => sum + this.#missingOf(blob), 0);
+    const needs = (): number => this.#newOf(blobs).reduce((sum, blob) => sum + this.#unpromised(blob), 0);
     if (needs() > this.#budget.free) await this.clearLeftovers();
     if (needs() > this.#budget.free) await this.#budget.makeRoom(needs());
     // All of them, or none.
     this.#budget.reserve(needs(), what)[Symbol.dispose]();
-    for (const blob of this.#newOf(blobs))
-      this.#rooms.set(blob.digest, {
-        reservation: this.#budget.reserve(this.#missingOf(blob), what),
-        users: 0,
-      });
+    for (const blob of this.#newOf(blobs)) {
+      const room = this.#rooms.get(blob.digest) ?? { parts: [], bytes: 0, users: 0 };
+      const bytes = this.#unpromised(blob);
+      if (bytes > 0 || room.parts.length === 0) room.parts.push(this.#budget.reserve(bytes, what));
+      room.bytes += bytes;
+      this.#rooms.set(blob.digest, room);
+    }
     const taken = [...new Set(blobs.map(({ digest }) => digest))].flatMap((digest) => {
       const room = this.#rooms.get(digest);
       if (room === undefined) return [];
@@ -128,18 +133,21 @@ export class BlobPool {
           room.users -= 1;
           if (room.users > 0) continue;
           this.#rooms.delete(digest);
-          room.reservation[Symbol.dispose]();
+          for (const part of room.parts) part[Symbol.dispose]();
         }
       },
     };
   }
 
-  /** Those that are not here, and for which nobody has set room aside. */
+  /** Those that are not here, each once. */
   #newOf(blobs: readonly Descriptor[]): readonly Descriptor[] {
     const byDigest = new Map(blobs.map((blob) => [blob.digest, blob]));
-    return [...byDigest.values()].filter(
-      ({ digest }) => !this.#blobs.has(digest) && !this.#rooms.has(digest),
-    );
+    return [...byDigest.values()].filter(({ digest }) => !this.#blobs.has(digest));
+  }
+
+  /** What is missing of a blob and has no room yet. */
+  #unpromised(blob: Descriptor): number {
+    return Math.max(0, this.#missingOf(blob) - (this.#rooms.get(blob.digest)?.bytes ?? 0));
   }
 
   #missingOf({ digest, size }: Descriptor): number {
@@ -297,7 +305,7 @@ export class BlobPool {
   #spend(digest: Digest, bytes: number): void {
     const room = this.#rooms.get(digest);
     if (room === undefined) this.#budget.count(bytes);
-    else room.reservation.spend(bytes);
+    else room.parts[0]?.spend(bytes);
   }
 
   /** What an artifact needs was verified; what the last owner left may have been damaged since. */
@@ -346,13 +354,20 @@ export class BlobPool {
 
   /** Partial files that nobody is writing, and blobs that nobody needs, but for those that are kept. */
   async dropUnfinished(isKept: (digest: Digest) => boolean): Promise<void> {
-    for (const [digest, size] of this.#partials) {
-      if (this.#held.has(digest) || isKept(digest)) continue;
+    for (const digest of [...this.#partials.keys()])
+      if (!this.#held.has(digest) && !isKept(digest)) await this.#dropPartial(digest);
+    for (const digest of this.digests()) if (!isKept(digest)) await this.release(digest);
+  }
+
+  /** In turn: who brings the blob anew begins after this, or was first, and then it is held. */
+  async #dropPartial(digest: Digest): Promise<void> {
+    await this.#mutex.runExclusive(digest, async () => {
+      const size = this.#partials.get(digest);
+      if (size === undefined || this.#held.has(digest)) return;
       this.#partials.delete(digest);
       this.#budget.count(-size);
       await this.#files.remove('leftover.drop-partial', this.#paths.partial(digest));
-    }
-    for (const digest of this.digests()) if (!isKept(digest)) await this.release(digest);
+    });
   }
 
   async #dropAside(name: string): Promise<void> {

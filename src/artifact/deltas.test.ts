@@ -302,6 +302,17 @@ describe('a delta that is of no use ends in the whole file', () => {
     await comesWhole('room');
   });
 
+  it('where the disk is full at it', async () => {
+    await node[Symbol.asyncDispose]();
+    const rebuild = () => Promise.reject(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
+    node = await SharedNode.start({ ...disk, rebuild }, 2_000_000);
+    node.registry.put(repository, v1);
+    node.registry.put(repository, v2);
+    await offerDelta(node.registry, repository, [v1, v2]);
+    await hasFirst();
+    await comesWhole('room');
+  });
+
   it('where its manifest is none, and another one is taken where that is good', async () => {
     await hasFirst();
     const junk = { ...filesArtifact({ a: 'b' }), blobs: new Map() };

@@ -1,6 +1,7 @@
 import { rename } from 'node:fs/promises';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { isDiskFull } from '../errors/errno.ts';
 import type { Clock } from '../time/clock.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import type { Claim } from './claims.ts';
@@ -227,7 +228,7 @@ export class Deltas {
       await rename(made.path, path);
     } catch (error) {
       signal.throwIfAborted();
-      return refused(watch.signal.aborted ? 'late' : step, error);
+      return refused(watch.signal.aborted ? 'late' : isDiskFull(error) ? 'room' : step, error);
     }
     errand.onBytes(blob.digest, blob.size);
     return true;

@@ -2,7 +2,7 @@ import { AdaptletError } from '../errors/adaptlet-error.ts';
 
 /** Room set aside for an artifact that is on its way. Disposing gives back what was not spent. */
 export type Reservation = Disposable & {
-  /** Turns reserved bytes into used ones; more than is left of the reservation is used all the same. */
+  /** Turns reserved bytes into used ones; more than is left of the reservation is used all the same, and less than none gives used ones back. */
   spend(bytes: number): void;
 };
 
@@ -61,7 +61,7 @@ export class DiskBudget {
     };
     return {
       spend: (spent) => {
-        giveBack(Math.min(left, spent));
+        giveBack(Math.max(0, Math.min(left, spent)));
         this.count(spent);
       },
       [Symbol.dispose]: () => {

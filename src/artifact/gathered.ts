@@ -21,7 +21,7 @@ export type Gathered = AsyncDisposable & {
  * @throws AdaptletError STORE_FULL, and what `bring` throws
  */
 export const gatherBlobs = async (
-  pool: BlobPool,
+  pool: Pick<BlobPool, 'hold' | 'reserve' | 'release'>,
   paths: Pick<StorePaths, 'tmp' | 'blob'>,
   blobs: readonly Descriptor[],
   bring: () => Promise<void>,
@@ -43,8 +43,11 @@ export const gatherBlobs = async (
       isDone = true;
     },
     async [Symbol.asyncDispose]() {
-      await removeAll(folder);
-      hold[Symbol.dispose]();
+      try {
+        await removeAll(folder);
+      } finally {
+        hold[Symbol.dispose]();
+      }
       if (isDone) for (const { digest } of blobs) await pool.release(digest);
     },
   };

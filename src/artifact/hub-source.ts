@@ -98,6 +98,17 @@ class Hub {
     throw notUnderstood(what);
   }
 
+  /** Lists of gated repositories are for everybody, their files are not. */
+  async mayRead(url: URL, what: string): Promise<void> {
+    const { http, transfer, signal } = this.#asking;
+    const attempt = async () => {
+      await using answer = await http.get(url, { range: 'bytes=0-0' }, signal);
+      const { status } = answer.response;
+      if (status !== 200 && status !== 206) throw unexpected(what, status);
+    };
+    await withRetries(transfer, signal, attempt, { host: url.host });
+  }
+
   download(url: URL, blob: Download['blob'], what: string): Download {
     const { http, signal, onBytes } = this.#asking;
     return {
@@ -191,6 +202,10 @@ export const askHub = async (source: HubSource, endpoint: string, asking: Asking
     bytes,
     write: async (blob, path, have) => await downloadTo(downloadOf(blob), { path, have }, transfer),
     hash: async (blob) => await digestOfDownload(downloadOf(blob), transfer),
+    prove: async () => {
+      const file = files.find(({ kind, size }) => kind === 'plain' && size > 0) ?? files[0];
+      if (file !== undefined) await hub.mayRead(urlOf(file), `${file.path} of ${where}`);
+    },
     lay: async ({ folder, path }, maxBytes) => {
       const plain = files.reduce((sum, file) => sum + (file.kind === 'plain' ? file.size : 0), 0);
       if (plain > maxBytes)

@@ -18,6 +18,8 @@ export type RemoteFiles = {
   readonly write: WriteBlob;
   /** Digest of what is sent for a blob. Nothing of it is kept. */
   readonly hash: (blob: Descriptor) => Promise<Digest>;
+  /** Asks for a byte of what is listed, where the list alone says nothing of who may read it. */
+  readonly prove: () => Promise<void>;
   /** Puts the files of the adapter below `gathered.folder`, at most so many bytes. Resolves with the folder to pack. */
   readonly lay: (gathered: Pick<Gathered, 'folder' | 'path'>, maxBytes: number) => Promise<string>;
 };

@@ -32,24 +32,27 @@ export class RemoteNode implements AsyncDisposable {
   readonly web = new FakeWeb();
   store!: ContentStore;
   artifacts!: Artifacts;
-  readonly #root: string;
+  readonly root: string;
   readonly #disk: DiskThread;
+  readonly #budgetBytes: number;
 
-  private constructor(root: string, disk: DiskThread) {
-    this.#root = root;
+  private constructor(root: string, disk: DiskThread, budgetBytes: number) {
+    this.root = root;
     this.#disk = disk;
+    this.#budgetBytes = budgetBytes;
   }
 
-  static async start(disk: DiskThread): Promise<RemoteNode> {
-    const node = new RemoteNode(await mkdtemp(join(tmpdir(), 'adaptlet-remote-')), disk);
+  static async start(disk: DiskThread, budgetBytes = 50_000_000): Promise<RemoteNode> {
+    const node = new RemoteNode(await mkdtemp(join(tmpdir(), 'adaptlet-remote-')), disk, budgetBytes);
     await node.#open();
     return node;
   }
 
   async #open(): Promise<void> {
-    const root = join(this.#root, 'store');
+    const root = join(this.root, 'store');
     const disk = this.#disk;
-    this.store = await ContentStore.open({ root, budgetBytes: 50_000_000, disk, keepsUnfinished: true });
+    const budgetBytes = this.#budgetBytes;
+    this.store = await ContentStore.open({ root, budgetBytes, disk, keepsUnfinished: true });
     this.artifacts = createArtifacts({
       store: this.store,
       disk,
@@ -93,6 +96,6 @@ export class RemoteNode implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.store[Symbol.asyncDispose]();
-    await rm(this.#root, { recursive: true, force: true });
+    await rm(this.root, { recursive: true, force: true });
   }
 }

@@ -244,6 +244,33 @@ describe('the rights of namespaces', () => {
     expect([has(source, 'b'), web.asked.length - before]).toEqual([true, 1]);
   });
 
+  it('none is granted what a server has by a page to log in', async () => {
+    const bytes = gzipSync(tarred());
+    web.put(address, bytes);
+    const source = httpSource(bytes, withHeader);
+    await get(source, packed, 'a');
+    web.answer(address, () => new Response('please log in', { headers: { 'content-length': '13' } }));
+    expect(await codeOf(() => get(source, packed, 'guest'))).toBe('SOURCE_MISMATCH');
+    expect(has(source, 'guest')).toBe(false);
+  });
+
+  it('none is granted files of a hub of which it may read the list alone', async () => {
+    const hub = new FakeHub(web);
+    hub.put('team/sql', commit, files);
+    const source = hubOf({ tokenSecretKeyRef: { name: 'hub', key: 'token' } });
+    for (const [name, bytes] of Object.entries(files))
+      web.answer(`${hub.endpoint}/team/sql/resolve/${commit}/${name}`, (headers) =>
+        headers.get('authorization') === 'Bearer secret'
+          ? new Response(bytes)
+          : new Response(null, { status: 403 }),
+      );
+    await get(source, packed, 'a');
+    expect(await codeOf(() => get(source, packed, 'guest'))).toBe('REGISTRY_DENIED');
+    expect([has(source, 'a'), has(source, 'guest')]).toEqual([true, false]);
+    await get(source, packed, 'b');
+    expect(has(source, 'b')).toBe(true);
+  });
+
   it('none is granted what its own source did not send, although it is on the disk', async () => {
     const bytes = gzipSync(tarred());
     web.put(address, bytes);

@@ -1,5 +1,6 @@
 import { type Digest, namespaceOf } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
+import { removeAll } from '../disk/durable.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Admission, Sender } from './admission.ts';
 import { type Claim, hubSource, urlSource } from './claims.ts';
@@ -55,6 +56,9 @@ type Coming = {
   readonly expected: Digest | undefined;
 };
 
+/** What was made of a source that had so many bytes. */
+type Made = { readonly digest: Digest; readonly bytes: number };
+
 /** Sources of which it is remembered what was made of them. */
 const maxPacked = 1024;
 
@@ -62,7 +66,7 @@ const maxPacked = 1024;
 export class RemoteSources {
   readonly #options: RemoteOptions;
   /** What was made of sources, by what they mean. */
-  readonly #packed = new Map<string, Digest>();
+  readonly #packed = new Map<string, Made>();
 
   constructor(options: RemoteOptions) {
     this.#options = options;
@@ -100,8 +104,14 @@ export class RemoteSources {
     const files = await askRemote(wish.source, hubEndpoint, asking);
     totalBytes = files.bytes;
     const pin = pinOf(wish.source);
-    const known = await this.#known(claim, this.#packed.get(pin), expected, fetchOptions);
-    if (known !== undefined) return known;
+    const made = this.#packed.get(pin);
+    // What is here may be used only by who may read it there.
+    if (made !== undefined || store.bytesHere(files.blobs) > 0) await files.prove();
+    // A server that answers with a page to log in has not shown its file.
+    if (made?.bytes === files.bytes) {
+      const known = await this.#known(claim, made.digest, expected, fetchOptions);
+      if (known !== undefined) return known;
+    }
     // The digest is known once the files are here; until then they count as what the source calls them.
     const first = expected ?? files.blobs[0]?.digest;
     const missingBytes = Math.max(0, files.bytes - store.bytesHere(files.blobs));
@@ -113,7 +123,7 @@ export class RemoteSources {
       const digest = await this.#pack(sender, wish, { files, gathered, expected }, fetchOptions);
       gathered.done();
       await admission.settled(files.blobs, source);
-      this.#remember(pin, digest);
+      this.#remember(pin, { digest, bytes: files.bytes });
       return digest;
     } catch (error) {
       // What is refused for good takes no room.
@@ -145,6 +155,11 @@ export class RemoteSources {
     } catch (error) {
       const isFull =
         error instanceof AdaptletError && error.code === 'ARTIFACT_TOO_LARGE' && room < store.limits.maxBytes;
+      if (isFull) await store.clearLeftovers();
+      if (isFull && store.freeBytes > room) {
+        await removeAll(gathered.folder);
+        return await this.#lay(files, gathered, where);
+      }
       throw isFull
         ? new AdaptletError('STORE_FULL', `${where}: ${error.what}, as much as the budget has`, {
             cause: error,
@@ -153,9 +168,9 @@ export class RemoteSources {
     }
   }
 
-  #remember(pin: string, digest: Digest): void {
+  #remember(pin: string, made: Made): void {
     this.#packed.delete(pin);
-    this.#packed.set(pin, digest);
+    this.#packed.set(pin, made);
     for (const oldest of this.#packed.keys()) {
       if (this.#packed.size <= maxPacked) break;
       this.#packed.delete(oldest);
@@ -165,12 +180,12 @@ export class RemoteSources {
   /** What came from there for another namespace, once the source has answered for this one. `digest`: what was made of it. */
   async #known(
     claim: Claim,
-    digest: Digest | undefined,
+    digest: Digest,
     expected: Digest | undefined,
     { signal, admit }: Pick<FetchOptions, 'signal' | 'admit'>,
   ): Promise<Digest | undefined> {
     const { store, grants, admission } = this.#options;
-    if (digest === undefined || (expected ?? digest) !== digest) return undefined;
+    if ((expected ?? digest) !== digest) return undefined;
     const found = store.stored(digest);
     if (found === undefined || !grants.of(digest).some(({ source }) => source === claim.source))
       return undefined;

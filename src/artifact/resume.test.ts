@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { objectKey } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { filesArtifact, tarOf } from './artifact.fixture.ts';
@@ -122,6 +125,55 @@ describe('a download that broke off', () => {
     expect(node.has(digest, from('a.test'), 'a')).toBe(false);
     expect(await node.fetch(from('a.test'), digest, 'a')).toBe(digest);
     expect(startsAt('a.test')).toEqual([0]);
+  });
+
+  it('is no beginning of what comes out of a folder, nor the other way round', async () => {
+    await using shared = await SharedNode.start(disk);
+    const weights = 'w'.repeat(1_500_000);
+    const artifact = filesArtifact({ 'adapter_config.json': '{}', 'adapter_model.safetensors': weights });
+    shared.registry.put('x', artifact);
+    shared.registry.cutAfter = 1000;
+    expect(await codeOf(() => shared.fetch('b', 'x', artifact.digest))).toBe('REGISTRY_UNAVAILABLE');
+    const folder = join(shared.imports, 'sql');
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'adapter_config.json'), '{}');
+    await writeFile(join(folder, 'adapter_model.safetensors'), weights);
+    const left = new AbortController();
+    const wish = { key: objectKey('a', 'sql'), uid: 'a', source: { path: { path: 'sql' } } };
+    const fetching = shared.artifacts.fetch(wish, undefined, {
+      signal: left.signal,
+      // All of it is copied, and not looked at yet.
+      onProgress: ({ receivedBytes }) => {
+        if (receivedBytes >= weights.length) left.abort(new Error('not wanted any more'));
+      },
+    });
+    await expect(fetching).rejects.toThrow('not wanted any more');
+    expect(shared.store.usage.usedBytes).toBeGreaterThanOrEqual(weights.length);
+    expect(await codeOf(() => shared.fetch('b', 'x', artifact.digest))).toBe('REGISTRY_UNAVAILABLE');
+    expect(shared.has('b', 'x', artifact.digest)).toBe(false);
+  });
+
+  it('gives way to an archive that is unpacked', async () => {
+    await using small = await RemoteNode.start(disk, 4_000_000);
+    ({ web } = small);
+    web.put('https://a.test/sql.tar', archive);
+    const other = Buffer.alloc(1_500_000, 'other');
+    web.put('https://b.test/sql.tar', other);
+    cutAt(1_200_000);
+    const sha = createHash('sha256').update(other).digest('hex');
+    const left: Source = { http: { url: 'https://b.test/sql.tar', sha256: sha } };
+    expect(await codeOf(() => small.fetch(left))).toBe('REGISTRY_UNAVAILABLE');
+    expect(small.store.usage.usedBytes).toBe(1_200_000);
+    uncut();
+    const digest = await small.fetch(from('a.test'));
+    await small.artifacts.verify(digest, new AbortController().signal);
+    expect(await readdir(join(small.root, 'store/tmp'))).toEqual([]);
+  });
+
+  it('comes also where somebody removed the folder that it comes to', async () => {
+    web.put('https://a.test/sql.tar', archive);
+    await rm(join(node.root, 'store/tmp'), { recursive: true });
+    await node.artifacts.verify(await node.fetch(from('a.test')), new AbortController().signal);
   });
 
   it('of a registry goes on in the next process, for the namespace whose source began it', async () => {

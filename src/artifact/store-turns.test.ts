@@ -1,10 +1,18 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate as tick } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate as tick } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { nodeFiles } from '../disk/files.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
-import { type FixtureArtifact, filesArtifact, withSize, writer } from './artifact.fixture.ts';
+import {
+  artifactOf,
+  type FixtureArtifact,
+  filesArtifact,
+  tarOf,
+  withSize,
+  writer,
+} from './artifact.fixture.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import { digestOf, hexOf } from './digest.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
@@ -86,6 +94,28 @@ describe('a manifest that gives a blob that is here another size', () => {
 });
 
 describe('a source that never ends what it sends', () => {
+  it('leaves no room to a manifest that says that the same blob is larger', async () => {
+    const slow = endless();
+    const held = store.add(one.manifest, slow.write, never);
+    await slow.asked;
+    const free = store.freeBytes;
+    const liar = withSize(one, weightsOf('1'), 200_000);
+    const soon = AbortSignal.timeout(2000);
+    expect(await codeOf(() => store.add(liar.manifest, endless().write, soon))).toBe('STORE_FULL');
+    expect(store.freeBytes).toBe(free);
+    const larger = withSize(one, weightsOf('1'), 50_000);
+    const leave = new AbortController();
+    const waiting = store.add(larger.manifest, endless().write, leave.signal);
+    while (store.freeBytes === free) await tick();
+    expect(store.freeBytes).toBeLessThanOrEqual(free - 49_000);
+    leave.abort(new Error('left'));
+    await expect(waiting).rejects.toThrow('left');
+    slow.end();
+    await expect(held).rejects.toThrow('left');
+    await store.clearLeftovers();
+    expect(store.freeBytes).toBe(100_000);
+  });
+
   it('keeps nobody who leaves, and nothing of what they had', async () => {
     const slow = endless();
     const held = store.add(one.manifest, slow.write, never);
@@ -101,6 +131,62 @@ describe('a source that never ends what it sends', () => {
     slow.end();
     await expect(held).rejects.toThrow('left');
     expect(await add(two)).toBe(two.digest);
+  });
+});
+
+describe('a transfer that broke off', () => {
+  it('gives way to what a layer unpacks to', async () => {
+    const torn: WriteBlob = async (blob, path, have) => {
+      if (blob.digest !== weightsOf('1')) return writer(one)(blob, path, have);
+      await writeFile(path, '1'.repeat(50_000));
+      throw new Error('torn');
+    };
+    await expect(store.add(one.manifest, torn, never)).rejects.toThrow('torn');
+    expect(store.usage.usedBytes).toBeGreaterThan(50_000);
+    const archive = tarOf([
+      { name: 'adapter_config.json', content: '{"r":1}' },
+      { name: 'adapter_model.safetensors', content: 'w'.repeat(30_000) },
+    ]);
+    const layer = { mediaType: 'application/vnd.oci.image.layer.v1.tar', bytes: archive };
+    const packed = artifactOf([layer]);
+    expect(await add(packed)).toBe(packed.digest);
+    expect(store.usage.usedBytes).toBe(2 + archive.length + 7 + 30_000);
+  });
+
+  it('is dropped before, or not at all, when it is gone on with at the same time', async () => {
+    await store[Symbol.asyncDispose]();
+    const { promise: gate, resolve: proceed } = Promise.withResolvers<void>();
+    const { promise: dropped, resolve: drops } = Promise.withResolvers<void>();
+    const slow: typeof nodeFiles = {
+      ...nodeFiles,
+      remove: async (at, path) => {
+        if (at === 'leftover.drop-partial') {
+          drops();
+          await gate;
+        }
+        await nodeFiles.remove(at, path);
+      },
+    };
+    store = await ContentStore.open({ root, budgetBytes: 100_000, disk, files: slow });
+    const torn: WriteBlob = async (_, path) => {
+      await writeFile(path, '1');
+      throw new Error('torn');
+    };
+    await expect(store.add(one.manifest, torn, never)).rejects.toThrow('torn');
+    const dropping = store.dropUnfinished(() => false);
+    await dropped;
+    const { promise: written, resolve: writes } = Promise.withResolvers<void>();
+    const write: WriteBlob = async (blob, path, have) => {
+      await writer(one)(blob, path, have);
+      writes();
+      await dropping;
+    };
+    const adding = store.add(one.manifest, write, never);
+    await Promise.race([written, pause(100)]);
+    proceed();
+    await dropping;
+    expect(await adding).toBe(one.digest);
+    await store.verify(one.digest, never);
   });
 });
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
-import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { AdaptletError, errorCodeOf } from '../errors/adaptlet-error.ts';
 import { errnoOf } from '../errors/errno.ts';
 import { unlessAborted } from '../time/unless-aborted.ts';
 import { buildFolder } from './artifact-folder.ts';
@@ -175,10 +175,6 @@ export class ContentStore {
     using _hold = this.#pool.hold(blobs);
     using _reservation = await this.#pool.reserve(blobs, digest);
     custody?.reserved();
-    // Somebody may have tidied up the disk by hand.
-    await this.#touching(`storing ${digest}`, () =>
-      this.#paths.files.mkdir('add.mkdir-tmp', this.#paths.tmp),
-    );
     await this.#bring(blobs, write, signal, custody);
     return await inTurn(async () => {
       if (await isHere()) return digest;
@@ -208,6 +204,8 @@ export class ContentStore {
     signal: AbortSignal,
     custody: Omit<Custody, 'admit'> | undefined,
   ): Promise<void> {
+    // Somebody may have tidied up the disk by hand.
+    await this.#touching('bringing blobs', () => this.#paths.files.mkdir('add.mkdir-tmp', this.#paths.tmp));
     for (const blob of blobs) {
       if (await this.#pool.bring(blob, write, signal, custody?.apart)) await custody?.brought(blob);
       else await custody?.found(blob);
@@ -334,7 +332,15 @@ export class ContentStore {
 
   async #build(digest: Digest, bytes: Uint8Array, manifest: Manifest, signal: AbortSignal): Promise<void> {
     const parts = { paths: this.#paths, disk: this.#disk, limits: this.limits, budget: this.budget };
-    this.#adapters.set(digest, await buildFolder(parts, { digest, bytes, manifest }, signal));
+    const build = (): Promise<StoredAdapter> => buildFolder(parts, { digest, bytes, manifest }, signal);
+    const built = build().catch(async (error: unknown) => {
+      const free = this.freeBytes;
+      // How much archives unpack to is not known before.
+      if (errorCodeOf(error) === 'STORE_FULL') await this.#pool.clearLeftovers();
+      if (this.freeBytes <= free) throw error;
+      return await build();
+    });
+    this.#adapters.set(digest, await built);
     // It was written over.
     this.budget.count(-(this.#leftBytes.get(digest) ?? 0));
     this.#leftBytes.delete(digest);

@@ -53,7 +53,7 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
       const present = await compiled.reusable(digest, target, maxRank);
       if (present !== undefined) return present;
       await verify(signal);
-      using room = compiled.reserve(bytes, digest);
+      using room = await compiled.reserve(bytes, digest);
       const input = {
         folder,
         digest,

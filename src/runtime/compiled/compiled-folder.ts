@@ -37,6 +37,8 @@ export type CompiledFolderOptions = {
   readonly dir: string;
   /** What the files are counted in. Default: nothing. */
   readonly budget?: DiskBudget;
+  /** Has left-overs within the budget give way. Default: there are none. */
+  readonly makeRoom?: () => Promise<void>;
   /** Of the store that its budget is of. Default: tidied up in any case. */
   readonly caution?: Caution;
   /** Default: the disk of this machine. */
@@ -62,6 +64,7 @@ const endOf = ({ baseDigest, engineVersion }: CompileTarget): string => {
 export class CompiledFolder {
   readonly #dir: string;
   readonly #budget: DiskBudget | undefined;
+  readonly #makeRoom: () => Promise<void>;
   readonly #files: Files<CompiledPoint>;
   /** Bytes by name. */
   readonly #sizes: Map<string, number>;
@@ -87,17 +90,17 @@ export class CompiledFolder {
     };
     if (half.length > 0) await (caution?.run('half-written compiled files', dropHalf) ?? dropHalf());
     for (const size of sizes.values()) budget?.count(size);
-    return new CompiledFolder(dir, budget, files, sizes);
+    return new CompiledFolder(options, files, sizes);
   }
 
   private constructor(
-    dir: string,
-    budget: DiskBudget | undefined,
+    { dir, budget, makeRoom = () => Promise.resolve() }: CompiledFolderOptions,
     files: Files<CompiledPoint>,
     sizes: Map<string, number>,
   ) {
     this.#dir = dir;
     this.#budget = budget;
+    this.#makeRoom = makeRoom;
     this.#files = files;
     this.#sizes = sizes;
   }
@@ -119,7 +122,8 @@ export class CompiledFolder {
    * Sets room aside for a file that is about to be written.
    * @throws AdaptletError STORE_FULL
    */
-  reserve(bytes: number, digest: Digest): Reservation {
+  async reserve(bytes: number, digest: Digest): Promise<Reservation> {
+    if (this.#budget !== undefined && bytes > this.#budget.free) await this.#makeRoom();
     return this.#budget?.reserve(bytes, `the compiled file of ${digest}`) ?? unlimited;
   }
 

@@ -186,6 +186,22 @@ describe('an artifact that the disk has lost', () => {
     expect([w.residency.awaitedOnDisk, w.disk.size]).toEqual([0, 1]);
   });
 
+  it('holds up no other one where its source goes silent', async () => {
+    const w = await lost();
+    w.residency.apply([adapterOf('a0'), adapterOf('b0')]);
+    await use(w, 'b0');
+    w.disk.delete(w.digest('b0'));
+    w.script.hold('fetch a0');
+    w.residency.lostOnDisk([w.digest('a0'), w.digest('b0')]);
+    await settle();
+    expect(onDisk(w, ['a0', 'b0'])).toEqual([]);
+    for (let minute = 0; minute < 3; minute++) {
+      w.clock.advance(60_000);
+      await settle();
+    }
+    expect([w.residency.awaitedOnDisk, onDisk(w, ['a0', 'b0'])]).toEqual([0, ['a0', 'b0']]);
+  });
+
   it('and that nobody has any more is not fetched', async () => {
     const w = await lost();
     w.residency.apply([]);

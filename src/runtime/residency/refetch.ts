@@ -5,6 +5,7 @@ import type { Core } from './core.ts';
 import type { DiskRoom } from './disk-room.ts';
 import type { Entry } from './entry.ts';
 import { isOnDisk } from './lifecycle.ts';
+import { withLimit } from './limit.ts';
 
 /** Between tries, in milliseconds: sources may be away for days. */
 const delays = { firstMs: 5_000, maxMs: 600_000 };
@@ -87,17 +88,26 @@ export class Refetch {
   }
 
   async #fetch(entry: Entry, digest: Digest): Promise<void> {
-    const { artifacts, logger } = this.#core.options;
-    const { signal } = this.#stop;
+    const { artifacts, clock, logger, fetchStallMs = 60_000 } = this.#core.options;
     if (artifacts.stored(entry.wish, digest) !== undefined) return;
     const refusal = this.#core.sourceRefusal(entry.key, entry.resource.body.source);
     if (refusal !== undefined) throw new AdaptletError('SOURCE_NOT_ALLOWED', refusal);
     try {
-      await artifacts.fetch(entry.wish, digest, {
-        signal: AbortSignal.any([signal, entry.abort.signal]),
-        admit: (arrival) => this.#room.admit(entry, arrival, { signal, alive: () => undefined }),
-        onReserved: () => this.#room.reserved(entry),
-      });
+      const limit = {
+        clock,
+        ms: fetchStallMs,
+        code: 'FETCH_STALLED',
+        what: `the fetch of what the disk lost of adapter ${entry.key} made no progress`,
+      } as const;
+      const outer = AbortSignal.any([this.#stop.signal, entry.abort.signal]);
+      await withLimit(limit, outer, (signal, alive) =>
+        artifacts.fetch(entry.wish, digest, {
+          signal,
+          admit: (arrival) => this.#room.admit(entry, arrival, { signal, alive }),
+          onReserved: () => this.#room.reserved(entry),
+          onProgress: alive,
+        }),
+      );
       logger.info({ digest, key: entry.key }, 'a damaged artifact was fetched again');
     } catch (error) {
       // The adapter was removed meanwhile: nobody needs it.

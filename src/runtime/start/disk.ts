@@ -53,6 +53,7 @@ export const openDisk = async (
   const nodeDisk = new NodeDisk(settings, logger);
   await nodeDisk.countPrepared();
   const opened = await openStore(settings, { logger, nodeDisk }, stack);
+  nodeDisk.onLeftovers(() => opened.store.clearLeftovers());
   const memory = memoryOf(settings.dataDir);
   const remembered = await recall(memory, logger);
   const former = formerAdapters(remembered);

@@ -30,6 +30,14 @@ it('adapters and base models share a whole: what one has, the other has not', ()
   expect([models.used, adapters.free, disk.whole.free]).toEqual([20, 10, 10]);
 });
 
+it('what gives back more than it needs has no room promised by that', () => {
+  const budget = new DiskBudget(100);
+  budget.count(60);
+  using room = budget.reserve(0, 'what is smaller than what was there of it');
+  room.spend(-50);
+  expect([budget.used, budget.free]).toEqual([10, 90]);
+});
+
 it('without a setting the whole is both parts together', () => {
   expect(diskOf(undefined, [80, 30]).whole.limit).toBe(110);
 });
@@ -51,6 +59,18 @@ it('a base model that finds too little asks adapters for what is missing', async
   disk.onShort(async (bytes) => adapters.count(-bytes));
   await models.makeRoom(50);
   expect(models.free).toBe(50);
+});
+
+it('a base model that finds too little takes the place of left-overs of adapters first', async () => {
+  const disk = diskOf(100, [80, 80]);
+  const models = new DiskBudget(80, disk.models);
+  const adapters = new DiskBudget(80, disk.adapters);
+  adapters.count(70);
+  disk.onLeftovers(async () => adapters.count(-15));
+  const freed: number[] = [];
+  disk.onShort(async (bytes) => void freed.push(bytes));
+  await models.makeRoom(50);
+  expect(freed).toEqual([5]);
 });
 
 it('what is prepared of a base model counts, and what is gone of it does not', async () => {

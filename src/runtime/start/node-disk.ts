@@ -41,6 +41,7 @@ export class NodeDisk {
   readonly #prepared: string;
   readonly #log: Pick<Log, 'warn'>;
   #preparedBytes = 0;
+  #dropLeftovers: () => Promise<void> = () => Promise.resolve();
   #freeAdapters: (bytes: number) => Promise<void> = () => Promise.resolve();
 
   constructor(
@@ -58,11 +59,14 @@ export class NodeDisk {
     this.#prepared = join(dataDir, 'base');
   }
 
-  /** What base models need: adapters that are there for requests alone make room. */
+  /** What base models need: left-overs of adapters, and those that are there for requests alone, make room. */
   get models(): Within {
     return {
       whole: this.whole,
-      makeRoom: async (bytes) => await this.#freeAdapters(bytes - this.whole.free),
+      makeRoom: async (bytes) => {
+        if (bytes > this.whole.free) await this.#dropLeftovers();
+        await this.#freeAdapters(bytes - this.whole.free);
+      },
     };
   }
 
@@ -75,6 +79,11 @@ export class NodeDisk {
     const others = this.whole.used - used;
     const limit = Math.min(this.#adapterBytes, Math.max(0, this.whole.limit - others));
     return { usedBytes: used, highBytes: limit * highMark, lowBytes: limit * lowMark };
+  }
+
+  /** Who drops what broke off, and what was set aside, of adapters. */
+  onLeftovers(drop: () => Promise<void>): void {
+    this.#dropLeftovers = drop;
   }
 
   /** Who makes room of what is there for requests alone. */

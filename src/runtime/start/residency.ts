@@ -18,7 +18,12 @@ export const openResidency = async (
   stack: AsyncDisposableStack,
 ): Promise<Residency> => {
   const { budget, caution } = store;
-  const folder = await CompiledFolder.open({ dir: join(settings.dataDir, 'compiled'), budget, caution });
+  const folder = await CompiledFolder.open({
+    dir: join(settings.dataDir, 'compiled'),
+    budget,
+    makeRoom: () => store.clearLeftovers(),
+    caution,
+  });
   await folder
     .removeOrphans((digest) => store.stored(digest) !== undefined)
     .catch((error: unknown) => {

@@ -184,7 +184,7 @@ export class SmallNode {
         const present = await compiled.reusable(digest, of, 8);
         if (present !== undefined) return present;
         await verify(signal);
-        using room = compiled.reserve(bytes, digest);
+        using room = await compiled.reserve(bytes, digest);
         const made = compiledFile(digest, of);
         const file = compiled.fileOf(digest, of);
         await writeDurable(file, made.bytes, { files: disk.files, at: (step) => `compile.${step}` });
