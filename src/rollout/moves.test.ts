@@ -154,7 +154,11 @@ describe('rolling back by hand what is settled', () => {
     const world = underWay([]);
     world.whyNotBack = ({ adapter }) => (adapter === 'v1' ? 'it is not signed' : undefined);
     const { status } = world.decide({ verb: 'rollback' });
-    expect(status).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v2' }, history: [{ adapter: 'v1' }] });
+    expect(status).toMatchObject({
+      phase: 'Healthy',
+      stable: { adapter: 'v2' },
+      history: [{ adapter: 'v1' }],
+    });
     expect(status.lastRefusal).toBe('rollback: v1 would not serve: it is not signed');
     world.whyNotBack = () => undefined;
     expect(world.decide({ verb: 'rollback' }).status.stable?.adapter).toBe('v1');
