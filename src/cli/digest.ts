@@ -5,11 +5,11 @@ import { startDiskThread } from '../artifact/disk-thread.ts';
 import { defaultLimits } from '../artifact/manifest.ts';
 import { packFolder } from '../artifact/pack.ts';
 import { type DigestFlags, digestOfArchive, digestOfHub, digestOfUrl } from './digest-of-source.ts';
-import { withRegistryFlags } from './registry/registry-flags.ts';
+import { withServerFlags } from './registry/registry-flags.ts';
 
 /** `adaptlet digest`: what `spec.digest` of an Adapter is, and its source where that is not a folder. */
 export const digestCommand = (): Command =>
-  withRegistryFlags(new Command('digest'))
+  withServerFlags(new Command('digest'))
     .description(
       'print the digest of a PEFT adapter, for spec.digest; the same files have the same digest wherever they are',
     )

@@ -28,8 +28,8 @@ export type AdapterResource = {
     /** Who has to have signed it by its own spec. Absent: nobody. */
     readonly signatures?: Signers;
     /**
-     * The policy of its namespace says who has to have signed it. A runtime that does not know this field, or the policy,
-     * does not serve it.
+     * The policy of its namespace says who has to have signed it. A runtime that does not know the policy does not serve it;
+     * one that does not know this field does not take it, and goes on with what it had of it.
      */
     readonly signed?: true;
     readonly priority: AdapterSpec['priority'];

@@ -2,7 +2,7 @@ import { analysisRefs } from '../api/analysis-places.ts';
 import { conditionOf } from '../api/condition.ts';
 import type { RolloutObject } from '../api/objects.ts';
 import type { Step } from '../api/rollout.ts';
-import type { RolloutStatus } from '../api/rollout-status.ts';
+import type { BoundAdapter, RolloutStatus } from '../api/rollout-status.ts';
 import { Analyses, type Found } from './analysis/analyses.ts';
 import type { MeasurementRequest } from './analysis/measurement.ts';
 import { withDeadline } from './deadline.ts';
@@ -164,21 +164,23 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
   const steps = stepsOf(spec.strategy);
   const named = { namespace: metadata.namespace, name: metadata.name };
   if (target.kind === 'Resolved' && sameAdapter(target.bound, draft.stable)) {
-    if (verb === 'rollback' && draft.canary === undefined && goBack(draft, { ...named, steps }, turn.now)) {
+    const [former] = draft.history;
+    const whyNot = former && facts.whyNotBack?.(former);
+    const isBack = verb === 'rollback' && draft.canary === undefined && whyNot === undefined;
+    if (isBack && goBack(draft, { ...named, steps }, turn.now)) {
       // Both had the name that the spec names, and no object has it any more: it means the one that is stable now.
       if (target.fact !== undefined || draft.stable?.adapter !== spec.adapter) return givenUp(draft);
       dropCanary(draft);
       return settled(draft, target.fact, facts.stableFails);
     }
-    if (verb !== undefined)
-      refuse(draft, verb, verb === 'rollback' ? 'there is no former stable' : 'no canary is under way');
+    if (verb !== undefined) refuse(draft, verb, verb === 'rollback' ? noWayBack(former, whyNot) : noCanary);
     dropCanary(draft);
     return settled(draft, target.fact, facts.stableFails);
   }
   const isNew = target.kind === 'Resolved' && !sameAdapter(target.bound, draft.canary);
   if (isNew) bindCanary(draft, target.bound, { ...named, steps });
   if (draft.canary === undefined) {
-    if (verb !== undefined) refuse(draft, verb, 'no canary is under way');
+    if (verb !== undefined) refuse(draft, verb, noCanary);
     return awaiting(target);
   }
   // An abort that arrives together with another adapter is about the rollout as a whole; promote and retry are about a step.
@@ -196,6 +198,13 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
   if (trouble !== undefined) giveUp(draft, trouble, turn.now);
   return advance(draft, isNew ? { ...turn, elapsedMs: 0, sinceMs: 0 } : turn);
 };
+
+const noCanary = 'no canary is under way';
+
+const noWayBack = (former: BoundAdapter | undefined, why: string | undefined): string =>
+  former === undefined || why === undefined
+    ? 'there is no former stable'
+    : `${former.adapter} would not serve: ${why}`;
 
 /** What was stable lately comes back without steps and to all runtimes at once. */
 const wasStableLately = ({ history }: Draft, { rollout, target }: Turn): boolean =>

@@ -1,6 +1,6 @@
 import type { AnalysisSpec } from '../api/analysis.ts';
 import type { Digest } from '../api/names.ts';
-import type { RolloutFailure, RolloutRuntimes, RolloutStatus } from '../api/rollout-status.ts';
+import type { BoundAdapter, RolloutFailure, RolloutRuntimes, RolloutStatus } from '../api/rollout-status.ts';
 import type { MeasurementResult } from './analysis/measurement.ts';
 import type { CopyCounts } from './copies.ts';
 import type { Reports } from './judge/reports.ts';
@@ -11,7 +11,7 @@ export type AdapterFact = {
   readonly uid: string;
   /** Absent until the source was resolved. */
   readonly digest?: Digest | undefined;
-  /** It is not signed as it has to be: nothing goes back to it. Absent: it may be bound. */
+  /** It is not allowed, or not signed as it has to be: nothing goes back to it. Absent: it may be bound. */
   readonly isBarred?: boolean;
   /**
    * Failed: refused, nothing retries it by itself. A download that failed and is tried again is Pending: an offline node
@@ -65,6 +65,8 @@ export type Facts = {
   readonly target?: AdapterFact | undefined;
   /** Of the Adapter that status.stable names, where it is another one; absent when it is not known. */
   readonly stable?: AdapterFact | undefined;
+  /** Why a former stable would not serve; undefined: it would, as far as is known. Absent: so would all. */
+  readonly whyNotBack?: ((former: BoundAdapter) => string | undefined) | undefined;
   /** Whether stable and the target fit into RAM together, with the numbers; absent while a size is not known. */
   readonly room?: { readonly fits: boolean; readonly message: string } | undefined;
   /** Whether runtimes can hold the target, in place of `room` in a cluster. */

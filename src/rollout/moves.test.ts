@@ -150,6 +150,20 @@ describe('rolling back by hand what is settled', () => {
     expect(reasons(world.decide({ verb: 'rollback' }))).toEqual(['RequestRefused']);
   });
 
+  it('is refused when the former stable would not serve, which is said', () => {
+    const world = underWay([]);
+    world.whyNotBack = ({ adapter }) => (adapter === 'v1' ? 'it is not signed' : undefined);
+    const { status } = world.decide({ verb: 'rollback' });
+    expect(status).toMatchObject({
+      phase: 'Healthy',
+      stable: { adapter: 'v2' },
+      history: [{ adapter: 'v1' }],
+    });
+    expect(status.lastRefusal).toBe('rollback: v1 would not serve: it is not signed');
+    world.whyNotBack = () => undefined;
+    expect(world.decide({ verb: 'rollback' }).status.stable?.adapter).toBe('v1');
+  });
+
   it('asks for nothing more when the canary was given up already', () => {
     const world = underWay(timed);
     world.decide({ verb: 'abort' });

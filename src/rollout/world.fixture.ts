@@ -35,6 +35,7 @@ export class DecisionWorld {
   held: Held[] = [];
   room: Facts['room'];
   stableFails: Facts['stableFails'];
+  whyNotBack: Facts['whyNotBack'];
   reports: Facts['reports'];
   measured: Facts['measured'];
   mirrored: Facts['mirrored'];
@@ -61,6 +62,7 @@ export class DecisionWorld {
     copy.held = this.held;
     copy.room = this.room;
     copy.stableFails = this.stableFails;
+    copy.whyNotBack = this.whyNotBack;
     copy.reports = this.reports;
     copy.measured = this.measured;
     copy.mirrored = this.mirrored;
@@ -151,6 +153,7 @@ export class DecisionWorld {
         held: this.held,
         room: this.room,
         stableFails: this.stableFails,
+        whyNotBack: this.whyNotBack,
         reports: this.reports,
         measured: this.measured,
         mirrored: this.mirrored,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { digestCommand } from '../digest.ts';
 import { imageOf } from './registry-flags.ts';
 
 describe('a reference', () => {
@@ -15,4 +16,12 @@ describe('a reference', () => {
   ])('%s is completed as docker does', (reference, registry, repository, tag) => {
     expect(imageOf(reference)).toMatchObject({ registry, repository, tag });
   });
+});
+
+it('adaptlet digest, which asks no registry, has no flag for the credentials of one', () => {
+  expect(digestCommand().options.map(({ long }) => long)).toEqual([
+    '--insecure-registries',
+    '--ca',
+    '--endpoint',
+  ]);
 });

@@ -43,11 +43,16 @@ export const imageOf = (reference: string): ImageReference =>
   parseReference(completed(reference.startsWith(scheme) ? reference.slice(scheme.length) : reference));
 
 export const withRegistryFlags = (command: Command): Command =>
-  command
-    .option(
+  withServerFlags(
+    command.option(
       '--registry-config <file>',
       'a docker config.json with credentials [ADAPTLET_REGISTRY_CONFIG, default ~/.docker/config.json, or that of DOCKER_CONFIG]; its credential helpers are asked',
-    )
+    ),
+  );
+
+/** For servers that are no registries. */
+export const withServerFlags = (command: Command): Command =>
+  command
     .option(
       '--insecure-registries <hosts>',
       'hosts that are reached over plain HTTP, separated by commas; loopback always is [ADAPTLET_INSECURE_REGISTRIES]',

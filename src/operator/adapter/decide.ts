@@ -15,9 +15,8 @@ import { imageVersion } from '../../api/image.ts';
 import type { Digest } from '../../api/names.ts';
 import type { AdapterObject } from '../../api/objects.ts';
 import type { OciSource } from '../../api/source.ts';
-import type { PolicyRefusal } from '../../plan/policies.ts';
 import type { Placement } from '../../rollout/placement.ts';
-import type { Verdict } from '../reconcile/policy-verdicts.ts';
+import { isKeptOut, type Verdict } from '../reconcile/policy-verdicts.ts';
 import type { Resolution } from '../reconcile/resolver.ts';
 import { firstOf, keysOf, sizeOf } from '../reconcile/runtime-sets.ts';
 import type { SignatureVerdict } from '../reconcile/signature-verdicts.ts';
@@ -126,10 +125,6 @@ const changeOf = (before: AdapterStatus | undefined, after: AdapterStatus): Adap
 const decisionsOf = (status: AdapterStatus | undefined): unknown =>
   status && [status.observedGeneration, status.digest, verdictsOf(status.conditions)];
 
-/** A policy that is not valid changes nothing. */
-const isKeptOut = (verdict: Verdict | undefined): verdict is PolicyRefusal =>
-  verdict !== undefined && verdict.reason !== 'PolicyInvalid';
-
 const accepted = ({ nameConflict, verdict }: AdapterInput): AdapterCondition => {
   if (verdict !== undefined)
     return { type: 'Accepted', status: isKeptOut(verdict) ? 'False' : 'Unknown', ...verdict };
@@ -232,7 +227,7 @@ const ready = (
     const progress = source.kind === 'Required' ? 'Failed' : 'InProgress';
     return readiness(progress, 'NotResolved', 'its digest is not known, see Resolved');
   }
-  const unsigned = notSigned(signed);
+  const unsigned = notSigned(signed, adapter.status?.conditions);
   if (unsigned !== undefined) return readiness('Failed', unsigned.reason, unsigned.message);
   const { preload, baseModel } = adapter.spec;
   const isWanted = preload.tier !== 'None' || uses.length > 0;

@@ -1,10 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { AdapterSpec } from '../../api/adapter.ts';
+import { fakeDigest } from '../../api/names.fixture.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { aPolicy } from '../../plan/manifests.fixture.ts';
 import { aKeyPair, signersOf } from '../../signature/signatures.fixture.ts';
-import { AdapterWorld, digest } from './world.fixture.ts';
+import { AdapterWorld, digest, v1 } from './world.fixture.ts';
 
 const [old, next] = [aKeyPair(), aKeyPair()];
 const source = { oci: { image: 'registry.example/team-a/sql:v1' } };
@@ -118,6 +119,29 @@ describe('the condition SignatureVerified', () => {
     expect(world.condition('SignatureVerified')).toContain('True');
     await answer(world, new AdaptletError('SIGNATURE_UNTRUSTED', 'another key'));
     expect(world.condition('SignatureVerified')).toContain('False SignatureUntrusted');
+  });
+
+  it('is asked for of the digest that plans have, whatever the status says', async () => {
+    const world = asking({ old });
+    await world.settle();
+    const object = world.cluster.adapters.server.get(v1)?.object;
+    if (object === undefined) throw new Error('there is no Adapter');
+    world.cluster.apply({ ...object, status: { ...world.status, digest: fakeDigest('2') } });
+    await world.settle();
+    expect(world.signatureQuestions.map(({ question }) => question.digest)).toEqual([digest]);
+  });
+
+  it('stays false, as does Ready, until another leader has asked', async () => {
+    const world = asking({ old });
+    await world.settle();
+    await answer(world, missing);
+    const before = world.condition('Ready');
+    expect(before).toContain('False SignatureMissing');
+    world.takeOver();
+    await world.settle();
+    expect(world.signatureQuestions).toHaveLength(2);
+    expect(world.condition('SignatureVerified')).toContain('False SignatureMissing');
+    expect(world.condition('Ready')).toBe(before);
   });
 
   it('of a folder says that there are no signatures of those', async () => {

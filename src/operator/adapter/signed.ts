@@ -49,13 +49,13 @@ export const signatureVerified = (
   }
 };
 
-/** Why it cannot serve; undefined: its signatures are no reason, or that is not known. */
+/** Why it cannot serve; undefined: its signatures are no reason, or that is not known. While a registry is asked, what was found before stays. */
 export const notSigned = (
   verdict: SignatureVerdict | undefined,
+  before: readonly Condition[] | undefined,
 ): { readonly reason: ConditionReason; readonly message: string } | undefined => {
   if (verdict === undefined || !verdict.isRequired) return undefined;
-  const { found } = verdict;
-  return found.kind === 'Failed' && isSignatureCode(found.code)
-    ? { reason: signatureReasons[found.code], message: `${found.code}: ${found.message}` }
-    : undefined;
+  const [told] = signatureVerified(verdict, before);
+  const reason = Object.values(signatureReasons).find((one) => one === told?.reason);
+  return told?.status === 'False' && reason !== undefined ? { reason, message: told.message } : undefined;
 };

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { digestSchema, objectKey } from '../../api/names.ts';
 import { anAdapter, aPolicy } from '../../plan/manifests.fixture.ts';
+import { aKeyPair, signersOf } from '../../signature/signatures.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { Policies } from '../objects/policies.ts';
 import { FakeObjects } from './fake-objects.ts';
@@ -55,6 +56,23 @@ describe('the policies in plans', () => {
     expect(planned(node).keys).toEqual(['Policy ops/default']);
     objects.policies.put(aPolicy('team-a'));
     expect(planned(node).keys).toContain('AdapterSpec team-a/sql');
+  });
+
+  it('mark the Adapters that have to be signed, also those that were there before, and no longer than they ask', () => {
+    objects.adapters.put(adapter('team-a'));
+    const node = follow('Node', 'ops');
+    const body = () => {
+      clock.advance(50);
+      return node.plan()?.plan.get('AdapterSpec team-a/sql')?.body;
+    };
+    expect(body()).not.toHaveProperty('signed');
+    const signatures = { required: true, ...signersOf({ release: aKeyPair() }) };
+    for (const namespace of ['ops', 'team-a']) {
+      objects.policies.put(aPolicy(namespace, { signatures }));
+      expect(body()).toHaveProperty('signed', true);
+    }
+    objects.policies.put(aPolicy('team-a', { signatures: { ...signatures, required: false } }));
+    expect(body()).not.toHaveProperty('signed');
   });
 
   it('stay in force as they were last valid, for runtimes that come later as well', () => {

@@ -13,6 +13,10 @@ export type Verdict =
   /** Nobody knows what holds: what runtimes have stays, and nothing new is begun. */
   | { readonly reason: 'PolicyInvalid'; readonly message: string };
 
+/** A policy that is not valid changes nothing. */
+export const isKeptOut = (verdict: Verdict | undefined): verdict is PolicyRefusal =>
+  verdict !== undefined && verdict.reason !== 'PolicyInvalid';
+
 type Refused = ReadonlyMap<ObjectKey, PolicyRefusal>;
 
 /**

@@ -24,10 +24,10 @@ const unsigned = new AdaptletError('SIGNATURE_MISSING', 'only what is in a regis
 });
 const ofElsewhere: Resolution<Verified> = { kind: 'Failed', code: unsigned.code, message: unsigned.message };
 
-/** The digest that was resolved, or is pinned. */
+/** The digest that plans have: it is pinned, or was resolved. */
 const digestOf = ({ spec, status }: AdapterObject): Digest | undefined => {
   const image = spec.source.oci?.image;
-  return status?.digest ?? spec.digest ?? (image === undefined ? undefined : imageVersion(image).digest);
+  return spec.digest ?? status?.digest ?? (image === undefined ? undefined : imageVersion(image).digest);
 };
 
 /**
@@ -92,3 +92,9 @@ export const whyNotSigned = (verdict: SignatureVerdict | undefined): string | un
   if (found.kind === 'Resolved') return undefined;
   return found.kind === 'Failed' ? `${found.code}: ${found.message}` : 'its signatures are being verified';
 };
+
+/** Why nothing goes back to an Adapter; undefined: it is signed, or that is not known. */
+export const knownUnsigned = (verdict: SignatureVerdict | undefined): string | undefined =>
+  verdict?.found.kind === 'Failed' && verdict.found.code.startsWith('SIGNATURE_')
+    ? whyNotSigned(verdict)
+    : undefined;

@@ -41,6 +41,7 @@ export const factsOf = (
   return {
     target: target === undefined ? undefined : targetFact(view, target, attempt, aside),
     stable: stable === undefined || stable.uid === target?.uid ? undefined : stableFact(view, stable),
+    whyNotBack: view.whyNotBack,
     held: attempt === undefined ? [] : guardsOf(believed, attempt),
     stableFails: stableFailsOf(view, aside.allowed),
     mirrored: mirrored.length === 0 ? undefined : mirrored.reduce(addCopyCounts, noCopyCounts),
@@ -107,7 +108,7 @@ const targetFact = (
   const base = {
     uid: adapter.uid,
     digest: adapter.digest,
-    ...(adapter.missing.reason === 'NotSigned' ? { isBarred: true } : {}),
+    ...(adapter.isBarred ? { isBarred: true } : {}),
     // An Adapter that cannot be read does not say: nothing is decided from that.
     baseModel: adapter.baseModel || view.stable?.baseModel || '',
   };

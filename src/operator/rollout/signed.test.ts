@@ -84,6 +84,57 @@ describe('a rollout', () => {
     expect(world.status.message).toContain('SIGNATURE_MISSING');
   });
 
+  /** v2 is stable, v1 was before it, and another leader has begun. */
+  const settledOnV2 = async (...names: readonly string[]) => {
+    const started = start('v1', 'v2');
+    const { world, signed } = started;
+    for (const name of ['v1', 'v2']) {
+      world.spec({ adapter: name, ...steps() });
+      await settle(world);
+      await serve(world, name);
+    }
+    expect(world.status).toMatchObject({ stable: { adapter: 'v2' }, history: [{ adapter: 'v1' }] });
+    signed.clear();
+    for (const name of names) signed.add(name);
+    world.takeOver();
+    return started;
+  };
+
+  it('is not rolled back by hand to what is signed no more', async () => {
+    const { world } = await settledOnV2('v2');
+    world.cluster.apply(aPolicy('team-a', { signatures: { required: true, ...signersOf({ old }) } }));
+    world.ask('promote@a');
+    await settle(world);
+    await settle(world);
+    world.ask('rollback@b');
+    await settle(world);
+    expect(world.status.stable?.adapter).toBe('v2');
+    expect(world.status.lastRefusal).toContain('rollback: v1 would not serve: SIGNATURE_MISSING');
+  });
+
+  it('is rolled back by hand at once while no registry says whether that is signed', async () => {
+    const { world } = await settledOnV2('v2');
+    world.verify = () => new Promise(() => undefined);
+    world.ask('rollback@b');
+    await settle(world);
+    expect(world.status.stable?.adapter).toBe('v1');
+  });
+
+  it('does not go back to what its policy allows no more, by its spec or by hand', async () => {
+    const { world } = await settledOnV2('v1', 'v2');
+    const sources = { registries: ['registry.example/other'] };
+    world.cluster.apply(aPolicy('team-a', { sources }));
+    world.ask('rollback@b');
+    await settle(world);
+    expect(world.status.stable?.adapter).toBe('v2');
+    expect(world.status.lastRefusal).toContain('rollback: v1 would not serve: SOURCE_NOT_ALLOWED');
+    world.spec({ adapter: 'v1' });
+    await settle(world);
+    await serve(world, 'v1');
+    expect(world.status.stable?.adapter).toBe('v2');
+    expect(world.status.message).toContain('SOURCE_NOT_ALLOWED');
+  });
+
   it('begins where the policy only watches', async () => {
     const { world, policy } = start();
     policy(false);

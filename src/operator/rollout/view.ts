@@ -2,7 +2,7 @@ import { conditionOf } from '../../api/condition.ts';
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
-import type { RolloutStatus } from '../../api/rollout-status.ts';
+import type { BoundAdapter, RolloutStatus } from '../../api/rollout-status.ts';
 import { type Placement, placementOf } from '../../rollout/placement.ts';
 import { isHere } from '../fleet/adapter-at.ts';
 import type { AdapterState, RolloutState } from '../fleet/fleet.ts';
@@ -10,10 +10,10 @@ import type { Objects, Read } from '../objects/objects.ts';
 import type { Restraint } from '../objects/restraint.ts';
 import type { Said } from '../reconcile/alike.ts';
 import { type Here, placesFor, sizesOf } from '../reconcile/places.ts';
-import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
+import { isKeptOut, type PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import type { AlikeGroup, Presences, PresentRuntime, RuntimeSet } from '../reconcile/presence.ts';
 import { firstOf, keysOf } from '../reconcile/runtime-sets.ts';
-import { type SignatureVerdicts, whyNotSigned } from '../reconcile/signature-verdicts.ts';
+import { knownUnsigned, type SignatureVerdicts, whyNotSigned } from '../reconcile/signature-verdicts.ts';
 import { inUseFinalizer } from '../reconcile/uses.ts';
 import type { FactReason } from './reasons.ts';
 
@@ -26,6 +26,8 @@ export type AdapterView = {
   readonly baseModel: string;
   /** Builds of the base model that it is made for; undefined: all. */
   readonly builds: readonly Digest[] | undefined;
+  /** By its policy or for want of a signature: nothing goes back to it. */
+  readonly isBarred: boolean;
   /** Why there is no digest. */
   readonly missing: { readonly reason: FactReason; readonly message: string };
   /** May be bound: the finalizer keeps it, or the status has bound it before. */
@@ -68,6 +70,8 @@ export type RolloutView = {
   readonly apart: readonly ApartRuntimes[];
   readonly away: readonly AwayRuntimes[];
   readonly nameConflict: string | undefined;
+  /** Why a former stable would not serve; undefined: it would, as far as is known. */
+  readonly whyNotBack: (former: BoundAdapter) => string | undefined;
   /** Whether runtimes can hold the target; undefined while it is not known what that is. */
   readonly placement: Placement | undefined;
   /** Milliseconds until silent runtimes count as away; absent when none is silent. */
@@ -183,6 +187,7 @@ export const viewOf = (input: ViewInput): RolloutView => {
     apart,
     away,
     nameConflict,
+    whyNotBack: (former) => whyNotBack(input, former),
     placement: target && placementAt(rollout, groups, [target, stateOf(target)], [stable, stateOf(stable)]),
     changesInMs,
   };
@@ -231,6 +236,7 @@ const viewOfAdapter = (
     (known) => known?.uid === metadata.uid,
   );
   const verdict = object && verdicts.of(object);
+  const isForbidden = isKeptOut(verdict);
   const unsigned = object && verdict === undefined ? whyNotSigned(signatures.of(object)) : undefined;
   // What was bound once may be served no more, and no rollout goes back to it.
   const isFormer =
@@ -242,13 +248,26 @@ const viewOfAdapter = (
     // What no plan has is not bound.
     digest:
       (verdict === undefined && unsigned === undefined ? digest : undefined) ??
-      (unsigned !== undefined && isFormer ? undefined : bound?.digest),
+      ((isForbidden || unsigned !== undefined) && isFormer ? undefined : bound?.digest),
     baseModel: object?.spec.baseModel ?? '',
     builds: object?.spec.baseModelDigests,
+    isBarred: isForbidden || unsigned !== undefined,
     missing: missingOf(read, verdict?.message, unsigned),
     isKept: bound !== undefined || metadata.finalizers?.includes(inUseFinalizer) === true,
     isDeleting: metadata.deletionTimestamp !== undefined,
   };
+};
+
+/** Nobody in a hurry waits for a registry: what is not known yet is no reason, and nodes look for themselves. */
+const whyNotBack = (
+  { rollout: { metadata: of }, objects, verdicts, signatures }: ViewInput,
+  { adapter, uid }: BoundAdapter,
+): string | undefined => {
+  const object = objects.adapters.get(objectKey(of.namespace, adapter))?.object;
+  if (object?.metadata.uid !== uid) return undefined;
+  const verdict = verdicts.of(object);
+  if (isKeptOut(verdict)) return verdict.message;
+  return verdict === undefined ? knownUnsigned(signatures.of(object)) : undefined;
 };
 
 const missingOf = (

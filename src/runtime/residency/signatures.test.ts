@@ -116,6 +116,32 @@ describe('an adapter that has to be signed', () => {
     expect(w.arrows.map(({ to }) => to)).not.toContain('Resident');
   });
 
+  it('serves no more in its turn either, where one is in RAM at a time', async () => {
+    const [signed, signable] = [new Map<Digest, string>(), new Map<Digest, string>()];
+    const w = world({ signed, signable, oneAdapter: true });
+    const both = [adapter('a'), adapter('b')];
+    for (const name of ['a', 'b']) signed.set(w.digest(name), 'old');
+    const apply = async (version: string) => {
+      w.residency.apply(both, allowed, new Set(), asks(version));
+      await settle();
+    };
+    const use = async (name: string) =>
+      (await w.residency.acquire(key(name), { signal: never() }))[Symbol.dispose]();
+    const serving = () => ['a', 'b'].filter((name) => w.residency.serves(key(name), w.digest(name)));
+    await apply('old');
+    for (const name of ['a', 'b']) await use(name);
+    expect(serving()).toEqual(['a', 'b']);
+    expect(['a', 'b'].filter((name) => stateOf(w, name) === 'Resident')).toHaveLength(1);
+    for (const name of ['a', 'b']) signed.set(w.digest(name), 'new');
+    await apply('new');
+    expect(serving()).toEqual(['a', 'b']);
+    await apply('third');
+    expect(serving()).toEqual([]);
+    for (const name of ['a', 'b']) signable.set(w.digest(name), 'third');
+    for (const name of ['a', 'b']) await use(name);
+    expect(serving()).toEqual(['a', 'b']);
+  });
+
   it('is that of one user as well', async () => {
     const { w, apply } = start();
     await apply('old');

@@ -3,6 +3,7 @@ import { errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { Requirement } from '../../signature/requirement.ts';
 import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
+import { servesNow } from './facts.ts';
 import { withLimit } from './limit.ts';
 import type { Ram } from './ram.ts';
 
@@ -76,14 +77,15 @@ export class Signatures {
   }
 
   /**
-   * Another plan is in force: what is in RAM and not signed as it asks drains. Gives the adapters that were refused for what
+   * Another plan is in force: what serves and is not signed as it asks serves no more, and drains. Gives the adapters that were refused for what
    * another plan had asked.
    */
   follow(): readonly Entry[] {
     const again: Entry[] = [];
     for (const entry of this.#core.entries.values()) {
       const { state } = entry;
-      if (state.kind === 'Resident' && !this.isFine(entry)) void this.#look(entry, state.digest);
+      if (entry.digest !== undefined && servesNow(this.#core, entry) && !this.isFine(entry))
+        void this.#look(entry, entry.digest);
       if (state.kind === 'Failed' && state.failure.code.startsWith('SIGNATURE_') && this.#isOther(entry))
         again.push(entry);
     }
@@ -104,8 +106,11 @@ export class Signatures {
     try {
       await this.#check(entry, digest, undefined);
     } catch (error) {
-      if (entry.state.kind !== 'Resident' || this.isFine(entry)) return;
-      const { key } = entry;
+      if (this.isFine(entry)) return;
+      const { key, state } = entry;
+      // Who asks for it does not bring it back.
+      entry.wasResident = false;
+      if (state.kind !== 'Resident') return;
       this.#core.options.logger.warn(
         { err: error, key },
         'an adapter is not signed any more as it has to be',

@@ -36,3 +36,20 @@ it('a rollout is decided with what this node counted of its canary, in its prese
   expect(facts.mirrored).toMatchObject({ requests: 2 });
   expect(factsOf(rolloutWith({}), new Map(), node)).not.toHaveProperty('reports');
 });
+
+it.each([
+  ['SIGNATURE_MISSING', 'SIGNATURE_MISSING: why'],
+  ['SOURCE_NOT_ALLOWED', 'SOURCE_NOT_ALLOWED: why'],
+  ['REGISTRY_UNAVAILABLE', undefined],
+])('a former stable that failed by %s here says so to who would go back', (reason, expected) => {
+  const digest = fakeDigest('1');
+  const node: NodeFacts = {
+    adapter: () => ({ uid: 'v1', digest, state: 'Failed', serves: false, reason, message: 'why' }),
+    holds: () => [],
+    reports: () => reportsOf([]),
+    fits: () => ({ fits: true, message: '', unknown: [] }),
+  };
+  const { whyNotBack } = factsOf(rolloutWith({}), new Map(), node);
+  expect(whyNotBack?.({ adapter: 'v1', uid: 'v1', digest })).toBe(expected);
+  expect(whyNotBack?.({ adapter: 'v1', uid: 'another', digest })).toBeUndefined();
+});

@@ -49,6 +49,7 @@ export const factsOf = (
     target: factOf(target, adapters, node),
     stable: former === undefined || former === target ? undefined : factOf(former, adapters, node),
     ...(room === undefined || room.unknown.length > 0 ? {} : { room }),
+    whyNotBack: ({ adapter, uid: its }) => whyNotBack(node.adapter(objectKey(namespace, adapter)), its),
     held: node.holds(uid),
     ...(canary === undefined
       ? {}
@@ -58,6 +59,14 @@ export const factsOf = (
         }),
   };
 };
+
+/** What its policy or its signatures speak against does not serve, however often it is tried. */
+const whyNotBack = (here: AdapterState | undefined, uid: string): string | undefined =>
+  here?.uid === uid &&
+  here.state === 'Failed' &&
+  (here.reason === 'SOURCE_NOT_ALLOWED' || here.reason.startsWith('SIGNATURE_'))
+    ? `${here.reason}: ${here.message}`
+    : undefined;
 
 const factOf = (
   key: ObjectKey,
