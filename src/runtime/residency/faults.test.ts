@@ -196,7 +196,7 @@ describe('a corrupt file', () => {
       const w = fromDisk();
       w.digest('a');
       w.script.fail('compile a', new AdaptletError(code, 'not on this node'));
-      w.script.fail('fetch a', new AdaptletError('REGISTRY_UNREACHABLE', 'no link'), 9);
+      w.script.fail('fetch a', new AdaptletError('REGISTRY_UNAVAILABLE', 'no link'), 9);
       w.residency.apply([adapter('a')]);
       await expect(acquire(w, 'a')).rejects.toThrow('not on this node');
       expect([w.script.count('quarantine a'), w.disk.size]).toEqual([0, 1]);
