@@ -95,18 +95,29 @@ export const heldChangesToJson = (before: HeldPlan, after: HeldPlan) => {
   return { ...rest, put: put.map(resourceToJson), gone };
 };
 
-/** The plan after changes. A resource that is not what its version says is left out, as by {@link heldPlanSchema}. */
-export const withHeldChanges = (before: HeldPlan, changes: HeldChanges): Omit<ReadHeldPlan, 'journal'> => {
+/**
+ * The plan after changes, of which there is one at least, the oldest first. A resource that is not what its version says is left
+ * out, as by {@link heldPlanSchema}.
+ */
+export const withHeldChanges = (
+  before: HeldPlan,
+  all: readonly [HeldChanges, ...HeldChanges[]],
+): Omit<ReadHeldPlan, 'journal'> => {
   const resources = new Map(before.resources.map((resource) => [resourceKey(resource), resource]));
-  for (const key of changes.gone) resources.delete(key);
-  const { resources: put, problems } = readResources(changes.put);
-  for (const item of changes.put) {
-    const parts = resourceSchema.safeParse(item);
-    if (parts.success && !put.has(parts.data.key)) resources.delete(parts.data.key);
+  const problems: string[] = [];
+  for (const { gone, put: items } of all) {
+    for (const key of gone) resources.delete(key);
+    const put = readResources(items);
+    problems.push(...put.problems);
+    for (const item of items) {
+      const parts = resourceSchema.safeParse(item);
+      if (parts.success && !put.resources.has(parts.data.key)) resources.delete(parts.data.key);
+    }
+    for (const [key, resource] of put.resources) resources.set(key, resource);
   }
-  for (const [key, resource] of put) resources.set(key, resource);
+  // Once for all of them: a journal of a large plan has thousands.
   const sorted = new Map([...resources].toSorted(([a], [b]) => (a < b ? -1 : 1)));
-  return { held: heldOf(changes, sorted, problems), problems };
+  return { held: heldOf(all.at(-1) ?? all[0], sorted, problems), problems };
 };
 
 const readResources = (items: readonly unknown[]) => {

@@ -5,7 +5,7 @@ import { chaosSeed } from '../support/random.ts';
 
 const seed = chaosSeed();
 /** Of each reader. `make fuzz` takes longer. */
-const ms = 2000;
+const ms = 1000;
 
 describe(`bytes that nobody meant well, seed ${seed}`, () => {
   it.each(targets)('do no harm to the reader $name', async (target) => {

@@ -1,7 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
+import { fakeDigest } from '../../api/names.fixture.ts';
 import { digestOf } from '../../artifact/digest.ts';
 import { DiskBudget } from '../../artifact/disk-budget.ts';
 import { CompiledFolder } from './compiled-folder.ts';
@@ -24,6 +25,33 @@ it('a compiled file takes the place of left-overs, and of nothing where there is
     await expect(folder.reserve(100, digestOf(Buffer.from('c')))).rejects.toMatchObject({
       code: 'STORE_FULL',
     });
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
+const hex = (digit: string): string => digit.repeat(64);
+
+it('tells the bytes of one adapter without a look at the files of all others', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'adaptlet-compiled-'));
+  try {
+    const names = Array.from({ length: 300 }, (_, n) => `${n.toString(16).padStart(64, '0')}-b-v.adaptlet`);
+    for (const name of [...names, `${hex('a')}-b-v.adaptlet`, `${hex('a')}-b-w.adaptlet`, 'stray'])
+      await writeFile(join(dir, name), '1234');
+    const budget = new DiskBudget(1e6);
+    const folder = await CompiledFolder.open({ dir, budget });
+    expect(budget.used).toBe(4 * 303);
+    const looks = vi.spyOn(String.prototype, 'startsWith');
+    const told = [folder.bytesOf(fakeDigest('a')), folder.bytesOf(fakeDigest('b'))];
+    const count = looks.mock.calls.length;
+    looks.mockRestore();
+    expect(told).toEqual([8, undefined]);
+    expect(count).toBe(0);
+    await folder.remove(fakeDigest('a'));
+    expect(folder.bytesOf(fakeDigest('a'))).toBeUndefined();
+    expect(await folder.removeOrphans((digest) => digest.endsWith('00'))).toBeGreaterThan(290);
+    expect(await readdir(dir)).toEqual(names.filter((name) => name.includes('00-')).toSorted());
+    expect(budget.used).toBe(4 * (await readdir(dir)).length);
   } finally {
     await rm(dir, { recursive: true });
   }

@@ -50,6 +50,9 @@ const temporarySuffix = '.tmp';
 
 const hex = (digest: Digest): string => digest.slice('sha256:'.length);
 
+/** Of the name of a file: the digest of its adapter. */
+const ownerOf = (name: string): string => name.slice(0, Math.max(0, name.indexOf('-')));
+
 /** What the names of all files for one base model and version of the engine end with. */
 const endOf = ({ baseDigest, engineVersion }: CompileTarget): string => {
   const version = createHash('sha256').update(engineVersion).digest('hex');
@@ -67,7 +70,9 @@ export class CompiledFolder {
   readonly #makeRoom: () => Promise<void>;
   readonly #files: Files<CompiledPoint>;
   /** Bytes by name. */
-  readonly #sizes: Map<string, number>;
+  readonly #sizes = new Map<string, number>();
+  /** Names of the files of an adapter, by its digest: there may be thousands of files. */
+  readonly #names = new Map<string, Set<string>>();
 
   /** Counts what is there. A file that cannot be looked at or deleted holds up nobody. */
   static async open(options: CompiledFolderOptions): Promise<CompiledFolder> {
@@ -102,7 +107,7 @@ export class CompiledFolder {
     this.#budget = budget;
     this.#makeRoom = makeRoom;
     this.#files = files;
-    this.#sizes = sizes;
+    for (const [name, size] of sizes) this.#came(name, size);
   }
 
   /** One name per adapter, base and engine version; the digest in front, so that all files of an adapter are found. */
@@ -113,8 +118,8 @@ export class CompiledFolder {
   /** Of the files of an adapter; undefined when there is none. */
   bytesOf(digest: Digest): number | undefined {
     let bytes: number | undefined;
-    for (const [name, size] of this.#sizes)
-      if (name.startsWith(`${hex(digest)}-`)) bytes = (bytes ?? 0) + size;
+    for (const name of this.#names.get(hex(digest)) ?? [])
+      bytes = (bytes ?? 0) + (this.#sizes.get(name) ?? 0);
     return bytes;
   }
 
@@ -131,7 +136,7 @@ export class CompiledFolder {
   written({ file, bytes }: Pick<CompiledAdapter, 'file' | 'bytes'>, room: Reservation): void {
     const name = file.slice(this.#dir.length + 1);
     this.#budget?.count(-(this.#sizes.get(name) ?? 0));
-    this.#sizes.set(name, bytes);
+    this.#came(name, bytes);
     room.spend(bytes);
   }
 
@@ -173,7 +178,7 @@ export class CompiledFolder {
 
   /** Deletes the files of an adapter. */
   async remove(digest: Digest): Promise<void> {
-    await this.#removeAll('compiled.remove', (name) => name.startsWith(`${hex(digest)}-`));
+    for (const name of [...(this.#names.get(hex(digest)) ?? [])]) await this.#remove('compiled.remove', name);
   }
 
   /** Deletes what was made for another base model, engine or format: it would be made anew from its artifact. Resolves with how many. */
@@ -186,7 +191,7 @@ export class CompiledFolder {
   removeOrphans(isStored: (digest: Digest) => boolean): Promise<number> {
     return this.#removeAll(
       'compiled.remove-orphan',
-      (name) => !isStored(`sha256:${name.slice(0, name.indexOf('-'))}` as Digest),
+      (name) => !isStored(`sha256:${ownerOf(name)}` as Digest),
     );
   }
 
@@ -201,9 +206,18 @@ export class CompiledFolder {
     this.#gone(name);
   }
 
+  #came(name: string, size: number): void {
+    this.#sizes.set(name, size);
+    const names = this.#names.get(ownerOf(name)) ?? new Set();
+    this.#names.set(ownerOf(name), names.add(name));
+  }
+
   #gone(name: string): void {
     this.#budget?.count(-(this.#sizes.get(name) ?? 0));
     this.#sizes.delete(name);
+    const names = this.#names.get(ownerOf(name));
+    names?.delete(name);
+    if (names?.size === 0) this.#names.delete(ownerOf(name));
   }
 }
 

@@ -35,7 +35,7 @@ export type DiskPlan<T> =
   | { readonly kind: 'limited'; readonly heldBytes: number; readonly limitBytes: number };
 
 /** The first victim first: unprotected, there for requests alone, lowest priority, least recently used. */
-export const byClaim = <T>(a: DiskHolding<T>, b: DiskHolding<T>): number =>
+const byClaim = <T>(a: DiskHolding<T>, b: DiskHolding<T>): number =>
   Number(a.protected) - Number(b.protected) ||
   Number(a.isWanted) - Number(b.isWanted) ||
   a.priority - b.priority ||
@@ -180,4 +180,23 @@ export const planFree = <T>(
     ),
   );
   return ledger.evict;
+};
+
+/** What leaves so that each namespace is within its limit, as far as what it has is idle and unprotected. Pure. */
+export const planTrim = <T>(
+  holdings: readonly DiskHolding<T>[],
+  shareOf: Shares['shareOf'],
+): readonly T[] => {
+  const held = new Map<string, number>();
+  for (const { owner, bytes } of holdings) held.set(owner, (held.get(owner) ?? 0) + bytes);
+  const evict: T[] = [];
+  for (const { of, owner, bytes } of holdings
+    .filter((one) => one.isIdle && !one.protected)
+    .toSorted(byClaim)) {
+    const now = held.get(owner) ?? 0;
+    if (now <= shareOf(owner).limit) continue;
+    held.set(owner, now - bytes);
+    evict.push(of);
+  }
+  return evict;
 };

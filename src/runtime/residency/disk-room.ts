@@ -4,7 +4,7 @@ import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import { Mutex } from '../engine/mutex.ts';
 import { type MemoryShare, noShare } from './accounts.ts';
 import type { Core } from './core.ts';
-import { byClaim, type DiskHolding, type DiskPlan, type DiskWish, planDisk, planFree } from './disk-plan.ts';
+import { type DiskHolding, type DiskPlan, type DiskWish, planDisk, planFree, planTrim } from './disk-plan.ts';
 import type { Entry } from './entry.ts';
 import type { Ram } from './ram.ts';
 import type { Kept, Removals } from './removals.ts';
@@ -34,7 +34,19 @@ type Group = {
   readonly digest: Digest;
   readonly entries: Entry[];
   readonly kept?: Kept;
+  /** On the disk; of one that is only on its way, those that it will have there. */
+  bytes: number;
+  isStored: boolean;
 };
+
+type OnDisk = {
+  readonly digest: Digest;
+  /** Undefined: it is on its way. */
+  readonly storedBytes: number | undefined;
+  readonly comingBytes: number;
+};
+
+const sumOf = (groups: readonly Group[]): number => groups.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /**
  * What namespaces have on the disk, and what leaves it for something new ({@link planDisk}).
@@ -57,8 +69,7 @@ export class DiskRoom {
 
   /** Bytes of the adapters of a namespace, those on their way included. */
   usedBy(namespace: string): number {
-    const here = this.#groups().filter(({ owner }) => owner === namespace);
-    return here.reduce((sum, group) => sum + this.#bytesOf(group), 0);
+    return sumOf(this.#groups({ of: namespace }));
   }
 
   /**
@@ -154,16 +165,10 @@ export class DiskRoom {
     const { logger } = this.#parts.core.options;
     await this.#turns
       .run(async () => {
-        for (const owner of new Set(this.#groups().map((group) => group.owner))) {
-          const { limit } = this.#shareOf(owner);
-          if (limit === Infinity) continue;
-          while (this.usedBy(owner) > limit) {
-            const [victim] = this.#holdings(undefined)
-              .filter((one) => one.owner === owner && one.isIdle && !one.protected)
-              .toSorted(byClaim);
-            if (victim === undefined) break;
-            await this.#evict(victim.of);
-          }
+        for (;;) {
+          const victims = this.#beyondLimits();
+          if (victims.length === 0) return;
+          for (const group of victims) await this.#evict(group);
         }
       })
       .catch((error: unknown) => {
@@ -172,6 +177,16 @@ export class DiskRoom {
           'a namespace has more on the disk than it may',
         );
       });
+  }
+
+  /** What has to leave so that nobody has more than its limit. */
+  #beyondLimits(): readonly Group[] {
+    const isOver = (groups: readonly Group[], owner: string): boolean =>
+      sumOf(groups) > this.#shareOf(owner).limit;
+    const owners = Map.groupBy(this.#groups(), ({ owner }) => owner);
+    // What is within its limits costs one look at each adapter.
+    if (![...owners].some(([owner, groups]) => isOver(groups, owner))) return [];
+    return planTrim(this.#holdings(undefined), (of) => this.#shareOf(of));
   }
 
   async #makeRoom(entry: Entry, { signal, alive }: Errand, plan: () => readonly Group[]): Promise<void> {
@@ -196,9 +211,15 @@ export class DiskRoom {
   #plan(entry: Entry, arrival: Arrival, shareOf = (of: string) => this.#shareOf(of)): DiskPlan<Group> {
     const { digest, bytes } = arrival;
     const owner = namespaceOf(entry.key);
+    const { freeBytes, missingBytes } = this.#bytesFor(entry, arrival);
+    const { limit } = shareOf(owner);
+    // Most arrivals find room: for those not everything on the disk is looked at.
+    const own = limit === Infinity ? [] : this.#groups({ but: entry, of: owner });
+    const comingBytes = own.some((group) => group.digest === digest) ? 0 : bytes;
+    if (missingBytes <= freeBytes && (limit === Infinity || sumOf(own) + comingBytes <= limit))
+      return { kind: 'fits', evict: [] };
     const holdings = this.#holdings(entry);
     const isThere = holdings.some((one) => one.owner === owner && one.of.digest === digest);
-    const { freeBytes, missingBytes } = this.#bytesFor(entry, arrival);
     const wish: DiskWish = {
       owner,
       bytes: isThere ? 0 : bytes,
@@ -245,50 +266,51 @@ export class DiskRoom {
     );
   }
 
-  /** By namespace and digest; `but`: one that is about to come does not count by itself. */
-  #groups(but?: Entry): readonly Group[] {
+  /** By namespace and digest; `but`: one that is about to come does not count by itself; `of`: those of one namespace alone. */
+  #groups({ but, of }: { readonly but?: Entry | undefined; readonly of?: string } = {}): readonly Group[] {
     const groups = new Map<string, Group>();
     for (const entry of this.#parts.core.all()) {
-      const digest = entry === but ? undefined : this.#digestOf(entry);
-      if (digest === undefined) continue;
       const owner = namespaceOf(entry.key);
+      const found = entry === but || (of ?? owner) !== owner ? undefined : this.#onDisk(entry);
+      if (found === undefined) continue;
+      const { digest, storedBytes, comingBytes } = found;
       const name = `${owner} ${digest}`;
-      const group = groups.get(name) ?? { owner, digest, entries: [] };
+      const group = groups.get(name) ?? { owner, digest, entries: [], bytes: 0, isStored: false };
       group.entries.push(entry);
+      if (storedBytes === undefined) {
+        if (!group.isStored) group.bytes = Math.max(group.bytes, comingBytes);
+      } else if (!group.isStored) {
+        group.bytes = storedBytes;
+        group.isStored = true;
+      }
       groups.set(name, group);
     }
-    for (const kept of this.#parts.core.hasPlan ? this.#parts.removals.kept() : []) {
-      const { owner, digest } = kept;
-      groups.set(`${owner} ${digest}`, { owner, digest, entries: [], kept });
+    for (const kept of this.#parts.core.hasPlan ? this.#parts.removals.kept(of) : []) {
+      const { owner, digest, bytes } = kept;
+      groups.set(`${owner} ${digest}`, { owner, digest, entries: [], kept, bytes, isStored: true });
     }
     return [...groups.values()];
   }
 
-  /** Of an artifact that the adapter has on the disk or on its way there. */
-  #digestOf(entry: Entry): Digest | undefined {
-    const coming = this.#coming.get(entry);
-    if (coming !== undefined) return coming.digest;
+  /** The artifact that the adapter has on the disk or on its way there. */
+  #onDisk(entry: Entry): OnDisk | undefined {
     const { digest, offDisk, state, job, wish } = entry;
+    const coming = this.#coming.get(entry);
+    const its = coming?.digest ?? digest;
     // Work that finds it asks for its room.
-    if (digest === undefined || offDisk || (state.kind === 'Remote' && job !== undefined)) return undefined;
-    return this.#parts.core.options.artifacts.stored(wish, digest) === undefined ? undefined : digest;
-  }
-
-  #bytesOf({ digest, entries, kept }: Group): number {
-    if (kept !== undefined) return kept.bytes;
-    const { artifacts } = this.#parts.core.options;
-    const here = entries.flatMap(({ wish }) => artifacts.stored(wish, digest)?.bytes ?? []);
-    const coming = entries.flatMap((entry) => this.#coming.get(entry)?.bytes ?? []);
-    return here[0] ?? Math.max(0, ...coming);
+    const isOut = digest === undefined || offDisk || (state.kind === 'Remote' && job !== undefined);
+    if (its === undefined || (coming === undefined && isOut)) return undefined;
+    const storedBytes = this.#parts.core.options.artifacts.stored(wish, its)?.bytes;
+    if (coming === undefined && storedBytes === undefined) return undefined;
+    return { digest: its, storedBytes, comingBytes: coming?.bytes ?? 0 };
   }
 
   #holdings(but: Entry | undefined): readonly DiskHolding<Group>[] {
-    const groups = this.#groups(but);
+    const groups = this.#groups({ but });
     const { keptOnDisk, options } = this.#parts.core;
     const owners = Map.groupBy(groups, ({ digest }) => digest);
     return groups.map((group) => {
-      const { owner, digest, entries, kept } = group;
-      const bytes = this.#bytesOf(group);
+      const { owner, digest, entries, kept, bytes } = group;
       const isShared = (owners.get(digest)?.length ?? 0) > 1 || but?.digest === digest;
       return {
         of: group,

@@ -23,6 +23,9 @@ export type DiskParts = {
 /** Codes that say: the artifact on this disk is damaged or gone, the publisher's may be good. */
 const damaged: ReadonlySet<string> = new Set(['ARTIFACT_CORRUPT', 'ARTIFACT_NOT_STORED']);
 
+/** Codes that say: this node lacks what the adapter needs. What it has of it is good, and its source may be out of reach. */
+const ofNode: ReadonlySet<string> = new Set(['ADAPTER_NEEDS_OPERATOR', 'ADAPTER_DORA']);
+
 /** Brings adapters to the disk: Remote -> Fetching -> Stored -> Compiled. */
 export class Disk {
   readonly #core: Core;
@@ -270,7 +273,7 @@ export class Disk {
  * one fetch tells the difference.
  */
 const mayBeDamaged = (entry: Entry, code: string): boolean =>
-  damaged.has(code) || (!entry.fetched && code.startsWith('ADAPTER_'));
+  damaged.has(code) || (!entry.fetched && code.startsWith('ADAPTER_') && !ofNode.has(code));
 
 /** A source that has lost the content recorded for a uid; a digest in the manifest is the author's own word. */
 const asChanged = (entry: Entry, error: unknown): unknown =>

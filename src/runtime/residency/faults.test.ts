@@ -190,6 +190,22 @@ describe('a corrupt file', () => {
     expect([w.script.count('quarantine a'), w.script.count('fetch a')]).toEqual([1, 1]);
   });
 
+  it.each(['ADAPTER_NEEDS_OPERATOR', 'ADAPTER_DORA'] as const)(
+    'is not what a node has that lacks something: with %s the artifact stays, also without its source',
+    async (code) => {
+      const w = fromDisk();
+      w.digest('a');
+      w.script.fail('compile a', new AdaptletError(code, 'not on this node'));
+      w.script.fail('fetch a', new AdaptletError('REGISTRY_UNAVAILABLE', 'no link'), 9);
+      w.residency.apply([adapter('a')]);
+      await expect(acquire(w, 'a')).rejects.toThrow('not on this node');
+      expect([w.script.count('quarantine a'), w.disk.size]).toEqual([0, 1]);
+      w.residency.retry(key('a'));
+      using lease = await acquire(w, 'a');
+      expect(lease.name).toBe('a');
+    },
+  );
+
   it('of an artifact that rotted is found before it is compiled, and fetched again', async () => {
     const w = world();
     w.script.fail('verify a', new AdaptletError('ARTIFACT_CORRUPT', 'its digest is another'));

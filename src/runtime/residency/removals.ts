@@ -66,8 +66,11 @@ export class Removals {
     return true;
   }
 
-  /** What the disk has for namespaces of which no adapter here has it: it was kept, or left by an earlier process. */
-  kept(): readonly Kept[] {
+  /**
+   * What the disk has for namespaces of which no adapter here has it: it was kept, or left by an earlier process.
+   * `of`: for this namespace alone.
+   */
+  kept(of?: string): readonly Kept[] {
     const claimed = new Set<string>();
     for (const { key, digest, arriving } of this.#core.all())
       for (const its of [digest, arriving])
@@ -77,9 +80,11 @@ export class Removals {
       if (this.#running.has(digest) || this.#retained.has(digest)) continue;
       const lastUse = this.#lastUses.get(digest) ?? 0;
       for (const owner of namespaces)
-        if (!claimed.has(`${owner} ${digest}`)) kept.push({ owner, digest, bytes, lastUse });
+        if ((of ?? owner) === owner && !claimed.has(`${owner} ${digest}`))
+          kept.push({ owner, digest, bytes, lastUse });
       // What is granted to nobody is nobody's, but for adapters from before there were grants.
-      if (namespaces.length === 0 && !claimed.has(digest)) kept.push({ owner: '', digest, bytes, lastUse });
+      if (namespaces.length === 0 && (of ?? '') === '' && !claimed.has(digest))
+        kept.push({ owner: '', digest, bytes, lastUse });
     }
     return kept;
   }

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, stat, symlink, truncate, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { HeldPlan } from '../../control/held-plan.ts';
 import { adapter, at, planOf } from '../../control/plans.fixture.ts';
 import { PlanFile } from './plan-file.ts';
@@ -61,6 +61,20 @@ describe('the plan on the disk', () => {
       held: heldOf({ ...rest, a7: 5, b: 1 }, 6),
       problems: [],
     });
+  });
+
+  it('puts the plan in order once, however many lines its journal has', async () => {
+    await using disk = await folders();
+    const file = disk.open(0);
+    const plan = (version: number): HeldPlan => heldOf({ ...many(100), a7: version }, version);
+    for (let version = 0; version <= 20; version++) await file.write(plan(version));
+    expect((await readFile(disk.journal, 'utf8')).split('\n')).toHaveLength(21);
+    const sorts = vi.spyOn(Array.prototype, 'toSorted');
+    const read = await readOf(disk.open(0));
+    const count = sorts.mock.calls.length;
+    sorts.mockRestore();
+    expect(read).toMatchObject({ held: plan(20), problems: [] });
+    expect(count).toBe(1);
   });
 
   it('has no journal beside a small plan', async () => {

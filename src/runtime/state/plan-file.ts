@@ -70,13 +70,10 @@ export class PlanFile {
     const { held, problems, journal: id } = read.value;
     if (id === '') return read;
     const { lines, bytes: journalBytes, lost, isTorn } = await this.#lines(id);
-    let now = held;
-    const all = [...problems];
-    for (const line of lines) {
-      const next = withHeldChanges(now, line);
-      now = next.held;
-      all.push(...next.problems);
-    }
+    const [first, ...more] = lines;
+    const changed = first === undefined ? undefined : withHeldChanges(held, [first, ...more]);
+    const now = changed?.held ?? held;
+    const all = [...problems, ...(changed?.problems ?? [])];
     if (lost !== undefined) all.push(lost);
     if (all.length === 0 && !isTorn) {
       const { size: bytes } = await stat(this.#path);
