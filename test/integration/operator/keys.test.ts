@@ -147,11 +147,18 @@ describe('a key in a Secret that an editor of the namespace makes', () => {
     await answers('the key', digested, 200);
   });
 
+  /** What is just being written has another name when it is looked at. */
+  const textOf = (path: string): Promise<string> =>
+    readFile(path, 'latin1').catch((error: unknown) => {
+      if (errnoOf(error) === 'ENOENT') return '';
+      throw error;
+    });
+
   it('is nowhere but in its Secret: not on the disk of a node, not in a log, not in an object', async () => {
     const texts = [...fleet.operators, ...fleet.nodes].map(({ log }) => log.join('\n'));
     for (const { data } of fleet.nodes)
       for (const entry of await readdir(data, { recursive: true, withFileTypes: true }))
-        if (entry.isFile()) texts.push(await readFile(join(entry.parentPath, entry.name), 'latin1'));
+        if (entry.isFile()) texts.push(await textOf(join(entry.parentPath, entry.name)));
     for (const kind of ['apol', 'adr', 'events'])
       texts.push(await fleet.cluster.kubectlOk(['get', kind, '-A', '-o', 'json']));
     // The node has what it compares with.

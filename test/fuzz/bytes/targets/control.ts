@@ -140,7 +140,7 @@ const toRuntime: Target = {
     ...[...plan.values()].map((resource) => response({ $case: 'put', value: resourceToWire(resource) })),
     response({ $case: 'remove', value: 'AdapterSpec team-a/a-1' }),
     response({ $case: 'commit', value: { nonce: 2n, revision: at(9), confirmedRemovals: '' } }),
-    response({ $case: 'welcome', value: { clusterUid: 'c', replica: 'r' } }),
+    response({ $case: 'welcome', value: { clusterUid: 'c', replica: 'r', readsHeldHash: true, reportsKept: undefined } }),
   ],
   mutators: [protobuf],
   codes: ['CLUSTER_UNTRUSTED'],
@@ -177,6 +177,7 @@ const hello = Hello.encode({
   clusterUid: 'c',
   revision: at(7),
   held: [{ key: 'AdapterSpec team-a/a-0', version: 'a'.repeat(16) }],
+  heldHash: Buffer.alloc(32, 1),
   subscriptions: ['team-a/x'],
   maxRank: 256,
 }).finish();
