@@ -354,7 +354,7 @@ export class BlobPool {
 
   /** Partial files that nobody is writing, and blobs that nobody needs, but for those that are kept. */
   async dropUnfinished(isKept: (digest: Digest) => boolean): Promise<void> {
-    for (const digest of [...this.#partials.keys()])
+    for (const digest of this.#partials.keys())
       if (!this.#held.has(digest) && !isKept(digest)) await this.#dropPartial(digest);
     for (const digest of this.digests()) if (!isKept(digest)) await this.release(digest);
   }

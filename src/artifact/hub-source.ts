@@ -203,7 +203,7 @@ export const askHub = async (source: HubSource, endpoint: string, asking: Asking
     write: async (blob, path, have) => await downloadTo(downloadOf(blob), { path, have }, transfer),
     hash: async (blob) => await digestOfDownload(downloadOf(blob), transfer),
     prove: async () => {
-      const file = files.find(({ kind, size }) => kind === 'plain' && size > 0) ?? files[0];
+      const file = files.find((one) => one.kind === 'plain' && one.size > 0) ?? files[0];
       if (file !== undefined) await hub.mayRead(urlOf(file), `${file.path} of ${where}`);
     },
     lay: async ({ folder, path }, maxBytes) => {
