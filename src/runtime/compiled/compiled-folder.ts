@@ -178,7 +178,8 @@ export class CompiledFolder {
 
   /** Deletes the files of an adapter. */
   async remove(digest: Digest): Promise<void> {
-    for (const name of [...(this.#names.get(hex(digest)) ?? [])]) await this.#remove('compiled.remove', name);
+    const names = Array.from(this.#names.get(hex(digest)) ?? []);
+    for (const name of names) await this.#remove('compiled.remove', name);
   }
 
   /** Deletes what was made for another base model, engine or format: it would be made anew from its artifact. Resolves with how many. */

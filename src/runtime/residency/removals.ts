@@ -72,9 +72,11 @@ export class Removals {
    */
   kept(of?: string): readonly Kept[] {
     const claimed = new Set<string>();
-    for (const { key, digest, arriving } of this.#core.all())
-      for (const its of [digest, arriving])
-        if (its !== undefined) claimed.add(its).add(`${namespaceOf(key)} ${its}`);
+    for (const { key, digest, arriving } of this.#core.all()) {
+      const owner = namespaceOf(key);
+      if (of !== undefined && of !== owner) continue;
+      for (const its of [digest, arriving]) if (its !== undefined) claimed.add(its).add(`${owner} ${its}`);
+    }
     const kept: Kept[] = [];
     for (const { digest, bytes, namespaces } of this.#core.options.artifacts.held()) {
       if (this.#running.has(digest) || this.#retained.has(digest)) continue;

@@ -52,6 +52,14 @@ describe('targets', () => {
     expect(verdicts.some(({ kind }) => kind === 'accepted')).toBe(true);
   });
 
+  it('take adapters of DoRA and with biases of B, as a node does', async () => {
+    const read = targetNamed('safetensors');
+    const verdicts: Verdict[] = [];
+    for (const bytes of read.examples()) verdicts.push(await execute(read, bytes));
+    const accepted = verdicts.flatMap(({ kind, mark }) => (kind === 'accepted' ? [mark] : []));
+    expect(accepted).toEqual(expect.arrayContaining(['dora', 'loraBias']));
+  });
+
   it('have names that differ', () => {
     expect(new Set(targets.map(({ name }) => name)).size).toBe(targets.length);
   });

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { adapterFacts } from '../../../../src/artifact/adapter-facts.ts';
 import { safetensorsFile } from '../../../../src/runtime/adapter/conversion/safetensors-file.ts';
-import { pairsOf, sitesOf } from '../../../../src/runtime/adapter/pairs.ts';
+import { pairsOf, sitesOf, tensorsOfPair } from '../../../../src/runtime/adapter/pairs.ts';
 import { parsePeftConfig } from '../../../../src/runtime/adapter/peft-config.ts';
 import { headerLength, parseHeader, type TensorEntry } from '../../../../src/runtime/adapter/safetensors.ts';
 import { joinScales } from '../../../../src/runtime/adapter/scales.ts';
@@ -67,21 +67,20 @@ const weights: Target = {
     // The configuration of whatever was trained.
     const ranks = new Map(joined.map(({ name, shape }) => [name, shape[0] ?? 0]));
     const rankOf = (module: string): number => ranks.get(`base_model.model.${module}.lora_A.weight`) ?? 0;
+    const has = (part: string): boolean => joined.some(({ name }) => name.includes(part));
+    const kinds = { dora: has('lora_magnitude_vector'), loraBias: has('lora_B.bias') };
     const pairs = pairsOf({
       entries: joined,
-      config: { ...config, rankOf },
+      config: { ...config, ...kinds, rankOf },
       sites: sitesOf(joined),
       maxRank: 256,
     });
     const buffer = new Uint8Array(data).buffer;
-    for (const { a, b, scale } of pairs) {
-      for (const [entry, by] of [
-        [a, 1],
-        [b, scale],
-      ] as const)
-        must(floatsOf(entry, buffer, by).every(Number.isFinite), `${entry.name} is not finite`);
-    }
-    return '';
+    for (const { entry, factor } of pairs.flatMap(tensorsOfPair))
+      must(floatsOf(entry, buffer, factor).every(Number.isFinite), `${entry.name} is not finite`);
+    return Object.entries(kinds)
+      .flatMap(([kind, is]) => (is ? [kind] : []))
+      .join(' ');
   },
 };
 
