@@ -140,7 +140,10 @@ const toRuntime: Target = {
     ...[...plan.values()].map((resource) => response({ $case: 'put', value: resourceToWire(resource) })),
     response({ $case: 'remove', value: 'AdapterSpec team-a/a-1' }),
     response({ $case: 'commit', value: { nonce: 2n, revision: at(9), confirmedRemovals: '' } }),
-    response({ $case: 'welcome', value: { clusterUid: 'c', replica: 'r', readsHeldHash: true, reportsKept: undefined } }),
+    response({
+      $case: 'welcome',
+      value: { clusterUid: 'c', replica: 'r', readsHeldHash: true, reportsKept: undefined },
+    }),
   ],
   mutators: [protobuf],
   codes: ['CLUSTER_UNTRUSTED'],
