@@ -314,17 +314,14 @@ class World {
     const outliers = [{ node: runtimeKey('b'), message: 'it counts otherwise' }];
     const { desired, ...aside } = setAsideOf(view, attempt, { overdue, outliers });
     return {
-      facts: factsOf(view, attempt, { desired, ...aside }),
+      facts: { ...factsOf(view, attempt, { desired, ...aside }), whyNotBack: undefined },
       fleet: observe(view, rollout.status ?? aStatus({}), { desired, ...aside }),
       aside: { ...aside, desired: keysOf(desired) },
       runtimes: runtimesOf(view, attempt),
       members: keysOf(view.members),
       away: keysOf(view.away),
       reports: Object.fromEntries(counted?.reports ?? []),
-      waits: {
-        ms: Object.fromEntries(waits?.ms ?? []),
-        awaited: waits?.awaited,
-      },
+      waits: { ms: Object.fromEntries(waits?.ms ?? []), awaited: waits?.awaited },
       changesInMs: view.changesInMs,
     };
   }
