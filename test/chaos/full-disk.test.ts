@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestNode, tiny, yaml } from '../support/node.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
+import { unmount } from '../support/unmount.ts';
 import { waitFor } from '../support/wait.ts';
 
 const canMount = process.getuid?.() === 0;
@@ -29,7 +30,7 @@ describe.skipIf(!canMount).each([
   });
   afterAll(async () => {
     await node.dispose();
-    execFileSync('umount', [disk]);
+    await unmount(disk);
     for (const folder of [disk, roots]) await rm(folder, { recursive: true, force: true });
   });
   const ask = (model = 'shout', user = 'u') => node.client.ask({ model, prompt: 'moon:', user });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestNode, yaml } from '../support/node.ts';
+import { unmount } from '../support/unmount.ts';
 import { waitFor } from '../support/wait.ts';
 
 const canMount = process.getuid?.() === 0;
@@ -23,7 +24,7 @@ describe.skipIf(!canMount)('a disk that becomes read-only (needs root to mount a
   });
   afterAll(async () => {
     await node.dispose();
-    execFileSync('umount', [disk]);
+    await unmount(disk);
     await rm(disk, { recursive: true, force: true });
   });
 

@@ -6,6 +6,7 @@ import { clusterAdapter, TestFleet } from '../../support/fleet.ts';
 import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
 import type { TestNode } from '../../support/node.ts';
 import { traffic } from '../../support/traffic.ts';
+import { unmount } from '../../support/unmount.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const canMount = process.getuid?.() === 0;
@@ -35,7 +36,7 @@ describe.skipIf(!canMount)('the plan on the disk of a runtime (needs root to mou
   });
   afterAll(async () => {
     await node().end('SIGKILL');
-    execFileSync('umount', [data]);
+    await unmount(data);
   });
   const node = () => fleet.nodes[0] as TestNode;
   const answers = (adapter: keyof typeof moon) => answersOf(node, adapter);

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adaptlet } from '../../support/cli.ts';
 import { tiny } from '../../support/node.ts';
 import { runProgram } from '../../support/program.ts';
+import { unmount } from '../../support/unmount.ts';
 import { waitFor } from '../../support/wait.ts';
 import { fillerBytes, hasRegistry, ModelRegistry, oras } from './registry.ts';
 import { Serving } from './serving.ts';
@@ -185,7 +186,7 @@ describe.skipIf(!hasRegistry)('a base model from a registry (needs go to build i
         execFileSync('mount', ['-o', 'remount,size=64m', mount]);
         await serving.ready();
       } finally {
-        execFileSync('umount', [mount]);
+        await unmount(mount);
         await rm(mount, { recursive: true, force: true });
       }
     },
