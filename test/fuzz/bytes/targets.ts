@@ -7,7 +7,9 @@ import { controlTargets } from './targets/control.ts';
 import { credentialTargets } from './targets/credentials.ts';
 import { manifestTargets } from './targets/manifests.ts';
 import { modelTargets } from './targets/models.ts';
+import { planTargets } from './targets/plan.ts';
 import { requestTargets } from './targets/requests.ts';
+import { trustTargets } from './targets/trust.ts';
 
 /** Every reader of bytes from outside. */
 export const targets: readonly Target[] = [
@@ -19,6 +21,8 @@ export const targets: readonly Target[] = [
   ...credentialTargets,
   ...controlTargets,
   ...manifestTargets,
+  ...trustTargets,
+  ...planTargets,
 ];
 
 export const targetNamed = (name: string): Target => {
