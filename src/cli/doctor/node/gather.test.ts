@@ -9,6 +9,13 @@ import { issueAuthority, issueCertificate } from '../../../operator/identity/cer
 import { gatherNode } from './gather.ts';
 import { token } from './token-check.ts';
 
+// A library that cannot be loaded stays so for all tests of this process.
+vi.mock('../../../runtime/engine/ort/providers.ts', () => ({
+  builtInProviders: () => {
+    throw new Error('no ONNX Runtime here');
+  },
+}));
+
 let dataDir: string;
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'adaptlet-doctor-'));
@@ -19,14 +26,12 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true, force: true });
 });
 
-/** Without a library: nothing native is loaded into the process of the tests. */
 const gather = (model?: string, modelFile?: string) =>
   gatherNode(
     {
       dataDir,
       ...(model === undefined ? {} : { model }),
       modelFile,
-      onnxRuntimeLibrary: '/nowhere/lib.so',
       loraOperator: '/nowhere/lora.so',
     },
     Date.now,
