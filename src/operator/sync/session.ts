@@ -207,8 +207,7 @@ export class Session implements Stream, Movable {
     const { key } = runtime;
     const { signal } = this.#channel;
     // A newer stream of it ends this one also while it waits.
-    const former = connections.admit(key, hello.connectionSeq, this);
-    this.#former = former instanceof Session ? former.held : undefined;
+    this.#former = connections.admit(key, hello.connectionSeq, this);
     let following: Following | undefined;
     let endTurn: (() => void) | undefined;
     const stopTimer = this.#endWithCertificate(runtime);
