@@ -102,7 +102,8 @@ const maxModule = 256;
 const maxHolds = 64;
 /** There are no more weights. */
 const maxWeights = 100;
-const maxRefused = 10_000;
+/** Most resources that a runtime is told to refuse. */
+export const maxRefused = 10_000;
 const maxProviders = 16;
 /** Limits of namespaces, of one report and of one runtime. */
 export const maxLimits = 10_000;
