@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { objectKey } from '../../api/names.ts';
@@ -101,6 +104,29 @@ describe('what is kept of one runtime', () => {
     };
     expect(tell).toThrow(expect.objectContaining({ code: 'HELLO_INVALID' }));
     expect(relayed()).toBeLessThan(maxMessageBytes);
+  });
+
+  it('holds on to nothing that was cut off', async () => {
+    // Flags count from the next context on.
+    setFlagsFromString('--expose-gc');
+    const gc = runInNewContext('gc') as () => void;
+    const heap = async (): Promise<number> => {
+      for (let turn = 0; turn < 5; turn += 1) {
+        gc();
+        await setImmediate();
+      }
+      // Long strings that were read from bytes are outside of the heap.
+      const { heapUsed, external } = process.memoryUsage();
+      return heapUsed + external;
+    };
+    const before = await heap();
+    for (let n = 0; n < 30; n += 1) {
+      const adapter = AdapterReport.fromPartial({ key: `team-a/a-${n}`, message: 'x'.repeat(2 << 20) });
+      // As it comes from a stream.
+      told(Report.decode(Report.encode({ ...Report.create(), adapters: [adapter] }).finish()));
+    }
+    expect(fleet.get(key)?.adapters.size).toBe(30);
+    expect((await heap()) - before).toBeLessThan(10 << 20);
   });
 
   it('is as much as an honest one has: 20,000 adapters, and counts of 512 weights', () => {

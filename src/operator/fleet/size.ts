@@ -10,6 +10,10 @@ export const maxStateBytes = 13 << 20;
 
 /** Tag and length of a field. */
 const head = 4;
+/** At most so many characters of a foreign text. A part of a string would keep all of it in memory. */
+export const bounded = (text: string, most: number): string =>
+  text.length <= most ? text : Buffer.from(text.slice(0, most)).toString();
+
 /** All sizes are of the wire, and at least what it takes. */
 const sizeOfTexts = (...texts: readonly string[]): number => {
   let bytes = 0;

@@ -38,7 +38,9 @@ export const taken = (
     growth(known.adapters, change.adapters, whole ? undefined : gone, sizeOfAdapter) +
     growth(known.rollouts, rollouts, whole ? undefined : goneRollouts, sizeOfRollout);
   if (bytes > maxStateBytes)
-    throw invalid(`the runtime says ${bytes} bytes of adapters and rollouts, at most ${maxStateBytes} are kept`);
+    throw invalid(
+      `the runtime says ${bytes} bytes of adapters and rollouts, at most ${maxStateBytes} are kept`,
+    );
   return { update: { ...update, change: { ...change, rollouts } }, bytes };
 };
 

@@ -5,6 +5,7 @@ import { resourceToWire } from '../../control/wire.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Ack, HeldList, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import type { Clock } from '../../time/clock.ts';
+import { bounded } from '../fleet/size.ts';
 import { maxRefused } from '../fleet/update.ts';
 import type { RuntimePlan } from '../plans/plans.ts';
 import type { Channel } from './channel.ts';
@@ -102,8 +103,8 @@ export class Delivery {
 
   /** @throws HELLO_INVALID for an answer to what was not sent */
   acknowledged({ nonce, refused }: Ack): void {
-    const cut = refused.map((each) => ({ ...each, reason: each.reason.slice(0, maxReason) }));
-    if (this.#writing || !this.#sender.acknowledged(nonce, cut)) {
+    const kept = refused.map((each) => ({ ...each, reason: bounded(each.reason, maxReason) }));
+    if (this.#writing || !this.#sender.acknowledged(nonce, kept)) {
       throw new AdaptletError(
         'HELLO_INVALID',
         `the runtime answers the commit ${nonce}, which it was not sent`,
