@@ -17,11 +17,11 @@ const nobody: Known = { adapters: new Map(), rollouts: new Map() };
  * @throws HELLO_INVALID when the runtime would have more than anyone has
  */
 export const taken = (
-  { state: known, bytes: before }: Said = { state: nobody, bytes: 0 },
+  { state: known, bytes: already }: Said = { state: nobody, bytes: 0 },
   update: Update,
 ): { readonly update: Update; readonly bytes: number } => {
   const { change } = update;
-  if (change === undefined) return { update, bytes: before };
+  if (change === undefined) return { update, bytes: already };
   const { whole, gone, goneRollouts, limits } = change;
   const rollouts = whole ? change.rollouts : withCounts(known.rollouts, change.rollouts);
   for (const [before, now, removed] of [
@@ -34,7 +34,7 @@ export const taken = (
   if (limits !== undefined && sizeAfter(known.limits ?? new Map(), limits, []) > maxLimits)
     throw invalid(`the runtime tells of more than ${maxLimits} limits`);
   const bytes =
-    (whole ? 0 : before) +
+    (whole ? 0 : already) +
     growth(known.adapters, change.adapters, whole ? undefined : gone, sizeOfAdapter) +
     growth(known.rollouts, rollouts, whole ? undefined : goneRollouts, sizeOfRollout);
   if (bytes > maxStateBytes)
