@@ -137,6 +137,7 @@ export class Receiver {
     }
     this.#clusterUid = clusterUid;
     this.#staged.clear();
+    this.#removals.connected();
     this.#session = { lastNonce: 0n };
   }
 

@@ -238,6 +238,19 @@ describe('held-back removals and streams', () => {
     expect(runtime.held?.remainingMs).toBe(6 * minute);
   });
 
+  it('are new ones for a stream that had a minute to ask for them, and did not', () => {
+    const runtime = new Runtime(...adapters(10));
+    runtime.commit({ remove: keys(0, 8) });
+    // The plan has them again, with nothing to send. Later they are gone once more.
+    runtime.connect();
+    runtime.clock.advance(60 * minute);
+    expect(runtime.commit({ remove: keys(0, 8) })).toMatchObject({ changed: false });
+    expect(runtime.held).toMatchObject({ count: 8, remainingMs: 10 * minute });
+    runtime.clock.advance(10 * minute);
+    runtime.receiver.removalsDue();
+    expect(runtime.size).toBe(2);
+  });
+
   it('never happen while no stream asks for them', () => {
     const runtime = new Runtime(...adapters(4));
     runtime.commit({ remove: keys(0, 4) });
@@ -261,8 +274,9 @@ describe('held-back removals and streams', () => {
   it('happen at once when their time was over before they are asked for again', () => {
     const runtime = new Runtime(...adapters(4));
     runtime.commit({ remove: keys(0, 4) });
-    runtime.connect();
+    runtime.receiver.broken();
     runtime.clock.advance(10 * minute);
+    runtime.connect();
     runtime.commit({ remove: keys(0, 4) });
     expect(runtime.size).toBe(0);
   });

@@ -49,7 +49,8 @@ type Past = { readonly plan: Plan; readonly until: number };
  * minute had nothing there.
  *
  * What waits keeps its time across streams and restarts. It happens only when the present stream asks for it: another
- * operator that finds the resource in the Hello and does not remove it wants it.
+ * operator that finds the resource in the Hello and does not remove it wants it. One that has nothing to send says so by that:
+ * what it asks for for the first time after a minute waits anew.
  */
 export class Removals {
   readonly #clock: Clock;
@@ -60,6 +61,7 @@ export class Removals {
   readonly #waiting = new Map<string, number>();
   /** Those of them that the present stream asked for. */
   readonly #asked = new Set<string>();
+  #connectedAt = 0;
   /** Released since the plan was replaced. They were held back once, so what is removed after them does not suffer. */
   readonly #released = new Set<string>();
 
@@ -70,6 +72,11 @@ export class Removals {
       // Never longer than a new one: what a file says is no reason to keep something for ever.
       this.#waiting.set(key, clock.monotonic() + Math.min(limits.holdMs, Math.max(0, remainingMs)));
     }
+  }
+
+  /** A stream begins. */
+  connected(): void {
+    this.#connectedAt = this.#clock.monotonic();
   }
 
   /** The stream ended. */
@@ -134,8 +141,10 @@ export class Removals {
     readonly isFirst: boolean;
   }): ReadonlySet<string> {
     const wanted = new Set(removes.filter((key) => before.has(key) && !put.has(key)));
+    const isLate = this.#clock.monotonic() - this.#connectedAt > this.#limits.windowMs;
     for (const key of this.#waiting.keys()) {
-      if (put.has(key) || !before.has(key) || (isFirst && !wanted.has(key))) this.#forget(key);
+      const isNotAsked = isFirst && (isLate || !wanted.has(key));
+      if (put.has(key) || !before.has(key) || isNotAsked) this.#forget(key);
       else if (wanted.has(key)) this.#asked.add(key);
     }
     const settled = new Set([...this.due(), ...this.#confirmed(before, wanted, confirmed)]);

@@ -56,7 +56,7 @@ export const operatorMetrics = {
   },
   unanswered: {
     name: 'adaptlet_operator_sync_unanswered_total',
-    help: 'Changes that a runtime did not answer in time; its stream was ended.',
+    help: 'Changes, and questions for what it holds, that a runtime did not answer in time; its stream was ended.',
   },
   listsWanted: {
     name: 'adaptlet_operator_sync_lists_wanted_total',

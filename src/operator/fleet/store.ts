@@ -29,6 +29,8 @@ type Entry = {
   };
   /** Reports of the connection that this replica itself took in, all that it knows of it; undefined: others told of it. */
   reports: bigint | undefined;
+  /** Of what it says of adapters and rollouts. */
+  bytes: number;
   /** Who has it; undefined: nobody. */
   holder: Source | undefined;
   stopGrace: (() => void) | undefined;
@@ -93,7 +95,9 @@ export class FleetStore implements Fleet {
     const isSame = known !== undefined && known.state.connectionSeq === inScope.connectionSeq;
     if (isSame && known.holder === source) {
       const more = { connection: false, opened: false, former: known.state };
-      this.#apply(known, taken(known.state, inScope), more);
+      const { update, bytes } = taken(known, inScope);
+      known.bytes = bytes;
+      this.#apply(known, update, more);
       return true;
     }
     const { opened, resumes } = inScope;
@@ -101,8 +105,9 @@ export class FleetStore implements Fleet {
     if (resumes !== undefined) return this.#resume(source, known, inScope, { opened, resumes });
     if (inScope.change?.whole !== true) return false;
     if (!counts(known, source, inScope, opened)) return false;
-    const update = taken(isSame ? known.state : undefined, inScope);
+    const { update, bytes } = taken(isSame ? known : undefined, inScope);
     const entry = isSame ? known : this.#open(known, update, opened);
+    entry.bytes = bytes;
     entry.reports = source === local ? 0n : undefined;
     // The same connection, told anew by a source that reconnected, is no news.
     const connection = !isSame || !known.state.connected;
@@ -156,7 +161,8 @@ export class FleetStore implements Fleet {
     const { instance, connectionSeq } = told;
     const kept = source === local ? this.kept(told, opened.info) : undefined;
     if (known === undefined || !isDeepStrictEqual(kept, resumes)) return false;
-    const update = taken(known.state, told);
+    const { update, bytes } = taken(known, told);
+    known.bytes = bytes;
     known.stopGrace?.();
     known.stopGrace = undefined;
     known.holder = source;
@@ -187,6 +193,7 @@ export class FleetStore implements Fleet {
         refused: new Map(),
       },
       reports: undefined,
+      bytes: 0,
       holder: undefined,
       stopGrace: undefined,
     };

@@ -1,20 +1,27 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { limitCounts, withFormerCounts } from './counts.ts';
 import type { RolloutState, RuntimeState } from './fleet.ts';
+import { maxStateBytes, sizeOfAdapter, sizeOfRollout } from './size.ts';
 import { type Change, maxLimits, maxReported, type Update } from './update.ts';
 
 type Known = Pick<RuntimeState, 'adapters' | 'rollouts' | 'limits'>;
 
+/** What a connection said so far, and the bytes of it. */
+export type Said = { readonly state: Known; readonly bytes: number };
+
 const nobody: Known = { adapters: new Map(), rollouts: new Map() };
 
 /**
- * An update as it is taken in: rollouts with the counts of before that it does not repeat. `known`: what the connection said so
- * far; undefined: nothing.
- * @throws HELLO_INVALID when the runtime would have more entries than anyone has
+ * An update as it is taken in: rollouts with the counts of before that it does not repeat; and the bytes of all that the
+ * runtime said then. `said`: so far; undefined: nothing.
+ * @throws HELLO_INVALID when the runtime would have more than anyone has
  */
-export const taken = (known: Known = nobody, update: Update): Update => {
+export const taken = (
+  { state: known, bytes: already }: Said = { state: nobody, bytes: 0 },
+  update: Update,
+): { readonly update: Update; readonly bytes: number } => {
   const { change } = update;
-  if (change === undefined) return update;
+  if (change === undefined) return { update, bytes: already };
   const { whole, gone, goneRollouts, limits } = change;
   const rollouts = whole ? change.rollouts : withCounts(known.rollouts, change.rollouts);
   for (const [before, now, removed] of [
@@ -26,7 +33,15 @@ export const taken = (known: Known = nobody, update: Update): Update => {
   if (rollouts.size > 0) limitCounts(after(whole ? nobody.rollouts : known.rollouts, rollouts, goneRollouts));
   if (limits !== undefined && sizeAfter(known.limits ?? new Map(), limits, []) > maxLimits)
     throw invalid(`the runtime tells of more than ${maxLimits} limits`);
-  return { ...update, change: { ...change, rollouts } };
+  const bytes =
+    (whole ? 0 : already) +
+    growth(known.adapters, change.adapters, whole ? undefined : gone, sizeOfAdapter) +
+    growth(known.rollouts, rollouts, whole ? undefined : goneRollouts, sizeOfRollout);
+  if (bytes > maxStateBytes)
+    throw invalid(
+      `the runtime says ${bytes} bytes of adapters and rollouts, at most ${maxStateBytes} are kept`,
+    );
+  return { update: { ...update, change: { ...change, rollouts } }, bytes };
 };
 
 const withCounts = (before: Known['rollouts'], told: Change['rollouts']): Change['rollouts'] =>
@@ -43,6 +58,23 @@ const sizeAfter = <K>(
   let added = 0;
   for (const key of now.keys()) if (!before.has(key)) added += 1;
   return before.size - gone.size + added;
+};
+
+/** Bytes that come. `removed`: undefined: nothing of before counts. */
+const growth = <K extends string, V>(
+  before: ReadonlyMap<K, V>,
+  now: ReadonlyMap<K, V>,
+  removed: readonly K[] | undefined,
+  sizeOf: (key: K, value: V) => number,
+): number => {
+  let bytes = 0;
+  for (const [key, value] of now) bytes += sizeOf(key, value);
+  if (removed === undefined) return bytes;
+  for (const key of new Set([...removed, ...now.keys()])) {
+    const was = before.get(key);
+    if (was !== undefined) bytes -= sizeOf(key, was);
+  }
+  return bytes;
 };
 
 const after = function* (

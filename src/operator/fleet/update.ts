@@ -26,6 +26,7 @@ import type {
   RuntimeState,
   Usage,
 } from './fleet.ts';
+import { bounded } from './size.ts';
 
 /** What a report says, checked and bounded. Absent: as before. */
 export type Change = {
@@ -102,7 +103,8 @@ const maxModule = 256;
 const maxHolds = 64;
 /** There are no more weights. */
 const maxWeights = 100;
-const maxRefused = 10_000;
+/** Most resources that a runtime is told to refuse. */
+export const maxRefused = 10_000;
 const maxProviders = 16;
 /** Limits of namespaces, of one report and of one runtime. */
 export const maxLimits = 10_000;
@@ -127,13 +129,13 @@ export const changeFromWire = (report: Report): Change => {
     ...(report.disk === undefined ? {} : { disk: usageFrom(report.disk) }),
     ...(report.ready === undefined
       ? {}
-      : { ready: { ok: report.ready, message: report.message.slice(0, maxStatusMessage) } }),
+      : { ready: { ok: report.ready, message: bounded(report.message, maxStatusMessage) } }),
     ...(report.removalsHeld === undefined
       ? {}
       : {
           removalsHeld: {
             count: report.removalsHeld.count,
-            fingerprint: report.removalsHeld.fingerprint.slice(0, maxName),
+            fingerprint: bounded(report.removalsHeld.fingerprint, maxName),
             remainingMs: numberFrom(report.removalsHeld.remainingMs),
           },
         }),
@@ -155,24 +157,24 @@ const limitsFrom = (limits: readonly LimitReport[]): ReadonlyMap<string, number>
 
 const modelFrom = (report: BaseModelReport): Pick<Change, 'model' | 'loaded'> => {
   const baseDigest = digestFrom(report.baseDigest);
-  const executionProvider = report.executionProvider.slice(0, maxName);
+  const executionProvider = bounded(report.executionProvider, maxName);
   return {
     model: {
-      source: report.source.slice(0, maxSource),
-      state: report.state.slice(0, maxName),
-      reason: report.reason.slice(0, maxName),
-      message: report.message.slice(0, maxStatusMessage),
+      source: bounded(report.source, maxSource),
+      state: bounded(report.state, maxName),
+      reason: bounded(report.reason, maxName),
+      message: bounded(report.message, maxStatusMessage),
       manifestDigest: digestFrom(report.manifestDigest),
       receivedBytes: numberFrom(report.receivedBytes),
       totalBytes: numberFrom(report.totalBytes),
       refusedProviders: report.refusedProviders.slice(0, maxProviders).map(({ provider, reason }) => ({
-        provider: provider.slice(0, maxName),
-        reason: reason.slice(0, maxStatusMessage),
+        provider: bounded(provider, maxName),
+        reason: bounded(reason, maxStatusMessage),
       })),
       operators: Object.fromEntries(
         Object.entries(report.operators)
           .slice(0, maxProviders)
-          .map(([provider, count]) => [provider.slice(0, maxName), count]),
+          .map(([provider, count]) => [bounded(provider, maxName), count]),
       ),
     },
     ...(baseDigest === '' ? {} : { loaded: { baseDigest, executionProvider } }),
@@ -186,7 +188,7 @@ const modelFrom = (report: BaseModelReport): Pick<Change, 'model' | 'loaded'> =>
 export const refusedFromWire = (refused: readonly Refusal[]): ReadonlyMap<string, string> => {
   if (refused.length > maxRefused)
     throw invalid(`${refused.length} resources are refused, at most ${maxRefused}`);
-  return new Map(refused.map(({ key, reason }) => [key.slice(0, 400), reason.slice(0, 512)]));
+  return new Map(refused.map(({ key, reason }) => [bounded(key, 400), bounded(reason, 512)]));
 };
 
 const invalid = (what: string): AdaptletError => new AdaptletError('HELLO_INVALID', what);
@@ -211,23 +213,23 @@ const usageFrom = ({ budgetBytes, usedBytes }: WireUsage): Usage => ({
 });
 
 const adapterFrom = (report: AdapterReport): AdapterState => ({
-  uid: report.uid.slice(0, maxName),
+  uid: bounded(report.uid, maxName),
   digest: digestFrom(report.digest),
   // A newer runtime may have states that are not known here.
-  state: report.state.slice(0, maxName),
-  reason: report.reason.slice(0, maxName),
-  message: report.message.slice(0, maxStatusMessage),
+  state: bounded(report.state, maxName),
+  reason: bounded(report.reason, maxName),
+  message: bounded(report.message, maxStatusMessage),
   isFinal: report.isFinal,
   inTurn: report.inTurn,
   storedBytes: numberFrom(report.storedBytes),
   residentBytes: numberFrom(report.residentBytes),
   neededBytes: numberFrom(report.neededBytes),
   rank: report.rank,
-  targetModules: report.targetModules.slice(0, maxModules).map((name) => name.slice(0, maxModule)),
+  targetModules: report.targetModules.slice(0, maxModules).map((name) => bounded(name, maxModule)),
 });
 
 const rolloutFrom = (report: RolloutReport): RolloutState => ({
-  uid: report.uid.slice(0, maxName),
+  uid: bounded(report.uid, maxName),
   stableDigest: digestFrom(report.stableDigest),
   canaryDigest: digestFrom(report.canaryDigest),
   attempt: report.attempt,
@@ -252,7 +254,7 @@ const holdFrom = ({ digest, cause, reason, attempt }: Hold): HeldCanary[] => {
     {
       digest: held,
       cause: cause === 'Guard' ? 'Guard' : 'BreakGlass',
-      reason: reason.slice(0, maxStatusMessage),
+      reason: bounded(reason, maxStatusMessage),
       attempt,
     },
   ];

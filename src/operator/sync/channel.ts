@@ -64,6 +64,7 @@ export class Channel<In, Out> {
       if (message !== undefined) {
         const pause = this.#pace?.next() ?? 0;
         if (pause > 0) await this.#pause(pause);
+        this.signal.throwIfAborted();
         return message;
       }
       if (this.#closed) return undefined;

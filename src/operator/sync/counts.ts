@@ -13,7 +13,7 @@ export type SyncCounts = {
   acknowledged: number;
   /** Resources that runtimes did not take. */
   refusals: number;
-  /** Commits that were not answered in time. */
+  /** Commits, and questions for what is held, that were not answered in time. */
   unanswered: number;
   reports: number;
   /** Runtimes that were asked for the list of what they hold. */

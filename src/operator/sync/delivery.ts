@@ -5,6 +5,8 @@ import { resourceToWire } from '../../control/wire.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Ack, HeldList, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import type { Clock } from '../../time/clock.ts';
+import { bounded } from '../fleet/size.ts';
+import { maxRefused } from '../fleet/update.ts';
 import type { RuntimePlan } from '../plans/plans.ts';
 import type { Channel } from './channel.ts';
 import type { SyncCounts } from './counts.ts';
@@ -12,6 +14,11 @@ import { type ReadHello, readHeld } from './hello.ts';
 
 /** How long a runtime may take nothing, or leave a commit unanswered. It answers when the plan is in force and written. */
 export const answerMs = 60_000;
+
+/** Characters of a reason that are kept. */
+const maxReason = 512;
+/** Most of what a runtime refuses that is told, in bytes of keys and reasons: it is relayed with all else that it says. */
+const maxRefusedBytes = 1 << 20;
 
 export type DeliveryParts = {
   readonly channel: Channel<unknown, SyncResponse>;
@@ -69,9 +76,16 @@ export class Delivery {
     return !this.#writing && !this.#sender.inFlight;
   }
 
-  /** Reasons of what the runtime refuses now, by key. */
+  /** Reasons of what the runtime refuses now, by key; of very many the first. */
   refused(): ReadonlyMap<string, string> {
-    return new Map([...this.#sender.refused].map(([key, { reason }]) => [key, reason]));
+    const told = new Map<string, string>();
+    let left = maxRefusedBytes;
+    for (const [key, { reason }] of this.#sender.refused) {
+      left -= 16 + Buffer.byteLength(key) + Buffer.byteLength(reason);
+      if (left < 0 || told.size >= maxRefused) break;
+      told.set(key, reason);
+    }
+    return told;
   }
 
   subscribe(names: readonly string[]): void {
@@ -89,7 +103,8 @@ export class Delivery {
 
   /** @throws HELLO_INVALID for an answer to what was not sent */
   acknowledged({ nonce, refused }: Ack): void {
-    if (this.#writing || !this.#sender.acknowledged(nonce, refused)) {
+    const kept = refused.map((each) => ({ ...each, reason: bounded(each.reason, maxReason) }));
+    if (this.#writing || !this.#sender.acknowledged(nonce, kept)) {
       throw new AdaptletError(
         'HELLO_INVALID',
         `the runtime answers the commit ${nonce}, which it was not sent`,

@@ -51,7 +51,7 @@ export const assertAllowed = (
 export const enrol = async (
   { api, objects, nodes, clock }: EnrolmentParts,
   runtime: BoundRuntime,
-  hello: ReadHello,
+  hello: Pick<ReadHello, 'labels' | 'clusterUid' | 'revision'>,
   clusterUid: string,
   signal: AbortSignal,
 ): Promise<void> => {

@@ -46,6 +46,9 @@ export type ReadHello = {
   readonly subscriptions: readonly string[];
 };
 
+/** Without what is held, which is long: a stream lasts for days. */
+export type Introduced = Omit<ReadHello, 'held'>;
+
 const parts = z.object({
   identity: z.object({
     namespace: namespaceSchema,

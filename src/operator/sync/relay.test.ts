@@ -7,6 +7,7 @@ import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { type Lease, nodeToken, setLeader, startReplica, TestApi, type TestReplica } from './fake-replica.ts';
 import { FakeRuntime } from './fake-runtime.ts';
+import { adapter } from './stage.fixture.ts';
 
 const logger = silentLog;
 const digest = digestSchema.parse(`sha256:${'0'.repeat(64)}`);
@@ -127,6 +128,24 @@ describe('the relay', () => {
     for (let passed = 0; passed < 15; passed++) await eventually('time', () => (clock.advance(1_000), true));
     expect(a.fleet.get(key)).toMatchObject({ connected: true, connectionSeq: 2n });
     expect(new Set(seen)).toEqual(new Set([true]));
+  });
+
+  it('is not broken by a runtime that says a lot about what it refuses', async () => {
+    setLeader(lease, a);
+    const liar = await connect(b);
+    liar.report({ whole: true });
+    await eventually('a report', () => a.fleet.get(key)?.connected);
+    const reason = 'x'.repeat(9 << 20);
+    for (const nonce of [1n, 2n]) {
+      b.objects.adapters.put(adapter(`a-${nonce}`));
+      const put = await eventually('a commit', () => liar.commits === Number(nonce) && liar.of('put').at(-1));
+      liar.ack(nonce, [{ key: put.key, version: put.version, reason }]);
+      await eventually('the answer', () => b.fleet.get(key)?.refused.size === Number(nonce));
+    }
+    liar.report({ message: 'after it', ready: true });
+    await eventually('what it says then', () => a.fleet.get(key)?.message === 'after it');
+    expect(a.fleet.get(key)?.refused.size).toBe(2);
+    expect(b.server.gauges().relay.failures).toBe(0);
   });
 
   it('lets a runtime be gone 10 seconds after the replica that had it', async () => {

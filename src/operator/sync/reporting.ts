@@ -6,7 +6,7 @@ import { type Change, changeFromWire, type Kept, type Update } from '../fleet/up
 import type { BoundRuntime } from '../identity/binding.ts';
 import type { SyncCounts } from './counts.ts';
 import type { Delivery } from './delivery.ts';
-import type { ReadHello } from './hello.ts';
+import type { Introduced } from './hello.ts';
 
 export type ReportingParts = {
   readonly fleet: FleetStore;
@@ -27,7 +27,7 @@ export class Reporting {
   constructor(
     parts: ReportingParts,
     runtime: BoundRuntime,
-    hello: ReadHello,
+    hello: Introduced,
     delivery: () => Pick<Delivery, 'reached' | 'refused'> | undefined,
   ) {
     this.#parts = parts;

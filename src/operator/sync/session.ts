@@ -1,6 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { ObjectKey } from '../../api/names.ts';
 import type { HeldVersions } from '../../control/held-versions.ts';
+import type { HeldSaid } from '../../control/sender.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SyncRequest, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
@@ -23,7 +24,7 @@ import type { Connections, Stream } from './connections.ts';
 import type { SyncCounts } from './counts.ts';
 import { Delivery } from './delivery.ts';
 import { assertAllowed, enrol } from './enrolment.ts';
-import { firstOf, type ReadHello, readHello } from './hello.ts';
+import { firstOf, type Introduced, readHello } from './hello.ts';
 import { Pace } from './pace.ts';
 import { type CredentialFor, PullAnswers } from './pull-answers.ts';
 import { Reporting } from './reporting.ts';
@@ -74,6 +75,8 @@ export class Session implements Stream, Movable {
   /** Stops the wait for the next try to write the AdapterRuntime anew. */
   #again: (() => void) | undefined;
   #enrol: (() => Promise<void>) | undefined;
+  /** Of the Hello, before there is a delivery. */
+  #said: HeldSaid = new Map();
   /** What the runtime held when its stream before this one ended; undefined: nobody knows. */
   #former: HeldVersions | undefined;
   /** Undefined before it has proved who it is. */
@@ -187,7 +190,7 @@ export class Session implements Stream, Movable {
   }
 
   /** Who is there, proved by its token or certificate, and what it says of itself. */
-  async #greet(): Promise<{ runtime: BoundRuntime; hello: ReadHello }> {
+  async #greet(): Promise<{ runtime: BoundRuntime; hello: Introduced }> {
     const { policies } = this.#parts;
     // Nothing is read before the proof is accepted.
     const bind = await this.#identify(this.#channel.signal);
@@ -195,20 +198,20 @@ export class Session implements Stream, Movable {
     if (first?.message?.$case !== 'hello') {
       throw new AdaptletError('HELLO_INVALID', 'the first message is no Hello');
     }
-    const hello = readHello(first.message.value);
+    const { held, ...hello } = readHello(first.message.value);
+    this.#said = held;
     const runtime = bind(hello.claim);
     assertAllowed(runtime, policies);
     this.#runtime = runtime;
     return { hello, runtime };
   }
 
-  async #serve(runtime: BoundRuntime, hello: ReadHello): Promise<void> {
+  async #serve(runtime: BoundRuntime, hello: Introduced): Promise<void> {
     const { connections, fleet, plans, logger, counts, replica, greetings } = this.#parts;
     const { key } = runtime;
     const { signal } = this.#channel;
     // A newer stream of it ends this one also while it waits.
-    const former = connections.admit(key, hello.connectionSeq, this);
-    this.#former = former instanceof Session ? former.held : undefined;
+    this.#former = connections.admit(key, hello.connectionSeq, this);
     let following: Following | undefined;
     let endTurn: (() => void) | undefined;
     const stopTimer = this.#endWithCertificate(runtime);
@@ -294,9 +297,10 @@ export class Session implements Stream, Movable {
     }
   }
 
-  #deliveryTo({ key }: BoundRuntime, hello: ReadHello, clusterUid: string, following: Following): Delivery {
+  #deliveryTo({ key }: BoundRuntime, hello: Introduced, clusterUid: string, following: Following): Delivery {
     const { objects, gate, clock, counts } = this.#parts;
-    const former = this.#former;
+    const [held, former] = [this.#said, this.#former];
+    this.#said = new Map();
     this.#former = undefined;
     return new Delivery(
       {
@@ -310,13 +314,13 @@ export class Session implements Stream, Movable {
         confirmedRemovals: () => objects.runtimes.get(key)?.metadata.annotations?.[confirmAnnotation] ?? '',
         isHealthy: () => objects.health().ok,
       },
-      hello,
+      { ...hello, held },
       { cluster: clusterUid, former },
     );
   }
 
   /** What of a plan a cordoned or held runtime may be sent; nothing before it has said what it has. */
-  #restrained(key: ObjectKey, hello: ReadHello, now: RuntimePlan | undefined): RuntimePlan | undefined {
+  #restrained(key: ObjectKey, hello: Introduced, now: RuntimePlan | undefined): RuntimePlan | undefined {
     const { objects, fleet } = this.#parts;
     const object = objects.runtimes.get(key)?.object;
     const restraint = this.#restraintOf(key);

@@ -60,8 +60,8 @@ export type DialOptions = {
   readonly time?: NodeTime;
 };
 
-/** Longest message in bytes; a resource has at most 2 MiB. */
-const maxMessageBytes = 8 << 20;
+/** Longest messages in bytes. A resource has at most 2 MiB; an operator takes a report of as much as is sent here. */
+const longest = { receive: 8 << 20, send: 16 << 20 };
 
 export const hostOf = (address: string): string =>
   address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
@@ -100,8 +100,8 @@ export const openStream = (
     ...connectionOptions(address),
     'grpc.keepalive_time_ms': keepalive.everyMs,
     'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
-    'grpc.max_receive_message_length': maxMessageBytes,
-    'grpc.max_send_message_length': maxMessageBytes,
+    'grpc.max_receive_message_length': longest.receive,
+    'grpc.max_send_message_length': longest.send,
   });
   const call = client.sync(metadata);
   call.on('data', (message: SyncResponse) => listener.message(message));
