@@ -8,7 +8,7 @@ import { adapterOf, doraOf, expectedExports, exportsHere, folderOf, goldenOf } f
 import { endless, stepsDuring, TestHost } from './support/host.ts';
 import { openEncoder } from './support/open-encoder.ts';
 import { allLogits, openBase, type Runnable, withLora } from './support/open-model.ts';
-import { operator } from './support/operator.ts';
+import { itWithOperator } from './support/operator.ts';
 import { compileFor, maxDifference, scratch } from './support/tiny.ts';
 
 /** Largest difference to PyTorch's logits, which reach 5 to 25. */
@@ -103,7 +103,7 @@ describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) =
     }
   });
 
-  it.skipIf(operator === undefined)('gives the logits of PEFT with DoRA on every linear', async () => {
+  itWithOperator('gives the logits of PEFT with DoRA on every linear', async () => {
     const file = await compileFor(host.host.info, doraOf(exported), scratch());
     const adapted = await table.load('dora', file);
     for (const { ids, base, dora } of golden) {
