@@ -8,7 +8,7 @@ import { adapterOf, doraOf, expectedExports, exportsHere, folderOf, goldenOf } f
 import { endless, stepsDuring, TestHost } from './support/host.ts';
 import { openEncoder } from './support/open-encoder.ts';
 import { allLogits, openBase, type Runnable, withLora } from './support/open-model.ts';
-import { itWithOperator } from './support/operator.ts';
+import { itWithOperator, operator } from './support/operator.ts';
 import { compileFor, maxDifference, scratch } from './support/tiny.ts';
 
 /** Largest difference to PyTorch's logits, which reach 5 to 25. */
