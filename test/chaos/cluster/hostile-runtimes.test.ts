@@ -212,18 +212,23 @@ describe('a runtime that floods the operator or breaks the protocol disturbs nob
   });
 
   it('when it reports more than anybody has', async () => {
-    const many = (length: number) =>
-      Array.from({ length }, (_, i) => adapterReport(`team/a${i}`, { message: '☃'.repeat(100) }));
-    const first = await greeted();
-    await first.send({ $case: 'report', value: report({ adapters: many(60_000) }) });
-    expect(await first.ended).toMatch(/^RESOURCE_EXHAUSTED|^INVALID_ARGUMENT: .*at most 50000/);
-    const second = await greeted();
-    await second.send({ $case: 'report', value: report({ adapters: many(40_000) }) });
-    await second.send({
-      $case: 'report',
-      value: report({ whole: false, adapters: many(40_000).map((a, i) => ({ ...a, key: `team/b${i}` })) }),
-    });
-    expect(await second.ended).toMatch(/more than 50000 entries/);
+    const many = (length: number, name: string, message = '') =>
+      Array.from({ length }, (_, i) => adapterReport(`team/${name}${i}`, { message }));
+    const after = async (first: AdapterReport[], second: AdapterReport[]): Promise<string> => {
+      const runtime = await greeted();
+      await runtime.send({ $case: 'report', value: report({ adapters: first }) });
+      if (second.length > 0)
+        await runtime.send({ $case: 'report', value: report({ whole: false, adapters: second }) });
+      return await runtime.ended;
+    };
+    expect(await after(many(60_000, 'a', '☃'.repeat(100)), [])).toMatch(
+      /^RESOURCE_EXHAUSTED|^INVALID_ARGUMENT: .*at most 50000/,
+    );
+    expect(await after(many(40_000, 'a'), many(15_000, 'b'))).toMatch(/more than 50000 entries/);
+    const long = '☃'.repeat(100);
+    expect(await after(many(24_000, 'a', long), many(24_000, 'b', long))).toMatch(
+      /at most 13631488 are kept/,
+    );
   });
 
   it('when it reports without an end', async () => {
