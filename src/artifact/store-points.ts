@@ -1,7 +1,8 @@
 import type { Files } from '../disk/files.ts';
 
 /**
- * Every place where a content store touches the disk, by operation. The fault test breaks each of them in every way
+ * Every place where a content store and its grants touch the disk, by operation; not what lies beside the artifacts: senders, kept
+ * signatures, scratch files. The fault test breaks each of them in every way
  * (test/chaos/store), so a new place has to be named here, and the test has to reach it.
  */
 export const storePoints = [

@@ -14,7 +14,7 @@ import { canHappen, type Fault, FaultyDisk, faults, Killed } from './faulty-disk
 import { keyOf, makePast, never, type Shape, SmallNode } from './node.ts';
 import { bytesOnDisk, expectKept, expectSound, expectWorks } from './sound.ts';
 
-/** Nobody gets there alone: two starters have to meet within microseconds. store-lock.test.ts is for them. */
+/** Nobody gets there alone: two starters have to meet within microseconds. No test reaches it. */
 const unreached: ReadonlySet<string> = new Set(['lock.give-back']);
 
 /** A start that dies there dies there again: without these there is no store. */
