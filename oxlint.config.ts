@@ -20,6 +20,8 @@ export default defineConfig({
     'typescript/no-unsafe-type-assertion': 'off',
     'unicorn/no-array-sort': 'off',
     'unicorn/prefer-add-event-listener': 'off',
+    // Threads have no origin.
+    'unicorn/require-post-message-target-origin': 'off',
     'typescript/consistent-return': 'off',
     'adaptlet/imports-point-down': 'error',
   },

@@ -21,6 +21,7 @@ export const chartFiles = async (): Promise<Map<string, string>> => {
     'operator-injection': rbac.operatorInjectionRules,
     'operator-devices': rbac.operatorDeviceRules,
     'operator-credentials': rbac.operatorCredentialRules,
+    'operator-gateway': rbac.operatorGatewayRules,
     'release-cluster': rbac.releaseClusterRules,
     'release-namespace': rbac.releaseNamespaceRules,
     dashboard: rbac.dashboardRules,

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readMadeOf } from '../native/token-masks/made-of.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { type ArchitectureName, architectures } from './architecture.ts';
 import { cachedBundle } from './bundle/cached-bundle.ts';
@@ -36,11 +37,12 @@ export type MadeImage = {
 /** Gathers the materials, and makes layers and documents of them. Equal commits and packages, equal digests. */
 export const makeImage = async (name: ArchitectureName): Promise<MadeImage> => {
   const architecture = architectures[name];
-  const [debian, node, koffi, operator, bundled, source] = await Promise.all([
+  const [debian, node, koffi, operator, masks, bundled, source] = await Promise.all([
     debianPackages(debianPackageNames, name),
     nodePackage(`linux-${architecture.npm}`),
     koffiPackage(architecture),
     nativeOperator(architecture),
+    readMadeOf(),
     cachedBundle(),
     readSource(),
   ]);
@@ -69,6 +71,7 @@ export const makeImage = async (name: ArchitectureName): Promise<MadeImage> => {
     node,
     koffi,
     operator,
+    masks,
     debian,
     bundled: bundled.packages,
   };

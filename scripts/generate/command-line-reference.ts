@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
+import { classifierCommand } from '../../src/cli/classifier/command.ts';
 import { composeCommand } from '../../src/cli/compose.ts';
 import { convertCommand } from '../../src/cli/convert.ts';
 import { digestCommand } from '../../src/cli/digest.ts';
@@ -15,6 +16,9 @@ import { pushCommand } from '../../src/cli/registry/push.ts';
 import { signCommand } from '../../src/cli/registry/sign.ts';
 import { verifyCommand } from '../../src/cli/registry/verify.ts';
 import { releaseAdaptersCommand } from '../../src/cli/release-adapters.ts';
+import { calibrateCommand } from '../../src/cli/route/calibrate.ts';
+import { routeCommand } from '../../src/cli/route/cases.ts';
+import { explainCommand } from '../../src/cli/route/explain.ts';
 import { statusCommand } from '../../src/cli/status.ts';
 import { verbCommands } from '../../src/cli/verbs.ts';
 import { code, table } from './table.ts';
@@ -57,6 +61,8 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     statusCommand(),
     doctorCommand(packageJson.version),
     generateCommand(),
+    explainCommand(),
+    calibrateCommand(),
     lintCommand(),
     digestCommand(),
     convertCommand(),
@@ -83,14 +89,16 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
       ...table(['option', 'default', 'what'], optionRows(command)),
       '',
     ]),
-    ...modelCommand().commands.flatMap((command) => [
-      `## \`${usageOf(command, 'adaptlet model')}\``,
-      '',
-      sentence(command.description()),
-      '',
-      ...table(['option', 'default', 'what'], optionRows(command)),
-      '',
-    ]),
+    ...[modelCommand(), classifierCommand(), routeCommand()].flatMap((parent) =>
+      parent.commands.flatMap((command) => [
+        `## \`${usageOf(command, `adaptlet ${parent.name()}`)}\``,
+        '',
+        sentence(command.description()),
+        '',
+        ...table(['option', 'default', 'what'], optionRows(command)),
+        '',
+      ]),
+    ),
     '## Verbs',
     '',
     ...table(

@@ -53,7 +53,8 @@ export const metricsReference = async (): Promise<Map<string, string>> => {
     '',
     '## Traces of a runtime',
     '',
-    `A request is the span ${code(spans.request)}, with ${code(spans.acquire)} and ${code(spans.generate)} in it.`,
+    `A request is the span ${code(spans.request)}, below that of its caller (\`traceparent\`). In it, one after the other: ${code(spans.route)},`,
+    `${code(spans.load)} and ${code(spans.engine)}; in that ${code(spans.queue)}, ${code(spans.prefill)} and ${code(spans.decode)}.`,
     `Attributes: ${Object.values(attributes).map(code).join(', ')}.`,
     '',
   ].join('\n');

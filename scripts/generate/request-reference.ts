@@ -2,6 +2,7 @@ import { classifyFields, embeddingFields } from '../../src/runtime/server/fields
 import { feedbackFields } from '../../src/runtime/server/fields/feedback.ts';
 import type { Field, Fields } from '../../src/runtime/server/fields/field.ts';
 import { chatFields, completionFields } from '../../src/runtime/server/fields/generation.ts';
+import { loadLoraFields, unloadLoraFields } from '../../src/runtime/server/fields/lora.ts';
 import {
   generateParameters,
   identityParameters,
@@ -9,14 +10,18 @@ import {
   tensorParameters,
   unloadParameters,
 } from '../../src/runtime/server/fields/oip.ts';
+import { responseFields } from '../../src/runtime/server/fields/responses.ts';
 import { code, table } from './table.ts';
 
 const calls: readonly (readonly [string, Fields])[] = [
   ['`/v1/completions`', completionFields],
   ['`/v1/chat/completions`', chatFields],
+  ['`/v1/responses`', responseFields],
   ['`/v1/embeddings`', embeddingFields],
   ['`/v1/classify`', classifyFields],
   ['`/v1/feedback`', feedbackFields],
+  ['`/v1/load_lora_adapter`', loadLoraFields],
+  ['`/v1/unload_lora_adapter`', unloadLoraFields],
   ['Parameters of `ModelInfer` that generates text', generateParameters],
   ['Parameters of `ModelInfer` of encoders and plain tensors', identityParameters],
   ['Parameters of inputs and outputs of `ModelInfer`', tensorParameters],

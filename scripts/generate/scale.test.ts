@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { elsewhereToWire } from '../../src/control/rewards-wire.ts';
+import { Report, RolloutReport } from '../../src/gen/adaptlet/control/v1/control.ts';
+import { originOf } from '../../src/rollout/judge/elsewhere.ts';
 import { exponentOf, lineThrough } from '../../test/bench/fleet/fit.ts';
-import { bytesPerMonth, capacities, type Inputs, shardsFor } from './scale.ts';
+import { bytesPerMonth, capacities, feedback, type Inputs, shardsFor } from './scale.ts';
 
 const inputs: Inputs = {
   cpuBase: 0.1,
@@ -30,6 +33,28 @@ describe('the arithmetic of scale', () => {
   it('sums the bytes of a month', () => {
     expect(bytesPerMonth(inputs, 0)).toBe(730 * 14_000);
     expect(bytesPerMonth(inputs, 60)).toBe(730 * (14_000 + 30_000));
+  });
+});
+
+describe('feedback about an answer of another runtime', () => {
+  it('takes as many bytes on the wire as the page says', () => {
+    const [processes, each] = [500, 16];
+    const elsewhere = Array.from({ length: processes }, (_, process) =>
+      elsewhereToWire({
+        origin: originOf(`process ${process}`),
+        weight: 5,
+        seq: 8_000,
+        rewards: [...Array(each).keys()].map((i) => ({
+          number: 1_000 + i,
+          bucket: i,
+          arm: 'canary',
+          reward: 0.5,
+        })),
+      }),
+    );
+    const rollouts = [{ ...RolloutReport.create(), elsewhere }];
+    const bytes = Report.encode({ ...Report.create(), rollouts }).finish().length;
+    expect(Math.round(bytes / (processes * each))).toBe(feedback.wireBytes);
   });
 });
 

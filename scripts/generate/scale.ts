@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { maxElsewhere } from '../../src/rollout/judge/elsewhere.ts';
 import type { Report } from '../../test/bench/report.ts';
 import { code, table } from './table.ts';
 
@@ -29,6 +30,11 @@ export type Inputs = {
 
 /** What one replica may take. */
 const limits = { core: 0.6, mib: 1024, reconnectSeconds: 10, streams: 5_000, observed: 4 };
+/**
+ * Of a reward for an answer that another runtime gave, where a runtime is told of 16 for each of many others: bytes on each of
+ * its two ways (scale.test.ts) and in the memory of the leader (src/operator/fleet/heap.test.ts, and what is merged of it).
+ */
+export const feedback = { wireBytes: 13, leaderBytes: 32 };
 const hoursPerMonth = 730;
 const fleetNodes = 100_000;
 
@@ -177,6 +183,24 @@ const monthTable = (inputs: Inputs): readonly string[] =>
     }),
   );
 
+/** A runtime, many of them under one leader, and the whole fleet. */
+const feedbackTable = (part: number): readonly string[] =>
+  table(
+    [
+      'runtimes',
+      'a reward a minute for each: bytes a second on each way',
+      'leader, 100 rewards of each, MiB',
+      '8,192 of each, MiB',
+    ],
+    [1, 1_000, fleetNodes].map((runtimes) => [
+      runtimes > part
+        ? `${number(runtimes)}, in ${number(Math.ceil(runtimes / part))} parts`
+        : number(runtimes),
+      number((runtimes / 60) * feedback.wireBytes),
+      ...[100, maxElsewhere].map((rewards) => number((runtimes * rewards * feedback.leaderBytes) / 2 ** 20)),
+    ]),
+  );
+
 const textOf = (report: Report, inputs: Inputs): string => {
   const { setup, machine } = report;
   const part = partOf(inputs, 1 / 60);
@@ -244,6 +268,16 @@ const textOf = (report: Report, inputs: Inputs): string => {
     inputs.flapWrites === undefined
       ? 'Flaps alone were not measured.'
       : `A flap alone costs ${number(inputs.flapWrites)}: when each link flaps once an hour, ${number(fleetNodes)} nodes write ${number((fleetNodes / 3600) * inputs.flapWrites)} times a second together.`,
+    '',
+    '### Feedback',
+    '',
+    'Behind a Service nearly all feedback is about answers that another runtime gave ([ADR 89](../adr/0089-ids-of-answers-say-what-they-count-for.md)). Such a reward',
+    `takes ${feedback.wireBytes} bytes, once from the runtime to its replica and once from there to the leader, and ${feedback.leaderBytes} bytes at the leader until the attempt`,
+    'is over. A runtime takes in 8,192 at most for each attempt of a canary. A stream that begins, and a new leader, hear all of it again.',
+    '',
+    ...feedbackTable(part),
+    '',
+    `Lists that are full take ${number((part * maxElsewhere * feedback.leaderBytes) / 2 ** 20)} MiB at the leader of a part of ${number(part)} for each canary that they are about, on top of the memory above.`,
     '',
     '### Bytes, and a month on a mobile link',
     '',

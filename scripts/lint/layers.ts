@@ -61,6 +61,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       rollout: 'the controller of AdapterRollouts',
       policy: 'tells of AdapterPolicies that are not valid',
       route: 'the controller of AdapterRoutes',
+      gateway: 'what gateways are told of names and of rollouts',
       runtime: 'the controller of AdapterRuntimes',
       sync: 'the streams of runtimes',
     },
@@ -74,12 +75,16 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
     { residency: 'which adapters are here, and where: source, disk, RAM' },
     {
       config: 'the settings of a node',
+      pressure: 'budgets of memory that shrink before the kernel kills',
       routing: 'from a request to the adapters that may answer it',
       state: 'what a node remembers on its disk',
     },
     {
       'base-model': 'the base model on its way: from a registry to a folder that the engine opens',
+      classifiers: 'from the beginning of a prompt to a label of a route',
       callers: 'who asks: from a key, a token or a certificate to what a caller may do',
+      peers: 'blobs that runtimes of a site give each other',
+      sessions: 'what sessions keep of routes, in memory and in signed tokens',
       serving: 'the data path: route, acquire, generate; guard, counts, shadow copies',
     },
     { admin: 'what people see of a node and do by hand' },
@@ -106,7 +111,11 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       onnx: 'graphs, edited on the wire',
     },
     { ort: "ONNX Runtime's C API", model: 'the folder of a base model: tokenizer, text' },
-    { adapters: 'compiled files in memory, and their feeds', sampling: 'a token picked from logits' },
+    {
+      adapters: 'compiled files in memory, and their feeds',
+      sampling: 'a token picked from logits',
+      structure: 'which tokens may come next in an answer that has to have a structure',
+    },
     { session: 'a loaded graph, and one run of it' },
     {
       host: 'what the hosts of all tasks share',

@@ -47,8 +47,8 @@ const rows: readonly Row[] = [
   ['an archive without a sha256', http({ sha256: undefined }), 'spec.source.http.sha256 is required'],
   [
     'an archive of which nobody says what it is',
-    http({ url: 'https://files.example/a.zip' }),
-    'spec.source.http.archive: must be one of tar, tar.gz, tar.zst: the path of the address does not end in .tar, .tar.gz, .tgz or .tar.zst',
+    http({ url: 'https://files.example/a.rar' }),
+    'spec.source.http.archive: must be one of tar, tar.gz, tar.zst, zip: the path of the address does not end in .tar, .tar.gz, .tgz, .tar.zst or .zip',
   ],
   [
     'an address with a password',

@@ -128,6 +128,16 @@ describe('hostile texts', () => {
     ],
     ['a text', 'hello', '1: must be an object with apiVersion, kind, metadata and spec'],
     ['a list', '- a', '1: must be an object with apiVersion, kind, metadata and spec'],
+    [
+      'a text that is an object whose length is none',
+      adapter.replace('{name: sql-v1}', '{name: {length: {toString: null}}}'),
+      '3: metadata.name: is an object whose length is no number',
+    ],
+    [
+      'a kind that has no text',
+      'apiVersion: v1\nkind: {toString: null}',
+      '1: apiVersion "v1" is not Adaptlet\'s: only objects of adaptlet.io/v1alpha1 belong in this file',
+    ],
     ['an own __proto__', `${adapter}  __proto__: {pinned: true}\n`, '7: unknown field spec.__proto__'],
   ];
   it.each(rows)('answers %s with one message', (_, text, message) => {

@@ -2,6 +2,7 @@ import { isKind, kinds } from './kinds.ts';
 import { apiVersion } from './names.ts';
 import { nearest } from './nearest.ts';
 import type { ParsedManifest, ParsedMeta } from './objects.ts';
+import { parsedBy } from './parsed.ts';
 import { fieldProblems, type Path } from './problems.ts';
 import { readDocuments, type YamlDocument } from './yaml-documents.ts';
 
@@ -89,7 +90,7 @@ const checkDocument = (yaml: YamlDocument, defaultNamespace: string): Checked =>
   }
   const kind = String(head.kind);
   if (!isKind(kind)) throw new Error(`kindProblem let ${kind} through`);
-  const result = kinds[kind].safeParse(value);
+  const result = parsedBy(kinds[kind], value);
   if (!result.success) {
     const found = fieldProblems(kind, value, result.error.issues);
     return { findings: found.map(({ path, reason }) => ({ line: lineOf(path), reason })) };
@@ -110,7 +111,8 @@ const apiVersionProblem = (version: unknown, kind: unknown): HeadProblem | undef
   if (version === undefined)
     return { field, reason: `apiVersion is required: write apiVersion: ${apiVersion}` };
   const shown = shownAs(version);
-  const other = typeof version === 'string' && !version.startsWith('adaptlet.io/') && !isKind(String(kind));
+  const isOurs = typeof kind === 'string' && isKind(kind);
+  const other = typeof version === 'string' && !version.startsWith('adaptlet.io/') && !isOurs;
   return {
     field,
     reason: other

@@ -53,11 +53,14 @@ export const limitsSchema = z
     tokensPerMinute: wholeNumber
       .meta({
         description:
-          'Tokens that a node computes for the namespace in a minute: one for each token of a prompt, two for each of an answer. Default no limit.',
+          'Tokens that a node computes for the namespace in a minute: one for each token of a prompt, two for each of an answer. There is no guarantee of them: requests.guarantee says what the namespace is sure to compute with. Default no limit.',
       })
       .optional(),
     adapters: wholeNumber
-      .meta({ description: 'Adapters of the namespace that count, the oldest first. Default no limit.' })
+      .meta({
+        description:
+          'Adapters of the namespace that count, the oldest first. There is no guarantee of them: adapterMemory and adapterDisk are what they need. Default no limit.',
+      })
       .optional(),
   })
   .meta({ description: 'How much the namespace may use, and what it is sure to have.' });
@@ -67,18 +70,19 @@ export type PolicyLimits = z.infer<typeof limitsSchema>;
 /**
  * Rights beyond asking for the names of the namespace. `Users`: says for which user, session and tenant it asks, as a
  * gateway does; without it the credential is the user. `Priority`: a priority above 0. `Namespaces`: names of all
- * namespaces. `Lifecycle`: loads and unloads adapters through the data ports.
+ * namespaces. `Lifecycle`: loads and unloads adapters through the data ports. `Hints`: proposes an adapter, which rules may
+ * match.
  */
-export const rights = ['Users', 'Priority', 'Namespaces', 'Lifecycle'] as const;
+export const rights = ['Users', 'Priority', 'Namespaces', 'Lifecycle', 'Hints'] as const;
 export type Right = (typeof rights)[number];
 
 /** Rights that a key out of a Secret may carry: what a namespace gives itself ends at its border. */
-const secretRights = ['Users', 'Priority', 'Lifecycle'] as const satisfies readonly Right[];
+const secretRights = ['Users', 'Priority', 'Lifecycle', 'Hints'] as const satisfies readonly Right[];
 
 const grantedShape = {
   rights: z.array(z.enum(rights)).max(rights.length).superRefine(repeatsOf).default([]).meta({
     description:
-      "Rights beyond asking for the names of the namespace. Users: may say for which user, session and tenant it asks, as a gateway does. Priority: may ask with a priority above 0. Namespaces: may ask for namespace/name of other namespaces; only in the policy of the operator's namespace. Lifecycle: may load and unload adapters of the namespace. Default none.",
+      "Rights beyond asking for the names of the namespace. Users: may say for which user, session and tenant it asks, as a gateway does. Priority: may ask with a priority above 0. Namespaces: may ask for namespace/name of other namespaces; only in the policy of the operator's namespace. Lifecycle: may load and unload adapters of the namespace. Hints: may propose an adapter (x-adaptlet-adapter-hint), which rules of routes may match. Default none.",
     'x-kubernetes-list-type': 'set',
   }),
   tenant: line(256)
@@ -260,7 +264,7 @@ export const policySpecSchema = z
               'must be a host in lower case such as prometheus.monitoring.svc, prometheus:9090 or *.example',
             ),
           ],
-          'Hosts that the metrics of rollouts may come from, of those that the operator may ask: host, host:port or *.domain.',
+          'Hosts that the metrics of rollouts may come from, of those that the operator may ask: host (HTTPS at port 443), host:port, host:* (every port) or *.domain. A server without TLS at port 80 is host:80.',
           'prometheus.monitoring.svc:9090',
         ),
       })

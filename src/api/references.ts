@@ -1,5 +1,6 @@
 import { hasEnd } from './analysis.ts';
 import { analysisPlaces, analysisRefs, maxAnalysisRefs } from './analysis-places.ts';
+import { exampleAdapterOf } from './classifier.ts';
 import { type ObjectKey, objectKey } from './names.ts';
 import { nearest } from './nearest.ts';
 import type { ParsedManifest, UserObject } from './objects.ts';
@@ -121,7 +122,26 @@ const analysisFindings = (
   return refs > maxAnalysisRefs ? [...found, tooMany] : found;
 };
 
-const routeFindings = (route: OfKind<'AdapterRoute'>, set: ObjectSet): ReferenceFinding[] =>
+const routeFindings = (route: OfKind<'AdapterRoute'>, set: ObjectSet): ReferenceFinding[] => [
+  ...ruleFindings(route, set),
+  ...exampleFindings(route, set),
+];
+
+/** Labels whose examples are the smoke tests of an Adapter that is not there. */
+const exampleFindings = (route: OfKind<'AdapterRoute'>, set: ObjectSet): ReferenceFinding[] =>
+  (route.spec.classifiers ?? []).flatMap(({ examples }, index) =>
+    (examples?.labels ?? []).flatMap((label, at): ReferenceFinding[] => {
+      const { namespace } = route.metadata;
+      const adapter = exampleAdapterOf(label);
+      if (adapter === undefined || set.adapters.has(objectKey(namespace, adapter))) return [];
+      const path = ['spec', 'classifiers', index, 'examples', 'labels', at];
+      const why = missing('Adapter', adapter, namespace, set.names('adapters', namespace));
+      const reason = `${pathText(path)}: ${why}, whose smoke tests would be the examples`;
+      return [{ kind: route.kind, key: keyOf(route), path, severity: 'Warning', reason }];
+    }),
+  );
+
+const ruleFindings = (route: OfKind<'AdapterRoute'>, set: ObjectSet): ReferenceFinding[] =>
   route.spec.rules.flatMap((rule, index) => {
     const at = ['spec', 'rules', index];
     const found = [

@@ -8,6 +8,8 @@ export const maxRegexLength = 512;
 export type Regex = {
   /** True when the pattern occurs somewhere in the text. */
   test(value: string): boolean;
+  /** True when the pattern occurs in the beginning of a text, however the text goes on: its end is not where the beginning is cut. */
+  testBeginning(value: string): boolean;
   /** True when the pattern covers the whole text. */
   matches(value: string): boolean;
 };
@@ -22,7 +24,12 @@ export const compileRegex = (pattern: string): Regex => {
     throw new RangeError(`must be a regular expression of at most ${maxRegexLength} characters`);
   }
   const compiled = compile(pattern);
-  return { test: (value) => compiled.matcher(value).find(), matches: (value) => compiled.matches(value) };
+  let followed: RE2JS | undefined;
+  return {
+    test: (value) => compiled.matcher(value).find(),
+    testBeginning: (value) => (followed ??= compileFollowed(pattern)).matcher(value).find(),
+    matches: (value) => compiled.matches(value),
+  };
 };
 
 /** Why a pattern is refused, or undefined when it compiles. */
@@ -35,6 +42,16 @@ export const regexProblem = (pattern: string): string | undefined => {
   }
 };
 
+/** Instructions that a pattern compiles to; 0 when it does not compile. */
+export const patternSize = (pattern: string): number => {
+  try {
+    return compile(pattern).programSize();
+  } catch {
+    // Why it does not compile is said of the field.
+    return 0;
+  }
+};
+
 const advice = 'must be a regular expression in RE2 syntax (no look-around, no back-references)';
 
 /** The same in CEL: a pattern that does not compile is an error of the rule, which the API server tells with the message. */
@@ -42,6 +59,16 @@ export const compiles = (pattern: string): CelRule => ({
   rule: `"".matches(${pattern}) in [true, false]`,
   message: advice,
 });
+
+/** The pattern and one character more, so that no `$` and no `\b` of it is where the text is cut. */
+const compileFollowed = (pattern: string): RE2JS => {
+  try {
+    return RE2JS.compile(`(?:${pattern})(?s:.)`);
+  } catch {
+    // A quotation may be open at its end.
+    return RE2JS.compile(`(?:${pattern}\\E)(?s:.)`);
+  }
+};
 
 const compile = (pattern: string): RE2JS => {
   try {

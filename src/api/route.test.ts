@@ -1,4 +1,4 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { document, expectMessages, type Fields, type Row } from './manifests.fixture.ts';
 
 const route = (...rules: Fields[]) =>
@@ -8,6 +8,25 @@ const route = (...rules: Fields[]) =>
   });
 
 const matching = (match: unknown) => route({ matches: [match] });
+
+const classifying = (classifier: Fields, match: Fields = { name: 'intent', labels: ['a'] }) =>
+  document('AdapterRoute', {
+    model: 'm',
+    rules: [{ name: 'r', matches: [{ classifier: match }], targets: [{ rollout: 'sql' }] }],
+    classifiers: [
+      {
+        name: 'intent',
+        minConfidence: 0.5,
+        keywords: { labels: [{ name: 'a', terms: [{ text: 'x' }] }] },
+        ...classifier,
+      },
+    ],
+  });
+const examples = (fields: Fields) =>
+  classifying({
+    keywords: undefined,
+    examples: { source: { path: { path: 'team-a/intent' } }, digest: `sha256:${'0'.repeat(64)}`, ...fields },
+  });
 
 const perUser = (source: unknown) => route({ targets: undefined, perUser: { baseModel: 'tiny', source } });
 
@@ -39,6 +58,16 @@ const rows: readonly Row[] = [
     'spec.rules[0].targets[0]: must have exactly one of rollout, adapter, base, for example rollout: sql; it has rollout, base: remove all but one',
   ],
   [
+    'a session that is kept for too long',
+    route({ stickyDecision: { idleTimeout: '25h' } }),
+    'spec.rules[0].stickyDecision.idleTimeout: must be from 1s to 24h',
+  ],
+  [
+    'a session that keeps something else',
+    route({ stickyDecision: { keeps: 'version' } }),
+    'spec.rules[0].stickyDecision.keeps: must be one of Version, Target; did you mean Version',
+  ],
+  [
     'a base that is false',
     route({ targets: [{ base: false }] }),
     'spec.rules[0].targets[0].base: must be true',
@@ -56,7 +85,7 @@ const rows: readonly Row[] = [
   [
     'a match of nothing',
     matching({}),
-    `spec.rules[0].matches[0]: must have at least one of headers, user, tenant; a rule without matches takes every request`,
+    `spec.rules[0].matches[0]: must have at least one of headers, user, tenant, promptRegex, locale, deviceType, location, task, adapterHint, classifier, not; a rule without matches takes every request`,
   ],
   [
     'a header in capitals',
@@ -98,6 +127,84 @@ const rows: readonly Row[] = [
     'a user twice',
     matching({ user: { in: ['a', 'a'] } }),
     `spec.rules[0].matches[0].user.in[1]: must be unique in the list, item 0 is a already`,
+  ],
+  [
+    'every match of its own name',
+    matching({
+      promptRegex: 'invoice',
+      locale: { in: ['de'] },
+      deviceType: { in: ['phone'] },
+      location: { in: ['DE-BY'] },
+      task: { in: ['summarize'] },
+      adapterHint: { in: ['medical-v2'] },
+      not: [{ user: { in: ['u1'] } }],
+    }),
+  ],
+  [
+    'a negation of nothing',
+    matching({ not: [{}] }),
+    'spec.rules[0].matches[0].not[0]: must have at least one of headers, user, tenant, promptRegex, locale, deviceType, location, task, adapterHint, classifier',
+  ],
+  [
+    'a negation in a negation',
+    matching({ not: [{ user: { in: ['a'] }, not: [] }] }),
+    'unknown field spec.rules[0].matches[0].not[0].not',
+  ],
+  [
+    'a pattern for prompts that does not compile',
+    matching({ promptRegex: '(?=a)' }),
+    'spec.rules[0].matches[0].promptRegex: must be a regular expression in RE2 syntax (no look-around, no back-references): invalid or unsupported Perl syntax: `(?=`',
+  ],
+  [
+    'patterns for prompts that cost too much together',
+    route(
+      ...Array.from({ length: 3 }, (_, i) => ({ name: `r${i}`, matches: [{ promptRegex: 'a{1,999}' }] })),
+    ),
+    expect.stringMatching(
+      /^spec\.rules: the patterns of promptRegex compile to \d+ instructions together, at most 1000 are allowed: make repetitions such as \{1,1000\} shorter$/,
+    ) as string,
+  ],
+  [
+    'patterns for headers that cost too much together',
+    matching({
+      headers: [{ name: 'x-a', type: 'Regex', value: 'a{1,999}' }],
+      not: [{ headers: [{ name: 'x-b', type: 'Regex', value: 'b{1,999}' }] }],
+    }),
+    expect.stringMatching(
+      /^spec\.rules: the patterns of headers compile to \d+ instructions together, at most 1000 are allowed: make repetitions such as \{1,1000\} shorter$/,
+    ) as string,
+  ],
+  [
+    'values of headers that are no patterns',
+    matching({ headers: [{ name: 'x-a', type: 'Exact', value: '(a{1,999}){1,999}' }] }),
+  ],
+  ['a classifier by keywords', classifying({})],
+  ['a classifier by examples', examples({ labels: [{ name: 'a', texts: ['x'] }] })],
+  ['a classifier by the head of its artifact', examples({})],
+  [
+    'a classifier that is two things',
+    classifying({ examples: { source: { path: { path: 'a' } }, digest: `sha256:${'0'.repeat(64)}` } }),
+    'spec.classifiers[0]: must have exactly one of keywords, examples, onnx, for example keywords: {labels: [{name: medical, terms: [{text: heart}]}]}; it has keywords, examples: remove all but one',
+  ],
+  [
+    'a classifier that is not there',
+    classifying({}, { name: 'intend', labels: ['a'] }),
+    'spec.rules[0].matches[0].classifier.name: must be a classifier of the route, did you mean intent',
+  ],
+  [
+    'a label that is not there',
+    classifying({}, { name: 'intent', labels: ['a', 'b'] }),
+    'spec.rules[0].matches[0].classifier.labels[1]: must be a label of the classifier intent: a',
+  ],
+  [
+    'an artifact without a digest',
+    examples({ digest: undefined }),
+    'spec.classifiers[0].examples.digest is required',
+  ],
+  [
+    'a confidence above 1',
+    classifying({ minConfidence: 70 }),
+    'spec.classifiers[0].minConfidence: must be at most 1',
   ],
   [
     'a per-user image without {user}',

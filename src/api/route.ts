@@ -1,11 +1,14 @@
 import { z } from 'zod';
+import { classifierSchema } from './classifier.ts';
+import { classifierProblems, patternProblem } from './classifier-references.ts';
+import { durationBetween } from './duration.ts';
 import { exactlyOneOf } from './exactly-one.ts';
+import { matchSchema } from './match.ts';
 import { labelNameSchema, modelNameSchema, nameSchema } from './names.ts';
-import { compiles, maxRegexLength, regexProblem } from './regex.ts';
 import { hashOnSchema } from './rollout.ts';
 import { userSourceSchema } from './source.ts';
-import { cel, formed, line, matching } from './text.ts';
-import { duplicatesOf, repeatsOf } from './unique.ts';
+import { cel } from './text.ts';
+import { duplicatesOf } from './unique.ts';
 
 const targetShape = {
   rollout: nameSchema
@@ -41,84 +44,6 @@ export const weightedTargetSchema = exactlyOneOf(
 );
 export type WeightedTarget = z.infer<typeof weightedTargetSchema>;
 
-const pattern = compiles('self.value');
-
-const headerSchema = z
-  .strictObject({
-    name: formed(
-      128,
-      matching(
-        /^[a-z0-9!#$%&'*+.^_`|~-]+$/,
-        'must be a header name in lower case, as HTTP/2 and gRPC send it, for example x-department',
-      ),
-    )
-      .min(1)
-      .meta({
-        description: 'Name of the header (HTTP) or metadata key (gRPC), lower case. Example: x-department',
-      }),
-    type: z.enum(['Exact', 'Prefix', 'Regex']).default('Exact').meta({
-      description: 'How the value is compared. Regex: RE2, must match the whole value. Default Exact.',
-    }),
-    value: line(maxRegexLength).meta({
-      description: 'Value, prefix or pattern, at most 512 characters. Example: medical',
-    }),
-  })
-  .superRefine(({ type, value }, ctx) => {
-    const problem = type === 'Regex' ? regexProblem(value) : undefined;
-    if (problem !== undefined) ctx.addIssue({ code: 'custom', path: ['value'], message: problem });
-  })
-  .meta({
-    description: 'A header and what it must be.',
-    ...cel({ rule: `self.type != "Regex" || ${pattern.rule}`, message: `value ${pattern.message}` }),
-  });
-
-const idList = (what: string) =>
-  z
-    .array(line(256))
-    .min(1)
-    .max(256)
-    .superRefine(repeatsOf)
-    .meta({
-      description: `Ids of ${what}, compared character by character; 1 to 256.`,
-      'x-kubernetes-list-type': 'set',
-    });
-
-const matchKeys = ['headers', 'user', 'tenant'] as const;
-const matchMessage = `must have at least one of ${matchKeys.join(', ')}; a rule without matches takes every request`;
-
-export const matchSchema = z
-  .strictObject({
-    headers: z
-      .array(headerSchema)
-      .min(1)
-      .max(16)
-      .meta({
-        description: 'Headers that must all match, 1 to 16. A header that is not there does not match.',
-      })
-      .optional(),
-    user: exactlyOneOf(
-      {
-        in: idList('users').optional(),
-        prefix: line(256)
-          .meta({ description: 'What the id of the user must start with. Example: beta-' })
-          .optional(),
-      },
-      ['in', 'prefix'],
-      { example: 'in: [u42]', description: 'Who asks (x-adaptlet-user). Exactly one of in, prefix.' },
-    ).optional(),
-    tenant: z
-      .strictObject({ in: idList('tenants') })
-      .meta({ description: 'For which tenant (x-adaptlet-tenant).' })
-      .optional(),
-  })
-  .refine((match) => matchKeys.some((key) => match[key] !== undefined), { error: matchMessage })
-  .meta({
-    description: 'What a request must be; everything that is given must hold.',
-    ...cel({ rule: matchKeys.map((key) => `has(self.${key})`).join(' || '), message: matchMessage }),
-  });
-/** All members that are present must hold (and); the matches of a rule are alternatives (or). */
-export type Match = z.infer<typeof matchSchema>;
-
 /** One adapter per user without an object per user: `{user}` in the source is replaced by the checked user id. */
 export const perUserSchema = z
   .strictObject({
@@ -132,6 +57,23 @@ export const perUserSchema = z
       'One adapter per user without an object per user. Only ids of 1 to 63 lower-case letters, digits, ".", "_" and "-" that start with a letter or digit take part; other requests go to the fallback.',
   });
 export type PerUser = z.infer<typeof perUserSchema>;
+
+const stickyDecisionSchema = z
+  .strictObject({
+    idleTimeout: durationBetween('1s', '24h').default('30m').meta({
+      description:
+        'A session that had no request for so long is decided anew; 1s to 24h. Tokens end with it. Default 30m.',
+    }),
+    keeps: z.enum(['Version', 'Target']).default('Version').meta({
+      description:
+        'Version: what answered the first request answers the others, also where it was a fallback, for as long as it may: not once a canary is aborted or held, or the rule does not name the target any more. Target: the rule and its target stay, and a rollout decides about its versions for each request. Default Version.',
+    }),
+  })
+  .meta({
+    description:
+      'A session keeps the first decision of the rule: its other requests are not matched again. The node keeps it, and answers carry a signed token (x-adaptlet-session-token) by which other nodes know it. Absent: each request is decided by itself.',
+  });
+export type StickyDecision = z.infer<typeof stickyDecisionSchema>;
 
 export const ruleSchema = exactlyOneOf(
   {
@@ -151,6 +93,7 @@ export const ruleSchema = exactlyOneOf(
       .optional(),
     perUser: perUserSchema.optional(),
     hashOn: hashOnSchema.default('User'),
+    stickyDecision: stickyDecisionSchema.optional(),
     fallback: z.array(targetSchema).max(8).default([]).meta({
       description:
         'What serves when the target is not available on this runtime, in order, at most 8. Without one the caller gets an error with the reason.',
@@ -181,6 +124,24 @@ export const routeSpecSchema = z
           message: 'names of rules must be unique in the list',
         }),
       }),
+    classifiers: z
+      .array(classifierSchema)
+      .min(1)
+      .max(8)
+      .superRefine(duplicatesOf('name'))
+      .meta({
+        description:
+          'What gives prompts labels that rules match, 1 to 8. Only those are asked that a rule needs.',
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['name'],
+      })
+      .optional(),
+  })
+  .superRefine((spec, ctx) => {
+    for (const { path, message } of classifierProblems(spec))
+      ctx.addIssue({ code: 'custom', path: [...path], message });
+    const costly = patternProblem(spec.rules);
+    if (costly !== undefined) ctx.addIssue({ code: 'custom', path: ['rules'], message: costly });
   })
   .meta({
     description:

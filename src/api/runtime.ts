@@ -98,7 +98,10 @@ export const runtimeStatusSchema = z
             }),
             reason: text(maxStatusMessage).meta({ description: 'Why, for people.' }),
           })
-          .meta({ description: 'A part of the plan that the runtime refused; its former version goes on.' }),
+          .meta({
+            description:
+              'A part of the plan that the runtime refused, so that its former version goes on; or a policy of which it does not know a field, so that it has no adapter of these namespaces.',
+          }),
       )
       .max(10)
       .meta({

@@ -73,11 +73,11 @@ const secretKeySchema = (what: string, example: string, more = '') =>
     });
 
 const archiveMessage =
-  'must be one of tar, tar.gz, tar.zst: the path of the address does not end in .tar, .tar.gz, .tgz or .tar.zst';
+  'must be one of tar, tar.gz, tar.zst, zip: the path of the address does not end in .tar, .tar.gz, .tgz, .tar.zst or .zip';
 
-const archives = ['tar', 'tar.gz', 'tar.zst'] as const;
+const archives = ['tar', 'tar.gz', 'tar.zst', 'zip'] as const;
 export type ArchiveKind = (typeof archives)[number];
-const archiveEnd = /\.(?:tar|tar\.gz|tgz|tar\.zst)$/;
+const archiveEnd = /\.(?:tar|tar\.gz|tgz|tar\.zst|zip)$/;
 
 const httpSourceSchema = z
   .strictObject({
@@ -104,7 +104,8 @@ const httpSourceSchema = z
     archive: z
       .enum(archives)
       .meta({
-        description: 'What the file is. Default: by the end of the path: .tar, .tar.gz, .tgz or .tar.zst.',
+        description:
+          'What the file is. Default: by the end of the path: .tar, .tar.gz, .tgz, .tar.zst or .zip.',
       })
       .optional(),
     header: z
@@ -140,7 +141,7 @@ const httpSourceSchema = z
   .meta({
     description: 'An archive of a web server.',
     ...cel({
-      rule: "has(self.archive) || self.url.matches('^[^?]*[.](tar|tar[.]gz|tgz|tar[.]zst)([?].*)?$')",
+      rule: "has(self.archive) || self.url.matches('^[^?]*[.](tar|tar[.]gz|tgz|tar[.]zst|zip)([?].*)?$')",
       message: `archive ${archiveMessage}`,
     }),
   });

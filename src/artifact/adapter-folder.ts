@@ -32,6 +32,16 @@ export const refuseUnreadable = (manifest: Manifest, where: string): void => {
   if (onlyFolder(adapterFoldersIn(names), where) !== undefined || names.length < contents.length) return;
   const gguf = names.find((name) => name.endsWith('.gguf'));
   if (gguf !== undefined) throw ggufError(`${where} has ${quoteUntrusted(gguf)} and no ${configFile}`);
+  const exported = names.find((name) => name.endsWith('.onnx_adapter'));
+  if (exported === undefined || names.some((name) => name.endsWith('.onnx'))) return;
+  throw new AdaptletError(
+    'ARTIFACT_FORMAT',
+    `${where} has ${quoteUntrusted(exported)} and no ${configFile}`,
+    {
+      advice:
+        'An .onnx_adapter is for the inputs of one exported graph. Push the folder that PEFT saved, by adaptlet push or oras.',
+    },
+  );
 };
 
 /**

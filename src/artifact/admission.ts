@@ -21,6 +21,8 @@ export type Sender = {
   readonly hash?: (blob: Descriptor) => Promise<Digest>;
   /** Hears that the store has set room aside for what is missing. */
   readonly onReserved?: (() => void) | undefined;
+  /** Hears of each blob once it is on the disk and the source has sent it. */
+  readonly onSent?: ((blob: Descriptor) => void) | undefined;
 };
 
 /** What is added for a claim: a manifest that its source gave, and how blobs are read from there. */
@@ -104,18 +106,23 @@ export class Admission {
       // What it writes is no beginning of a transfer that this source could go on with.
       apart: { write: sender.write, wait: (isLong) => clock.after(ms, isLong) },
       reserved: () => sender.onReserved?.(),
-      brought: (blob) => this.#senders.sent(blob, sender.claim.source),
+      brought: async (blob) => {
+        await this.#senders.sent(blob, sender.claim.source);
+        sender.onSent?.(blob);
+      },
       found: (blob) => this.#compare(blob, sender),
     };
   }
 
   /** A blob that is here. */
-  async #compare(blob: Descriptor, { claim, hash }: Sender): Promise<void> {
+  async #compare(blob: Descriptor, { claim, hash, onSent }: Sender): Promise<void> {
     const { digest } = blob;
-    if (this.#isSent(digest, claim.source)) return;
-    const found = (await hash?.(blob)) ?? digest;
-    if (found !== digest) throw new AdaptletError('ARTIFACT_CORRUPT', `blob ${digest} came as ${found}`);
-    await this.#senders.sent(blob, claim.source);
+    if (!this.#isSent(digest, claim.source)) {
+      const found = (await hash?.(blob)) ?? digest;
+      if (found !== digest) throw new AdaptletError('ARTIFACT_CORRUPT', `blob ${digest} came as ${found}`);
+      await this.#senders.sent(blob, claim.source);
+    }
+    onSent?.(blob);
   }
 
   #isSent(blob: Digest, source: string): boolean {

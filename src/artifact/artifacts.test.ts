@@ -187,8 +187,10 @@ describe('credentials of a docker config', () => {
       '*.cloud.example': of('cloud'),
       'https://index.docker.io/v1/': of('hub'),
     };
-    const user = async (registry: string, repository: string) =>
-      (await read({ auths }, registry, repository))?.username;
+    const user = async (registry: string, repository: string) => {
+      const found = await read({ auths }, registry, repository);
+      return found !== undefined && 'username' in found ? found.username : undefined;
+    };
     expect(await user('r.example', 'team/a')).toBe('a');
     expect(await user('r.example', 'team/a/deep')).toBe('a');
     expect(await user('r.example', 'team/ab')).toBe('team');

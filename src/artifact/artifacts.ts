@@ -14,6 +14,7 @@ import type { KeptBundles } from './kept-bundles.ts';
 import { type Descriptor, parseManifest, totalBytes } from './manifest.ts';
 import { packFolder } from './pack.ts';
 import { asChanged, checkDigest, copyPacked, resolveImport } from './path-source.ts';
+import type { PeerBlobs } from './peer-blobs.ts';
 import { type ImageReference, parseReference } from './reference.ts';
 import { Registry, type RegistryOptions } from './registry.ts';
 import { type Login, RegistryHttp } from './registry-http.ts';
@@ -53,7 +54,7 @@ export type Artifacts = {
    * Reads a stored artifact whole.
    * @throws ARTIFACT_CORRUPT, ARTIFACT_NOT_STORED
    */
-  verify(digest: Digest, signal: AbortSignal): Promise<void>;
+  verify(digest: Digest, signal: AbortSignal, alive?: () => void): Promise<void>;
   /**
    * Verifies that an artifact, which need not be here yet, is signed as it has to be: by what is kept on the disk, else by
    * what its source has. Without `signal` nobody is asked.
@@ -96,6 +97,8 @@ export type ArtifactsOptions = {
   readonly fetchFor?: (key: ObjectKey, source: Source) => typeof fetch;
   /** Weights may come as their changes to what is here. Absent: always whole. */
   readonly deltas?: DeltaOptions | undefined;
+  /** Blobs of registries may come from other runtimes of the site. Absent: never. */
+  readonly peers?: PeerBlobs | undefined;
   /** Hears of artifacts that were set aside. */
   readonly onQuarantine?: (digest: Digest, reason: string) => void;
 };
@@ -224,22 +227,34 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     refuseUnreadable(parsed, text);
     const progress = progressOf(totalBytes(parsed), onProgress);
     const claim = { namespace: namespaceOf(wish.key), source: imageSource(image) };
-    const whole: WriteBlob = (blob, path, have) =>
-      registry.blob(image, blob, { path, have }, signal, (n) => progress(blob.digest, n));
-    const digest = digestOf(manifest);
-    const errand = {
-      digest,
+    await using peers = options.peers?.fetch({
+      key: wish.key,
+      text,
       claim,
       image,
-      registry: brief.as(...askerOf(wish, source)),
-      whole,
       signal,
       onBytes: progress,
+    });
+    const onBytes = (blob: Digest, bytes: number): void => {
+      peers?.progressed(blob, bytes);
+      progress(blob, bytes);
     };
-    const write = deltas?.writer(errand) ?? whole;
-    const hash = (blob: Descriptor) => registry.hash(image, blob, signal, (n) => progress(blob.digest, n));
+    const whole: WriteBlob = (blob, path, have) =>
+      registry.blob(image, blob, { path, have }, signal, (n) => onBytes(blob.digest, n));
+    const digest = digestOf(manifest);
+    const login = brief.as(...askerOf(wish, source));
+    const write = deltas?.writer({ digest, claim, image, registry: login, whole, signal, onBytes }) ?? whole;
+    const hash = (blob: Descriptor) => registry.hash(image, blob, signal, (n) => onBytes(blob.digest, n));
     await admit?.(arrivalOf(store, parsed, digest));
-    return fetched(await admission.add({ claim, manifest, write, hash, onReserved }, signal));
+    const offer = {
+      claim,
+      manifest,
+      write: peers?.writer(write) ?? write,
+      hash: peers?.hasher(hash) ?? hash,
+      onReserved,
+      onSent: (blob: Descriptor) => peers?.brought(blob),
+    };
+    return fetched(await admission.add(offer, signal));
   };
 
   const fetchFolder = async (
@@ -269,6 +284,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   return {
     async fetch(wish, expected, fetchOptions) {
       fetchOptions.signal.throwIfAborted();
+      using _ = disk.heard(fetchOptions.signal, () => fetchOptions.onWork?.());
       const here = expected === undefined ? undefined : await taken(wish, expected, fetchOptions);
       if (here !== undefined) return here;
       const { oci, path } = wish.source;
@@ -282,7 +298,10 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     },
     stored,
     folder: (digest) => store.folder(digest),
-    verify: (digest, signal) => store.verify(digest, signal),
+    async verify(digest, signal, alive = () => undefined) {
+      using _ = disk.heard(signal, alive);
+      await store.verify(digest, signal);
+    },
     checkSigned: (wish, digest, requirement, signal) => {
       const question = { wish, digest, requirement };
       return signal === undefined ? checkKept(signed, question) : checkSigned(signed, question, signal);

@@ -89,6 +89,11 @@ export class BlobPool {
     );
   }
 
+  file(digest: Digest): { readonly path: string; readonly bytes: number } | undefined {
+    const bytes = this.#blobs.get(digest);
+    return bytes === undefined ? undefined : { path: this.#paths.blob(digest), bytes };
+  }
+
   /** Keeps blobs, those that are here and those that come, until it is disposed. */
   hold(blobs: readonly Descriptor[]): Disposable {
     for (const { digest } of blobs) this.#held.set(digest, (this.#held.get(digest) ?? 0) + 1);

@@ -44,6 +44,7 @@ describe('the manifest of a delta', () => {
     ['without a base', { ...told, annotations: {} }],
     ['with a base that is no digest', { ...told, annotations: { [fromAnnotation]: 'v1' } }],
     ['without layers', { ...told, layers: [] }],
+    ['with layers that have no length', { ...told, layers: { length: { toString: null } } }],
     ['with layers of another type', { ...told, layers: [{ ...layer, mediaType: 'x' }] }],
     [
       'with a layer that says not what it makes',

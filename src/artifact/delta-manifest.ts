@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Digest, digestSchema } from '../api/names.ts';
+import { parsedBy } from '../api/parsed.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { digestOf } from './digest.ts';
 import { type Descriptor, mediaTypes, titleAnnotation } from './manifest.ts';
@@ -55,11 +56,11 @@ export const parseDeltaManifest = (bytes: Uint8Array, where: string): DeltaManif
   } catch (error) {
     throw new AdaptletError('DELTA_INVALID', `${where} is not JSON`, { cause: error });
   }
-  const { data } = schema.safeParse(value);
+  const { data } = parsedBy(schema, value);
   if (data === undefined) throw new AdaptletError('DELTA_INVALID', `${where} is no manifest of a delta`);
   const { subject, annotations } = data;
   const layers = data.layers.map((entry, i) => {
-    const read = layer.safeParse(entry);
+    const read = parsedBy(layer, entry);
     if (!read.success) throw new AdaptletError('DELTA_INVALID', `layer ${i} of ${where} is no delta`);
     const { annotations: of, ...descriptor } = read.data;
     return { ...descriptor, from: of[fromAnnotation], to: of[toAnnotation] };

@@ -20,6 +20,7 @@ import type { Descriptor } from './manifest.ts';
 import type { ImageReference } from './reference.ts';
 import { type Referrer, type ReferrerLimits, referrersOf } from './referrers.ts';
 import type { Registry } from './registry.ts';
+import { watchOver } from './stall-watch.ts';
 import type { ContentStore } from './store.ts';
 
 /** Why a delta was not used, and the file was fetched whole. */
@@ -204,7 +205,7 @@ export class Deltas {
     if (layer.size >= blob.size || blob.size > maxTargetBytes) return refused('size');
     let step: DeltaRefusal = 'room';
     const { stallMs = 30_000 } = this.#options;
-    using watch = watchOver(this.#parts.clock, stallMs);
+    using watch = watchOver(this.#parts.clock, stallMs, 'a delta');
     const watched = AbortSignal.any([signal, watch.signal]);
     try {
       await using file = this.#parts.store.scratch(layer.size, `a delta to ${blob.digest}`);
@@ -234,22 +235,6 @@ export class Deltas {
     return true;
   }
 }
-
-/** Aborts once nothing was heard for `ms`. */
-const watchOver = (clock: Pick<Clock, 'after'>, ms: number) => {
-  const controller = new AbortController();
-  const start = () =>
-    clock.after(ms, () => controller.abort(new Error(`a delta made no progress for ${ms} ms`)));
-  let stop = start();
-  return {
-    signal: controller.signal,
-    heard: (): void => {
-      stop();
-      stop = start();
-    },
-    [Symbol.dispose]: () => stop(),
-  };
-};
 
 const identityOf = ({ digest, size }: Descriptor) => ({ digest, size });
 

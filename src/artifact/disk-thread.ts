@@ -28,6 +28,11 @@ export type DiskThread = AsyncDisposable & {
    * @throws DELTA_INVALID
    */
   rebuild(input: ApplyInput, signal: AbortSignal): Promise<void>;
+  /**
+   * Calls `alive` about once a second while work of this signal goes on, or waits for other work that does, until it is
+   * disposed of.
+   */
+  heard(signal: AbortSignal, alive: () => void): Disposable;
 };
 
 const idleMs = 10_000;
@@ -47,14 +52,26 @@ export const startDiskThread = ({
     maxThreads: 1,
     idleTimeout: idleMs,
   });
+  /** Jobs that are under way or wait, and who hears of them. */
+  const jobs = new Map<AbortSignal, number>();
+  const listeners = new Map<AbortSignal, () => void>();
+  // The one message that the thread sends by itself: it goes on.
+  pool.on('message', () => {
+    for (const signal of jobs.keys()) listeners.get(signal)?.();
+  });
   const run = async <T>(name: string, input: unknown, signal: AbortSignal): Promise<T> => {
     signal.throwIfAborted();
+    jobs.set(signal, (jobs.get(signal) ?? 0) + 1);
     try {
       const settled: Settled<T> = await pool.run(input, { name, signal });
       return unsettle(settled);
     } catch (error) {
       signal.throwIfAborted();
       throw error;
+    } finally {
+      const left = (jobs.get(signal) ?? 0) - 1;
+      if (left > 0) jobs.set(signal, left);
+      else jobs.delete(signal);
     }
   };
   return {
@@ -66,6 +83,10 @@ export const startDiskThread = ({
     extract: (input, signal) => run<number>('unpack', input, signal),
     extractImage: (input, signal) => run<number | undefined>('unpackImage', input, signal),
     rebuild: (input, signal) => run<void>('rebuild', input, signal),
+    heard: (signal, alive) => {
+      listeners.set(signal, alive);
+      return { [Symbol.dispose]: () => void listeners.delete(signal) };
+    },
     [Symbol.asyncDispose]: () => pool.destroy(),
   };
 };

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
 import { settle } from '../errors/across-threads.ts';
+import { atMostEvery } from '../time/at-most-every.ts';
 import { type ApplyInput, applyDelta } from './delta/apply.ts';
 import { type ExtractInput, extract } from './extract.ts';
 import { extractImage, type ImageInput } from './extract-image.ts';
@@ -20,8 +22,14 @@ const sleep = (ms: number): void => {
   if (ms > 0) Atomics.wait(clock, 0, 0, ms);
 };
 
-/** `pause`: how this thread waits for so many milliseconds. */
-export const hashFile = ({ path, bytesPerSecond }: HashInput, pause = sleep): HashResult => {
+const nobody = (): void => undefined;
+
+/** `pause`: how this thread waits for so many milliseconds. `alive` is called for each piece. */
+export const hashFile = (
+  { path, bytesPerSecond }: HashInput,
+  pause = sleep,
+  alive: () => void = nobody,
+): HashResult => {
   const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const hash = createHash('sha256');
@@ -31,6 +39,7 @@ export const hashFile = ({ path, bytesPerSecond }: HashInput, pause = sleep): Ha
     for (let read = readSync(file, chunk); read > 0; read = readSync(file, chunk)) {
       hash.update(chunk.subarray(0, read));
       size += read;
+      alive();
       if (bytesPerSecond !== undefined) pause((read / bytesPerSecond) * 1_000);
     }
     return { hex: hash.digest('hex'), size };
@@ -39,8 +48,15 @@ export const hashFile = ({ path, bytesPerSecond }: HashInput, pause = sleep): Ha
   }
 };
 
-export const hash = (input: HashInput) => settle(() => hashFile(input));
+const signOfLifeMs = 1_000;
+const alive = atMostEvery(
+  signOfLifeMs,
+  () => performance.now(),
+  () => parentPort?.postMessage('alive'),
+);
+
+export const hash = (input: HashInput) => settle(() => hashFile(input, sleep, alive));
 export const weights = (path: string) => settle(() => weightFacts(path));
-export const unpack = (input: ExtractInput) => settle(() => extract(input));
-export const unpackImage = (input: ImageInput) => settle(() => extractImage(input));
+export const unpack = (input: ExtractInput) => settle(() => extract(input, alive));
+export const unpackImage = (input: ImageInput) => settle(() => extractImage(input, alive));
 export const rebuild = (input: ApplyInput) => settle(() => applyDelta(input));

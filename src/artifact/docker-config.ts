@@ -4,7 +4,10 @@ import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { errnoOf } from '../errors/errno.ts';
 
-export type Credentials = { readonly username: string; readonly password: string };
+export type Password = { readonly username: string; readonly password: string };
+
+/** A user and its password, or a refresh token (OAuth 2), as `az acr login` and the like leave it: docker's identity token. */
+export type Credentials = Password | { readonly identityToken: string };
 
 /** Whom a registry is asked as, for one repository of it; undefined: as nobody. */
 export type CredentialsOf = (registry: string, repository: string) => Promise<Credentials | undefined>;
@@ -13,6 +16,7 @@ const entrySchema = z.object({
   auth: z.string().optional(),
   username: z.string().optional(),
   password: z.string().optional(),
+  identitytoken: z.string().optional(),
 });
 const schema = z.object({ auths: z.record(z.string(), entrySchema).optional() });
 type Entry = z.infer<typeof entrySchema>;
@@ -46,14 +50,20 @@ const matchesHost = (pattern: string, host: string): boolean => {
   );
 };
 
-const decode = (auth: string): Credentials | undefined => {
+const decode = (auth: string): Password | undefined => {
   const text = Buffer.from(auth, 'base64').toString('utf8');
   const colon = text.indexOf(':');
   return colon === -1 ? undefined : { username: text.slice(0, colon), password: text.slice(colon + 1) };
 };
 
-/** Of an entry; undefined: it has none, or none that is sent as user and password. */
-export const credentialsOf = ({ auth, username, password }: Entry): Credentials | undefined => {
+/** Of an entry; undefined: it has none. An identity token counts before a password, as docker has it. */
+export const credentialsOf = ({
+  auth,
+  username,
+  password,
+  identitytoken: identityToken = '',
+}: Entry): Credentials | undefined => {
+  if (identityToken !== '') return { identityToken };
   if (auth !== undefined && auth !== '') return decode(auth);
   return username === undefined || password === undefined ? undefined : { username, password };
 };

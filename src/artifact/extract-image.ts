@@ -51,17 +51,20 @@ class Above {
   }
 }
 
+type Unpacking = ImageInput & { readonly alive: () => void };
+
 type Seen = { readonly name: string; readonly entry: TarEntry };
 
 /** Entries that an image has once all its layers lie upon each other, of those that are `wanted`; the top layer first. */
 const visible = async function* (
-  { layers, maxBytes }: ImageInput,
+  { layers, maxBytes, alive }: Unpacking,
   wanted: (name: string) => boolean,
 ): AsyncGenerator<Seen> {
   const above = new Above();
   let left = maxBytes;
   const counted = async function* (source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of source) {
+      alive();
       left -= chunk.length;
       if (left < 0) throw tooLarge(`more than ${maxBytes} bytes`);
       yield chunk;
@@ -94,7 +97,7 @@ const twice = (name: string): AdaptletError =>
 const isGraph = (name: string): boolean => name.endsWith('.onnx');
 
 /** Undefined where there is a base model and no adapter. */
-const findFolder = async (input: ImageInput): Promise<string | undefined> => {
+const findFolder = async (input: Unpacking): Promise<string | undefined> => {
   const names: string[] = [];
   const isTelling = (name: string): boolean => posix.basename(name) === configFile || isGraph(name);
   for await (const { name } of visible(input, isTelling)) names.push(name);
@@ -107,11 +110,15 @@ const findFolder = async (input: ImageInput): Promise<string | undefined> => {
 
 /**
  * Writes the one folder of an image that has an adapter_config.json, and nothing else of it: images hold a system beside it,
- * with links and devices. Below the folder only files are taken, and no links.
+ * with links and devices. Below the folder only files are taken, and no links. `alive` is called for each piece that was read.
  * @returns bytes of the files written; undefined where there is a base model instead, and nothing was written
  * @throws AdaptletError ARTIFACT_NOT_FOUND, ARTIFACT_AMBIGUOUS, ARTIFACT_ARCHIVE_INVALID, ARTIFACT_FILE_REFUSED, ARTIFACT_TOO_LARGE, STORE_FULL
  */
-export const extractImage = async (input: ImageInput): Promise<number | undefined> => {
+export const extractImage = async (
+  image: ImageInput,
+  alive: () => void = () => undefined,
+): Promise<number | undefined> => {
+  const input = { ...image, alive };
   try {
     const folder = await findFolder(input);
     return folder === undefined ? undefined : await writeFolder(input, folder);
@@ -120,7 +127,7 @@ export const extractImage = async (input: ImageInput): Promise<number | undefine
   }
 };
 
-const writeFolder = async (input: ImageInput, folder: string): Promise<number> => {
+const writeFolder = async (input: Unpacking, folder: string): Promise<number> => {
   const { target, maxFiles, roomBytes } = input;
   const start = folder === '.' ? '' : `${folder}/`;
   let bytes = 0;

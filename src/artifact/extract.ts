@@ -9,10 +9,12 @@ import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import { isTaken, safeName } from './file-name.ts';
 import type { Compression } from './layers.ts';
 import { type TarEntry, tarEntries } from './tar.ts';
+import { zipEntries } from './zip.ts';
 
 export type ExtractInput = {
   readonly archive: string;
-  readonly compression: Compression;
+  /** How a tar archive is packed; `zip`: it is none. */
+  readonly compression: Compression | 'zip';
   /** Existing folder. Files that are there already are never replaced. */
   readonly target: string;
   readonly maxBytes: number;
@@ -32,9 +34,11 @@ export const tooLarge = (what: string): AdaptletError =>
 const bounded = async function* (
   source: AsyncIterable<Uint8Array>,
   fileBytes: () => number,
+  alive: () => void,
 ): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of source) {
+    alive();
     bytes += chunk.length;
     if (bytes > fileBytes() + overheadBytes)
       throw tooLarge(`more than ${overheadBytes} bytes beside its files`);
@@ -85,16 +89,21 @@ export const asArchiveError = (error: unknown): unknown => {
 };
 
 /**
- * Unpacks a tar archive below `target`: safe names only, no links, no devices, bounded bytes and files.
+ * Unpacks a tar or zip archive below `target`: safe names only, no links, no devices, bounded bytes and files.
+ * `alive` is called for each piece that was read.
  * @returns bytes of the files written
  * @throws AdaptletError ARTIFACT_ARCHIVE_INVALID, ARTIFACT_FILE_REFUSED, ARTIFACT_TOO_LARGE
  */
-export const extract = async (input: ExtractInput): Promise<number> => {
+export const extract = async (input: ExtractInput, alive: () => void = () => undefined): Promise<number> => {
   let bytes = 0;
   let files = 0;
   try {
-    const stream = bounded(unpacked(input.archive, input.compression), () => bytes);
-    for await (const entry of tarEntries(stream)) {
+    const { archive, compression } = input;
+    const entries =
+      compression === 'zip'
+        ? zipEntries(archive, alive)
+        : tarEntries(bounded(unpacked(archive, compression), () => bytes, alive));
+    for await (const entry of entries) {
       if (entry.kind === 'folder') continue;
       bytes += entry.size;
       files++;

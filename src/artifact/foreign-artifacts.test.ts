@@ -131,6 +131,12 @@ describe('what is refused, before anything of it is fetched', () => {
       filesArtifact({ 'sql.gguf': 'x', 'README.md': 'x' }),
     ],
     [
+      'an adapter of ONNX Runtime',
+      'ARTIFACT_FORMAT',
+      /sql\.onnx_adapter.*no adapter_config.*PEFT saved/,
+      filesArtifact({ 'sql.onnx_adapter': 'x', 'README.md': 'x' }),
+    ],
+    [
       'two adapters',
       'ARTIFACT_AMBIGUOUS',
       /2 adapters: in its top, "?checkpoint-10"?.*of its own/,
@@ -161,6 +167,11 @@ describe('what is refused, before anything of it is fetched', () => {
     };
     expect(refuse).toThrow(words);
     expect(await codeOf(refuse)).toBe(code);
+  });
+
+  it('and a base model with an adapter of ONNX Runtime beside it is not', () => {
+    const both = filesArtifact({ 'model.onnx': 'graph', 'sql.onnx_adapter': 'x' });
+    expect(() => refuseUnreadable(manifestOf(both), 'x')).not.toThrow();
   });
 
   it('a base model, by who wants an adapter', async () => {

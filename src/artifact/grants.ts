@@ -10,6 +10,7 @@ import { type Claim, isSame } from './claims.ts';
 import { hexOf } from './digest.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 import { asStoreError } from './store-files.ts';
+import type { BesideStore } from './store-options.ts';
 import type { StoreDisk } from './store-points.ts';
 import type { Damage } from './store-scan.ts';
 
@@ -29,9 +30,6 @@ const badSuffix = '.bad';
 
 const withClaim = (held: Held, claim: Claim): Held =>
   held.claims.some((other) => isSame(other, claim)) ? held : { ...held, claims: [...held.claims, claim] };
-
-/** Of the store that they are for. */
-type OfStore = { readonly files?: StoreDisk; readonly caution?: Caution };
 
 /**
  * Who may use what of a store: one file for each artifact, `grants/<hex>.json`, so that a damaged one costs one
@@ -56,7 +54,7 @@ export class Grants {
     root: string,
     stored: readonly Digest[],
     former: readonly Former[],
-    { files = nodeFiles, caution: given }: OfStore = {},
+    { files = nodeFiles, caution: given }: BesideStore = {},
   ): Promise<Grants> {
     const caution = given ?? (await Caution.open(files, root));
     const folder = join(root, 'grants');

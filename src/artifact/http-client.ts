@@ -58,9 +58,10 @@ const unavailable = (url: URL, what: string, cause?: unknown, after?: number): A
 /** Of the TLS of Node, where the certificate of a server is not what was expected. */
 const certificateCode = /CERT|^UNABLE_TO_|_SIGNED_/;
 
-/** `fetch` hides why: the cause of its error says it. */
+/** `fetch` hides why: the cause of its error says it. One that is guarded throws what its connection says. */
 const noAnswer = (url: URL, error: unknown): AdaptletError => {
-  const code = error instanceof Error ? errnoOf(error.cause) : undefined;
+  const causes = [error instanceof Error ? error.cause : undefined, error];
+  const code = causes.map(errnoOf).find((one) => one !== undefined && one !== 'ABORT_ERR');
   if (code === undefined) return unavailable(url, 'did not answer', error);
   if (!certificateCode.test(code)) return unavailable(url, `did not answer (${code})`, error);
   return new AdaptletError(
@@ -73,6 +74,13 @@ const noAnswer = (url: URL, error: unknown): AdaptletError => {
     },
   );
 };
+
+const refusedElsewhere = (start: URL, { origin }: URL, status: number): AdaptletError =>
+  new AdaptletError(
+    'REGISTRY_UNAVAILABLE',
+    `${start.origin}${start.pathname} leads to ${origin}, which answered ${status}`,
+    { advice: 'It is tried again. If it lasts, what it leads to asks for a login, and is sent none.' },
+  );
 
 /** What is sent with a request. */
 export type Sent = {
@@ -96,7 +104,8 @@ export class HttpClient {
 
   /**
    * Redirects go to storage services: what is secret stays with the origin that it is for. What another registry has, or a
-   * server that only this machine reaches, is not the source's own.
+   * server that only this machine reaches, is not the source's own. Nor is what a storage service refuses: no credential answers
+   * that, but the next try may lead to an address that is valid again.
    * @throws REGISTRY_REDIRECTS, and as of `send`
    */
   async follow(start: URL, { secret, ...bare }: Sent, signal: AbortSignal): Promise<Answer> {
@@ -104,8 +113,14 @@ export class HttpClient {
     let url = start;
     for (let hops = 0; hops <= maxRedirects; hops++) {
       const answer = await this.send(url, url.origin === start.origin ? own : bare, signal);
+      const { status } = answer.response;
       const location = answer.response.headers.get('location');
-      if (![301, 302, 303, 307, 308].includes(answer.response.status) || location === null) return answer;
+      const isRefusedThere = url.origin !== start.origin && (status === 401 || status === 403);
+      if (isRefusedThere) {
+        await answer[Symbol.asyncDispose]();
+        throw refusedElsewhere(start, url, status);
+      }
+      if (![301, 302, 303, 307, 308].includes(status) || location === null) return answer;
       await answer[Symbol.asyncDispose]();
       if (!URL.canParse(location, url.href)) throw unavailable(url, 'redirects to something that is no URL');
       url = new URL(location, url);

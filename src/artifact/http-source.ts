@@ -10,10 +10,11 @@ import { type Asking, checkSize, folderOfAdapter, type RemoteFiles } from './rem
 import { withRetries } from './retry.ts';
 import { type Download, digestOfDownload, downloadTo } from './transfer.ts';
 
-const compressions: Readonly<Record<ArchiveKind, Compression>> = {
+const compressions: Readonly<Record<ArchiveKind, Compression | 'zip'>> = {
   tar: 'none',
   'tar.gz': 'gzip',
   'tar.zst': 'zstd',
+  zip: 'zip',
 };
 
 /** An address for messages: a query may be a password. */

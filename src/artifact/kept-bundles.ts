@@ -1,13 +1,16 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Digest, isDigest } from '../api/names.ts';
 import { checked, withChecksum } from '../disk/checked.ts';
-import { removeAll, writeDurable } from '../disk/durable.ts';
+import { writeDurable } from '../disk/durable.ts';
+import { nodeFiles } from '../disk/files.ts';
 import { errnoOf } from '../errors/errno.ts';
+import { Caution } from './caution.ts';
 import { hexOf } from './digest.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 import { asStoreError } from './store-files.ts';
+import type { BesideStore } from './store-options.ts';
+import type { StoreDisk } from './store-points.ts';
 
 /** Bundles of one artifact, and characters of all of them together, that are kept at most. */
 const maxBundles = 16;
@@ -28,23 +31,33 @@ const textsOf = (bundles: readonly Uint8Array[]): string[] =>
  * Guarantee: what `keep` was given survives a power cut once that has resolved.
  */
 export class KeptBundles {
+  readonly #files: StoreDisk;
   readonly #folder: string;
   readonly #mutex = new KeyedMutex<Digest>();
 
   /** Clears away those of artifacts that are not stored. The caller owns the store. */
-  static async open(root: string, stored: readonly Digest[]): Promise<KeptBundles> {
+  static async open(
+    root: string,
+    stored: readonly Digest[],
+    { files = nodeFiles, caution: given }: BesideStore = {},
+  ): Promise<KeptBundles> {
+    const caution = given ?? (await Caution.open(files, root));
     const folder = join(root, 'signatures');
-    await mkdir(folder, { recursive: true });
+    await files.mkdir('bundles.mkdir', folder);
     const isThere = new Set(stored);
-    for (const name of await readdir(folder)) {
+    const foreign = (await files.names('bundles.list', folder)).filter((name) => {
       const digest = `sha256:${name.slice(0, -suffix.length)}`;
-      if (!name.endsWith(suffix) || !isDigest(digest) || !isThere.has(digest))
-        await removeAll(join(folder, name));
-    }
-    return new KeptBundles(folder);
+      return !name.endsWith(suffix) || !isDigest(digest) || !isThere.has(digest);
+    });
+    if (foreign.length > 0)
+      await caution.run('signatures of what is gone', async () => {
+        for (const name of foreign) await files.remove('bundles.remove-foreign', join(folder, name));
+      });
+    return new KeptBundles(files, folder);
   }
 
-  private constructor(folder: string) {
+  private constructor(files: StoreDisk, folder: string) {
+    this.#files = files;
     this.#folder = folder;
   }
 
@@ -63,7 +76,10 @@ export class KeptBundles {
       let length = 0;
       const kept = [...all].filter((text) => (length += text.length) <= maxLength).slice(0, maxBundles);
       try {
-        await writeDurable(this.#fileOf(digest), withChecksum({ bundles: kept }));
+        await writeDurable(this.#fileOf(digest), withChecksum({ bundles: kept }), {
+          files: this.#files,
+          at: (step) => `bundle.${step}` as const,
+        });
       } catch (error) {
         throw asStoreError(error, `keeping the signatures of ${digest}`);
       }
@@ -72,7 +88,7 @@ export class KeptBundles {
 
   /** Nobody needs the artifact any more. */
   async drop(digest: Digest): Promise<void> {
-    await this.#mutex.runExclusive(digest, () => removeAll(this.#fileOf(digest)));
+    await this.#mutex.runExclusive(digest, () => this.#files.remove('bundle.remove', this.#fileOf(digest)));
   }
 
   #fileOf(digest: Digest): string {
@@ -82,7 +98,7 @@ export class KeptBundles {
   async #read(digest: Digest): Promise<readonly string[]> {
     let text: string;
     try {
-      text = await readFile(this.#fileOf(digest), 'utf8');
+      text = (await this.#files.readFile('bundles.read', this.#fileOf(digest))).toString('utf8');
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return [];
       throw asStoreError(error, `reading the signatures of ${digest}`);

@@ -68,6 +68,12 @@ describe('a manifest', () => {
   const changed = (fields: Record<string, unknown>) =>
     Buffer.from(JSON.stringify({ ...(JSON.parse(String(manifest)) as object), ...fields }));
 
+  it('keeps one thing that is wrong with it', () => {
+    expect(() => parse(changed({ layers: [1, 2, 3] }))).toThrow(
+      expect.objectContaining({ cause: expect.objectContaining({ issues: [expect.anything()] }) }),
+    );
+  });
+
   it.each<[string, string, Uint8Array]>([
     ['not JSON', 'ARTIFACT_MANIFEST_INVALID', Buffer.from('x')],
     ['null', 'ARTIFACT_MANIFEST_INVALID', Buffer.from('null')],

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Digest, digestSchema } from '../api/names.ts';
+import { parsedBy } from '../api/parsed.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 
@@ -99,8 +100,8 @@ const isAttestation = ({ platform, annotations = {} }: Listed): boolean =>
   annotations['vnd.docker.reference.type'] === 'attestation-manifest' || platform?.os === 'unknown';
 
 const artifactsIn = (value: unknown): readonly Listed[] =>
-  (index.safeParse(value).data?.manifests ?? [])
-    .flatMap((entry) => listed.safeParse(entry).data ?? [])
+  (parsedBy(index, value).data?.manifests ?? [])
+    .flatMap((entry) => parsedBy(listed, entry).data ?? [])
     .filter((entry) => !isAttestation(entry));
 
 /** The one artifact of an index, as builders make it of a single image. Undefined of anything else. */
@@ -157,7 +158,7 @@ export const parseManifest = (bytes: Uint8Array, limits: ArtifactLimits, where: 
   }
   const value = parseJson(bytes, where);
   if (isIndex(value)) throw indexError(value, where);
-  const parsed = schema.safeParse(value);
+  const parsed = parsedBy(schema, value, 'first');
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw new AdaptletError(

@@ -128,7 +128,7 @@ export type AdapterFiles = {
 };
 
 type PackOptions = {
-  readonly disk: DiskThread;
+  readonly disk: Pick<DiskThread, 'hash' | 'weights'>;
   readonly limits: ArtifactLimits;
   readonly signal: AbortSignal;
 };

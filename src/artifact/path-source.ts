@@ -15,12 +15,12 @@ const realOf = async (path: string): Promise<string | undefined> => {
   try {
     return await realpath(path);
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
+    if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP'].includes(errnoOf(error) ?? '')) return undefined;
     throw error;
   }
 };
 
-const isBelow = (path: string, root: string): boolean =>
+export const isBelow = (path: string, root: string): boolean =>
   path.startsWith(root.endsWith(sep) ? root : root + sep);
 
 /**

@@ -89,6 +89,7 @@ describe('referrers of a manifest', () => {
         entry('three', { mediaType: mediaTypes.index }),
         entry('four', { digest: 'sha512:ab' }),
         entry('five', { size: -1 }),
+        entry('odd', { digest: { length: { toString: null } } }),
         'six',
       ),
     });

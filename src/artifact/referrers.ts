@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Digest, digestSchema } from '../api/names.ts';
+import { parsedBy } from '../api/parsed.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { hexOf } from './digest.ts';
 import { type Descriptor, mediaTypes } from './manifest.ts';
@@ -47,7 +48,7 @@ export const entriesOf = (bytes: Uint8Array, where: string): readonly unknown[] 
   } catch (error) {
     throw new AdaptletError('ARTIFACT_MANIFEST_INVALID', `${where} is not JSON`, { cause: error });
   }
-  const parsed = listSchema.safeParse(value);
+  const parsed = parsedBy(listSchema, value);
   if (parsed.success) return parsed.data.manifests;
   throw new AdaptletError('ARTIFACT_MANIFEST_INVALID', `${where} is no index`, { cause: parsed.error });
 };
@@ -100,7 +101,7 @@ export const referrersOf = async (
     query = nextQuery(document?.link ?? null);
   }
   const referrers = entries.slice(0, limits.maxEntries).flatMap((entry): readonly Referrer[] => {
-    const { success, data } = entrySchema.safeParse(entry);
+    const { success, data } = parsedBy(entrySchema, entry);
     if (!success || data.mediaType !== mediaTypes.manifest) return [];
     return data.artifactType === artifactType || data.artifactType === emptyConfigType ? [data] : [];
   });

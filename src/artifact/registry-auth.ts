@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import type { Authorization } from './authorizations.ts';
-import type { Credentials } from './docker-config.ts';
+import type { Credentials, Password } from './docker-config.ts';
 import type { ImageReference } from './reference.ts';
 
 /** One scheme of a WWW-Authenticate header. Scheme and names of parameters are in lower case. */
@@ -26,8 +26,12 @@ export const parseChallenges = (header: string): readonly Challenge[] => {
   return challenges;
 };
 
-/** One GET without redirects; throws REGISTRY_INSECURE and REGISTRY_UNAVAILABLE by itself. */
-export type Get = (url: URL, headers: Readonly<Record<string, string>>) => Promise<Response>;
+/** One GET, or a POST of a form, without redirects; throws REGISTRY_INSECURE and REGISTRY_UNAVAILABLE by itself. */
+export type Get = (
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  form?: URLSearchParams,
+) => Promise<Response>;
 
 /** What a header takes. Of anything else an error of `fetch` would quote it. */
 const tokenText = z.string().regex(/^[\x21-\x7e]+$/);
@@ -45,7 +49,7 @@ const lifetimeOf = (seconds: number): number => Math.min(seconds, 3600) * 900;
 /** A password is looked up again now and then, so that one that was taken back is not used for ever. */
 const basicLifetimeMs = 300_000;
 
-const basic = ({ username, password }: Credentials): string =>
+const basic = ({ username, password }: Password): string =>
   `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 
 export const denied = (reference: ImageReference, why: string): AdaptletError =>
@@ -70,18 +74,50 @@ const readJson = async (response: Response): Promise<unknown> => {
   }
 };
 
-const realmOf = (challenge: Challenge, reference: ImageReference, isPullOnly: boolean): URL => {
+const realmOf = (challenge: Challenge, reference: ImageReference): URL => {
   const realm = challenge.parameters.get('realm') ?? '';
   if (!URL.canParse(realm)) throw denied(reference, `its token service ${quoteUntrusted(realm)} is no URL`);
-  const url = new URL(realm);
-  const service = challenge.parameters.get('service');
-  if (service !== undefined) url.searchParams.set('service', service);
-  const pull = `repository:${reference.repository}:pull`;
-  url.searchParams.set('scope', isPullOnly ? pull : (challenge.parameters.get('scope') ?? pull));
-  return url;
+  return new URL(realm);
 };
 
-/** The token protocol of the distribution project: https://distribution.github.io/distribution/spec/auth/token/ */
+/** For which service, and for what, a token is asked. */
+const wantedOf = (
+  { parameters }: Challenge,
+  reference: ImageReference,
+  isPullOnly: boolean,
+): Readonly<Record<string, string>> => {
+  const service = parameters.get('service');
+  const pull = `repository:${reference.repository}:pull`;
+  const scope = isPullOnly ? pull : (parameters.get('scope') ?? pull);
+  return { ...(service === undefined ? {} : { service }), scope };
+};
+
+/** Who asks, for the protocol of refresh tokens. */
+const clientId = 'adaptlet';
+
+const askService = async (
+  url: URL,
+  wanted: Readonly<Record<string, string>>,
+  credentials: Credentials | undefined,
+  get: Get,
+): Promise<Response> => {
+  if (credentials !== undefined && 'identityToken' in credentials) {
+    // In the body: the address is in logs of others.
+    const form = {
+      grant_type: 'refresh_token',
+      refresh_token: credentials.identityToken,
+      client_id: clientId,
+    };
+    return await get(url, {}, new URLSearchParams({ ...form, ...wanted }));
+  }
+  for (const [name, value] of Object.entries(wanted)) url.searchParams.set(name, value);
+  return await get(url, credentials === undefined ? {} : { authorization: basic(credentials) });
+};
+
+/**
+ * The token protocols of the distribution project: https://distribution.github.io/distribution/spec/auth/token/, and with an
+ * identity token https://distribution.github.io/distribution/spec/auth/oauth/.
+ */
 const bearer = async (
   challenge: Challenge,
   reference: ImageReference,
@@ -89,8 +125,8 @@ const bearer = async (
   get: Get,
   isPullOnly: boolean,
 ): Promise<Authorization> => {
-  const url = realmOf(challenge, reference, isPullOnly);
-  const response = await get(url, credentials === undefined ? {} : { authorization: basic(credentials) });
+  const url = realmOf(challenge, reference);
+  const response = await askService(url, wantedOf(challenge, reference, isPullOnly), credentials, get);
   if (!response.ok) {
     await response.body?.cancel();
     throw denied(reference, `the token service ${url.host} answered ${response.status}`);
@@ -119,6 +155,8 @@ export const answerChallenge = async (
   if (challenges.some(({ scheme }) => scheme === 'basic')) {
     if (credentials === undefined)
       throw denied(reference, 'it asks for credentials and there are none for it');
+    if ('identityToken' in credentials)
+      throw denied(reference, 'it asks for a password, and there is an identity token for it');
     return { header: basic(credentials), lifetimeMs: basicLifetimeMs };
   }
   throw denied(reference, `it asks for a login that is not known: ${quoteUntrusted(header ?? '')}`);

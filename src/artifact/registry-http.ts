@@ -1,11 +1,18 @@
-import type { AdaptletError } from '../errors/adaptlet-error.ts';
+import { isByDigest, type Mirrors } from '../egress/mirrors.ts';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { type Authorization, Authorizations } from './authorizations.ts';
+import { digestOf } from './digest.ts';
 import type { CredentialsOf } from './docker-config.ts';
-import { type Answer, HttpClient, type HttpOptions, type Sent } from './http-client.ts';
+import { type Answer, HttpClient, type HttpOptions, readAll, type Sent } from './http-client.ts';
+import { MirrorMemory } from './mirror-memory.ts';
 import { apiHostOf, type ImageReference } from './reference.ts';
 import { answerChallenge, denied, type Get } from './registry-auth.ts';
 
-export type RegistryHttpOptions = HttpOptions & { readonly credentials: CredentialsOf };
+export type RegistryHttpOptions = HttpOptions & {
+  readonly credentials: CredentialsOf;
+  /** Asked before a registry for what a digest names. Absent: none. */
+  readonly mirrors?: Mirrors;
+};
 
 /** A 401 that has to be answered. */
 export type Demand = {
@@ -44,6 +51,14 @@ export const ownLogin = (credentials: CredentialsOf): Login => ({
 /** `isRefused`: the authorization of before, unless it is newer than `freshMs`, is not given again. */
 export type Freshness = { readonly isRefused: boolean; readonly freshMs: number };
 
+/** What mirrors are asked for. `name`: what it is remembered by. */
+type MirroredFile = { readonly hosts: readonly string[]; readonly path: string; readonly name: string };
+
+const hasSent = ({ response }: Answer): boolean => [200, 206].includes(response.status);
+
+/** Longest manifest of a mirror. */
+const maxManifestBytes = 4 << 20;
+
 type Headers = Readonly<Record<string, string>>;
 
 /** Requests to registries: authentication, redirects, stalls. One attempt each; see `withRetries`. */
@@ -53,13 +68,16 @@ export class RegistryHttp {
   readonly #login: Login;
   /** By login, registry and repository. */
   readonly #authorizations: Authorizations;
+  readonly #mirrors: MirrorMemory;
 
-  /** `login`, `authorizations`: those of another, see `as`. */
+  /** `login`, `authorizations`, `mirrors`: those of another, see `as`. */
   constructor(
     options: RegistryHttpOptions,
     login = ownLogin(options.credentials),
     authorizations = new Authorizations(options.clock),
+    mirrors = new MirrorMemory(options.clock),
   ) {
+    this.#mirrors = mirrors;
     this.#options = options;
     this.#client = new HttpClient(options);
     this.#login = login;
@@ -71,7 +89,7 @@ export class RegistryHttp {
    * as the options say.
    */
   as(login = this.#login, through = this.#options.fetch): RegistryHttp {
-    return new RegistryHttp({ ...this.#options, fetch: through }, login, this.#authorizations);
+    return new RegistryHttp({ ...this.#options, fetch: through }, login, this.#authorizations, this.#mirrors);
   }
 
   /**
@@ -117,6 +135,76 @@ export class RegistryHttp {
     sent: Sent,
     signal: AbortSignal,
   ): Promise<Answer> {
+    const file = this.#mirroredFile(reference, path, sent);
+    if (file === undefined) return await this.#fromRegistry(reference, path, sent, signal);
+    const mirrored = await this.#fromMirror(reference, file, sent, signal);
+    if (mirrored !== undefined) return mirrored;
+    let isSent = false;
+    try {
+      const answer = await this.#fromRegistry(reference, path, sent, signal);
+      isSent = hasSent(answer);
+      return answer;
+    } finally {
+      if (!isSent) this.#mirrors.forget(file.name);
+    }
+  }
+
+  /**
+   * Undefined: mirrors are not asked for it. Only for who asks as the options say: whether the credential of a namespace reads a
+   * repository is its registry's own to say.
+   */
+  #mirroredFile(
+    { registry, repository }: ImageReference,
+    path: string | URL,
+    { method }: Sent,
+  ): MirroredFile | undefined {
+    const hosts = this.#options.mirrors?.get(registry.toLowerCase()) ?? [];
+    if (hosts.length === 0 || (method !== 'GET' && method !== 'HEAD') || this.#login.name !== '')
+      return undefined;
+    if (path instanceof URL || !isByDigest(path)) return undefined;
+    return { hosts, path, name: `${registry}/${repository}/${path}` };
+  }
+
+  /**
+   * The answer of the first mirror that has it; undefined: none does. A mirror gets the credentials that are for its host, and no
+   * others.
+   */
+  async #fromMirror(
+    reference: ImageReference,
+    { hosts, path, name }: MirroredFile,
+    sent: Sent,
+    signal: AbortSignal,
+  ): Promise<Answer | undefined> {
+    const { mirrors: _, ...options } = this.#options;
+    const own = new RegistryHttp(options, undefined, this.#authorizations);
+    const at = `${path}?ns=${encodeURIComponent(reference.registry)}`;
+    const from = Number(/^bytes=(\d+)-/.exec(sent.headers['range'] ?? '')?.[1] ?? 0);
+    for (const registry of this.#mirrors.of(hosts, name, from)) {
+      try {
+        const answer = await own.request({ ...reference, registry }, at, sent, signal);
+        const isWholeManifest = sent.method === 'GET' && from === 0 && path.startsWith('manifests/');
+        const checked = isWholeManifest ? await asNamed(answer, path) : answer;
+        if (checked !== undefined && hasSent(checked)) {
+          if (sent.method === 'GET') this.#mirrors.served(hosts, registry, name, from);
+          return checked;
+        }
+        await answer[Symbol.asyncDispose]();
+      } catch (error) {
+        signal.throwIfAborted();
+        // The next one, and its registry in the end, which says what is wrong.
+        if (!(error instanceof AdaptletError)) throw error;
+        if (error.code === 'REGISTRY_UNAVAILABLE') this.#mirrors.silent(registry);
+      }
+    }
+    return undefined;
+  }
+
+  async #fromRegistry(
+    reference: ImageReference,
+    path: string | URL,
+    sent: Sent,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     const url = path instanceof URL ? path : this.#urlOf(reference, path);
     // Credentials are for the registry alone, also where it has another server take what is pushed.
     if (url.origin !== this.#urlOf(reference, '').origin) return await this.#client.follow(url, sent, signal);
@@ -129,12 +217,14 @@ export class RegistryHttp {
     const challenge = first.response.headers.get('www-authenticate');
     const isRefused = known !== undefined;
     const authorization = await this.#authorize({ challenge, reference, isRefused, signal });
+    // Before it is known to be taken: what fails behind a redirect of the registry is no reason to ask for another one.
+    this.#authorizations.set(key, authorization);
     const second = await this.#client.follow(url, withAuthorization(sent, authorization.header), signal);
     if (second.response.status === 401) {
       await second[Symbol.asyncDispose]();
+      this.#authorizations.forget(key);
       throw this.#denied(reference, 'it refuses the credentials');
     }
-    this.#authorizations.set(key, authorization);
     return await this.#accepted(second, reference);
   }
 
@@ -161,8 +251,8 @@ export class RegistryHttp {
 
   async #authorize(demand: Omit<Demand, 'get'>): Promise<Authorization> {
     const answers: Answer[] = [];
-    const get: Get = async (url, headers) => {
-      const answer = await this.#client.send(url, { method: 'GET', headers }, demand.signal);
+    const get: Get = async (url, headers, form) => {
+      const answer = await this.#client.send(url, sentTo(headers, form), demand.signal);
       answers.push(answer);
       return answer.response;
     };
@@ -173,6 +263,23 @@ export class RegistryHttp {
     }
   }
 }
+
+/** The answer of a mirror, if it has the bytes that the path names; a manifest is small. */
+const asNamed = async (answer: Answer, path: string): Promise<Answer | undefined> => {
+  const bytes = await readAll(answer, maxManifestBytes, 'a manifest of a mirror');
+  if (!path.endsWith(digestOf(bytes))) return undefined;
+  const body = async function* (): AsyncGenerator<Uint8Array> {
+    yield bytes;
+  };
+  return { ...answer, body: body() };
+};
+
+const sentTo = (headers: Headers, form: URLSearchParams | undefined): Omit<Sent, 'secret'> => {
+  if (form === undefined) return { method: 'GET', headers };
+  const body = new TextEncoder().encode(form.toString());
+  const type = { 'content-type': 'application/x-www-form-urlencoded' };
+  return { method: 'POST', headers: { ...headers, ...type }, body: () => body };
+};
 
 const withAuthorization = (sent: Sent, authorization: string | undefined): Sent =>
   authorization === undefined ? sent : { ...sent, secret: { authorization } };

@@ -15,6 +15,7 @@ import type { FakeWeb } from './fake-web.ts';
 import { defaultLimits } from './manifest.ts';
 import { packFolder } from './pack.ts';
 import { RemoteNode } from './remote-node.fixture.ts';
+import { zipOf } from './zip.fixture.ts';
 
 const upper = fileURLToPath(new URL('../../test/fixtures/models/tiny/adapters/upper', import.meta.url));
 const never = new AbortController().signal;
@@ -82,6 +83,13 @@ describe('an archive of a web server', () => {
       await node.artifacts.remove(packed);
       expect(node.store.usage.usedBytes).toBe(0);
     }
+  });
+
+  it('as zip has the same, from whatever tool and folder', async () => {
+    const entries = Object.entries(files).map(([name, content]) => ({ name: `release/${name}`, content }));
+    const bytes = zipOf([{ name: 'release/' }, ...entries]);
+    web.put('https://files.test/sql.zip', bytes);
+    expect(await get({ http: { url: 'https://files.test/sql.zip', sha256: sha256(bytes) } })).toBe(packed);
   });
 
   it('that has another sha256 is refused, after one download', async () => {

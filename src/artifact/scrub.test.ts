@@ -116,3 +116,15 @@ it('a start that cannot look at one blob takes that for damage; one that cannot 
   await using store = await open(failing('EIO'));
   expect(store.damage.map(({ digest }) => digest)).toEqual([one.digest]);
 });
+
+it('work on the disk tells whom it is for that it goes on, and nobody else', async () => {
+  const path = join(root, 'slow');
+  await writeFile(path, 'x'.repeat(1_500));
+  await using slow = startDiskThread({ bytesPerSecond: 1_000 });
+  const [mine, other] = [new AbortController().signal, new AbortController().signal];
+  const heard: string[] = [];
+  using _mine = slow.heard(mine, () => heard.push('mine'));
+  using _other = slow.heard(other, () => heard.push('other'));
+  await slow.hash(path, mine);
+  expect(new Set(heard)).toEqual(new Set(['mine']));
+});

@@ -1,5 +1,6 @@
 import type { Digest } from '../api/names.ts';
 import type { Apart } from './blob-pool.ts';
+import type { Caution } from './caution.ts';
 import type { Within } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
 import type { ArtifactLimits, Descriptor } from './manifest.ts';
@@ -18,6 +19,9 @@ export type StoreOptions = {
   /** Default: the disk of this machine. */
   readonly files?: StoreDisk;
 };
+
+/** Of the store that something lies beside. Default: the disk of this machine, and tidied up in any case. */
+export type BesideStore = { readonly files?: StoreDisk; readonly caution?: Caution };
 
 /** Who shares a store with others says here what counts as its own. */
 export type Custody = {

@@ -1,9 +1,8 @@
 import type { Files } from '../disk/files.ts';
 
 /**
- * Every place where a content store and its grants touch the disk, by operation; not what lies beside the artifacts: senders, kept
- * signatures, scratch files. The fault test breaks each of them in every way
- * (test/chaos/store), so a new place has to be named here, and the test has to reach it.
+ * Every place where a content store touches the disk, and what lies beside its artifacts: grants, senders, kept signatures. By operation.
+ * The fault test breaks each of them in every way (test/chaos/store), so a new place has to be named here, and the test has to reach it.
  */
 export const storePoints = [
   // The start. What tidies up is left out once when the process died in it, see `Caution`.
@@ -71,6 +70,9 @@ export const storePoints = [
   'quarantine.rename',
   'quarantine.drop',
   'leftover.drop-partial',
+  // A file that is needed for a moment. `scratch.write` is done by who needs it.
+  'scratch.write',
+  'scratch.remove',
   // The folder of an artifact.
   'adapter.clear',
   'adapter.mkdir',
@@ -123,6 +125,33 @@ export const storePoints = [
   'grant.drop',
   'grant.fsync-folder',
   'grant.remove',
+  // Who began what is on its way.
+  'senders.mkdir',
+  'senders.list',
+  'senders.stat',
+  'senders.read',
+  'senders.remove-old',
+  'sender.mkdir',
+  'sender.write',
+  'sender.fsync',
+  'sender.rename',
+  'sender.drop',
+  'sender.fsync-folder',
+  'sender.remove',
+  'sender.unwrite',
+  'sender.fsync-unwritten',
+  // Kept signatures.
+  'bundles.mkdir',
+  'bundles.list',
+  'bundles.remove-foreign',
+  'bundles.read',
+  'bundle.mkdir',
+  'bundle.write',
+  'bundle.fsync',
+  'bundle.rename',
+  'bundle.drop',
+  'bundle.fsync-folder',
+  'bundle.remove',
 ] as const;
 
 export type StorePoint = (typeof storePoints)[number];

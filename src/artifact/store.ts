@@ -21,8 +21,6 @@ import type { Custody, ScrubOptions, StoreOptions } from './store-options.ts';
 import type { Damage, StoredAdapter } from './store-scan.ts';
 import { StoredAdapters } from './stored-adapters.ts';
 
-const nothing = async (): Promise<void> => undefined;
-
 /**
  * Artifacts on the disk, by digest. Layout: `blobs/sha256/ab/…`, `adapters/<hex>/{manifest.json,files/}`,
  * `quarantine/`, `tmp/`, `lock`.
@@ -117,15 +115,18 @@ export class ContentStore {
 
   /** The manifest of an artifact that is stored, as it came. */
   manifest(digest: Digest): Promise<Uint8Array> {
-    return this.#paths.files.readFile(
-      'adapter.read-manifest',
-      join(this.#paths.adapter(digest), manifestFile),
-    );
+    const path = join(this.#paths.adapter(digest), manifestFile);
+    return this.#paths.files.readFile('adapter.read-manifest', path);
   }
 
   /** Bytes of these blobs that are here already, those of broken-off transfers included. */
   bytesHere(blobs: readonly Pick<Descriptor, 'digest'>[]): number {
     return this.#pool.bytesOf(blobs);
+  }
+
+  /** Where a blob lies that is here, whole and verified. */
+  blobFile(blob: Digest): { readonly path: string; readonly bytes: number } | undefined {
+    return this.#pool.file(blob);
   }
 
   /** Blobs of a stored artifact, and where they lie; none when it is not here. */
@@ -140,8 +141,7 @@ export class ContentStore {
    * @throws AdaptletError STORE_FULL
    */
   scratch(bytes: number, what: string): ScratchFile {
-    this.#scratches += 1;
-    return scratchFile(this.#paths.scratch(this.#scratches), this.budget.reserve(bytes, what));
+    return scratchFile(this.#paths, ++this.#scratches, this.budget.reserve(bytes, what));
   }
 
   /** Drops transfers that broke off, blobs that no artifact needs, and what was set aside. */
@@ -315,14 +315,14 @@ export class ContentStore {
 
   /** What is just being taken out is out, whole, before anything is put together with it. */
   #settled(signal: AbortSignal): Promise<void> {
-    return unlessAborted(this.#alone(nothing), signal);
+    const settled = this.#alone(() => Promise.resolve());
+    return unlessAborted(settled, signal);
   }
 
   /** One at a time takes damaged things out; `add` and the others wait for it. */
   #alone(work: () => Promise<void>): Promise<void> {
-    const mine = this.#takingOut.then(work, work);
-    this.#takingOut = mine;
-    return mine;
+    this.#takingOut = this.#takingOut.then(work, work);
+    return this.#takingOut;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

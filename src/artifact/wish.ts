@@ -9,6 +9,8 @@ export type Wish = { readonly key: ObjectKey; readonly uid: string; readonly sou
 export type FetchOptions = {
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: { readonly receivedBytes: number; readonly totalBytes: number }) => void;
+  /** Called now and then while this node works on what came: it hashes, unpacks or packs. */
+  readonly onWork?: () => void;
   /**
    * Called once it is known what comes, before anything of it is written, and also for what is here; what it throws ends the
    * fetch.

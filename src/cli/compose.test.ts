@@ -74,6 +74,13 @@ describe('adaptlet compose', () => {
     );
   });
 
+  it('subtracts what an adapter was before its training', async () => {
+    const trained = join(adapters, 'olora-trained');
+    const initial = join(trained, 'initial');
+    await compose(trained, '--initial', initial, '-o', join(root, 'out'));
+    expect(said).toContain(`  1 of ${await digestOf(trained)}\n  -1 of ${await digestOf(initial)}\n`);
+  });
+
   it('has a rank for svd only, and one that is a number', async () => {
     const out = join(root, 'out');
     await expect(compose(join(adapters, 'plain'), '-o', out, '--rank', '3')).rejects.toThrow('--method svd');

@@ -7,7 +7,12 @@ import { type Method, methods } from '../runtime/adapter/composition/combine.ts'
 import { composeAdapters, type Parent } from '../runtime/adapter/composition/compose.ts';
 import { settingsSchema } from '../runtime/config/settings.ts';
 
-type Options = { readonly output: string; readonly method: Method; readonly rank?: number };
+type Options = {
+  readonly output: string;
+  readonly method: Method;
+  readonly rank?: number;
+  readonly initial?: string;
+};
 
 /** `FOLDER:WEIGHT`, by the last colon; a folder alone counts once. */
 export const parentOf = (text: string): { readonly folder: string; readonly weight: number } => {
@@ -38,31 +43,49 @@ export const composeCommand = (): Command =>
     .addOption(
       new Option('--rank <rank>', 'of svd; without it the largest of the adapters').argParser(rankOf),
     )
+    .option(
+      '--initial <folder>',
+      'of one adapter by PiSSA, OLoRA, CorDA or LoRA-GA: the adapter as it was before training, which is subtracted',
+    )
     .addHelpText(
       'after',
       '\nThe same adapters give the same bytes. The new folder names them by digest and weight, and push puts that into the manifest.\n\nExample:\n  adaptlet compose sql:0.7 pirate:0.3 -o sql-pirate',
     )
-    .action(async (texts: readonly string[], { output, method, rank }: Options, command: Command) => {
-      if (rank !== undefined && method !== 'svd') command.error('error: --rank is for --method svd');
-      await using disk = startDiskThread();
-      const { signal } = new AbortController();
-      const parents: Parent[] = [];
-      for (const text of texts) {
-        const { folder, weight } = parentOf(text);
-        const path = resolve(folder);
-        const { digest } = await packFolder(path, { disk, limits: defaultLimits, signal });
-        parents.push({ folder: path, digest, weight });
-      }
-      const outFolder = resolve(output);
-      const maxRank = settingsSchema.shape.maxRank.parse(undefined);
-      const made = await composeAdapters({ parents, method, rank, outFolder, maxRank });
-      const { digest } = await packFolder(outFolder, { disk, limits: defaultLimits, signal });
-      process.stdout.write(
-        [
-          `${output}: ${parents.length} adapters by ${method}, ${made.modules} modules of rank ${made.rank} at most, ${(made.bytes / 1e6).toFixed(2)} MB`,
-          ...parents.map((parent) => `  ${parent.weight} of ${parent.digest}`),
-          `digest: ${digest}`,
-          '',
-        ].join('\n'),
-      );
-    });
+    .action(
+      async (texts: readonly string[], { output, method, rank, initial }: Options, command: Command) => {
+        if (rank !== undefined && method !== 'svd') command.error('error: --rank is for --method svd');
+        await using disk = startDiskThread();
+        const { signal } = new AbortController();
+        const packed = async (folder: string): Promise<Omit<Parent, 'weight'>> => {
+          const path = resolve(folder);
+          const { digest } = await packFolder(path, { disk, limits: defaultLimits, signal });
+          return { folder: path, digest };
+        };
+        const parents: Parent[] = [];
+        for (const text of texts) {
+          const { folder, weight } = parentOf(text);
+          parents.push({ ...(await packed(folder)), weight });
+        }
+        const subtracted = initial === undefined ? undefined : await packed(initial);
+        const outFolder = resolve(output);
+        const maxRank = settingsSchema.shape.maxRank.parse(undefined);
+        const made = await composeAdapters({
+          parents,
+          method,
+          rank,
+          initial: subtracted,
+          outFolder,
+          maxRank,
+        });
+        const { digest } = await packFolder(outFolder, { disk, limits: defaultLimits, signal });
+        process.stdout.write(
+          [
+            `${output}: ${parents.length} adapters by ${method}, ${made.modules} modules of rank ${made.rank} at most, ${(made.bytes / 1e6).toFixed(2)} MB`,
+            ...parents.map((parent) => `  ${parent.weight} of ${parent.digest}`),
+            ...(subtracted === undefined ? [] : [`  -1 of ${subtracted.digest}`]),
+            `digest: ${digest}`,
+            '',
+          ].join('\n'),
+        );
+      },
+    );

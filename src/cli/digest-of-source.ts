@@ -51,7 +51,7 @@ const kindOf = (name: string) => {
   const kind = archiveOf({ url: name });
   if (kind !== undefined) return kind;
   throw new AdaptletError('ARTIFACT_ARCHIVE_INVALID', `${quoteUntrusted(name)} is no archive by its name`, {
-    advice: 'Give it a name that ends in .tar, .tar.gz, .tgz or .tar.zst.',
+    advice: 'Give it a name that ends in .tar, .tar.gz, .tgz, .tar.zst or .zip.',
   });
 };
 

@@ -15,7 +15,7 @@ export const digestCommand = (): Command =>
     )
     .argument(
       '<place>',
-      'folder with adapter_config.json and adapter_model.safetensors; archive of such a folder (.tar, .tar.gz, .tar.zst), as a file or an address; or hf://owner/name[/folder][@revision]',
+      'folder with adapter_config.json and adapter_model.safetensors; archive of such a folder (.tar, .tar.gz, .tar.zst, .zip), as a file or an address; or hf://owner/name[/folder][@revision]',
     )
     .option(
       '--endpoint <url>',

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
@@ -9,8 +10,9 @@ import { configFile, packFolder } from '../artifact/pack.ts';
 import { pullFolder } from '../artifact/pull-folder.ts';
 import { Registry } from '../artifact/registry.ts';
 import { checkPeftFolder } from '../runtime/adapter/check-folder.ts';
+import { classifierFile, readClassifier } from '../runtime/classifiers/artifact-file.ts';
 import { settingsSchema } from '../runtime/config/settings.ts';
-import { imageOf, type RegistryFlags, registryOptionsOf } from './registry/registry-flags.ts';
+import { imageOf, type RegistryFlags, readingOptionsOf } from './registry/registry-flags.ts';
 
 export type AdapterFindings = { readonly problems: readonly string[]; readonly warnings: readonly string[] };
 
@@ -33,9 +35,12 @@ const lintFolder = async (folder: string): Promise<AdapterFindings> => {
   const { signal } = new AbortController();
   await using disk = startDiskThread();
   const problems: string[] = [];
-  const checks = [
+  const checks: readonly (() => Promise<unknown>)[] = [
     () => packFolder(folder, { disk, limits: defaultLimits, signal }),
-    () => checkPeftFolder(folder, settingsSchema.shape.maxRank.parse(undefined)),
+    () =>
+      existsSync(join(folder, classifierFile))
+        ? readClassifier(folder)
+        : checkPeftFolder(folder, settingsSchema.shape.maxRank.parse(undefined)),
   ];
   for (const check of checks) {
     try {
@@ -54,7 +59,7 @@ const lintImage = async (reference: string, flags: RegistryFlags): Promise<Adapt
   try {
     const folder = join(scratch, 'adapter');
     await pullFolder({
-      registry: new Registry(registryOptionsOf(flags, process.env)),
+      registry: new Registry(readingOptionsOf(flags, process.env)),
       image: imageOf(reference),
       folder,
       limits: defaultLimits,

@@ -7,7 +7,7 @@ import { keyOf, referenceFindings } from '../api/references.ts';
 import { manifestWarnings } from '../api/warnings.ts';
 import { maxManifestBytes } from '../api/yaml-documents.ts';
 import { policyProblems } from './lint-policies.ts';
-import { type RegistryFlags, withRegistryFlags } from './registry/registry-flags.ts';
+import { type RegistryFlags, withMirrorFlag, withRegistryFlags } from './registry/registry-flags.ts';
 
 /** Something that lint says about a line of a file. */
 export type LintFinding = { readonly file: string; readonly line: number; readonly reason: string };
@@ -173,7 +173,7 @@ const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' :
 
 /** `adaptlet lint`. */
 export const lintCommand = (): Command =>
-  withRegistryFlags(new Command('lint'))
+  withMirrorFlag(withRegistryFlags(new Command('lint')))
     .description('check manifests and adapters, with the messages that a runtime gives')
     .argument(
       '<paths...>',
@@ -187,8 +187,8 @@ export const lintCommand = (): Command =>
       '\nPrints FILE:LINE: REASON for each problem and warning. Of an adapter it checks kind, rank, tensors and their values; its base model is not looked at. Exit code 1 when there is a problem; warnings do not count.\n\nExample:\n  adaptlet lint examples',
     )
     .action(async (paths: string[], flags: LintOptions & RegistryFlags) => {
-      const { registryConfig, insecureRegistries, ca, ...options } = flags;
-      const given = { registryConfig, insecureRegistries, ca };
+      const { registryConfig, insecureRegistries, ca, registryMirrors, ...options } = flags;
+      const given = { registryConfig, insecureRegistries, ca, registryMirrors };
       const io: LintIo = {
         out: (text) => process.stdout.write(text),
         err: (text) => process.stderr.write(text),

@@ -30,6 +30,10 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   model: async () => (await import('./model/command.ts')).modelCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),
   generate: async () => (await import('./generate.ts')).generateCommand(),
+  explain: async () => (await import('./route/explain.ts')).explainCommand(),
+  calibrate: async () => (await import('./route/calibrate.ts')).calibrateCommand(),
+  route: async () => (await import('./route/cases.ts')).routeCommand(),
+  classifier: async () => (await import('./classifier/command.ts')).classifierCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(version),
 };
 

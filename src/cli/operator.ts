@@ -4,6 +4,7 @@ import { describeSettings, type Given, readSettings } from '../settings/settings
 import { systemClock } from '../time/clock.ts';
 import { keepMemoryOutOfCores } from './core-files.ts';
 import { openLog } from './log.ts';
+import { keepPoolSmall } from './small-pool.ts';
 
 /** `adaptlet operator`: one flag a setting, named and described by src/operator/settings.ts. */
 export const operatorCommand = (version: string): Command => {
@@ -15,6 +16,7 @@ export const operatorCommand = (version: string): Command => {
     command.addOption(new Option(`${flag} <value>`, `${text} [${note}]`));
   }
   return command.action(async (flags: Given) => {
+    keepPoolSmall();
     const settings = completeSettings(readSettings(operatorSettingsSchema, flags, process.env));
     // Before the first line of the log: whoever reads that may end the process.
     const stop = new AbortController();

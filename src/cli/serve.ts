@@ -6,6 +6,7 @@ import { systemClock } from '../time/clock.ts';
 import { keepMemoryOutOfCores } from './core-files.ts';
 import { openLog } from './log.ts';
 import { keepHeapSmall } from './small-heap.ts';
+import { keepPoolSmall } from './small-pool.ts';
 
 /** `adaptlet serve`: one flag a setting, named and described by src/runtime/config. */
 export const serveCommand = (version: string): Command => {
@@ -18,6 +19,7 @@ export const serveCommand = (version: string): Command => {
   }
   return command.action(async (flags: Given) => {
     keepHeapSmall();
+    keepPoolSmall();
     const settings = readSettings(flags, process.env, process.cwd());
     // Before the first line of the log: whoever reads that may end the process.
     const stopped = Promise.withResolvers<string>();

@@ -52,6 +52,32 @@ describe('the status of a node', () => {
     ]);
   });
 
+  it('says what memory there is where it is short, and nothing of it else', () => {
+    const bytes = { limitBytes: 1_073_741_824n, usedBytes: 1_048_576_000n };
+    const memoryPressure = {
+      phase: 'short',
+      level: 'the memory limit of /sys/fs/cgroup',
+      ...bytes,
+      adapterBudgetBytes: 10_485_760n,
+      adapterFullBytes: 104_857_600n,
+      kvBudgetBytes: 0n,
+      kvFullBytes: 536_870_912n,
+      shrinks: 3n,
+      refused: 2n,
+      kills: 0n,
+    };
+    const status = (pressure: object) =>
+      StatusResponse.fromPartial({ ...statusOf(undefined), memoryPressure: pressure });
+    expect(renderStatus(status(memoryPressure))).toContain(
+      'memory is short: 1000.0 MiB of 1024.0 MiB are in use (the memory limit of /sys/fs/cgroup); adapters may take 10.0 MiB of 100.0 MiB, keys and values 0.0 MiB of 512.0 MiB; since the start: shrunk 3 times, 2 requests refused, 0 processes killed by the kernel\n',
+    );
+    expect(problemsOf(status(memoryPressure))).toEqual([]);
+    expect(problemsOf(status({ ...memoryPressure, phase: 'refusing' }))).toEqual([
+      'requests are refused for lack of memory',
+    ]);
+    expect(renderStatus(status({ phase: 'ample', ...bytes }))).not.toContain('memory is');
+  });
+
   it('says how many requests of how many tokens it has room for', () => {
     const keysAndValues = {
       precision: 'int8',

@@ -74,6 +74,7 @@ const limitLines = ({ limits }: StatusResponse): string[] => limits.map((limit) 
 /** What is wrong, one line each; empty when all is well. */
 export const problemsOf = (s: StatusResponse): string[] => [
   ...(s.engine === 'ready' ? [] : [s.model?.message || `the engine is ${s.engine}`]),
+  ...(s.memoryPressure?.phase === 'refusing' ? ['requests are refused for lack of memory'] : []),
   ...s.refusedProviders.map((r) => `the execution provider ${r.provider} is not used: ${r.reason}`),
   ...(s.manifests?.problems ?? []).map((p) => `${p.file}:${p.line}: ${p.reason}`),
   ...operatorProblems(s.operator),
@@ -138,6 +139,16 @@ const shortageLines = ({ shortages }: StatusResponse): string[] =>
       `limited by ${flag}: ${effect}; up to ${mebibytes(neededBytes)} were wanted at a time, it is ${mebibytes(budgetBytes)}`,
   );
 
+/** What memory there is, where budgets are below what was given or something happened. A runtime of an older version does not tell. */
+const pressureLines = ({ memoryPressure: p }: StatusResponse): string[] => {
+  if (p === undefined || (p.phase === 'ample' && p.shrinks + p.refused + p.kills === 0n)) return [];
+  const budgets = `adapters may take ${mebibytes(p.adapterBudgetBytes)} of ${mebibytes(p.adapterFullBytes)}, keys and values ${mebibytes(p.kvBudgetBytes)} of ${mebibytes(p.kvFullBytes)}`;
+  const since = `since the start: shrunk ${p.shrinks} times, ${p.refused} requests refused, ${p.kills} processes killed by the kernel`;
+  return [
+    `memory is ${p.phase}: ${mebibytes(p.usedBytes)} of ${mebibytes(p.limitBytes)} are in use (${p.level}); ${budgets}; ${since}`,
+  ];
+};
+
 /** What the node has room for. */
 const roomLines = ({ keysAndValues: kv }: StatusResponse): string[] =>
   kv === undefined
@@ -154,6 +165,7 @@ export const renderStatus = (s: StatusResponse): string => {
     ...limitLines(s),
     ...roomLines(s),
     `RAM ${mebibytes(s.memory?.usedBytes ?? 0n)} of ${mebibytes(s.memory?.budgetBytes ?? 0n)}  disk ${mebibytes(s.disk?.usedBytes ?? 0n)} of ${mebibytes(s.disk?.budgetBytes ?? 0n)}`,
+    ...pressureLines(s),
     ...shortageLines(s),
     sourceLine(s),
   ];

@@ -96,6 +96,7 @@ describe('counts on the wire', () => {
       seq: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
       stable: hostile,
       canary: hostile,
+      rewarded: fc.constant(undefined),
     });
     let taken = 0;
     const take = (wire: Wire) => {

@@ -3,6 +3,7 @@ import type { ArmCounts as WireArm, WeightCounts as WireCounts } from '../gen/ad
 import { ArmCounter, type ArmCounts, buckets } from '../rollout/judge/counts.ts';
 import type { WeightCounts } from '../rollout/judge/reports.ts';
 import { isInRange } from '../rollout/judge/sketch.ts';
+import { rewardedFromWire, rewardedToWire } from './rewards-wire.ts';
 
 /** Of sums: far from every real one, and so that sums over any fleet, and their squares, stay finite. */
 const largest = 1e100;
@@ -12,11 +13,12 @@ const largestCount = 2 ** 32 - 1;
 const zeros: readonly number[] = Object.freeze(Array.from({ length: buckets }, () => 0));
 
 /** Lists of nothing but zeros are left out. */
-export const countsToWire = ({ weight, seq, stable, canary }: WeightCounts): WireCounts => ({
+export const countsToWire = ({ weight, seq, stable, canary, rewarded }: WeightCounts): WireCounts => ({
   weight,
   seq: BigInt(seq),
   stable: armToWire(stable),
   canary: armToWire(canary),
+  rewarded: rewardedToWire(rewarded),
 });
 
 const armToWire = (arm: ArmCounts): WireArm => ({
@@ -41,13 +43,14 @@ const countList = (counts: readonly number[]): number[] => sumList(counts).map(c
  * Reads what a runtime sent.
  * @throws HELLO_INVALID for what no runtime sends
  */
-export const countsFromWire = ({ weight, seq, stable, canary }: WireCounts): WeightCounts => {
+export const countsFromWire = ({ weight, seq, stable, canary, rewarded }: WireCounts): WeightCounts => {
   if (weight < 1 || weight > 100) throw invalid(`counts are about the weight ${weight}`);
   return {
     weight,
     seq: Math.min(Number(seq), Number.MAX_SAFE_INTEGER),
     stable: armFrom(stable),
     canary: armFrom(canary),
+    ...(rewarded === undefined ? {} : { rewarded: rewardedFromWire(rewarded) }),
   };
 };
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { adapterSpecSchema } from '../api/adapter.ts';
 import { maxStatusMessage } from '../api/condition.ts';
 import { digestSchema } from '../api/names.ts';
+import { parsedBy } from '../api/parsed.ts';
 import { policySpecSchema } from '../api/policy.ts';
 import { pathText } from '../api/problems.ts';
 import { guardSchema, hashOnSchema } from '../api/rollout.ts';
@@ -18,6 +19,7 @@ import type {
   RouteResource,
   SplitResource,
 } from '../plan/resources.ts';
+import { sessionKeyPattern } from '../plan/session-key.ts';
 import type { ResourceName } from './key.ts';
 
 const identity = { uid: text(128), createdAt: text(40) };
@@ -56,6 +58,8 @@ const routeBody: z.ZodType<RouteResource['body']> = z.strictObject({
   ...identity,
   model: routeSpecSchema.shape.model,
   rules: routeSpecSchema.shape.rules,
+  classifiers: routeSpecSchema.shape.classifiers.unwrap().exactOptional(),
+  sessionKey: text(43).regex(sessionKeyPattern).exactOptional(),
 });
 
 const policyBody: z.ZodType<PolicyResource['body']> = policySpecSchema.extend({
@@ -72,23 +76,23 @@ export const readBody = (
 ): { readonly resource: Resource } | { readonly reason: string } => {
   switch (type) {
     case 'AdapterSpec': {
-      const read = adapterBody.safeParse(json);
+      const read = parsedBy(adapterBody, json);
       return read.success ? { resource: { type, name, body: read.data } } : reasonOf(read.error);
     }
     case 'Split': {
-      const read = splitBody.safeParse(json);
+      const read = parsedBy(splitBody, json);
       return read.success ? { resource: { type, name, body: read.data } } : reasonOf(read.error);
     }
     case 'Route': {
-      const read = routeBody.safeParse(json);
+      const read = parsedBy(routeBody, json);
       return read.success ? { resource: { type, name, body: read.data } } : reasonOf(read.error);
     }
     case 'Policy': {
-      const read = policyBody.safeParse(json);
+      const read = parsedBy(policyBody, json);
       return read.success ? { resource: { type, name, body: read.data } } : reasonOf(read.error);
     }
     case 'Keys': {
-      const read = keysBody.safeParse(json);
+      const read = parsedBy(keysBody, json);
       return read.success ? { resource: { type, name, body: read.data } } : reasonOf(read.error);
     }
   }

@@ -69,7 +69,7 @@ describe('a runtime of an earlier version under this operator', () => {
     const versions = new Map([...plan].map(([key, { version }]) => [key, version]));
     const sender = new Sender({ held: versions, revision: at(3), subscriptions: [] });
     expect(sender.next(targetOf(plan, at(9)))).toBeUndefined();
-    expect([sender.isKnown, sender.asks()]).toEqual([true, false]);
+    expect([sender.isKnown, sender.asks()]).toEqual([true, undefined]);
   });
 
   it('has seen no policies, refuses them once, and gets the rest', () => {

@@ -33,6 +33,20 @@ it('leaves out what is not what its version says, and names it', () => {
   });
 });
 
+it('leaves out what zod cannot look at, and nothing else', () => {
+  const odd = { length: { toString: null } };
+  const [a, s, r] = file().resources;
+  const resources = [{ ...a, key: odd }, s, { ...r, body: { ...r.body, model: odd } }];
+  expect(heldPlanSchema.parse(file({ resources, removals: [{ key: odd, remainingMs: 5 }] }))).toMatchObject({
+    held: { ...held, resources: [held.resources[1]], removals: [] },
+    problems: [
+      'resource 0: not a key, a version and a body',
+      'resource 2: Route team-a/r: model: is an object whose length is no number',
+      expect.stringMatching(/^removal 0: /),
+    ],
+  });
+});
+
 it('leaves out removals that make no sense', () => {
   const removals = [
     { key: 'Route team-a/r', remainingMs: -1 },

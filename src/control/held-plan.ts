@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parsedBy } from '../api/parsed.ts';
 import { resourceKey, type Versioned } from '../plan/resources.ts';
 import type { WaitingRemoval } from './removals.ts';
 import { noRevision, partSchema, type Revision, revisionSchema, revisionToJson } from './revision.ts';
@@ -110,7 +111,7 @@ export const withHeldChanges = (
     const put = readResources(items);
     problems.push(...put.problems);
     for (const item of items) {
-      const parts = resourceSchema.safeParse(item);
+      const parts = parsedBy(resourceSchema, item);
       if (parts.success && !put.resources.has(parts.data.key)) resources.delete(parts.data.key);
     }
     for (const [key, resource] of put.resources) resources.set(key, resource);
@@ -137,7 +138,7 @@ type Rest = Pick<z.output<typeof fileSchema>, 'clusterUid' | 'revision' | 'polic
 const heldOf = (file: Rest, resources: ReadonlyMap<string, Versioned>, problems: string[]): HeldPlan => {
   const removals: WaitingRemoval[] = [];
   for (const [index, item] of file.removals.entries()) {
-    const read = removalSchema.safeParse(item);
+    const read = parsedBy(removalSchema, item);
     if (!read.success) problems.push(`removal ${index}: not a key with the milliseconds that are left`);
     else if (resources.has(read.data.key)) removals.push(read.data);
   }
@@ -146,7 +147,7 @@ const heldOf = (file: Rest, resources: ReadonlyMap<string, Versioned>, problems:
 };
 
 const readResource = (item: unknown): ReturnType<typeof resourceFromParts> => {
-  const parts = resourceSchema.safeParse(item);
+  const parts = parsedBy(resourceSchema, item);
   if (!parts.success) return { reason: 'not a key, a version and a body' };
   const read = resourceFromParts(parts.data.key, parts.data.version, parts.data.body);
   return 'reason' in read ? { reason: `${parts.data.key}: ${read.reason}` } : read;

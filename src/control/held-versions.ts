@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Plan } from '../plan/resources.ts';
+import { partHashesOf, partsFor } from './parts.ts';
 import type { Selection } from './selection.ts';
 
 /** Of something that is held, or of a plan. */
@@ -12,8 +13,32 @@ type Version = { readonly version: string };
 export const heldHashOf = (held: Iterable<readonly [string, Version]>): Buffer => {
   const sorted = [...held].sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
   let lines = '';
-  for (const [key, { version }] of sorted) lines += `${key} ${version}\n`;
+  for (const [key, version] of sorted) lines += lineOf(key, version);
   return createHash('sha256').update(lines).digest();
+};
+
+const lineOf = (key: string, { version }: Version): string => `${key} ${version}\n`;
+
+/** The same of each part of what is held; see {@link partHashesOf}. */
+export const heldPartHashes = (held: ReadonlyMap<string, Version>, parts: number): Buffer[] =>
+  partHashesOf(
+    [...held].map(([key, version]) => [key, lineOf(key, version)] as const),
+    parts,
+  );
+
+const partHashes = new WeakMap<Plan, readonly Buffer[]>();
+
+const partHashesOfPlan = (plan: Plan): readonly Buffer[] => {
+  const parts = partsFor(plan.size);
+  return parts === 0 ? [] : heldPartHashes(plan, parts);
+};
+
+/** The same of what a runtime is sent of a plan; none: it is too short for that. Computed once where that is what others are sent. */
+export const layerPartHashes = ({ base, extra }: Layers): readonly Buffer[] => {
+  if (extra.size > 0) return partHashesOfPlan(new Map([...base, ...extra]));
+  const known = partHashes.get(base) ?? partHashesOfPlan(base);
+  partHashes.set(base, known);
+  return known;
 };
 
 const hashes = new WeakMap<Plan, Buffer>();

@@ -1,13 +1,15 @@
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type {
   Held,
+  HeldList,
   Commit as WireCommit,
   Resource as WireResource,
 } from '../gen/adaptlet/control/v1/control.ts';
 import { type Plan, resourceKey, type Versioned } from '../plan/resources.ts';
 import type { Clock } from '../time/clock.ts';
 import { type HeldPlan, noHeldPlan } from './held-plan.ts';
-import { heldHashOfPlan } from './held-versions.ts';
+import { heldHashOfPlan, heldPartHashes } from './held-versions.ts';
+import { arePartHashes, partOf, samePartsOf } from './parts.ts';
 import { type RemovalLimits, Removals, type RemovalsHeld, removalLimits } from './removals.ts';
 import { covers, followed, noRevision, type Revision, revisionFromWire, revisionText } from './revision.ts';
 import { type FromWire, maxBodyBytes, type Refusal, refusalOf, resourceFromWire } from './wire.ts';
@@ -123,6 +125,16 @@ export class Receiver {
 
   heldList(): Held[] {
     return [...this.#plan].map(([key, { version }]) => ({ key, version }));
+  }
+
+  /** The list without the parts of which the operator has the hash; none: with everything. */
+  heldListWithout(partHashes: readonly Uint8Array[]): HeldList {
+    const held = this.heldList();
+    if (!arePartHashes(partHashes)) return { held, sameParts: [] };
+    const parts = partHashes.length;
+    const sameParts = samePartsOf(heldPartHashes(this.#plan, parts), partHashes);
+    const isSame = new Set(sameParts);
+    return { held: held.filter(({ key }) => !isSame.has(partOf(key, parts))), sameParts };
   }
 
   /**

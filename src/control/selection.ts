@@ -1,6 +1,6 @@
 import type { ObjectKey } from '../api/names.ts';
 import { objectKey } from '../api/names.ts';
-import { adaptersOfRules } from '../plan/mentions.ts';
+import { adaptersOfRoute } from '../plan/mentions.ts';
 import type { Plan, SplitResource, Versioned } from '../plan/resources.ts';
 import { ViewPlan } from '../plan/view-plan.ts';
 import { namespaceOf } from './key.ts';
@@ -73,8 +73,7 @@ const compute = (plan: Plan): Base => {
   for (const resource of plan.values()) {
     if (resource.type === 'Split') namedBySplit(resource, named);
     if (resource.type === 'Route') {
-      for (const adapter of adaptersOfRules(namespaceOf(resource.name), resource.body.rules))
-        named.add(adapter);
+      for (const adapter of adaptersOfRoute(namespaceOf(resource.name), resource.body)) named.add(adapter);
       clientNames.add(`${namespaceOf(resource.name)}/${resource.body.model}`);
     }
   }

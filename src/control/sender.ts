@@ -1,8 +1,9 @@
 import type { Refusal as WireRefusal } from '../gen/adaptlet/control/v1/control.ts';
 import type { Plan, Versioned } from '../plan/resources.ts';
 import { resourceKey } from '../plan/resources.ts';
-import { HeldVersions, heldHashOfLayers, noLayers } from './held-versions.ts';
+import { HeldVersions, heldHashOfLayers, type Layers, layerPartHashes, noLayers } from './held-versions.ts';
 import { isClientName, namespaceOf } from './key.ts';
+import { partOf, partsNamed } from './parts.ts';
 import { covers, type Revision } from './revision.ts';
 import { differenceOf, type Selection, selectionOf } from './selection.ts';
 import { maxSubscriptions } from './subscriptions.ts';
@@ -61,6 +62,8 @@ export class Sender {
   readonly #hash: Buffer | undefined;
   #former: HeldVersions | undefined;
   #asking: 'No' | 'Due' | 'Asked' = 'No';
+  /** What the runtime compares with what it holds, and the hashes of its parts. */
+  #asked: { readonly layers: Layers; readonly hashes: readonly Buffer[] } = { layers: noLayers, hashes: [] };
   /** Keys that the runtime was told to remove: it may hold them back, so they may be there still. */
   readonly #removed = new Set<string>();
   readonly #refused = new Map<string, Refused>();
@@ -106,17 +109,35 @@ export class Sender {
     return this.#held !== undefined;
   }
 
-  /** True once: the runtime has to be asked for the list of what it holds. */
-  asks(): boolean {
-    if (this.#asking !== 'Due') return false;
+  /**
+   * Once: the runtime has to be asked for the list of what it holds. It need not list the parts of which it has these hashes;
+   * none: all of it. Undefined: it need not be asked.
+   */
+  asks(): readonly Buffer[] | undefined {
+    if (this.#asking !== 'Due') return undefined;
     this.#asking = 'Asked';
-    return true;
+    return this.#asked.hashes;
   }
 
-  /** The runtime answered with the list; it is copied. False: it was not asked. */
-  listed(held: ReadonlyMap<string, string>): boolean {
+  /**
+   * The runtime answered with the list; it is copied. `sameParts`: it holds exactly what it was asked about.
+   * False: it was not asked, or for something else.
+   */
+  listed(held: ReadonlyMap<string, string>, sameParts: readonly number[] = []): boolean {
     if (this.#asking !== 'Asked' || this.#held !== undefined) return false;
-    this.#known(new HeldVersions(noLayers, held));
+    const { layers, hashes } = this.#asked;
+    const same = partsNamed(sameParts, hashes.length);
+    if (same === undefined) return false;
+    const isSame = (key: string): boolean => same.size > 0 && same.has(partOf(key, hashes.length));
+    if ([...held.keys()].some(isSame)) return false;
+    this.#asked = { layers: noLayers, hashes: [] };
+    if (same.size === 0) this.#known(new HeldVersions(noLayers, held));
+    else {
+      const known = new HeldVersions(layers);
+      const others = [...layers.base.keys(), ...layers.extra.keys()].filter((key) => !isSame(key));
+      for (const key of new Set([...others, ...held.keys()])) known.set(key, held.get(key));
+      this.#known(known);
+    }
     return true;
   }
 
@@ -210,6 +231,8 @@ export class Sender {
     if (heldHashOfLayers(selection).equals(hash)) return this.#known(new HeldVersions(selection));
     if (this.#former?.hash().equals(hash) === true) return this.#known(this.#former.copy());
     this.#asking = 'Due';
+    const { base, extra } = selection;
+    this.#asked = { layers: { base, extra }, hashes: layerPartHashes({ base, extra }) };
     return undefined;
   }
 
@@ -275,8 +298,9 @@ const unknownVersion = '';
 type Keeps = (key: string, next: Versioned | undefined) => boolean;
 
 const keeping = (withheld: ReadonlySet<string>, only: ReadonlySet<string> | undefined): Keeps => {
-  // Keys of callers that no plan has any more are taken back from runtimes that are held, too.
-  if (only !== undefined) return (key) => withheld.has(key) || !(only.has(key) || key.startsWith('Keys '));
+  // Rights that no plan has any more end on runtimes that are held, too.
+  if (only !== undefined)
+    return (key) => withheld.has(key) || !(only.has(key) || /^(Policy|Keys) /.test(key));
   if (withheld.size === 0) return () => false;
   const users = new Set([...withheld].filter((key) => !/^(AdapterSpec|Keys) /.test(key)).map(namespaceOf));
   return (key, next) =>

@@ -111,6 +111,14 @@ describe('a resource is refused', () => {
     });
   });
 
+  it.each(['/etc/passwd', '../outside', 'a/../../outside', 'a/./b', '', '.', 'a\\..\\b', 'file:///etc'])(
+    'that would have a node read %j',
+    (path) => {
+      const body = { ...adapter('sql').body, source: { path: { path } } };
+      expect(reasonOf(wireOf('AdapterSpec team-a/sql', body))).toMatch(/^source/);
+    },
+  );
+
   it('whose body is not JSON', () => {
     expect(reasonOf({ ...plain, body: plain.body.subarray(0, -1) })).toMatch(/^the body is not JSON: /);
   });

@@ -34,7 +34,22 @@ describe('the hosts that may be asked', () => {
     expect(allowed(url, pattern)).toBe(false);
   });
 
-  it.each(['a', 'a.b:9090', '*.monitoring.svc', '[fd00::1]', 'A.Example', '10.0.0.1:80'])(
+  it.each([
+    ['https://a.example/', 'a.example', true],
+    ['http://a.example/', 'a.example', false],
+    ['http://a.example/', 'a.example:80', true],
+    ['http://a.example:443/', 'a.example', false],
+    ['https://a.example:8443/', 'a.example', false],
+    ['https://a.example:80/', 'a.example', false],
+    ['https://x.example:8443/', '*.example', false],
+    ['https://x.example:8443/', '*.example:*', true],
+    ['https://a.example:8443/', 'a.example:*', true],
+    ['https://b.example/', 'a.example:*', false],
+  ])('have %s by %s, where an entry without a port stands for HTTPS: %s', (url, pattern, is) => {
+    expect(isAllowed(new URL(url), [pattern], 'Https')).toBe(is);
+  });
+
+  it.each(['a', 'a:*', 'a.b:9090', '*.monitoring.svc', '[fd00::1]', 'A.Example', '10.0.0.1:80'])(
     'can be listed as %s',
     (pattern) => {
       expect(isHostPattern(pattern)).toBe(true);

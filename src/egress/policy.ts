@@ -48,7 +48,7 @@ export class EgressPolicy {
       throw denied(url, 'is the API server of the cluster', settled);
     if (this.#deny.hasAddress(url, plain)) throw denied(url, 'is in a network that is denied', settled);
     if (this.#allow.hasAddress(url, plain)) return;
-    const isListed = this.#allow.hasHost(url);
+    const isListed = this.lists(url);
     const kind = kindOf(plain);
     if (kind === 'private') {
       if (!isListed) throw this.#denied(url, 'leads to a private address', 'this host');
@@ -56,6 +56,19 @@ export class EgressPolicy {
       throw this.#denied(url, `leads to an address that is ${kind}`, 'the address');
     if (url.protocol !== 'https:' && !isListed)
       throw this.#denied(url, 'would be asked without encryption', 'this host');
+  }
+
+  /**
+   * Whether a request for the URL may be left to a proxy, where nobody here knows its addresses.
+   * @throws EGRESS_DENIED
+   */
+  checkUnknown(url: URL): void {
+    if (!this.lists(url)) throw this.#denied(url, 'is a name that is not known here', 'this host');
+  }
+
+  /** The administrator vouches for the host by its name. */
+  lists(url: URL): boolean {
+    return this.#allow.hasHost(url);
   }
 
   #denied(url: URL, why: string, what: string): AdaptletError {

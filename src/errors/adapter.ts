@@ -16,8 +16,9 @@ export const adapterErrors = defineErrors({
     retry: 'AfterChange',
   },
   ADAPTER_PEFT_TYPE: {
-    summary: 'The adapter is of another PEFT method than LoRA.',
-    advice: 'Train or convert it as LoRA: `peft_type` must be LORA.',
+    summary:
+      'The adapter is of a PEFT method that is no pair of small matrices, nor a factor for each feature.',
+    advice: 'Train it as LoRA: `peft_type` is LORA, ADALORA, LOHA, LOKR or IA3.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
@@ -34,9 +35,17 @@ export const adapterErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
+  ADAPTER_IA3: {
+    summary:
+      'The adapter is of IA3, and scales a linear of the base model whose input or bias cannot be scaled for it alone.',
+    advice:
+      'Train it on outputs, or on inputs of the last linear of a gated MLP (`feedforward_modules=["down_proj"]`); or train it as LoRA.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
   ADAPTER_BIAS: {
     summary:
-      'The adapter carries biases in place of those of the base model, of which a node keeps one for all adapters.',
+      'The adapter carries biases of the base model that are not of its linears, or that cannot be read where it adds them.',
     advice: 'Train it with `bias="none"`; `lora_bias=True` adds biases of its own.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
@@ -49,9 +58,9 @@ export const adapterErrors = defineErrors({
   },
   ADAPTER_NEEDS_OPERATOR: {
     summary:
-      'The adapter uses DoRA or `lora_bias`, which the native operator applies, and this node runs without it.',
+      'The adapter uses DoRA, IA3, `lora_bias` or biases of the base, which the native operator applies, and this node runs without it.',
     advice:
-      'Build the operator with `make native` or use the image, and let the CPU run the model; `adaptlet doctor` says what is missing. Or train it without both.',
+      'Build the operator with `make native` or use the image, and let the CPU run the model; `adaptlet doctor` says what is missing. Or train it as plain LoRA.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
@@ -135,6 +144,12 @@ export const adapterErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
+  ROUTE_CLASSIFIER_INVALID: {
+    summary: 'The artifact of a classifier of a route is none, or is damaged.',
+    advice: 'Make it with `adaptlet classifier distil`, and give the route its new digest.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
   ADAPTER_HEAD_INVALID: {
     summary: 'The classification head of the adapter is incomplete or does not fit the base model.',
     advice:
@@ -151,7 +166,8 @@ export const adapterErrors = defineErrors({
   },
   ADAPTER_INIT_CHANGES_BASE: {
     summary: 'The way the adapter was initialised changes the weights of the base model.',
-    advice: 'Save it with `path_initial_model_for_weight_conversion`, which makes it a plain LoRA.',
+    advice:
+      'Save it with `path_initial_model_for_weight_conversion`, or run `adaptlet compose ADAPTER --initial INITIAL -o OUT` with the adapter as it was before training: both make it a plain LoRA.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },

@@ -17,11 +17,27 @@ describe('the error catalogue', () => {
     expect(error.message).toBe(`128 requests wait. ${catalogue.QUEUE_FULL.advice}`);
     expect(error).toMatchObject({
       what: '128 requests wait',
-      grpcStatus: 'UNAVAILABLE',
-      httpStatus: 503,
+      grpcStatus: 'RESOURCE_EXHAUSTED',
+      httpStatus: 429,
       retry: 'Backoff',
     });
   });
+
+  it.each<[ErrorCode, number]>([
+    ['QUEUE_FULL', 429],
+    ['NAMESPACE_REQUESTS', 429],
+    ['NAMESPACE_TOKENS', 429],
+    ['NAMESPACE_KV_MEMORY', 429],
+    ['MEMORY_PRESSURE', 503],
+    ['ENGINE_DOWN', 503],
+    ['ADAPTER_NOT_AVAILABLE', 503],
+    ['NO_VERSION_SERVES', 503],
+  ])(
+    '%s is %d: 429 where others have what there is, 503 where nothing can serve it here now',
+    (code, httpStatus) => {
+      expect(new AdaptletError(code, 'x').httpStatus).toBe(httpStatus);
+    },
+  );
 
   it('gives the advice of the cause instead of that of the code, also when the error comes from another thread', async () => {
     const error = new AdaptletError('QUEUE_FULL', 'nobody reads', { advice: 'Read.' });

@@ -29,6 +29,13 @@ export const controlErrors = defineErrors({
     grpc: 'PERMISSION_DENIED',
     retry: 'AfterChange',
   },
+  PEERS_UNKNOWN: {
+    summary: 'A runtime is told of no others of its site: its artifacts come from their sources.',
+    advice:
+      'Nothing to do for adapters, which come from their registry. Check that its Node has the label of `peers.siteLabel`.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'Backoff',
+  },
   HELLO_INVALID: {
     summary: 'A runtime or a replica sends what the control protocol does not allow.',
     advice: 'Run versions of Adaptlet that belong together; the message says what was wrong.',

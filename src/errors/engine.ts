@@ -84,6 +84,12 @@ export const engineErrors = defineErrors({
     grpc: 'INVALID_ARGUMENT',
     retry: 'AfterChange',
   },
+  CLASSIFIER_MEMORY: {
+    summary: 'The encoder of classifiers takes more memory than it may: no classifier runs it.',
+    advice: 'Raise --classifier-memory, or take a smaller encoder, such as one in 8 bits.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
   INFER_FAILED: {
     summary: 'The graph of the base model could not be run with the tensors of the request.',
     advice: 'Compare sizes and values with what the model takes; the message has what ONNX Runtime says.',

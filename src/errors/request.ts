@@ -14,6 +14,14 @@ export const requestErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     retry: 'Backoff',
   },
+  ROUTE_UNCERTAIN: {
+    summary:
+      'A classifier of the route is not certain enough, and the route refuses what it is uncertain of.',
+    advice:
+      'Ask for the rollout or adapter by its own name, or say more in the prompt; `adaptlet explain` shows scores, and `adaptlet calibrate` what other thresholds would do.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
   REQUEST_INVALID: {
     summary: 'The request has a field that is unknown, missing or out of range.',
     advice: 'Correct the field that the message names.',
@@ -56,6 +64,13 @@ export const requestErrors = defineErrors({
   QUEUE_FULL: {
     summary: 'The runtime has as many requests waiting as it accepts.',
     advice: 'Send it again after the time in retry-after, or to another node.',
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: 'Backoff',
+  },
+  MEMORY_PRESSURE: {
+    summary: 'The node runs out of memory, and has let go of all that it can.',
+    advice:
+      'Send it again after the time in retry-after, or to another node. When this repeats, raise the memory limit of the runtime, or lower --kv-memory or --adapter-memory.',
     grpc: 'UNAVAILABLE',
     retry: 'Backoff',
   },
@@ -110,6 +125,29 @@ export const requestErrors = defineErrors({
     grpc: 'INVALID_ARGUMENT',
     retry: 'AfterChange',
   },
+  STRUCTURE_UNSUPPORTED: {
+    summary:
+      'The structure that the answer is to have is not valid, or has something that cannot be enforced; the message names it.',
+    advice:
+      'Leave out what the message names, or write it in another way; docs/how-to/structured-output.md lists what is enforced.',
+    grpc: 'INVALID_ARGUMENT',
+    retry: 'AfterChange',
+  },
+  STRUCTURE_TOO_COMPLEX: {
+    summary:
+      'The structure that the answer is to have takes more time, memory or states than a request may take.',
+    advice: 'Ask for a simpler one: fewer alternatives, less nesting, smaller repetitions in patterns.',
+    grpc: 'INVALID_ARGUMENT',
+    retry: 'AfterChange',
+  },
+  STRUCTURE_NOT_AVAILABLE: {
+    summary:
+      'This runtime cannot enforce a structure: what computes the masks of tokens is missing or does not load.',
+    advice:
+      'Put native/token-masks/token-masks.wasm back, from the repository or by `make token-masks`, or ask without a structure.',
+    grpc: 'UNIMPLEMENTED',
+    retry: 'AfterChange',
+  },
   REQUEST_TOO_LARGE: {
     summary: 'The body of the request has more bytes than the runtime accepts.',
     advice: 'Send less in one request.',
@@ -117,16 +155,24 @@ export const requestErrors = defineErrors({
     retry: 'AfterChange',
   },
   CLIENT_TOO_SLOW: {
-    summary: 'The caller stopped reading its stream for so long that the generation was ended.',
-    advice: 'Read the stream as it comes, or ask for the answer as a whole.',
+    summary: 'The caller did not send the body of its request in time, or stopped reading its stream.',
+    advice: 'Send the whole body at once; read a stream as it comes, or ask for the answer as a whole.',
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },
   FEEDBACK_UNKNOWN: {
-    summary: 'Feedback is about an answer that this runtime does not know, or that no rollout gave.',
+    summary: 'Feedback has an id that no answer of a rollout of this runtime has.',
     advice:
-      'Send it to the runtime that answered, with the id of its answer. A runtime keeps the last 65,536 answers of rollouts, until it restarts or the rollout is removed. It takes no feedback for answers by the base model, or by an adapter that was asked for by its own name.',
+      'Send the whole id of the answer (x-adaptlet-request-id, or `id` of its body) to a runtime of the same fleet that has the rollout. A runtime without an operator knows its own ids only. There is no feedback for answers by the base model, or by an adapter that was asked for by its own name.',
     grpc: 'NOT_FOUND',
+    retry: 'AfterChange',
+  },
+  FEEDBACK_FULL: {
+    summary:
+      'A runtime has feedback about so many answers, of other runtimes or of its own, that it keeps no more.',
+    advice:
+      'Send the rest to other runtimes of the fleet, each to the one that answered where you can. Another canary, or another attempt, begins with room.',
+    grpc: 'RESOURCE_EXHAUSTED',
     retry: 'AfterChange',
   },
   RESIDENCY_BUDGET: {

@@ -28,13 +28,13 @@ const retryDetails = (code: number, message: string, retryAfterMs: number): Buff
 export const serviceErrorOf = (
   error: AdaptletError,
   more: Readonly<Record<string, string>> = {},
+  retryAfterMs = error.retryAfterMs,
 ): ServiceError => {
   const metadata = new Metadata();
   metadata.set('x-adaptlet-error', error.code);
   for (const [name, value] of Object.entries(more)) metadata.set(name, value);
   const details = error.message.toWellFormed().slice(0, maxDetails).toWellFormed();
   const code = status[error.grpcStatus];
-  const { retryAfterMs } = error;
   if (retryAfterMs !== undefined) {
     const message = details.slice(0, maxRepeated).toWellFormed();
     metadata.set('grpc-status-details-bin', retryDetails(code, message, retryAfterMs));

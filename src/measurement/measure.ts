@@ -16,7 +16,7 @@ export type MeasureOptions = {
 
 /** @throws METRIC_DENIED */
 const checkPolicy = (url: URL, namespace: string, hosts: readonly string[] | undefined): void => {
-  if (hosts === undefined || (hosts.length > 0 && isAllowed(url, hosts))) return;
+  if (hosts === undefined || (hosts.length > 0 && isAllowed(url, hosts, 'Https'))) return;
   throw new AdaptletError(
     'METRIC_DENIED',
     `${url.host} is not one of the hosts of spec.sources.metricHosts of the AdapterPolicy of the namespace ${namespace}`,

@@ -5,6 +5,7 @@ import { apiServerOfPod, type PodEnvironment, withPort } from '../egress/api-ser
 import { createGuardedFetch, type Lookup } from '../egress/guarded-fetch.ts';
 import { portOf } from '../egress/host-pattern.ts';
 import { EgressPolicy } from '../egress/policy.ts';
+import { type ProxyEnvironment, proxiesOf } from '../egress/proxy.ts';
 import type { OperatorSettings } from './settings.ts';
 
 type Rules = Pick<OperatorSettings, 'egressAllow' | 'egressDeny' | 'metricHosts' | 'insecureRegistries'>;
@@ -29,14 +30,16 @@ export const apiServerAddresses = async (
 
 /**
  * A `fetch` for metrics and one for registries and the token services that these name. Hosts that metrics may be read from,
- * and registries without encryption, are listed by that alone.
+ * and registries without encryption, are listed by that alone. `proxies`: the environment that names them.
  */
 export const openEgress = (
   { egressAllow, egressDeny: deny, metricHosts, insecureRegistries }: Rules,
   apiServer: readonly string[],
-  lookup?: Lookup,
+  { lookup, proxies = {} }: { readonly lookup?: Lookup; readonly proxies?: ProxyEnvironment } = {},
 ): Egress => {
-  const allowing = (hosts: readonly string[]): typeof fetch =>
-    createGuardedFetch(new EgressPolicy({ allow: [...egressAllow, ...hosts], deny, apiServer }), lookup);
+  const allowing = (hosts: readonly string[]): typeof fetch => {
+    const policy = new EgressPolicy({ allow: [...egressAllow, ...hosts], deny, apiServer });
+    return createGuardedFetch(policy, lookup, proxiesOf(proxies));
+  };
   return { metrics: allowing(metricHosts), registries: allowing(insecureRegistries) };
 };

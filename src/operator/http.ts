@@ -1,5 +1,6 @@
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { listenOn } from '../settings/address.ts';
+import type { MetricsAccess } from '../telemetry/metrics-access.ts';
 
 export type HttpPages = {
   /** Prometheus' text format; undefined while there are none. */
@@ -8,10 +9,31 @@ export type HttpPages = {
   readonly lost: () => string | undefined;
   /** Whether runtimes may be served. */
   readonly ready: () => { readonly ok: boolean; readonly reason: string };
+  /** Who may read the metrics. */
+  readonly access: MetricsAccess;
 };
 
-const answer = (response: ServerResponse, status: number, text: string): void => {
-  response.writeHead(status, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text);
+const answer = (
+  response: ServerResponse,
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): void => {
+  response
+    .writeHead(status, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8', ...headers })
+    .end(text);
+};
+
+const answerMetrics = async (
+  { metrics, access }: HttpPages,
+  { socket, headers }: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> => {
+  const { authorization = '' } = headers;
+  const verdict = await access({ address: socket.remoteAddress ?? '', authorization });
+  if (verdict.status !== 200) return answer(response, verdict.status, verdict.message, verdict.headers);
+  const text = metrics();
+  answer(response, text === undefined ? 503 : 200, text ?? 'there are no metrics yet\n');
 };
 
 /**
@@ -25,10 +47,8 @@ export const startHttp = async (
 ): Promise<number> => {
   const server = createServer({ maxHeaderSize: 16 << 10, requestTimeout: 10_000 }, (request, response) => {
     switch (request.url?.split('?')[0] ?? '') {
-      case '/metrics': {
-        const text = pages.metrics();
-        return answer(response, text === undefined ? 503 : 200, text ?? 'there are no metrics yet\n');
-      }
+      case '/metrics':
+        return void answerMetrics(pages, request, response);
       case '/livez': {
         const reason = pages.lost();
         return answer(response, reason === undefined ? 200 : 503, `${reason ?? 'ok'}\n`);

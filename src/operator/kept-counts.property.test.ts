@@ -23,7 +23,7 @@ import { factsOf } from './rollout/facts.ts';
 import { observe } from './rollout/observe.ts';
 import { runtimesOf } from './rollout/runtimes.ts';
 import { setAsideOf } from './rollout/set-aside.ts';
-import { viewOf } from './rollout/view.ts';
+import { type ViewInput, viewOf } from './rollout/view.ts';
 import { type Waits, waitsOf } from './rollout/waits.ts';
 import { FakeCluster } from './testing/fake-cluster.ts';
 import {
@@ -34,7 +34,7 @@ import {
   aRuntimeStatus,
   runtimeKey,
 } from './testing/fake-fleet.ts';
-import { oneByOne } from './testing/one-by-one.ts';
+import { eachIn, oneByOne } from './testing/one-by-one.ts';
 
 const names = ['a', 'b', 'c', 'd', 'team-a/p', 'team-b/p'] as const;
 const digests = [fakeDigest('1'), fakeDigest('2')] as const;
@@ -290,7 +290,7 @@ class World {
   }
 
   /** Everything that is decided from about the rollout, with the kept counts or with a look at each runtime. */
-  rollout(rollout: RolloutObject, presences: Pick<Presences, 'groups'>, memory: string) {
+  rollout(rollout: RolloutObject, presences: ViewInput['presences'], memory: string) {
     const nothing = { of: () => undefined };
     const said = { nameConflict: undefined, verdicts: nothing, signatures: nothing };
     const view = viewOf({ rollout, objects: this.cluster, presences, ...said });
@@ -317,7 +317,7 @@ class World {
       facts: { ...factsOf(view, attempt, { desired, ...aside }), whyNotBack: undefined },
       fleet: observe(view, rollout.status ?? aStatus({}), { desired, ...aside }),
       aside: { ...aside, desired: keysOf(desired) },
-      runtimes: runtimesOf(view, attempt),
+      runtimes: eachIn(runtimesOf(view, attempt), rollout.status?.groups ?? []),
       members: keysOf(view.members),
       away: keysOf(view.away),
       reports: Object.fromEntries(counted?.reports ?? []),

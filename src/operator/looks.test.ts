@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { groupsSchema } from '../api/groups.ts';
 import { objectKey } from '../api/names.ts';
 import { aRollout } from '../plan/manifests.fixture.ts';
+import { assignmentOf } from '../rollout/groups/assignment.ts';
 import { holdersOf, placementAt, questionOf } from './adapter/observe.ts';
 import { Policies } from './objects/policies.ts';
 import { Presences } from './reconcile/presence.ts';
@@ -12,6 +14,7 @@ const count = 200;
 const nodes = Array.from({ length: size }, (_, at) => `n${at}`);
 const rollouts = Array.from({ length: count }, (_, at) => objectKey('team-a', `r${at}`));
 const adapter = objectKey('team-a', 'v1');
+const second = objectKey('team-a', 'v2');
 
 /** A thousand runtimes, two hundred rollouts at rest whose Adapter all of them have. */
 let world: RolloutWorld;
@@ -76,7 +79,7 @@ describe('what a look at counts costs', () => {
     ).toBeLessThanOrEqual(8);
   });
 
-  it('is some looks at each runtime that serves a canary: what each of them counted is judged', async () => {
+  it('is a look at each runtime that counted something of a canary since the last look', async () => {
     const [key] = rollouts;
     const object = key && world.cluster.rollouts.server.get(key)?.object;
     if (key === undefined || object?.status === undefined) throw new Error('it is not there');
@@ -86,12 +89,60 @@ describe('what a look at counts costs', () => {
     const look = () => world.controller.reconcile(key, new AbortController().signal);
     // Nobody follows the canary yet.
     expect(await looksOf(look)).toBe(0);
-    const served = { canaryDigest: digestOf('v2'), attempt: 1, weight: 10, effectiveWeight: 10 };
-    const report = aRolloutState(object.metadata.uid, { stableDigest: digestOf('v1'), ...served });
-    for (const name of nodes.slice(0, 50))
-      world.fleet.report(runtimeKey(name), { rollouts: new Map([...reports, [key, report]]) });
-    // Once for the counts of each arm, once for the share that was observed, and not for each decision.
-    expect(await looksOf(look)).toBeLessThanOrEqual(4 * 50);
+    const follows = { canaryDigest: digestOf('v2'), attempt: 1, weight: 0, effectiveWeight: 0 };
+    const report = (name: string, served = { stable: 9, canary: 1 }) => {
+      const state = aRolloutState(object.metadata.uid, { stableDigest: digestOf('v1'), ...follows, served });
+      world.fleet.report(runtimeKey(name), { rollouts: new Map([...reports, [key, state]]) });
+    };
+    for (const name of nodes) report(name);
+    expect(await looksOf(look)).toBe(size);
+    expect(await looksOf(look)).toBe(0);
+    report('n3', { stable: 0, canary: 10_000 });
+    expect(await looksOf(look)).toBe(1);
+    const settled = async () => {
+      world.advance(20_000);
+      await look();
+      return statusOf(key)?.weights;
+    };
+    expect(await settled()).toMatchObject({ canary: 0, observedCanary: 55 });
+    // Another process says the same: it is asked all the same.
+    world.leave('n4').fleet.report(runtimeKey('n4'), { connected: true, instance: 'another' });
+    expect(await looksOf(look)).toBe(1);
+    world.leave('n3');
+    expect(await looksOf(look)).toBe(0);
+    expect(await settled()).toMatchObject({ canary: 0, observedCanary: 10 });
+    world.fleet.report(runtimeKey('n3'), { connected: true });
+  });
+
+  it('is a look at each runtime for a rollout in groups when a group begins, and at who says something after that', async () => {
+    const key = rollouts[1] ?? expect.fail();
+    const object = world.cluster.rollouts.server.get(key)?.object ?? expect.fail();
+    const { uid } = object.metadata;
+    const groups = groupsSchema.parse([{ name: 'pilot', limit: { percentage: '50%' } }]);
+    const metadata = { ...object.metadata, generation: 2 };
+    const spec = { ...object.spec, adapter: 'v2', groups };
+    world.cluster.apply({ ...object, metadata, spec }, { generation: 2 });
+    const look = () => world.controller.reconcile(key, new AbortController().signal);
+    while (statusOf(key)?.groups?.[0]?.phase !== 'Progressing') await look();
+    expect(await looksOf(look)).toBe(0);
+    const pilots = nodes.filter((name) => {
+      const status = statusOf(key) ?? expect.fail();
+      return assignmentOf(status, uid, { key: runtimeKey(name), labels: {} }).isLoaded;
+    });
+    expect(pilots).toHaveLength(size / 2);
+    const has = new Map([...adapters, [second, anAdapterState(uidOf('v2'), digestOf('v2'), 'Resident')]]);
+    const { canary } = statusOf(key) ?? {};
+    const follows = { canaryDigest: digestOf('v2'), attempt: canary?.attempt ?? 0 };
+    const state = aRolloutState(uid, { stableDigest: digestOf('v1'), ...follows });
+    for (const [at, name] of pilots.entries()) {
+      world.fleet.report(runtimeKey(name), { adapters: has, rollouts: new Map([...reports, [key, state]]) });
+      if (at === 100) expect(await looksOf(look)).toBe(at + 1);
+      if (at === 101) expect(await looksOf(look)).toBe(1);
+    }
+    await look();
+    world.advance(20_000);
+    await look();
+    expect(statusOf(key)?.groups?.[0]?.runtimes).toMatchObject({ desired: size / 2, ready: size / 2 });
   });
 
   it('is none for an Adapter that a thousand runtimes have', async () => {

@@ -62,6 +62,10 @@ export const operatorMetrics = {
     name: 'adaptlet_operator_sync_lists_wanted_total',
     help: 'Runtimes that connected with something else than a plan that the replica knows, and were asked for the list of it.',
   },
+  likeParts: {
+    name: 'adaptlet_operator_sync_like_parts_total',
+    help: 'Parts of first reports of runtimes that were left out, as another runtime had said the same.',
+  },
   removalsWaiting: {
     name: 'adaptlet_operator_removals_waiting',
     help: 'Removals that wait for their safety check.',
@@ -193,6 +197,7 @@ export const metricsText = (r: OperatorGauges): string =>
     one(m.refusals, r.sync.refusals),
     one(m.unanswered, r.sync.unanswered),
     one(m.listsWanted, r.sync.listsWanted),
+    one(m.likeParts, r.sync.likeParts),
     one(m.removalsWaiting, r.sync.gate.waiting),
     one(m.removalChecksFailing, r.sync.gate.failures),
     many(m.planAge, Object.entries(quantiles), ([quantile, age]) => ({

@@ -51,6 +51,25 @@ it('tells on how many runtimes an Adapter failed, and of those alone', () => {
   ]);
 });
 
+it('tells how many Adapters are in no plan, by the reason, as limits.adapters of a policy', () => {
+  const condition = (reason: string, status: 'True' | 'False') =>
+    ({ type: 'Accepted', status, reason, message: '', lastTransitionTime: '2026-01-01T00:00:00Z' }) as const;
+  const judged = (name: string, ...given: Parameters<typeof condition>) => {
+    const { status, ...rest } = adapter(name, 0);
+    return { ...rest, ...(status && { status: { ...status, conditions: [condition(...given)] } }) };
+  };
+  const adapters = [
+    judged('sql-v1', 'Accepted', 'True'),
+    judged('sql-v2', 'TooManyAdapters', 'False'),
+    judged('sql-v3', 'TooManyAdapters', 'False'),
+    judged('sql-v4', 'SourceNotAllowed', 'False'),
+  ];
+  expect(lines([], adapters)).toEqual([
+    'adaptlet_adapters_not_accepted{namespace="team-a",reason="TooManyAdapters"} 2',
+    'adaptlet_adapters_not_accepted{namespace="team-a",reason="SourceNotAllowed"} 1',
+  ]);
+});
+
 it('has at most a thousand series of a kind', () => {
   const fleet = Array.from({ length: maxToldObjects + 5 }, (_, i) => runtime(`edge-${i}`, false));
   expect(lines(fleet, [])).toHaveLength(maxToldObjects);

@@ -13,6 +13,10 @@ export const objectMetrics = {
     name: 'adaptlet_adapter_failed_runtimes',
     help: 'Runtimes on which an Adapter failed, by its namespace and name. Those that failed nowhere have none.',
   },
+  notAccepted: {
+    name: 'adaptlet_adapters_not_accepted',
+    help: 'Adapters that are in no plan, by namespace and reason of their condition Accepted: TooManyAdapters is limits.adapters of their policy. Namespaces that have none have no series.',
+  },
 } as const;
 
 /** Objects of a kind that have series; a fleet that is offline as a whole is one alert, not thousands. */
@@ -22,29 +26,44 @@ export const maxToldObjects = 1000;
 export const objectGauges = (
   runtimes: Iterable<RuntimeObject>,
   adapters: Iterable<AdapterObject>,
-): MetricFamily[] => [
-  {
-    ...objectMetrics.offlineSince,
-    samples: Iterator.from(runtimes)
-      .flatMap(({ metadata: { namespace, name }, status }) => {
-        // A pod that ended is no trouble.
-        if (status?.kind === 'Pod') return [];
-        const away = conditionOf(status?.conditions, 'Connected')?.status === 'False';
-        const since = Date.parse(status?.disconnectedAt ?? '');
-        if (!away || Number.isNaN(since)) return [];
-        return [{ labels: { namespace, name, node: status?.node ?? '' }, value: since / 1000 }];
-      })
-      .take(maxToldObjects)
-      .toArray(),
-  },
-  {
-    ...objectMetrics.failedRuntimes,
-    samples: Iterator.from(adapters)
-      .flatMap(({ metadata: { namespace, name }, status }) => {
-        const value = status?.runtimes.failed ?? 0;
-        return value === 0 ? [] : [{ labels: { namespace, name }, value }];
-      })
-      .take(maxToldObjects)
-      .toArray(),
-  },
-];
+): MetricFamily[] => {
+  const all = [...adapters];
+  return [
+    {
+      ...objectMetrics.offlineSince,
+      samples: Iterator.from(runtimes)
+        .flatMap(({ metadata: { namespace, name }, status }) => {
+          // A pod that ended is no trouble.
+          if (status?.kind === 'Pod') return [];
+          const away = conditionOf(status?.conditions, 'Connected')?.status === 'False';
+          const since = Date.parse(status?.disconnectedAt ?? '');
+          if (!away || Number.isNaN(since)) return [];
+          return [{ labels: { namespace, name, node: status?.node ?? '' }, value: since / 1000 }];
+        })
+        .take(maxToldObjects)
+        .toArray(),
+    },
+    {
+      ...objectMetrics.failedRuntimes,
+      samples: all
+        .flatMap(({ metadata: { namespace, name }, status }) => {
+          const value = status?.runtimes.failed ?? 0;
+          return value === 0 ? [] : [{ labels: { namespace, name }, value }];
+        })
+        .slice(0, maxToldObjects),
+    },
+    { ...objectMetrics.notAccepted, samples: notAccepted(all).slice(0, maxToldObjects) },
+  ];
+};
+
+const notAccepted = (adapters: readonly AdapterObject[]): MetricFamily['samples'] =>
+  [...Map.groupBy(adapters, reasonOf)].flatMap(([key, { length }]) => {
+    const [namespace = '', reason = ''] = key.split(' ');
+    return reason === '' ? [] : [{ labels: { namespace, reason }, value: length }];
+  });
+
+/** `namespace reason`; without one where it is accepted. */
+const reasonOf = ({ metadata: { namespace }, status }: AdapterObject): string => {
+  const accepted = conditionOf(status?.conditions, 'Accepted');
+  return accepted?.status === 'False' ? `${namespace} ${accepted.reason}` : namespace;
+};

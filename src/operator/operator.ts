@@ -8,6 +8,7 @@ import { createElection } from '../kube/lease/elector.ts';
 import { createMeasure } from '../measurement/measure.ts';
 import { rolloutGauges } from '../rollout/gauges.ts';
 import { parseAddress } from '../settings/address.ts';
+import { metricsAccess } from '../telemetry/metrics-access.ts';
 import { openTraces } from '../telemetry/traces.ts';
 import type { Clock } from '../time/clock.ts';
 import { countRequests } from './counted-api.ts';
@@ -25,6 +26,7 @@ import { Leadership } from './leadership.ts';
 import { addressAnnotation, leaseName, renewPart, retryPart } from './lease.ts';
 import { metricCredentials } from './metric-credentials.ts';
 import { metricsText } from './metrics.ts';
+import { LabelList } from './nodes/label-list.ts';
 import { followNodes, type Nodes } from './nodes/nodes.ts';
 import { objectGauges } from './object-gauges.ts';
 import { followObjects } from './objects/informers.ts';
@@ -32,7 +34,8 @@ import type { Collection, Objects } from './objects/objects.ts';
 import { metricHostsOf, Policies } from './objects/policies.ts';
 import { PullCredentials } from './pull-credentials.ts';
 import { createRecorder, createStatusWriter } from './reconcile/status-writer.ts';
-import type { OperatorSettings } from './settings.ts';
+import { openSessionSecret } from './session-secret.ts';
+import { gatewaySettings, type OperatorSettings } from './settings.ts';
 import { createSyncServer, type SyncServerOptions } from './sync/server.ts';
 import { operatorRegistry, signatureVerifier, tagResolver } from './tags.ts';
 import { startTerm } from './term.ts';
@@ -148,6 +151,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
         return nodes === undefined ? noNodesYet : notServing;
       },
       metrics: () => metrics?.(),
+      access: await metricsAccess(settings),
     },
     stack,
   );
@@ -165,13 +169,15 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   const followed = await followNodes({ api, clock, random, logger, ...seen }, stack, signal);
   nodes = followed;
 
-  const egress = openEgress(settings, await apiServerAddresses(connection.server, process.env));
+  const addresses = await apiServerAddresses(connection.server, process.env);
+  const egress = openEgress(settings, addresses, { proxies: process.env });
   const names = serviceNames as [string, ...string[]];
   const authority = await Authority.open(
     { api, namespace, replica: identity, names, clock, logger, random },
     signal,
   );
   stack.defer(() => authority.close());
+  const sessionSecret = await openSessionSecret({ api, namespace, clock, random, logger }, signal);
   const devices = await openDevices(parts, api, objects, stack);
   const { webhookListen, sidecarTemplate: template } = settings;
   const injecting = {
@@ -226,6 +232,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
           credentials: metricCredentials({ api, clock, namespace }),
         }),
         tracer: traces?.tracer,
+        gateway: gatewaySettings(settings),
       }),
     clock,
   });
@@ -234,12 +241,15 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     objects,
     policies,
     keys,
+    sessionSecret,
     nodes: followed,
     fleet,
     authority,
     tokens: new TokenReviews({ api, clock, logger }),
     nodeAccounts: settings.runtimeAccounts,
     credential: (question) => pulls.forNode(question),
+    // What runtimes may write themselves says nothing about where they are.
+    siteLabel: new LabelList(labels).has(settings.siteLabel) ? settings.siteLabel : '',
     replica: identity,
     serverName: names[0],
     address: settings.listen,

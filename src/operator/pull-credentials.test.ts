@@ -60,8 +60,11 @@ const start = ({ passwords = 'deny', challenge, token, hangs = 'none' }: Setup =
     if (url.pathname.includes(`/${hangs}/`)) return await new Promise(() => undefined);
     const sent = new Headers(init?.headers).get('authorization') ?? '';
     if (url.host === 'auth.example') {
-      const [, password = ''] = Buffer.from(sent.slice('Basic '.length), 'base64').toString().split(':');
-      asked.push({ scope: url.searchParams.get('scope'), basic: sent });
+      const form =
+        init?.method === 'POST' ? new URLSearchParams(await new Response(init.body).text()) : undefined;
+      const [, secret = ''] = Buffer.from(sent.slice('Basic '.length), 'base64').toString().split(':');
+      const password = form?.get('refresh_token') ?? secret;
+      asked.push({ scope: (form ?? url.searchParams).get('scope'), basic: sent });
       if (!state.known.includes(password)) return new Response('{}', { status: 401 });
       const given = token?.(sent) ?? `token-${tokens.size}-of-${password}`;
       tokens.set(`Bearer ${given}`, password);
@@ -84,6 +87,17 @@ describe('the credential of a node for a source with a pullSecretRef', () => {
     expect(given).toEqual({ header: 'Bearer token-0-of-one', lifetimeMs: handedMs });
     expect(asked).toEqual([{ scope: 'repository:team-a/sql:pull', basic: `Basic ${base64('edge:one')}` }]);
     expect(read).toEqual(['/api/v1/namespaces/team-a/secrets/login']);
+  });
+
+  it('is exchanged for an identity token, which the node never sees', async () => {
+    const { credentials, secrets, asked } = start();
+    const config = JSON.stringify({ auths: { [host]: { auth: base64('edge:no'), identitytoken: 'two' } } });
+    secrets.set('team-a/login', secretWith('', { config }));
+    expect(await credentials.forNode(question)).toEqual({
+      header: 'Bearer token-0-of-two',
+      lifetimeMs: handedMs,
+    });
+    expect(asked).toEqual([{ scope: 'repository:team-a/sql:pull', basic: '' }]);
   });
 
   it('is asked for once for a whole fleet, and again when it ends', async () => {
@@ -181,9 +195,9 @@ describe('the credential of a node for a source with a pullSecretRef', () => {
       /has no entry for registry\.example\/team-a\/sql/,
     ],
     [
-      'has an identity token alone',
+      'has an identity token that is not known',
       { config: JSON.stringify({ auths: { [host]: { identitytoken: 'hunter2' } } }) },
-      /its entry for registry\.example\/team-a\/sql has no password/,
+      /the token service auth\.example answered 401/,
     ],
     [
       'has no user and password in auth',

@@ -63,7 +63,7 @@ const loginOf = ({ metadata, type, data }: Secret, { name }: SecretRef, where: s
     throw entry === undefined
       ? new AdaptletError('PULL_SECRET', `${where} has no entry ${what}`)
       : new AdaptletError('PULL_SECRET', `${where} is of no use: its entry ${what} has no password`, {
-          advice: 'Give the entry username and password, or auth with both; identity tokens are not taken.',
+          advice: 'Give the entry username and password, auth with both, or identitytoken.',
         });
   };
   return {
@@ -77,8 +77,10 @@ const loginOf = ({ metadata, type, data }: Secret, { name }: SecretRef, where: s
 };
 
 /** Some token services give back what they were given. */
-const isPassword = ({ header }: Authorization, { username, password }: Credentials): boolean => {
+const isPassword = ({ header }: Authorization, credentials: Credentials): boolean => {
   const token = header.slice(header.indexOf(' ') + 1);
+  if ('identityToken' in credentials) return token === credentials.identityToken;
+  const { username, password } = credentials;
   const encoded = [password, `${username}:${password}`].map((text) => Buffer.from(text).toString('base64'));
   return [password, ...encoded].includes(token);
 };

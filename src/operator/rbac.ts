@@ -1,8 +1,10 @@
 import { viewKinds } from '../dashboard/views.ts';
 import { deviceAuthorityName } from './devices/authority.ts';
+import { rewriteType } from './gateway/rewrites.ts';
 import { secretName as authorityName } from './identity/authority-state.ts';
 import { webhookName, webhookType } from './injection/webhook-configuration.ts';
 import { leaseName } from './lease.ts';
+import { sessionSecretName } from './session-secret.ts';
 
 /** A rule of a Role or a ClusterRole. */
 export type Rule = {
@@ -78,6 +80,8 @@ export const operatorNamespaceRules: readonly Rule[] = [
   ...owned('coordination.k8s.io', 'leases', leaseName),
   ...owned('', 'secrets', authorityName),
   ...owned('', 'configmaps', authorityName),
+  // Made once, with the right to create Secrets that the authority needs.
+  { apiGroups: [''], resources: ['secrets'], resourceNames: [sessionSecretName], verbs: ['get'] },
 ];
 
 /**
@@ -114,6 +118,19 @@ export const operatorDeviceRules: readonly Rule[] = [
     resources: ['configmaps'],
     resourceNames: [deviceAuthorityName],
     verbs: ['get', 'update'],
+  },
+];
+
+/**
+ * What it may do in the namespace where gateways are told of names. Nothing can be bound to a name: there are as many as there are base
+ * models and rollouts.
+ */
+export const operatorGatewayRules: readonly Rule[] = [
+  { apiGroups: [''], resources: ['configmaps'], verbs: ['list', 'create', 'patch', 'delete'] },
+  {
+    apiGroups: [rewriteType.group],
+    resources: [rewriteType.plural],
+    verbs: ['list', 'create', 'patch', 'delete'],
   },
 ];
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { readSettings } from '../settings/settings.ts';
-import { operatorSettingsSchema } from './settings.ts';
+import { completeSettings, gatewaySettings, operatorSettingsSchema } from './settings.ts';
 
 const hosts = (metricHosts: string) => readSettings(operatorSettingsSchema, { metricHosts }, {}).metricHosts;
 
@@ -17,5 +17,20 @@ describe('the hosts that metrics may be asked of', () => {
     expect(() => hosts('prometheus,http://x:9090')).toThrow(
       '--metric-hosts (ADAPTLET_METRIC_HOSTS) is "prometheus,http://x:9090": must be hosts as host, host:port or *.domain',
     );
+  });
+});
+
+describe('what gateways are told', () => {
+  const told = (given: Readonly<Record<string, string>>) =>
+    gatewaySettings(completeSettings(readSettings(operatorSettingsSchema, given, {})));
+
+  it('is nothing unless a namespace is named, and pools need one', () => {
+    expect(told({})).toBeUndefined();
+    expect(told({ gatewayNamespace: 'gateways', gatewayPools: 'tiny=edge,large=big' })).toEqual({
+      namespace: 'gateways',
+      pools: { tiny: 'edge', large: 'big' },
+    });
+    const given = readSettings(operatorSettingsSchema, { gatewayPools: 'tiny=edge' }, {});
+    expect(() => completeSettings(given)).toThrow('--gateway-namespace');
   });
 });

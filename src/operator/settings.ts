@@ -1,16 +1,22 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { namespaceSchema } from '../api/names.ts';
 import { addressPattern } from '../control/enrolment.ts';
 import { isHostPattern } from '../egress/host-pattern.ts';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { metricsSettings } from '../settings/metrics.ts';
+import { flagOf, variableOf } from '../settings/settings.ts';
 import {
   coreFiles,
   duration,
   egressList,
+  labels,
   list,
   logLevel,
   networkList,
   otlpEndpoint,
 } from '../settings/values.ts';
+import type { GatewaySettings } from './gateway/controller.ts';
 import { isLabelPattern } from './nodes/label-list.ts';
 
 /** Every setting of `adaptlet operator`. docs/reference/configuration.md is generated from this. */
@@ -62,12 +68,20 @@ export const operatorSettingsSchema = z.object({
     .describe(
       'Labels that an AdapterRuntime has from its Node, by which selectors and groups choose runtimes: keys, or prefixes as adaptlet.io/*, separated by commas. A runtime cannot set them itself. Empty: none.',
     ),
+  siteLabel: z
+    .string()
+    .refine((key) => isLabelPattern(key) && !key.endsWith('/*'), { error: 'must be the key of a label' })
+    .default('topology.kubernetes.io/zone')
+    .describe(
+      'Label of AdapterRuntimes whose value is their site: runtimes of Nodes with the same value give each other blobs, where they listen for it. Where it is not among `nodeLabels` there are no sites: a runtime could choose its own.',
+    ),
   nodeCordon: z
     .enum(['follow', 'ignore'])
     .default('follow')
     .describe(
       'follow: a runtime is cordoned while its Node is (kubectl cordon). ignore: only spec.cordoned of the AdapterRuntime counts.',
     ),
+  ...metricsSettings,
   registryConfig: z
     .string()
     .optional()
@@ -144,6 +158,16 @@ export const operatorSettingsSchema = z.object({
     .string()
     .default('/etc/adaptlet/injection/sidecar.yaml')
     .describe('File of the sidecar that is injected, as the chart writes it. Read anew for each pod.'),
+  gatewayNamespace: namespaceSchema
+    .optional()
+    .describe(
+      'Namespace in which gateways are told which names belong to which base model: ConfigMaps with the label inference.networking.k8s.io/bbr-managed. The operator needs the rights to list, create, patch and delete ConfigMaps there. Without it they are told nothing.',
+    ),
+  gatewayPools: labels
+    .prefault('')
+    .describe(
+      'InferencePools in that namespace by base model, as smollm2-135m=edge-pool. A rollout with the annotation adaptlet.io/gateway-rewrite: "true" is then split by the gateway as well, by an InferenceModelRewrite of llm-d.ai. Empty: none is.',
+    ),
   otlpEndpoint,
   coreFiles,
   logLevel,
@@ -156,7 +180,7 @@ export type OperatorSettings = Given & { readonly identity: string };
 export const completeSettings = (given: Given): OperatorSettings => {
   const { namespace, serviceNames, runtimeAccounts } = given;
   const service = `adaptlet-operator.${namespace}`;
-  return {
+  const settings = {
     ...given,
     identity: given.identity ?? hostname(),
     serviceNames:
@@ -165,4 +189,23 @@ export const completeSettings = (given: Given): OperatorSettings => {
         : [`${service}.svc`, `${service}.svc.cluster.local`, service, 'localhost', '127.0.0.1'],
     runtimeAccounts: runtimeAccounts.length > 0 ? runtimeAccounts : [`${namespace}/adaptlet-runtime`],
   };
+  // Here, so that the process ends: at the begin of a term it would leave a leader without controllers.
+  gatewaySettings(settings);
+  return settings;
+};
+
+/**
+ * What gateways are told, and where; undefined: nothing.
+ * @throws CONFIG_INVALID for pools without a namespace
+ */
+export const gatewaySettings = ({
+  gatewayNamespace: namespace,
+  gatewayPools: pools,
+}: OperatorSettings): GatewaySettings | undefined => {
+  if (namespace !== undefined) return { namespace, pools };
+  if (Object.keys(pools).length === 0) return undefined;
+  throw new AdaptletError(
+    'CONFIG_INVALID',
+    `${flagOf('gatewayNamespace')} (${variableOf('gatewayNamespace')}) is required with ${flagOf('gatewayPools')}`,
+  );
 };

@@ -69,6 +69,24 @@ describe('what a node asks a web server or a hub with', () => {
       );
   });
 
+  it('is sent to the port of HTTPS of a host that is listed without one, to one that is listed, and with :* to all', async () => {
+    const asked = (url: string, hosts: string) => {
+      const annotations = { 'adaptlet.io/hosts': hosts };
+      return codeOf(() => start('word', {}, { annotations })('team-a', { ...header, place: url }, never));
+    };
+    const [plain, other] = ['https://files.example/x', 'https://files.example:8443/x'];
+    expect(await asked(other, 'files.example')).toBe('PULL_SECRET');
+    expect(await asked('http://files.example:443/x', 'files.example')).toBe('PULL_SECRET');
+    expect(await asked(plain, 'files.example:8443')).toBe('PULL_SECRET');
+    for (const [url, hosts] of [
+      [plain, 'files.example'],
+      [other, 'files.example:8443'],
+      [plain, 'files.example:*'],
+      [other, '*.example:*'],
+    ] as const)
+      expect(await asked(url, hosts), `${url} ${hosts}`).toBe('none');
+  });
+
   it('is not out of a Secret for registries', async () => {
     const asked = start('{}', {}, {}, 'kubernetes.io/dockerconfigjson')('team-a', token, never);
     await expect(asked).rejects.toThrow(/is not of type Opaque/);

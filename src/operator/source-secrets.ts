@@ -55,7 +55,7 @@ export const sourceSecrets = (
 const checkHost = (place: string, listed: string, where: string): void => {
   const hosts = listed.split(',').map((host) => host.trim());
   const url = new URL(place);
-  if (hosts.every(isHostPattern) && isAllowed(url, hosts)) return;
+  if (hosts.every(isHostPattern) && isAllowed(url, hosts, 'Https')) return;
   throw new AdaptletError('PULL_SECRET', `${where} does not say that it may be sent to ${url.host}`, {
     advice: `Annotate the Secret with ${hostsAnnotation}: ${url.host}, if it is for that server.`,
   });

@@ -9,6 +9,7 @@ import type { Measure } from '../measurement/source.ts';
 import type { Verified } from '../signature/verify.ts';
 import type { MetricFamily } from '../telemetry/exposition.ts';
 import { AdapterController } from './adapter/controller.ts';
+import { GatewayController, type GatewaySettings } from './gateway/controller.ts';
 import type { KeySecrets } from './keys/key-secrets.ts';
 import type { Nodes } from './nodes/nodes.ts';
 import type { Policies } from './objects/policies.ts';
@@ -38,6 +39,8 @@ export type TermParts = ControllerParts & {
   readonly random: () => number;
   readonly logger: Logger;
   readonly tracer: Tracer | undefined;
+  /** Undefined: gateways are told nothing. */
+  readonly gateway: GatewaySettings | undefined;
 };
 
 /** Keys of one kind that are worked on at the same time. */
@@ -53,7 +56,7 @@ export type RunningTerm = {
 };
 
 export const startTerm = (parts: TermParts): RunningTerm => {
-  const { api, objects, clock, random, logger, tracer } = parts;
+  const { api, objects, clock, random, logger, tracer, gateway } = parts;
   const presences = new Presences(parts);
   const claims = new NameClaims(objects, presences);
   const uses = new Uses(objects.rollouts);
@@ -76,6 +79,7 @@ export const startTerm = (parts: TermParts): RunningTerm => {
     new PolicyController(shared),
     new KeysController(shared),
     new RuntimeController(shared),
+    ...(gateway === undefined ? [] : [new GatewayController({ ...shared, gateway })]),
   ];
   const running = controllers.map((controller) => {
     const log = logger.child({ controller: controller.name });

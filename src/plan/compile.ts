@@ -21,6 +21,7 @@ import {
   type Versioned,
   versioned,
 } from './resources.ts';
+import { sessionKeyOf } from './session-key.ts';
 import { type RuntimeView, splitOf } from './split.ts';
 import { tierOf, type Want, wantsOfRollouts } from './tiers.ts';
 
@@ -57,6 +58,7 @@ export const compilePlan = ({
   keys = [],
   runtime,
   policyNamespace = defaultPolicyNamespace,
+  sessionSecret,
 }: {
   readonly manifests: readonly Manifest[];
   /** Keys of callers out of Secrets. */
@@ -64,6 +66,8 @@ export const compilePlan = ({
   readonly runtime: RuntimeView;
   /** Whose policy holds for namespaces without one. */
   readonly policyNamespace?: string | undefined;
+  /** What keys for tokens of sessions are made of. Absent: there are no tokens. */
+  readonly sessionSecret?: string | undefined;
 }): CompiledPlan => {
   const { objects, problems: duplicates } = withoutDuplicates(manifests);
   const conflicts = nameConflicts(objects, runtime.baseModel);
@@ -90,8 +94,8 @@ export const compilePlan = ({
       .map((adapter) =>
         adapterResource(adapter, wants.get(keyOf(adapter)), runtime, policyOf(adapter.metadata.namespace)),
       ),
-    ...rollouts.map((rollout) => splitOf(rollout, adapters, runtime)),
-    ...accepted.filter(isRoute).map(routeResource),
+    ...rollouts.map((rollout) => splitOf(rollout, adapters, runtime, policyOf(rollout.metadata.namespace))),
+    ...accepted.filter(isRoute).map((route) => routeResource(route, sessionSecret)),
     ...accepted
       .filter(isPolicy)
       .map((policy) => policyResource(policy, policyNamespace, isServed(policy.metadata.namespace))),
@@ -183,9 +187,11 @@ export const adapterResource = (
 
 const routeResources = new Remembered<RouteObject, Versioned<RouteResource>>();
 
-export const routeResource = (route: RouteObject): Versioned<RouteResource> =>
-  routeResources.of(route, '', () =>
-    versioned({
+/** `sessionSecret`: what keys for tokens of sessions are made of; absent: there are no tokens. */
+export const routeResource = (route: RouteObject, sessionSecret?: string): Versioned<RouteResource> =>
+  routeResources.of(route, sessionSecret ?? '', () => {
+    const sessionKey = sessionSecret === undefined ? undefined : sessionKeyOf(sessionSecret, route);
+    return versioned({
       type: 'Route',
       name: keyOf(route),
       body: {
@@ -193,9 +199,11 @@ export const routeResource = (route: RouteObject): Versioned<RouteResource> =>
         createdAt: route.metadata.creationTimestamp,
         model: route.spec.model,
         rules: route.spec.rules,
+        ...(route.spec.classifiers === undefined ? {} : { classifiers: route.spec.classifiers }),
+        ...(sessionKey === undefined ? {} : { sessionKey }),
       },
-    }),
-  );
+    });
+  });
 
 const emptied = new Remembered<Versioned<KeysResource>, Versioned<KeysResource>>();
 

@@ -50,9 +50,12 @@ export const entryOf = (
       return digest === undefined ? undefined : { resource, isSent: tier !== 'None' || held || isRouted };
     }
     case 'AdapterRollout':
-      return { resource: splitOf(object, adaptersOf(index, runtime.baseModel), runtime), isSent: true };
+      return {
+        resource: splitOf(object, adaptersOf(index, runtime.baseModel), runtime, policy),
+        isSent: true,
+      };
     case 'AdapterRoute':
-      return { resource: routeResource(object), isSent: true };
+      return { resource: routeResource(object, index.sessionSecret), isSent: true };
     case 'AdapterPolicy':
       return { resource: policyResource(object, policyNamespace, isServed), isSent: true };
   }

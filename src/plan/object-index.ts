@@ -5,6 +5,7 @@ import { adaptersNamedBy } from './mentions.ts';
 import { byAge } from './names.ts';
 import { type PolicyOf, refusedAdapters, sourceRefusal } from './policies.ts';
 import type { KeysResource, Versioned } from './resources.ts';
+import { isUnsigned } from './split.ts';
 
 type Kind = Manifest['kind'];
 
@@ -28,6 +29,8 @@ export type ObjectIndexParts = {
   readonly touched: (key: string) => void;
   /** Whether anybody has to be told: who depends on what is looked for only then. */
   readonly isWatched: () => boolean;
+  /** What keys for tokens of sessions are made of; it does not change. Absent: there are no tokens. */
+  readonly sessionSecret?: string | undefined;
 };
 
 /**
@@ -66,6 +69,10 @@ export class ObjectIndex {
   /** The policy that holds for a namespace now. */
   policyOf(namespace: string): PolicyObject | undefined {
     return this.#parts.policyOf(namespace);
+  }
+
+  get sessionSecret(): string | undefined {
+    return this.#parts.sessionSecret;
   }
 
   /** Keys of callers out of Secrets. */
@@ -169,7 +176,9 @@ export class ObjectIndex {
 
   /** What rollouts see of an adapter. */
   #seenAs(object: Manifest | undefined): string | undefined {
-    return object?.kind !== 'Adapter' || this.isKeptOut(object) ? undefined : object.spec.baseModel;
+    if (object?.kind !== 'Adapter' || this.isKeptOut(object)) return undefined;
+    const policy = this.#parts.policyOf(object.metadata.namespace);
+    return `${object.spec.baseModel} ${isUnsigned(object, policy)}`;
   }
 
   #setAdapter(namespace: string, key: ObjectKey, object: Manifest | undefined): void {

@@ -26,14 +26,22 @@ export const policyFindings = (object: Any, policy: Of<'AdapterPolicy'>): Policy
         ...ofMetrics(object.spec.strategy, ['spec', 'strategy'], policy),
       ];
     case 'AdapterRoute':
-      return object.spec.rules.flatMap(({ targets = [], perUser, fallback }, index) => {
-        const at = ['spec', 'rules', index];
-        return [
-          ...(perUser === undefined ? [] : ofSource(perUser.source, [...at, 'perUser', 'source'], policy)),
-          ...ofTargets(targets, [...at, 'targets'], policy),
-          ...ofTargets(fallback, [...at, 'fallback'], policy),
-        ];
-      });
+      return [
+        ...object.spec.rules.flatMap(({ targets = [], perUser, fallback }, index) => {
+          const at = ['spec', 'rules', index];
+          return [
+            ...(perUser === undefined ? [] : ofSource(perUser.source, [...at, 'perUser', 'source'], policy)),
+            ...ofTargets(targets, [...at, 'targets'], policy),
+            ...ofTargets(fallback, [...at, 'fallback'], policy),
+          ];
+        }),
+        ...(object.spec.classifiers ?? []).flatMap(({ examples, onnx }, index) => {
+          const artifact = onnx ?? examples;
+          const at = ['spec', 'classifiers', index, onnx === undefined ? 'examples' : 'onnx', 'source'];
+          if (artifact === undefined) return [];
+          return [...ofSource(artifact.source, at, policy), ...ofFolder(artifact, at, policy)];
+        }),
+      ];
     case 'AdapterAnalysis':
       return ofMetrics(object.spec, ['spec'], policy);
     case 'AdapterPolicy':
@@ -53,7 +61,7 @@ const ofSource = (
 };
 
 const ofFolder = (
-  { source, signatures }: Of<'Adapter'>['spec'],
+  { source, signatures }: Pick<Of<'Adapter'>['spec'], 'source' | 'signatures'>,
   path: Path,
   policy: Of<'AdapterPolicy'>,
 ): PolicyFinding[] => {
@@ -74,7 +82,7 @@ const ofMetrics = (value: unknown, path: Path, policy: Of<'AdapterPolicy'>): Pol
     if (typeof below !== 'string' || !isAddressOfSource(at)) return ofMetrics(below, at, policy);
     // A placeholder is never part of the host.
     const url = new URL(below.replaceAll(/[{}]/g, ''));
-    if (hosts.length > 0 && isAllowed(url, hosts)) return [];
+    if (hosts.length > 0 && isAllowed(url, hosts, 'Https')) return [];
     const allowed = hosts.length === 0 ? 'none' : hosts.join(', ');
     const reason = `${pathText(at)}: the host ${url.host} is not one that the policy ${keyOf(policy)} allows in spec.sources.metricHosts: ${allowed}`;
     return [{ path: at, code: 'METRIC_DENIED', reason }];

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { AdapterSpec, PreloadTier } from '../api/adapter.ts';
+import type { Classifier } from '../api/classifier.ts';
 import type { Digest, ObjectKey } from '../api/names.ts';
 import type { PolicySpec } from '../api/policy.ts';
 import type { GuardSpec, HashOn } from '../api/rollout.ts';
@@ -74,6 +75,10 @@ export type RouteResource = {
     readonly createdAt: string;
     readonly model: string;
     readonly rules: readonly Rule[];
+    /** Absent: none. */
+    readonly classifiers?: readonly Classifier[];
+    /** Signs the tokens of sessions, 32 bytes as base64url; of a route whose rules keep decisions. Secret. */
+    readonly sessionKey?: string;
   };
 };
 

@@ -1,5 +1,6 @@
+import { conditionOf } from '../api/condition.ts';
 import { objectKey } from '../api/names.ts';
-import type { RolloutObject } from '../api/objects.ts';
+import type { AdapterObject, PolicyObject, RolloutObject } from '../api/objects.ts';
 import { keyOf } from '../api/references.ts';
 import { hashOnOf } from '../api/rollout.ts';
 import type { BoundAdapter, RolloutStatus } from '../api/rollout-status.ts';
@@ -25,17 +26,19 @@ const splits = new Remembered<RolloutObject, Versioned<SplitResource>>();
 
 /**
  * How a rollout divides its traffic on this runtime. It is compiled from the status alone: weights and arms that are
- * not written there do not exist.
+ * not written there do not exist. `policy`: the one that holds for its namespace.
  */
 export const splitOf = (
   rollout: RolloutObject,
   adapters: Adapters,
   runtime: RuntimeView,
+  policy: PolicyObject | undefined,
 ): Versioned<SplitResource> => {
-  const arms = armsOf(rollout, adapters, runtime);
-  // All that the arms have is of the rollout: only which of them there are, what a group allows and the message depend on
-  // anything else.
-  const variant = [...Object.keys(arms), arms.weight, arms.mirror, arms.message].join(' ');
+  const arms = armsOf(rollout, adapters, runtime, policy);
+  // All that the arms have is of the rollout: only which of them there are, which former one may serve, what a group allows and
+  // the message depend on anything else.
+  const { weight, mirror, former, message } = arms;
+  const variant = [...Object.keys(arms), weight, mirror, former?.uid, former?.digest, message].join(' ');
   return splits.of(rollout, variant, () =>
     versioned({
       type: 'Split',
@@ -52,7 +55,12 @@ export const splitOf = (
   );
 };
 
-const armsOf = (rollout: RolloutObject, adapters: Adapters, runtime: RuntimeView): Arms => {
+const armsOf = (
+  rollout: RolloutObject,
+  adapters: Adapters,
+  runtime: RuntimeView,
+  policy: PolicyObject | undefined,
+): Arms => {
   const { spec, status } = rollout;
   const none = (why: string): Arms => ({ weight: 0, message: `AdapterRollout ${keyOf(rollout)} ${why}` });
   if (!selects(spec.runtimeSelector, runtime.labels)) {
@@ -62,19 +70,28 @@ const armsOf = (rollout: RolloutObject, adapters: Adapters, runtime: RuntimeView
   }
   if (status === undefined) return none('has no status yet: nothing was chosen to serve');
 
+  const objectOf = (bound: BoundAdapter | undefined): AdapterObject | undefined =>
+    adapters.get(objectKey(rollout.metadata.namespace, bound?.adapter ?? ''));
   const otherBase = (bound: BoundAdapter | undefined): string | undefined => {
-    const adapter = adapters.get(objectKey(rollout.metadata.namespace, bound?.adapter ?? ''));
+    const adapter = objectOf(bound);
     if (adapter === undefined || adapter.spec.baseModel === runtime.baseModel) return undefined;
     return `${adapter.metadata.name} is for the base model ${adapter.spec.baseModel}, this runtime has ${runtime.baseModel}`;
   };
   const stable = otherBase(status.stable) === undefined ? status.stable : undefined;
   const canary = otherBase(status.canary) === undefined ? status.canary : undefined;
-  const former = formerOf(status);
+  const isAdmitted = (bound: BoundAdapter): boolean | undefined => {
+    const adapter = objectOf(bound);
+    if (adapter === undefined) return undefined;
+    return (
+      adapter.metadata.uid === bound.uid && otherBase(bound) === undefined && !isUnsigned(adapter, policy)
+    );
+  };
+  const former = formerOf(status, isAdmitted);
   const { weight, mirror } = assignmentOf(status, rollout.metadata.uid, { key: '', ...runtime });
   const foreign = otherBase(status.stable);
   return {
     ...(stable === undefined ? {} : { stable }),
-    ...(former === undefined || otherBase(former) !== undefined ? {} : { former }),
+    ...(former === undefined ? {} : { former }),
     ...(canary === undefined ? {} : { canary }),
     weight: canary === undefined ? 0 : weight,
     ...(canary === undefined || mirror === 0 ? {} : { mirror }),
@@ -85,9 +102,25 @@ const armsOf = (rollout: RolloutObject, adapters: Adapters, runtime: RuntimeView
   };
 };
 
-/** What was stable before. One that a rollback took away is passed over: nothing on a node goes back to it. */
-const formerOf = ({ history: [last, older], completionStatus }: RolloutStatus): BoundAdapter | undefined =>
-  completionStatus === 'FastRolledBack' ? older : last;
+/**
+ * The newest of what was stable before that may serve. Passed over is what a rollback took away, what is not signed as it has
+ * to be, and what its policy keeps out: nothing on a node goes back to that. Where no object says that one may serve, the
+ * newest of which nothing is known: its object may be there and not valid, and then nodes keep what they have.
+ */
+const formerOf = (
+  { history, completionStatus }: RolloutStatus,
+  isAdmitted: (bound: BoundAdapter) => boolean | undefined,
+): BoundAdapter | undefined => {
+  const formers = completionStatus === 'FastRolledBack' ? history.slice(1) : history;
+  return (
+    formers.find((one) => isAdmitted(one) === true) ?? formers.find((one) => isAdmitted(one) === undefined)
+  );
+};
+
+/** It has to be signed, and is known not to be. */
+export const isUnsigned = ({ spec, status }: AdapterObject, policy: PolicyObject | undefined): boolean =>
+  (spec.signatures !== undefined || policy?.spec.signatures?.required === true) &&
+  conditionOf(status?.conditions, 'SignatureVerified')?.status === 'False';
 
 const withoutStable = (message: string): string =>
   `has no stable adapter yet${message === '' ? '' : `: ${message}`}`;

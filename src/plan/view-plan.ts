@@ -46,6 +46,8 @@ export class ViewPlan implements Plan {
   readonly #base: ViewPlan | undefined;
   #sent: ViewPlan | undefined;
   #known: Map<string, Versioned> | undefined;
+  /** By type, of a plan of which nothing is a runtime's own. */
+  readonly #ofType = new Map<string, ReadonlyMap<string, Versioned>>();
 
   constructor(layers: Layers, part: 'All' | 'Sent' = 'All', base?: ViewPlan) {
     this.#layers = layers;
@@ -94,9 +96,59 @@ export class ViewPlan implements Plan {
     return [...keys, ...all.filter((key) => isIn(key) && this.#at(key) !== from.#at(key))];
   }
 
+  /**
+   * This plan, of which nothing is a runtime's own, with other layers. `types`: of resources that differ; all others are
+   * those that {@link ofType} has found.
+   */
+  after({ shared, chosen }: Pick<Layers, 'shared' | 'chosen'>, types: ReadonlySet<string>): ViewPlan {
+    const next = new ViewPlan({ ...this.#layers, shared, chosen }, this.#part);
+    for (const [start, found] of this.#ofType)
+      if (!types.has(start.trimEnd())) next.#ofType.set(start, found);
+    return next;
+  }
+
   /** This plan, of which nothing is a runtime's own, for one that has these otherwise. */
   withOwn(own: Own): ViewPlan {
     return new ViewPlan({ ...this.#layers, own }, this.#part, this);
+  }
+
+  /** This plan with these in place of what it has: what differs from it costs what these are. */
+  with(own: Own): ViewPlan {
+    if (own.size === 0) return this;
+    return (this.#base ?? this).withOwn(new Map([...this.#layers.own, ...own]));
+  }
+
+  /** All resources of a type. They are looked for once for all runtimes that have the plan in common. */
+  ofType(type: string): ReadonlyMap<string, Versioned> {
+    const start = `${type} `;
+    const { own } = this.#layers;
+    const found = (this.#base ?? this).#commonOfType(start);
+    const others = [...own].filter(([key]) => key.startsWith(start));
+    if (others.length === 0) return found;
+    const all = new Map(found);
+    for (const [key, entry] of others) {
+      const resource = this.#of(entry);
+      if (resource === undefined) all.delete(key);
+      else all.set(key, resource);
+    }
+    return all;
+  }
+
+  #commonOfType(start: string): ReadonlyMap<string, Versioned> {
+    const known = this.#ofType.get(start);
+    if (known !== undefined) return known;
+    const { shared, chosen, namespaces } = this.#layers;
+    const found = new Map<string, Versioned>();
+    const look = (entries: SharedMap<Entry>, isMeant: (key: string) => boolean): void => {
+      for (const [key, entry] of entries) {
+        const resource = key.startsWith(start) && isMeant(key) ? this.#of(entry) : undefined;
+        if (resource !== undefined) found.set(key, resource);
+      }
+    };
+    look(shared.entries, () => true);
+    if (namespaces.size > 0) look(chosen.entries, (key) => namespaces.has(namespaceIn(key)));
+    this.#ofType.set(start, found);
+    return found;
   }
 
   get(key: string): Versioned | undefined {

@@ -1,8 +1,10 @@
 import type { AnalysisSpec } from '../api/analysis.ts';
+import type { GroupStatus } from '../api/group-status.ts';
 import type { Digest } from '../api/names.ts';
 import type { BoundAdapter, RolloutFailure, RolloutRuntimes, RolloutStatus } from '../api/rollout-status.ts';
 import type { MeasurementResult } from './analysis/measurement.ts';
 import type { CopyCounts } from './copies.ts';
+import type { Candidate } from './groups/membership.ts';
 import type { Reports } from './judge/reports.ts';
 import type { Placement } from './placement.ts';
 
@@ -33,25 +35,37 @@ export type AdapterFact = {
  */
 export type Held = { readonly digest: Digest; readonly attempt: number; readonly reason: string };
 
-/** A runtime that a rollout applies to, as groups look at it. */
+/** Runtimes that a rollout applies to and that are alike, as groups look at them. */
 export type RuntimeFact = {
-  /** namespace/name of its AdapterRuntime. */
-  readonly key: string;
-  readonly labels: Readonly<Record<string, string>>;
+  /** How many they are. */
+  readonly size: number;
+  /** namespace/name of their AdapterRuntimes, in order. */
+  readonly names: () => readonly string[];
+  /** Where each of them falls. Takes a look at each. */
+  readonly candidates: () => readonly Candidate[];
+  /** In parts by the group that each is in, of these. */
+  readonly parted: (groups: readonly GroupStatus[]) => readonly RuntimePart[];
   readonly isConnected: boolean;
-  /** Wall time in milliseconds when it went offline; absent while it is connected, or when nobody knows. */
+  /** Wall time in milliseconds when they went offline; absent while they are connected, or when nobody knows. */
   readonly awaySince?: number | undefined;
-  /** It is connected and can answer requests. */
+  /** They are connected and can answer requests. */
   readonly isServing: boolean;
   /**
-   * How it is with the canary, in its present attempt. Ready: Resident, and it knows the attempt. Failed: refused for good,
-   * or its guard tripped. Held: somebody rolled it back by hand, on this runtime alone.
+   * How it is with the canary, in its present attempt. Ready: Resident, and they know the attempt. Failed: refused for good,
+   * or the guard tripped. Held: somebody rolled it back by hand, on this runtime alone.
    */
   readonly canary: 'Pending' | 'Ready' | 'Failed' | 'Held';
-  /** Why it is not ready, for people. */
+  /** Why they are not ready, for people. */
   readonly why: string;
-  /** Percent of requests that it allows the present canary; undefined: it has not said so. */
+  /** Percent of requests that they allow the present canary; undefined: they have not said so. */
   readonly weight?: number | undefined;
+};
+
+/** Runtimes that a group has given the canary, or not yet; undefined: that no group has. */
+export type RuntimePart = {
+  readonly group: GroupStatus | undefined;
+  readonly isOpen: boolean;
+  readonly runtimes: RuntimeFact;
 };
 
 /** An AdapterAnalysis as it is now: what it says, or why that cannot be used. */

@@ -2,23 +2,31 @@ import { randomUUID } from 'node:crypto';
 import { openTraces } from '../telemetry/traces.ts';
 import { pause } from '../time/pause.ts';
 import { createAdmin } from './admin/admin.ts';
+import { withinOf } from './callers/addresses.ts';
 import { Callers } from './callers/callers.ts';
+import { Classifiers } from './classifiers/classifiers.ts';
 import { startNodeDashboard } from './dashboard/start.ts';
 import { PlanInForce } from './plan-source/plan-in-force.ts';
+import { explain } from './routing/explain.ts';
 import { policyOf } from './routing/table.ts';
 import { createTelemetry } from './server/telemetry/telemetry.ts';
+import { decided } from './serving/ask-ahead.ts';
 import { Cards } from './serving/cards.ts';
 import { DataPath } from './serving/data-path.ts';
-import { servingFacts } from './serving/facts.ts';
+import { servingFacts, stateIn } from './serving/facts.ts';
 import { Mirror } from './serving/mirror/mirror.ts';
 import { Quotas } from './serving/quotas/quotas.ts';
+import { Sessions } from './sessions/sessions.ts';
 import { openBaseModel } from './start/base-model.ts';
 import { watchCanaries } from './start/canaries.ts';
 import { openDisk } from './start/disk.ts';
 import { NodeEgress } from './start/egress.ts';
 import { handoverOf } from './start/handover.ts';
+import { openHeads } from './start/heads.ts';
+import { openMemory } from './start/memory.ts';
 import { openClock } from './start/node-clock.ts';
 import type { RuntimeParts } from './start/parts.ts';
+import { openPeers, taggedIn } from './start/peers.ts';
 import { openResidency } from './start/residency.ts';
 import { scrubInBackground } from './start/scrub.ts';
 import { type Addresses, startServers } from './start/servers.ts';
@@ -57,7 +65,8 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   const pulls = new PullCredentials(given.clock);
   const egress = new NodeEgress(settings, process.env);
   const downloads = openDownloads(settings, given.clock);
-  const disk = await openDisk(given, { pulls, egress, downloads }, stack);
+  const peers = await openPeers(given, given.clock, stack);
+  const disk = await openDisk(given, { pulls, egress, downloads, peers }, stack);
   const { clock, time } = openClock(given, disk, stack);
   const parts = { ...given, clock };
   const startedAt = { wall: new Date(clock.now()).toISOString(), monotonic: clock.monotonic() };
@@ -65,15 +74,36 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   const { engine } = base;
 
   const signals = createSignals();
-  const { holds, trials, guard, counts } = watchCanaries(parts, disk, signals);
+  const { holds, trials, guard, counts, feedbackKeys } = watchCanaries({ ...parts, instance }, disk, signals);
   const { maxConcurrent: requests, adapterMemory, adapterDisk } = settings;
   const budgets = () => ({ requests, adapterMemory, adapterDisk, kvMemory: kvBudgetOf(engine) });
-  const quotas = new Quotas({ clock, logger, budgets, onRefused: () => signals.emit('counted') });
+  const quotas = new Quotas({
+    clock,
+    logger,
+    budgets,
+    places: settings.maxConcurrent + settings.maxQueue,
+    admit: (isGuaranteed) => memory.admit(isGuaranteed),
+    onRefused: () => signals.emit('counted'),
+  });
   const residency = await openResidency(parts, disk, { engine, trials, quotas }, stack);
-  const facts = servingFacts(residency, guard, trials);
+  const encoder = await openHeads(parts, disk, stack);
+  const memory = openMemory(parts, { engine, residency, quotas, encoder }, stack);
+  const { artifacts } = disk;
+  const classifiers = new Classifiers({
+    artifacts,
+    clock,
+    log: logger,
+    random: Math.random,
+    heads: encoder?.heads,
+    changed: () => signals.emit('classified'),
+  });
+  stack.defer(() => classifiers.close());
+  const { classify, awaited } = classifiers;
+  const facts = { ...servingFacts(residency, guard, trials), classify, awaited };
   const changed = (): boolean => signals.emit('planned');
   const handover = handoverOf(disk, { residency, facts, holds });
   const plan = new PlanInForce({ residency, guard, counts, quotas, baseModel, trials, changed, handover });
+  if (peers !== undefined) peers.tagged = taggedIn(plan, residency);
   egress.follow({
     hasTenants: followsOperator(settings, disk.remembered),
     listed: (namespace) => {
@@ -86,19 +116,23 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     ...disk,
     time,
     pulls,
+    peers,
     residency,
     plan,
     holds,
+    feedbackKeys,
     node: {
       adapters: () => residency.facts(),
       counts: counts.served,
       splits: counts.splits,
       mirrored: counts.copies,
+      elsewhere: counts.elsewhere,
       facts,
       memory: () => residency.usage(),
       disk: () => disk.store.usage,
       ready: () => readinessOf(base),
       refused: () => quotas.refused(),
+      classifiers: classifiers.states,
       model: () => ({ ...modelViewOf(settings.model, base), ...identityOf(engine) }),
     },
     introduction: () => {
@@ -119,9 +153,10 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     clock,
     table,
     maxConcurrent: settings.maxConcurrent,
-    waiting: () => engine.now?.waiting ?? 0,
+    waiting: () => (memory.isShort() ? Number.POSITIVE_INFINITY : (engine.now?.waiting ?? 0)),
   });
   stack.defer(() => mirror.close());
+  const sessions = new Sessions(clock);
   const dataPath = new DataPath({
     clock,
     engine,
@@ -129,10 +164,13 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     guard,
     counts,
     quotas,
-    facts,
+    // A canary's copies and an explanation are of requests by themselves.
+    facts: { ...facts, kept: sessions.kept },
+    sessions,
     table,
     demand,
     mirror,
+    expect: settings.prefetch === 'off' ? undefined : (next) => residency.expect(next),
   });
   const cards = new Cards(table, residency, facts, () => {
     return { name: baseModel, digest: identityOf(engine).baseDigest, startedAt: startedAt.wall };
@@ -151,6 +189,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     lost: () => ({ damaged: disk.store.damaged, awaited: residency.awaitedOnDisk }),
     engine,
     residency,
+    memory,
     plan,
     holds,
     counts: counts.served,
@@ -162,9 +201,17 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     residency,
     demand,
     status: () => status.now(),
+    lora: settings.loraLoading ? { brought: source.brought } : undefined,
     rolloutVerb: async (key, verb) => status.rollout(await source.verb(key, verb)),
     trustCluster: () => source.trustCluster(),
     confirmRemovals: () => source.confirmRemovals(),
+    explain: async (context, signal) => {
+      const known = { ...facts, classify: classifiers.consider, stateOf: stateIn(residency) };
+      return await decided(
+        () => explain(plan.table, context, known, randomUUID()),
+        () => classifiers.awaited(context, signal),
+      );
+    },
   });
   const telemetry = createTelemetry({
     version,
@@ -178,6 +225,10 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
         engine: engine.now,
         mirrored: counts.copies.totals(),
         deltas: disk.deltas.totals(),
+        peers: peers?.tally.totals(),
+        prefetched: residency.prefetched(),
+        sessions: sessions.totals(),
+        classifiers: classifiers.totals(),
         store: {
           usedBytes: disk.nodeDisk.whole.used,
           budgetBytes: disk.nodeDisk.whole.limit,
@@ -193,10 +244,12 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   });
   stack.defer(() => telemetry.close());
 
+  signals.on('planned', () => classifiers.follow(plan.table));
   signals.on('planned', () => mirror.planChanged());
   signals.on('held', () => mirror.planChanged());
   signals.on('held', () => source.wake());
   signals.on('admitted', () => source.wake());
+  signals.on('classified', () => source.wake());
   signals.on('counted', () => source.counted());
   signals.on('mirrored', () => source.mirrored());
   engine.onState((state) => {
@@ -240,6 +293,10 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
         log: logger,
         anonymous: settings.anonymous,
         defaultNamespace: settings.namespace,
+        gateways: {
+          isFrom: withinOf(settings.gatewayAddresses),
+          objectives: settings.gatewayObjectives,
+        },
       }),
       defaultNamespace: settings.namespace,
       timeouts: {
@@ -248,6 +305,12 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
         requestMs: settings.requestTimeout,
       },
       slowClientMs,
+      limits: {
+        maxConnections: settings.maxConnections,
+        idleMs: settings.idleTimeout,
+        bodyMs: settings.bodyTimeout,
+        bodyBytes: settings.bodyMemory,
+      },
     },
     settings,
     stack,
@@ -256,7 +319,8 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   base.onChange(() => source.wake());
   // An operator sees from the beginning how far the model is; a folder is decided about by a node that can serve.
   if (settings.operator !== undefined) await source.follow();
-  await base.load();
+  await base.load(encoder?.awaitedBytes);
+  memory.modelLoaded();
   // Disposed of first: what ends from then on is a shutdown.
   stack.defer(() => trials.close());
   trials.start();

@@ -25,12 +25,18 @@ export const isLoopback = (address: string): boolean => {
 };
 
 /**
+ * Connections that wait to be taken. Node's 511 are full after half a second without time beside clients that come and go: whoever
+ * comes then waits for one second, two, four, and gives up.
+ */
+const backlog = 4096;
+
+/**
  * Lets a server listen on `host:port` and gives the port.
  * @throws CONFIG_INVALID when it cannot
  */
 export const listenOn = async (server: Server, address: string): Promise<number> => {
   try {
-    server.listen(parseAddress(address));
+    server.listen({ ...parseAddress(address), backlog });
     await once(server, 'listening');
   } catch (error) {
     if (error instanceof AdaptletError) throw error;

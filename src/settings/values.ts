@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type Millis, parseDuration } from '../api/duration.ts';
 import { parseQuantity } from '../api/quantity.ts';
 import { isEgressEntry, isNetwork } from '../egress/allow-list.ts';
+import { type Mirrors, parseMirrors } from '../egress/mirrors.ts';
 import type { BandwidthPlan, BandwidthWindow } from '../time/bandwidth.ts';
 
 const parsed = <T>(parse: (text: string) => T) =>
@@ -89,6 +90,8 @@ export const egressList = list.refine((entries) => entries.every(isEgressEntry),
 export const networkList = list.refine((entries) => entries.every(isNetwork), {
   error: 'must be addresses or networks (10.0.0.0/8), separated by commas',
 });
+
+export const registryMirrors = parsed<Mirrors>(parseMirrors);
 
 /** Labels as `key=value` pairs separated by commas. */
 export const labels = list.transform((pairs, context) => {

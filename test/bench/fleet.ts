@@ -89,6 +89,7 @@ export const fleet = async (): Promise<Report> => {
     rollouts: last.size.rollouts,
     namespaces: last.size.namespaces,
     rounds: settings.rounds,
+    every_s: settings.everySeconds,
     idle_s: settings.idleSeconds,
     operator_heap_mib: settings.heapMib,
     lease_s: 20,

@@ -7,9 +7,11 @@ import { cold } from './cold.ts';
 import { deltas } from './deltas.ts';
 import { fairness } from './fairness.ts';
 import { fleet } from './fleet.ts';
+import { hostile } from './hostile.ts';
 import { image } from './image.ts';
 import { judgeBench } from './judge.ts';
 import { kvPrecision } from './kv-precision.ts';
+import { load } from './load.ts';
 import { many } from './many.ts';
 import { memory } from './memory.ts';
 import { mixed } from './mixed.ts';
@@ -20,14 +22,17 @@ import { providers } from './providers.ts';
 import type { Report } from './report.ts';
 import { reward } from './reward.ts';
 import { rollback } from './rollback.ts';
+import { routing } from './routing.ts';
 import { sampling } from './sampling.ts';
 import { sideChannel } from './side-channel.ts';
 import { sizes } from './sizes.ts';
 import { speculate } from './speculate.ts';
 import { split } from './split.ts';
+import { structured } from './structured.ts';
 import { switchBench } from './switch.ts';
 import { tenants } from './tenants.ts';
 import { together } from './together.ts';
+import { usersBench } from './users.ts';
 
 const benches: Record<string, () => Promise<Report>> = {
   switch: switchBench,
@@ -48,13 +53,18 @@ const benches: Record<string, () => Promise<Report>> = {
   reward,
   image,
   providers,
+  routing,
   sampling,
   prefix,
   speculate,
+  structured,
   'kv-precision': kvPrecision,
   peers,
   sizes,
   deltas,
+  users: usersBench,
+  hostile,
+  load,
 };
 
 const names = process.argv.slice(2).filter((a) => !a.startsWith('--'));
@@ -65,8 +75,8 @@ if (unknown.length > 0 || (json && names.length !== 1)) {
   process.exit(2);
 }
 
-// Without names all but those that install gigabytes.
-const usual = Object.keys(benches).filter((name) => name !== 'peers' && name !== 'sizes');
+// Without names all but those that install something.
+const usual = Object.keys(benches).filter((name) => !['peers', 'sizes', 'load'].includes(name));
 for (const name of names.length > 0 ? names : usual) {
   const result = await benches[name]?.();
   if (result === undefined) continue;

@@ -64,7 +64,7 @@ const cases = (): readonly Case[] => {
   const describe = (id: number) => ({ token: String(id) });
   return Object.values(kinds).flatMap((logits) => [
     ...Object.entries(options).map(([name, sampling]) => {
-      const sampler = makeSampler(sampling, seededRandom(3), promptIds, candidates);
+      const sampler = makeSampler(sampling, seededRandom(3), { promptIds, candidates });
       return { name, run: () => void sampler(logits) };
     }),
     { name: 'top_logprobs 20', run: () => void takenLogprob(logits, 5, { top: 20, describe, candidates }) },

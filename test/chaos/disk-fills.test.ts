@@ -1,6 +1,17 @@
-import { stat } from 'node:fs/promises';
+import { cp, mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, onTestFinished } from 'vitest';
+import { fakeDigest } from '../../src/api/names.fixture.ts';
+import { compileAdapter } from '../../src/runtime/adapter/compile.ts';
+import {
+  type FixtureTensor,
+  float32,
+  safetensors,
+  tinySites,
+  tinyTarget,
+  writeAdapter,
+} from '../../src/runtime/adapter/peft-folder.fixture.ts';
 import { TestNode, tiny, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -23,4 +34,59 @@ it('a disk that has room for one adapter serves four that requests ask for in tu
   }
   expect(new Set(answers.values()).size).toBe(4);
   expect(node.log.filter((line) => line.includes('STORE_FULL'))).toEqual([]);
+});
+
+/** LoHa of the largest rank: as pairs of matrices it has eight times the bytes. */
+const writeLoha = async (
+  folder: string,
+): Promise<{ readonly artifact: number; readonly compiled: number }> => {
+  const filled = (rows: number, columns: number) =>
+    float32([rows, columns], Array(rows * columns).fill(0.05));
+  const tensors = tinySites.flatMap(({ module, inFeatures, outFeatures }) =>
+    ['1', '2'].flatMap((half): [string, FixtureTensor][] => [
+      [`base_model.model.${module}.hada_w${half}_a`, filled(outFeatures, 16)],
+      [`base_model.model.${module}.hada_w${half}_b`, filled(16, inFeatures)],
+    ]),
+  );
+  const weights = safetensors(Object.fromEntries(tensors));
+  await writeAdapter(folder, { peft_type: 'LOHA', r: 16, target_modules: 'all-linear' }, weights);
+  const outFile = `${folder}.compiled`;
+  const input = { folder, digest: fakeDigest('a'), target: tinyTarget, outFile, maxRank: 256 };
+  const { bytes } = await compileAdapter(input);
+  await rm(outFile);
+  return { artifact: weights.length, compiled: bytes };
+};
+
+it('an adapter whose compiled file is many times its artifact is served where others can leave for it, else refused with the numbers', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'adaptlet-loha-'));
+  onTestFinished(() => rm(root, { recursive: true }));
+  const others = ['upper', 'digits', 'reverse'];
+  for (const name of others) await cp(join(tiny.adapters, name), join(root, name), { recursive: true });
+  const { artifact, compiled } = await writeLoha(join(root, 'loha'));
+  const start = async (diskBytes: number): Promise<TestNode> => {
+    const started = await TestNode.start({
+      importRoots: root,
+      settings: { 'adapter-disk': String(diskBytes) },
+    });
+    node = started;
+    const names = [...others, 'loha'];
+    await started.write('adapters.yaml', names.map((name) => yaml.adapter(name, name)).join(''));
+    await waitFor('the plan', async () => (await started.client.status()).adapters.length === names.length);
+    return started;
+  };
+  const ask = (of: TestNode, model: string) => of.client.ask({ model, prompt: 'moon:' });
+
+  const wide = await start(artifact + compiled + 100_000);
+  for (const name of others) await ask(wide, name);
+  expect((await ask(wide, 'loha')).served.adapter).toBe('loha');
+  expect(wide.log.filter((line) => line.includes('STORE_FULL'))).toEqual([]);
+  await wide.dispose();
+
+  const narrow = await start(compiled);
+  await expect(ask(narrow, 'loha')).rejects.toThrow(
+    new RegExp(
+      `STORE_FULL.* needs ${compiled} bytes of disk, of which its compiled file has ${compiled}; \\d+ are free`,
+    ),
+  );
+  for (const name of others) expect((await ask(narrow, name)).served.adapter).toBe(name);
 });

@@ -79,7 +79,7 @@ describe('requests of a hostile caller', () => {
     ['JSON that is nested too deep to be true', `${'['.repeat(500_000)}${']'.repeat(500_000)}`, 400],
     ['bytes that are not JSON', Buffer.alloc(1000, 0xa5), 400],
     ['no body', '', 400],
-    ['two answers', ask({ n: 2 }), 400],
+    ['a thousand answers', ask({ n: 1000 }), 400],
     ['a thousand stop strings', ask({ stop: Array.from({ length: 1000 }, (_, i) => `s${i}`) }), 400],
     ['an empty prompt', ask({ prompt: '' }), 400],
     ['no tokens', ask({ max_tokens: 0 }), 400],
@@ -181,6 +181,6 @@ describe('requests of a hostile caller', () => {
     await unharmed();
     const metrics = await (await fetch(`${node.http}/metrics`)).text();
     expect(metrics.length).toBeLessThan(60_000);
-    expect(metrics).not.toContain('nobody');
+    expect(metrics).not.toMatch(/nobody\d/);
   });
 });

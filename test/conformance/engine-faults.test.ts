@@ -4,7 +4,7 @@ import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/pr
 import { createServer } from 'node:net';
 import { platform } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { EngineState } from '../../src/runtime/engine/engine.ts';
 import { ort } from '../../src/runtime/engine/ort/library.ts';
 import { smollm } from '../support/models.ts';
@@ -94,6 +94,16 @@ describe('an engine process that is killed under load', () => {
       'starting',
       'ready',
     ]);
+  });
+
+  it('is asked again for what other processes have still to take each time it begins', async () => {
+    const asked = vi.fn(() => 0);
+    const { engine } = await start({ besideBytes: asked });
+    expect(asked).toHaveBeenCalledTimes(1);
+    process.kill(engine.pid ?? 0, 'SIGKILL');
+    await waitFor('the end', () => engine.state === 'down');
+    await waitFor('the engine again', () => engine.state === 'ready');
+    expect(asked).toHaveBeenCalledTimes(2);
   });
 
   it('refuses calls while it is down, with the reason', async () => {

@@ -53,13 +53,17 @@ describe('the engine process', () => {
     for (const ms of [other.done.timing.prefillMs, other.done.timing.decodeMs]) expect(ms).toBeGreaterThan(0);
   });
 
-  it('says with the first token, and with no other, how long the steps up to it took', async () => {
+  it('says with the first token, and with no other, how long the steps up to it took, and what they computed', async () => {
     const input = request('upper', 'moon:');
     const events = await Array.fromAsync(tiny.engine.generate(input, new AbortController().signal));
     const tokens = events.filter((event) => event.kind === 'token');
     const done = events.find((event) => event.kind === 'done');
     expect(tokens.map((token) => token.firstTokenMs)).toEqual([
       done?.timing.prefillMs,
+      ...tokens.slice(1).map(() => undefined),
+    ]);
+    expect(tokens.map(({ computedTokens }) => computedTokens)).toEqual([
+      done?.promptTokens,
       ...tokens.slice(1).map(() => undefined),
     ]);
     expect(done?.timing.prefillMs).toBeGreaterThan(0);

@@ -4,7 +4,17 @@ import { Arena } from '../../src/runtime/engine/adapters/arena.ts';
 import { Mutex } from '../../src/runtime/engine/mutex.ts';
 import { logSumExp } from '../../src/runtime/engine/sampling/logprobs.ts';
 import type { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
-import { adapterOf, doraOf, expectedExports, exportsHere, folderOf, goldenOf } from './support/exports.ts';
+import {
+  adapterOf,
+  adapterOfKind,
+  doraOf,
+  expectedExports,
+  exportsHere,
+  folderOf,
+  goldenOf,
+  goldenOfKind,
+  moreOf,
+} from './support/exports.ts';
 import { endless, stepsDuring, TestHost } from './support/host.ts';
 import { openEncoder } from './support/open-encoder.ts';
 import { allLogits, openBase, type Runnable, withLora } from './support/open-model.ts';
@@ -112,6 +122,25 @@ describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) =
     }
     await table.unload('dora');
   });
+
+  for (const kind of moreOf(exported)) {
+    // Gates and what they let through come out of one node, and are taken apart behind it.
+    const isRefused = kind === 'ia3' && exported.how === 'gate-up';
+    itWithOperator(`${isRefused ? 'refuses' : 'gives the logits of PEFT with'} ${kind}`, async () => {
+      const compiling = compileFor(host.host.info, adapterOfKind(exported, kind), scratch());
+      if (isRefused) return await expect(compiling).rejects.toMatchObject({ code: 'ADAPTER_IA3' });
+      const adapted = await table.load(kind, await compiling);
+      const wanted = goldenOfKind(exported, kind);
+      let at = 0;
+      for (const { ids, base } of golden) {
+        const own = wanted.subarray(at, at + base.length);
+        at += base.length;
+        expect(maxDifference(await allLogits(adapted, ids), own)).toBeLessThan(tolerance);
+        expect(maxDifference(base, own)).toBeGreaterThan(0.1);
+      }
+      await table.unload(kind);
+    });
+  }
 
   it.each([[[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]], [[7]], [[8, 9]], [[16, 24, 25]], [[13, 19]]])(
     'gives them in pieces that end at %j',

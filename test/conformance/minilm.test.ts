@@ -86,6 +86,15 @@ describe.skipIf(real === undefined)('MiniLM int8 (ADAPTLET_MODELS or ../shared/m
   });
   afterAll(() => encoder?.host.close());
 
+  it('cuts a text to the tokens that a request names', async () => {
+    const [first] = golden();
+    const text = Array.from({ length: 8 }, () => first?.text ?? '').join(' ');
+    const whole = await encode([text]);
+    expect(whole.truncated).toEqual([]);
+    const cut = await encode([text], { maxTokens: 6 });
+    expect([cut.promptTokens, cut.truncated]).toEqual([6, [0]]);
+  });
+
   it('shares the weights between its graphs, with LoRA at all linears of its six layers and at its pooler wired', () => {
     expect(encoder.warnings).toEqual([]);
     expect(encoder.model.info.sites).toHaveLength(6 * 6 + 1);

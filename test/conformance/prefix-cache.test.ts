@@ -205,11 +205,14 @@ describe('the time of a first token that versions are compared by', () => {
       };
     });
     const times: (number | undefined)[] = [];
+    const computed: (number | undefined)[] = [];
     const ask = (ids: readonly number[], id: number): Promise<unknown> =>
       new Promise((resolve) => {
         const input = endless(null, '', 2, { scope: 'one', prompt: { kind: 'ids', ids } });
         const emit = (event: GenerateEvent): void => {
-          if (event.kind === 'token' && event.firstTokenMs !== undefined) times.push(event.firstTokenMs);
+          if (event.kind !== 'token' || event.firstTokenMs === undefined) return;
+          times.push(event.firstTokenMs);
+          computed.push(event.computedTokens);
         };
         host.host.generate(id, input, emit, resolve);
       });
@@ -217,6 +220,7 @@ describe('the time of a first token that versions are compared by', () => {
     await ask(ids, 1);
     await ask([...ids.slice(0, 40), ...ids.slice(0, 20)], 2);
     expect(times).toEqual([64, 64]);
+    expect(computed).toEqual([60, 20]);
     restore();
     await host.close();
   });

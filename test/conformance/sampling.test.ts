@@ -73,7 +73,7 @@ describe('the choice of a token', () => {
   it('leaves the logits as they were', () => {
     const before = logits.slice();
     const sampling = { temperature: 1, topK: 5, topP: 0.9, repetitionPenalty: 2, presencePenalty: 1 };
-    makeSampler(sampling, () => 0.5, fixture.prompt)(logits);
+    makeSampler(sampling, () => 0.5, { promptIds: fixture.prompt })(logits);
     expect(logits).toEqual(before);
   });
 });

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
+import { aiSdkClient } from '../integration/clients/ai-sdk.ts';
 import { grpcurlClient } from '../integration/clients/grpcurl.ts';
 import { openaiChat, openaiClient } from '../integration/clients/openai.ts';
+import { langchainClient, openaiPython, openaiPythonClient } from '../integration/clients/openai-python.ts';
+import { openaiResponses } from '../integration/clients/openai-responses.ts';
 import type { Target } from '../integration/clients/target.ts';
 import { tritonClient, tritonPython } from '../integration/clients/triton.ts';
 import { TestNode, yaml } from '../support/node.ts';
@@ -32,6 +35,15 @@ afterAll(() => node.dispose());
 
 openaiClient(() => target);
 openaiChat(() => target);
+openaiResponses(() => target);
+aiSdkClient(() => target);
+
+const openai = await openaiPython();
+if (openai === undefined) it.skip('the openai clients of Python: this machine has no python3');
+else {
+  openaiPythonClient(() => target, openai);
+  langchainClient(() => target, openai);
+}
 
 const python = await tritonPython();
 if (python === undefined) it.skip('tritonclient: this machine has no python3');

@@ -40,6 +40,7 @@ const generate = async (user: string, model = 'shout') => {
     sampling: undefined,
     stop: [],
     stopTokenIds: [],
+    structure: undefined,
     user,
     session: '',
   });
@@ -120,7 +121,7 @@ describe('feedback about answers of a real node', () => {
       expect(await post({ id, reward: 1 })).toMatchObject({
         status: 404,
         body: {
-          error: { code: 'feedback_unknown', message: expect.stringContaining('the runtime that answered') },
+          error: { code: 'feedback_unknown', message: expect.stringContaining('of the same fleet') },
         },
       });
     }

@@ -1,71 +1,109 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Collector } from '../support/collector.ts';
 import { TestNode, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
 
-type Span = {
-  traceId: string;
-  spanId: string;
-  parentSpanId?: string;
-  name: string;
-  attributes: { key: string; value: { stringValue?: string } }[];
-};
+const law = `apiVersion: adaptlet.io/v1alpha1
+kind: AdapterRoute
+metadata: {name: assistant}
+spec:
+  model: assistant
+  classifiers:
+  - name: topic
+    minConfidence: 0.5
+    keywords: {labels: [{name: law, terms: [{text: court}]}]}
+  rules:
+  - name: lawyers
+    matches: [{classifier: {name: topic, labels: [law]}}]
+    targets: [{rollout: shout}]
+---
+`;
 
 describe('what a node tells of itself', () => {
-  const spans: Span[] = [];
-  // The receiving end of OTLP/HTTP with JSON, as a collector has it.
-  const collector = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      const body = JSON.parse(Buffer.concat(chunks).toString()) as {
-        resourceSpans: { scopeSpans: { spans: Span[] }[] }[];
-      };
-      spans.push(...body.resourceSpans.flatMap((r) => r.scopeSpans.flatMap((s) => s.spans)));
-      response.setHeader('content-type', 'application/json').end('{}');
-    });
-  });
+  let collector: Collector;
   let node: TestNode;
 
   beforeAll(async () => {
-    await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
-    const endpoint = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
-    node = await TestNode.start({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } });
+    collector = await Collector.start();
+    node = await TestNode.start({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint } });
     await node.write(
       'adapters.yaml',
       yaml.adapter('upper', 'adapters/upper') +
         yaml.adapter('broken', 'variants/broken-dora', '  preload: {tier: Disk}\n'),
     );
-    await node.write('shout.yaml', yaml.rollout('shout', 'upper', '{setWeight: 20}, {pause: {}}'));
+    await node.write('shout.yaml', yaml.rollout('shout', 'upper', '{setWeight: 20}, {pause: {}}') + law);
     await waitFor('stable', async () => (await node.client.status()).rollouts[0]?.phase === 'Healthy');
   });
   afterAll(async () => {
     await node.dispose();
-    collector.close();
+    collector[Symbol.dispose]();
   });
 
-  it('sends a span for each request, with what served it, as a child of the caller’s', async () => {
+  it('sends one trace of a request, from the header of its caller to the last token', async () => {
     const traceId = '0af7651916cd43dd8448eb211c80319c';
-    const headers = { traceparent: `00-${traceId}-b7ad6b7169203331-01` };
-    const { served } = await node.client.ask({ model: 'shout', prompt: 'moon:', headers });
-    const request = await waitFor('the span', () =>
-      spans.find((s) => s.traceId === traceId && s.parentSpanId === 'b7ad6b7169203331'),
-    );
-    const values = request.attributes.map((a) => a.value.stringValue);
-    expect(values).toEqual(expect.arrayContaining(['upper', served.digest, 'shout', 'stable']));
-    const children = await waitFor('its children', () => {
-      const found = spans.filter((s) => s.parentSpanId === request.spanId).map((s) => s.name);
-      return found.length >= 2 && found;
+    const response = await fetch(`${node.http}/v1/chat/completions`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        traceparent: `00-${traceId}-b7ad6b7169203331-01`,
+      },
+      body: JSON.stringify({
+        model: 'assistant',
+        messages: [{ role: 'user', content: 'in court: moon:' }],
+        max_tokens: 8,
+      }),
     });
-    expect(new Set(children).size).toBe(children.length);
+    const { usage } = (await response.json()) as {
+      usage: { prompt_tokens: number; completion_tokens: number };
+    };
+    const names = ['request', 'route', 'load', 'generate', 'queue', 'prefill', 'decode'];
+    const trace = await waitFor('the trace', () => {
+      const found = collector.trace(traceId);
+      return names.every((name) => found.has(`adaptlet.${name}`)) && found;
+    });
+    const span = (name: string) => trace.get(`adaptlet.${name}`) ?? expect.fail(`there is no span ${name}`);
+    expect(trace.size).toBe(names.length);
+    expect(span('request')).toMatchObject({ parentSpanId: 'b7ad6b7169203331', service: 'adaptlet-runtime' });
+    for (const part of ['route', 'load', 'generate'])
+      expect(span(part).parentSpanId).toBe(span('request').spanId);
+    for (const part of ['queue', 'prefill', 'decode'])
+      expect(span(part).parentSpanId).toBe(span('generate').spanId);
+    const inOrder = ['route', 'load', 'generate'].map(span);
+    for (const [i, one] of inOrder.entries()) expect(one.start >= (inOrder[i - 1]?.start ?? 0n)).toBe(true);
+    expect(span('decode').end > span('prefill').start).toBe(true);
+
+    const { headers } = response;
+    expect(span('request').attributes).toMatchObject({
+      'adaptlet.rule': 'lawyers',
+      'adaptlet.classified': headers.get('x-adaptlet-classified'),
+      'adaptlet.classifier.scores': [expect.any(Number)],
+      'adaptlet.adapter': 'upper',
+      'adaptlet.digest': headers.get('x-adaptlet-digest'),
+      'adaptlet.rollout': 'shout',
+      'adaptlet.arm': 'stable',
+      'adaptlet.queue_ms': expect.any(Number),
+      'gen_ai.operation.name': 'chat',
+      'gen_ai.request.model': 'assistant',
+      'gen_ai.response.id': headers.get('x-adaptlet-request-id'),
+      'gen_ai.usage.input_tokens': usage.prompt_tokens,
+      'gen_ai.usage.output_tokens': usage.completion_tokens,
+    });
+    const [line] = node.log
+      .filter((text) => text.includes('request answered') && text.includes(traceId))
+      .map((text) => JSON.parse(text) as Record<string, unknown>);
+    expect(line).toMatchObject({
+      trace_id: traceId,
+      span_id: span('request').spanId,
+      id: headers.get('x-adaptlet-request-id'),
+    });
+    expect(collector.refused).toEqual([]);
   });
 
   it('has metrics with the names that others rely on', async () => {
     await node.client.ask({ model: 'shout', prompt: 'moon:' });
     const text = await (await fetch(`${node.http}/metrics`)).text();
     expect(text).toMatch(
-      /^vllm:lora_requests_info\{max_lora="\d+",running_lora_adapters="upper",waiting_lora_adapters=""\} \d{10}(\.\d+)?$/m,
+      /^vllm:lora_requests_info\{max_lora="\d+",running_lora_adapters="upper,default\/upper,shout,default\/shout",waiting_lora_adapters=""\} \d{10}(\.\d+)?$/m,
     );
     expect(text).toMatch(/^vllm:num_requests_running \d+$/m);
     expect(text).toMatch(/^vllm:num_requests_waiting \d+$/m);

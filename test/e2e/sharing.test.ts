@@ -81,7 +81,10 @@ describe('disk of a namespace at its limit', () => {
   it('loses what it used longest ago for what it asks for, and it is refused while that is pinned', async () => {
     const names = ['upper', 'reverse', 'digits'];
     const adapters = names.map((name) => adapter('greedy', name, name));
-    const present = await start([...adapters, adapter('modest', 'own', 'upper')]);
+    // By default what saves the least fetching for its bytes leaves first.
+    const present = await start([...adapters, adapter('modest', 'own', 'upper')], {
+      'eviction-policy': 'lru',
+    });
     const ask = (model: string, namespace = 'greedy') =>
       present.client.ask({ namespace, model, prompt: 'moon:' });
     const stored = async (): Promise<Readonly<Record<string, number>>> => {

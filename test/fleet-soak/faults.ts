@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Seeded, seeded } from '../support/random.ts';
 import { choose, rest } from './random-times.ts';
@@ -21,6 +22,7 @@ const breather = { everyMs: 240_000, ms: 50_000 } as const;
 const [minuteMs, yearMs] = [60_000, 365 * 86_400_000] as const;
 const bytesPerSecond = 3000;
 const restartTries = 3;
+const clockOf1970 = join(import.meta.dirname, '../support/preload/clock-of-1970.ts');
 
 /** Breaks what a fleet is made of, at random. */
 export class Faults {
@@ -154,12 +156,12 @@ export class Faults {
         await sleep(random.between(200, 2500));
         process.kill(pid, 'SIGCONT');
       });
-    const kill = (random: Seeded) =>
+    const kill = (env: Readonly<Record<string, string>>) => (random: Seeded) =>
       this.#during([name], async () => {
         living[index] = undefined;
         await fleet.nodes[index]?.end('SIGKILL');
         await sleep(random.between(0, 1500));
-        await again(() => fleet.restartNode(index));
+        await again(() => fleet.restartNode(index, env));
         const node = fleet.nodes[index];
         if (node !== undefined) living[index] = { node, life: ++this.#births };
       });
@@ -172,7 +174,15 @@ export class Faults {
         run: shut('silent', [500, 6000]),
       },
       { name: 'real node stopped for a while', on: name, weight: 1, run: freeze },
-      { name: 'real node killed', on: name, weight: 1, isEnd: index === 0, run: kill },
+      { name: 'real node killed', on: name, weight: 1, isEnd: index === 0, run: kill({}) },
+      {
+        // It has no clock until it is killed again.
+        name: 'real node killed, and its clock in 1970',
+        on: name,
+        weight: 1,
+        isEnd: index === 0,
+        run: kill({ NODE_OPTIONS: `--import=${clockOf1970}` }),
+      },
     ];
   }
 

@@ -1,5 +1,6 @@
 import type { RolloutStatus } from '../../src/api/rollout-status.ts';
 import { keyOfObject } from '../../src/kube/client/object.ts';
+import { begunBetween } from './group-transition.ts';
 import { History } from './histories.ts';
 import type { SoakRollout } from './names.ts';
 import { Pauses } from './pauses.ts';
@@ -17,6 +18,8 @@ export class Follower {
     statuses: 0,
     revisions: 0,
     steps: 0,
+    /** Groups that began. */
+    groups: 0,
     pausesJudged: 0,
     promoted: 0,
     aborted: 0,
@@ -64,12 +67,13 @@ export class Follower {
     if (rollout === undefined) return;
     const { story } = this.#stage;
     if (!isNext && before !== undefined && !isSame) this.counts.gaps++;
-    const history = this.#histories.get(key) ?? new History();
+    const history = this.#histories.get(key) ?? new History(metadata.uid);
     this.#histories.set(key, history);
     history.add(story.now(), status, isNext || isSame);
-    this.#seePause(rollout, status, isNext);
+    if (rollout.groups === undefined) this.#seePause(rollout, status, isNext);
     if (before === undefined) return;
     const wrong = wrongIn({ before, after: status, steps: rollout.steps, isNext });
+    this.counts.groups += status.revision === before.revision ? 0 : begunBetween(before, status);
     if (wrong !== undefined) story.violated('step', `${key}: ${wrong}: ${brief(before)} => ${brief(status)}`);
     this.#count(before, status);
     const { abort, failures = [] } = status;

@@ -27,6 +27,12 @@ export class History {
   readonly #gaps: { readonly from: number; readonly to: number }[] = [];
   #seenAt = 0;
   last: RolloutStatus | undefined;
+  /** Of the rollout. */
+  readonly uid: string;
+
+  constructor(uid: string) {
+    this.uid = uid;
+  }
 
   add(at: number, status: RolloutStatus, isNext: boolean): void {
     if (!isNext && this.last !== undefined) this.#gaps.push({ from: this.#seenAt, to: at });

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { assignmentOf } from '../../src/rollout/groups/assignment.ts';
 import type { Followed } from '../hollow/runtime.ts';
+import { systemNamespace } from '../support/fleet.ts';
 import { thingsOf } from './clients.ts';
 import type { Follower } from './follower.ts';
+import type { History } from './histories.ts';
 import { realNodes, type Stage } from './stage.ts';
 
 const everyMs = 5000;
@@ -15,6 +18,12 @@ type Had = {
   readonly allowed: number;
   readonly effective: number;
 };
+/** What the status gives that runtime, by the group that it is in. */
+const weightFor = (runtime: string, history: History | undefined): number =>
+  history?.last === undefined
+    ? 0
+    : assignmentOf(history.last, history.uid, { key: runtime, labels: {} }).weight;
+
 type Runtime = {
   readonly name: string;
   readonly namespace: string;
@@ -77,16 +86,17 @@ export class InForce {
       const { stable = '', canary = '' } = isReal
         ? { stable: history?.last?.stable?.adapter, canary: history?.last?.canary?.adapter }
         : standing;
+      const weight = weightFor(`${namespace === '' ? systemNamespace : namespace}/${name}`, history);
       // A canary that was given up may be left out of a plan: it has no weight either way.
       const isSame =
         had !== undefined &&
         had.stable === stable &&
-        had.allowed === standing.weight &&
-        (standing.weight === 0 || had.canary === canary) &&
-        (!isStrict || had.effective === standing.weight);
+        had.allowed === weight &&
+        (weight === 0 || had.canary === canary) &&
+        (!isStrict || had.effective === weight);
       if (!isSame)
         wrong.push(
-          `${name} has ${JSON.stringify(had)} of ${rollout.key}, the status ${JSON.stringify({ stable, canary, weight: standing.weight, seen: standing.at })}`,
+          `${name} has ${JSON.stringify(had)} of ${rollout.key}, the status ${JSON.stringify({ stable, canary, weight, seen: standing.at })}`,
         );
     }
     return wrong;

@@ -14,6 +14,8 @@ export type SoakRollout = {
   readonly namespace: string;
   readonly model: string;
   readonly steps: readonly SoakStep[];
+  /** As people write them; absent: all runtimes at once. */
+  readonly groups?: readonly object[];
   /** Its adapters come from the registry. */
   readonly isRemote: boolean;
 };
@@ -40,11 +42,20 @@ const ways: Readonly<Record<string, readonly SoakStep[]>> = {
   say: [{ preload: {} }, weight(10), pause('3s'), weight(50), pause('2s'), weight(90), pause('1s')],
   judged: [weight(40), pause('2s'), analysis, weight(80), pause('1s')],
   fetched: [weight(25), pause('2s'), weight(75), pause('2s')],
+  waves: [weight(50), pause('1s')],
+};
+/** Half of a group may lie or be away: what it says stops nobody. */
+const many = { maxFailures: { percentage: '50%' }, successThreshold: '50%', errorAction: 'Pause' };
+const groupsOf: Readonly<Record<string, readonly object[]>> = {
+  waves: [
+    { name: 'pilot', limit: { percentage: '30%' }, bakeTime: '1s', ...many },
+    { name: 'all', maxConcurrency: { percentage: '50%' }, ...many },
+  ],
 };
 
 /** Both tenants have a rollout `talk`, and each has names that the other does not have. */
 const modelsOf: readonly (readonly string[])[] = [
-  ['talk', 'say', 'judged-a', 'fetched-a'],
+  ['talk', 'say', 'judged-a', 'fetched-a', 'waves'],
   ['talk', 'judged-b', 'fetched-b'],
 ];
 
@@ -54,7 +65,9 @@ export const rolloutsOf = (tenants: readonly string[], hasRegistry: boolean): re
       const way = model.split('-')[0] ?? model;
       const steps = ways[way] ?? [];
       const isRemote = way === 'fetched' && hasRegistry;
-      return { key: objectKey(namespace, model), namespace, model, steps, isRemote };
+      const groups = groupsOf[way];
+      const key = objectKey(namespace, model);
+      return { key, namespace, model, steps, isRemote, ...(groups && { groups }) };
     }),
   );
 

@@ -46,9 +46,10 @@ export class Objects {
     return this.#persist({ method: 'DELETE', path: pathOf(adapterType, namespace, name) });
   }
 
-  createRollout({ namespace, model, steps, isRemote }: SoakRollout, adapter: string): Promise<void> {
+  createRollout(rollout: SoakRollout, adapter: string): Promise<void> {
+    const { namespace, model, steps, groups, isRemote } = rollout;
     const progressDeadline = isRemote ? deadline.remote : deadline.local;
-    const spec = { adapter, progressDeadline, strategy: { canary: { steps } } };
+    const spec = { adapter, progressDeadline, strategy: { canary: { steps } }, ...(groups && { groups }) };
     const body = { apiVersion, kind: 'AdapterRollout', metadata: { name: model }, spec };
     return this.#persist({ method: 'POST', path: pathOf(rolloutType, namespace), body });
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { GroupStatus } from '../../src/api/group-status.ts';
 import type { Digest } from '../../src/api/names.ts';
 import type { RolloutStatus } from '../../src/api/rollout-status.ts';
 import { wrongIn } from './transition.ts';
@@ -78,6 +79,61 @@ describe('two statuses that follow each other', () => {
       at(3, 0, { abort }),
       status(promoted),
       /given up became stable/,
+    ],
+  ])('may not be %s', (_, before, after, says) => {
+    expect(look(before, after)).toMatch(says);
+  });
+
+  const group = (name: string, phase: GroupStatus['phase'], more: Partial<GroupStatus> = {}): GroupStatus => {
+    const reach = phase === 'Pending' ? 0 : 10;
+    return { name, phase, hash: name, reach, weight: 0, step: 0, message: '', ...more };
+  };
+  const inGroups = (...groups: readonly GroupStatus[]) => at(3, 0, { revision: 6, groups: [...groups] });
+  const [done, next] = [group('pilot', 'Succeeded', { step: 4 }), group('all', 'Pending')];
+
+  it.each<[string, RolloutStatus, RolloutStatus]>([
+    ['a group that begins', inGroups(done, next), inGroups(done, group('all', 'Progressing', { step: 1 }))],
+    [
+      'the end of a group and the beginning of the next',
+      inGroups(group('pilot', 'Progressing', { step: 3 }), next),
+      inGroups(done, group('all', 'Progressing', { step: 1 })),
+    ],
+    ['the end of the last', inGroups(done, group('all', 'Progressing', { step: 3 })), status(promoted)],
+    ['a group that fails', inGroups(done, next), inGroups(group('pilot', 'Failed', { step: 4 }), next)],
+  ])('may be %s', (_, before, after) => {
+    expect(look(before, after)).toBeUndefined();
+  });
+
+  it.each<[string, RolloutStatus, RolloutStatus, RegExp]>([
+    [
+      'a group that begins before the one in front of it ended',
+      inGroups(group('pilot', 'Progressing', { step: 1 }), next),
+      inGroups(group('pilot', 'Progressing', { step: 1 }), group('all', 'Progressing', { step: 1 })),
+      /group all began before/,
+    ],
+    [
+      'a group that reaches others than before',
+      inGroups(done, next),
+      inGroups({ ...done, reach: 11 }, next),
+      /group pilot reached others/,
+    ],
+    [
+      'a group that falls back',
+      inGroups(done, next),
+      inGroups(group('pilot', 'Progressing', { step: 3 }), next),
+      /group pilot fell from Succeeded/,
+    ],
+    [
+      'a step of a group that is left out',
+      inGroups(group('pilot', 'Progressing', { step: 1 }), next),
+      inGroups(group('pilot', 'Baking', { step: 4 }), next),
+      /group pilot: 1 steps that wait/,
+    ],
+    [
+      'the end with a group under way',
+      inGroups(group('pilot', 'Progressing', { step: 3 }), group('all', 'Progressing', { step: 3 })),
+      status(promoted),
+      /2 groups under way/,
     ],
   ])('may not be %s', (_, before, after, says) => {
     expect(look(before, after)).toMatch(says);

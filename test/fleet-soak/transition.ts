@@ -1,21 +1,6 @@
-import type { RolloutStatus } from '../../src/api/rollout-status.ts';
+import { wrongInGroups } from './group-transition.ts';
 import type { SoakStep } from './names.ts';
-
-/** Two statuses of one rollout that were seen one after the other. */
-export type Pair = {
-  readonly before: RolloutStatus;
-  readonly after: RolloutStatus;
-  readonly steps: readonly SoakStep[];
-  /** Nothing between them was missed: both came over one watch. */
-  readonly isNext: boolean;
-};
-
-/** A preload waits as well, but may be over at once. */
-const waits = ({ pause, analysis }: SoakStep): boolean => pause !== undefined || analysis !== undefined;
-
-/** Steps that take their time, among those from index `from` to below `to`. */
-export const waitsPassed = (steps: readonly SoakStep[], from: number, to: number): number =>
-  steps.slice(from, to).filter(waits).length;
+import { type Pair, waitsPassed } from './pair.ts';
 
 /** What the canary has at a step: the last weight that was set before it. */
 export const weightAt = (steps: readonly SoakStep[], index: number): number =>
@@ -27,7 +12,9 @@ const isSame = (a: Content | undefined, b: Content | undefined): boolean =>
 
 /** The weight belongs to the step, and nobody who was given up has any. */
 const weightOf = ({ after, steps }: Pair): string | undefined => {
-  const { canary, abort, step, weights } = after;
+  const { canary, abort, step, weights, groups } = after;
+  // Each group has a weight of its own, also one that is through its steps.
+  if (groups !== undefined && abort === undefined) return undefined;
   const isUp = canary !== undefined && abort === undefined && step !== undefined;
   const expected = isUp && step.full !== true ? weightAt(steps, step.index) : 0;
   if (isUp && step.full === true) return undefined;
@@ -57,8 +44,10 @@ const jumps = ({ before, after, isNext }: Pair): string | undefined => {
 };
 
 /** One canary in one attempt: its steps are gone through one by one, and never back. */
-const onTheWay = ({ before, after, steps, isNext }: Pair): string | undefined => {
+const onTheWay = (pair: Pair): string | undefined => {
+  const { before, after, steps, isNext } = pair;
   const [from, to] = [before.step, after.step];
+  if (before.groups !== undefined || after.groups !== undefined) return wrongInGroups(pair);
   if (from === undefined || to === undefined || from.hash !== to.hash) return undefined;
   if (to.index < from.index) return `the step fell from ${from.index} to ${to.index}`;
   if (before.abort !== undefined && after.abort === undefined)
@@ -78,6 +67,11 @@ const ended = (pair: Pair): string | undefined => {
     const { step } = before;
     const isShort = ['FastPromoted', 'FastRolledBack'].includes(after.completionStatus ?? '');
     if (!isNext || isShort || step === undefined || step.full === true) return undefined;
+    // Where all groups but the last one are through, that one ends in the same decision.
+    const open = before.groups?.filter(({ phase, reach }) => phase !== 'Succeeded' && reach > 0) ?? [];
+    if (open.length > 1) return `it became stable with ${open.length} groups under way`;
+    if (open.some(({ phase }) => phase !== 'Progressing') || (before.groups && open.length === 0))
+      return undefined;
     const left = waitsPassed(steps, step.index + 1, steps.length);
     return left > 0 ? `it became stable with ${left} steps that wait before it` : undefined;
   }

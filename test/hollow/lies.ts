@@ -64,6 +64,7 @@ const falseCounts = (rollout: RolloutReport, random: Random, seq: bigint): Rollo
               seq,
               stable: armOf(requests, 0),
               canary: armOf(requests, Math.floor(requests * random())),
+              rewarded: undefined,
             },
           ],
   };
@@ -99,6 +100,7 @@ export const falseReport = (lie: Lie, report: Report, random: Random, seq: bigin
 const empty: Report = {
   whole: false,
   resumes: false,
+  likeParts: [],
   adapters: [],
   gone: [],
   rollouts: [],
@@ -109,6 +111,7 @@ const empty: Report = {
   message: '',
   removalsHeld: undefined,
   limits: [],
+  classifiers: undefined,
   baseModel: undefined,
 };
 

@@ -67,7 +67,12 @@ export const startHollow = async (options: HollowOptions) => {
   const memory = memoryOf(folder);
   const remembered = await recall(memory, logger);
   const signals = createSignals();
-  const { holds, trials, guard, counts } = watchCanaries({ clock, logger }, { memory, remembered }, signals);
+  const instance = randomUUID();
+  const { holds, trials, guard, counts, feedbackKeys } = watchCanaries(
+    { clock, logger, instance },
+    { memory, remembered },
+    signals,
+  );
   const budgets = () => ({
     requests: 8,
     adapterMemory: budgetBytes,
@@ -88,7 +93,6 @@ export const startHollow = async (options: HollowOptions) => {
     changed: () => signals.emit('planned'),
   });
   const executionProvider = 'CPUExecutionProvider';
-  const instance = randomUUID();
   const modelView: ReturnType<SyncParts['node']['model']> = {
     source: model.source,
     state: 'Ready',
@@ -111,6 +115,7 @@ export const startHollow = async (options: HollowOptions) => {
     random: Math.random,
     operator: { address: '', dial },
     pulls: new PullCredentials(clock),
+    feedbackKeys,
     introduction: () => ({
       identity: { namespace, name, kind: serves === 'Node' ? Identity_Kind.NODE : Identity_Kind.POD },
       instance,
@@ -131,11 +136,13 @@ export const startHollow = async (options: HollowOptions) => {
       counts: counts.served,
       splits: counts.splits,
       mirrored: counts.copies,
+      elsewhere: counts.elsewhere,
       facts,
       memory: () => residency.usage(),
       disk: () => ({ budgetBytes, usedBytes: residency.usage().storedBytes }),
       ready: () => ({ ok: true, reason: '' }),
       refused: () => quotas.refused(),
+      classifiers: () => new Map(),
       model: () => modelView,
     },
   });

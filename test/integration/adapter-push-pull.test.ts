@@ -97,6 +97,21 @@ describe.skipIf(!hasRegistry)('adapters that travel (needs go to build the regis
     expect((await stat(join(out, names[0] ?? ''))).mtimeMs).toBe(mtimeMs);
   });
 
+  it('come by their digest from a mirror of a registry that is not there', async () => {
+    const { digest } = await push(upper, 'team/mirrored:v1');
+    const out = join(root, 'mirrored');
+    const away = `registry.invalid/team/mirrored@${digest}`;
+    const pulled = await adaptlet(
+      'pull',
+      away,
+      out,
+      '--registry-mirrors',
+      `registry.invalid=${registry.registry.host}`,
+    );
+    expect(pulled).toMatchObject({ code: 0, stderr: '' });
+    expect(await contentOf(out)).toEqual(await contentOf(upper));
+  });
+
   it('are not written over anything else: other files, one file more, a file', async () => {
     await push(upper, 'team/over:v1');
     const more = join(root, 'more');

@@ -8,6 +8,7 @@ import {
   type Report,
   type RolloutReport,
 } from '../../src/gen/adaptlet/control/v1/control.ts';
+import { enforcedFields } from '../../src/plan/policy-fields.ts';
 import type { Plan } from '../../src/plan/resources.ts';
 import { Connection } from '../../src/runtime/sync/connection.ts';
 import { type DialOptions, tlsDialer } from '../../src/runtime/sync/dial.ts';
@@ -56,8 +57,10 @@ export class BareRuntime {
         },
         unknown: () => undefined,
         credential: () => undefined,
+        peers: () => undefined,
+        feedbackKeys: () => undefined,
         broken: () => this.#receiver.broken(),
-        held: () => ({ held: this.#receiver.heldList() }),
+        held: (partHashes) => this.#receiver.heldListWithout(partHashes),
         subscribe: () => ({ names: [] }),
         report: () => this.#report(),
       },
@@ -88,6 +91,7 @@ export class BareRuntime {
     this.#whole = true;
     return {
       protocol: 1,
+      peerAddress: '',
       identity: { namespace, name, kind: Identity_Kind.NODE },
       instance: name,
       connectionSeq: ++this.#seq,
@@ -102,6 +106,7 @@ export class BareRuntime {
       held: [],
       heldHash: isHashed ? this.#receiver.heldHash() : Buffer.alloc(0),
       subscriptions: [],
+      policyFields: [...enforcedFields],
     };
   }
 
@@ -140,6 +145,7 @@ export class BareRuntime {
           servedCanary: 0n,
           holds: [],
           counts: [],
+          elsewhere: [],
           mirror: copiesToWire(mirror, undefined),
         });
       }
@@ -150,6 +156,7 @@ export class BareRuntime {
     return {
       whole,
       resumes: false,
+      likeParts: [],
       adapters,
       gone: [],
       rollouts,
@@ -161,6 +168,7 @@ export class BareRuntime {
       removalsHeld: undefined,
       baseModel: undefined,
       limits: [],
+      classifiers: undefined,
     };
   }
 }

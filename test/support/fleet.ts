@@ -163,7 +163,10 @@ export class TestFleet implements AsyncDisposable {
     const options = this.#nodeOptions[index];
     if (options === undefined) throw new Error(`runtime ${index} was never started`);
     const from = tree ?? options.tree ?? repositoryRoot;
-    const settings = { ...thisMachine(from, 'src/runtime/config/settings.ts'), ...options.settings };
+    const settings = {
+      ...thisMachine(from, 'src/runtime/config/source-settings.ts', 'src/runtime/config/settings.ts'),
+      ...options.settings,
+    };
     const started = await TestNode.start({ ...options, settings, env, tree: from });
     this.nodes[index] = started;
     return started;
@@ -263,14 +266,18 @@ const helmChart = async (
   await cluster.kubectlOk(['wait', '--for=condition=Established', '--timeout=30s', '-f', crds]);
 };
 
-/** The rights of `credentials.namespaces` for the namespace of a fleet, as the chart writes them. */
-export const letReadSecrets = async ({ cluster, namespace }: TestFleet): Promise<void> => {
+/** What the chart grants the operator with a value, written as for `--set`. */
+export const grantByChart = async (cluster: Cluster, value: string): Promise<void> => {
   const chart = join(repositoryRoot, 'charts/adaptlet');
-  const values = ['--kube-version', '1.34.0', '--set', `credentials.namespaces={${namespace}}`];
+  const values = ['--kube-version', '1.34.0', '--set', value];
   const shown = ['--show-only', 'templates/operator-access.yaml', '-n', systemNamespace];
   const { stdout } = await run(await toolPath('helm'), ['template', 'adaptlet', chart, ...values, ...shown]);
   await cluster.kubectlOk(['apply', '-f', '-'], stdout);
 };
+
+/** The rights of `credentials.namespaces` for the namespace of a fleet. */
+export const letReadSecrets = ({ cluster, namespace }: TestFleet): Promise<void> =>
+  grantByChart(cluster, `credentials.namespaces={${namespace}}`);
 
 const digests = new Map<string, Promise<string>>();
 

@@ -23,6 +23,8 @@ export type NodeOptions = {
   readonly tree?: string | undefined;
   /** It ends when this process is killed. */
   readonly endWithUs?: boolean | undefined;
+  /** Folder of the control group that it lives in. */
+  readonly group?: string | undefined;
 };
 
 /** Addresses of a running node. */
@@ -81,8 +83,8 @@ export class TestNode {
       'log-level': 'debug',
       ...options.settings,
     };
-    const { env, tree, endWithUs } = options;
-    const started = await AdaptletProcess.start<Ready>('serve', { settings, env, tree, endWithUs });
+    const { env, tree, endWithUs, group } = options;
+    const started = await AdaptletProcess.start<Ready>('serve', { settings, env, tree, endWithUs, group });
     return new TestNode(folder, started);
   }
 

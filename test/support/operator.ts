@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AdaptletProcess, repositoryRoot } from './process.ts';
 
@@ -26,8 +26,13 @@ type Ready = {
  * Registries and web servers of tests are on this machine, which operators and runtimes ask only where they are told so; earlier
  * ones just do.
  */
-export const thisMachine = (tree: string, settings: string): Readonly<Record<string, string>> =>
-  readFileSync(join(tree, settings), 'utf8').includes('egressAllow')
+export const thisMachine = (
+  tree: string,
+  ...settings: readonly string[]
+): Readonly<Record<string, string>> =>
+  settings
+    .map((file) => join(tree, file))
+    .some((file) => existsSync(file) && readFileSync(file, 'utf8').includes('egressAllow'))
     ? { 'egress-allow': '127.0.0.0/8', 'insecure-registries': '127.0.0.1' }
     : {};
 

@@ -17,7 +17,15 @@ export type ProcessOptions = {
   readonly tree?: string | undefined;
   /** It ends when this process is killed. */
   readonly endWithUs?: boolean | undefined;
+  /** Folder of the control group that it, and what it starts, lives in. */
+  readonly group?: string | undefined;
 };
+
+/** Starts a program in a control group. */
+const inGroup = (group: string, program: string): [file: string, prefix: readonly string[]] => [
+  '/bin/sh',
+  ['-c', 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"', 'sh', group, program],
+];
 
 /** A real `adaptlet` process that says in one line of JSON where it listens. */
 export class AdaptletProcess<Ready> {
@@ -38,13 +46,15 @@ export class AdaptletProcess<Ready> {
    */
   static async start<Ready>(
     command: 'serve' | 'operator',
-    { settings, env, tree = repositoryRoot, endWithUs = false }: ProcessOptions,
+    { settings, env, tree = repositoryRoot, endWithUs = false, group }: ProcessOptions,
   ): Promise<AdaptletProcess<Ready>> {
     const flags = Object.entries(settings).flatMap(([name, value]) =>
       value === '' ? [] : [`--${name}`, value],
     );
     const program = join(tree, 'bin/adaptlet');
-    const [file, prefix] = endWithUs ? endingWithParent(program) : [program, []];
+    const alone: [file: string, prefix: readonly string[]] =
+      group === undefined ? [program, []] : inGroup(group, program);
+    const [file, prefix] = endWithUs ? endingWithParent(program) : alone;
     const child = spawn(file, [...prefix, command, ...flags], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -7,6 +7,7 @@ import {
   type SyncRequest,
   type SyncResponse,
 } from '../../src/gen/adaptlet/control/v1/control.ts';
+import { enforcedFields } from '../../src/plan/policy-fields.ts';
 
 export type RawOptions = {
   /** host:port of a replica. */
@@ -75,6 +76,7 @@ export class RawRuntime {
 /** A Hello that an operator takes from the runtime of this node. */
 export const helloOf = (namespace: string, name: string, more: Partial<Hello> = {}): Hello => ({
   protocol: 1,
+  peerAddress: '',
   identity: { namespace, name, kind: Identity_Kind.NODE },
   instance: 'raw',
   connectionSeq: 1n,
@@ -89,5 +91,6 @@ export const helloOf = (namespace: string, name: string, more: Partial<Hello> = 
   held: [],
   heldHash: Buffer.alloc(0),
   subscriptions: [],
+  policyFields: [...enforcedFields],
   ...more,
 });

@@ -5,7 +5,8 @@ import { cacheFolder } from './cache.ts';
 import { goBuild, keyOf } from './go-build.ts';
 
 /**
- * Foreign tools that tests speak to, built from pinned sources into the user's cache: two registries, oras, crane, grpcurl and cosign.
+ * Foreign tools that tests speak to, built from pinned sources into the user's cache: two registries, oras, crane, grpcurl, cosign, the
+ * conformance suite of the OCI distribution specification, and the OpenTelemetry Collector.
  * `node test/tools/build.ts` builds all of them.
  */
 const packages = {
@@ -15,6 +16,8 @@ const packages = {
   crane: 'github.com/google/go-containerregistry/cmd/crane',
   grpcurl: 'github.com/fullstorydev/grpcurl/cmd/grpcurl',
   cosign: 'github.com/sigstore/cosign/v3/cmd/cosign',
+  conformance: 'github.com/opencontainers/distribution-spec/conformance',
+  otelcol: '.',
 } as const;
 
 export type ToolName = keyof typeof packages;

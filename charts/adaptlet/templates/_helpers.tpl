@@ -96,6 +96,37 @@ readinessProbe:
     items: [{key: .dockerconfigjson, path: config.json}]
 {{- end }}
 
+{{/* In upper case: gRPC would take the connection to the operator through those in lower case. */}}
+{{- define "adaptlet.proxyVariables" -}}
+{{- $proxy := .Values.proxy }}
+{{- if or $proxy.https $proxy.http }}
+{{- with $proxy.https }}
+- {name: HTTPS_PROXY, value: {{ . | quote }}}
+{{- end }}
+{{- with $proxy.http }}
+- {name: HTTP_PROXY, value: {{ . | quote }}}
+{{- end }}
+- {name: NO_PROXY, value: {{ join "," $proxy.exempt | quote }}}
+{{- end }}
+{{- end }}
+
+{{/* Who may read metrics. */}}
+{{- define "adaptlet.metricsVariables" -}}
+- {name: ADAPTLET_METRICS_ACCESS, value: {{ .Values.metrics.access | quote }}}
+{{- if .Values.metrics.token.secret }}
+- {name: ADAPTLET_METRICS_TOKEN_FILE, value: /etc/adaptlet/metrics/token}
+{{- end }}
+{{- end }}
+{{- define "adaptlet.metricsMount" -}}
+- {name: metrics-token, mountPath: /etc/adaptlet/metrics, readOnly: true}
+{{- end }}
+{{- define "adaptlet.metricsVolume" -}}
+- name: metrics-token
+  secret:
+    secretName: {{ .Values.metrics.token.secret }}
+    items: [{key: {{ .Values.metrics.token.key }}, path: token}]
+{{- end }}
+
 {{/* Authorities besides the public ones: node adds the file to its own when it starts. */}}
 {{- define "adaptlet.caCertsVariable" -}}
 - {name: NODE_EXTRA_CA_CERTS, value: /etc/adaptlet/extra-ca/ca.crt}

@@ -33,6 +33,19 @@ volumes; `caCerts`: a ConfigMap, or empty. */}}
 - {name: ADAPTLET_DOWNLOAD_TIME_ZONE, value: {{ .timeZone | quote }}}
 - {name: ADAPTLET_MAX_PARALLEL_DOWNLOADS, value: {{ .maxParallel | toString | quote }}}
 - {name: ADAPTLET_DOWNLOAD_RETRIES, value: {{ .retries | toString | quote }}}
+{{- with .deltaLookup }}
+- {name: ADAPTLET_DELTA_LOOKUP, value: {{ . | quote }}}
+{{- end }}
+{{- end }}
+{{- with .root.Values.runtime.registryMirrors }}
+{{- $mirrors := list }}
+{{- range $host, $of := . }}
+{{- $mirrors = append $mirrors (printf "%s=%s" $host (join "," $of)) }}
+{{- end }}
+- {name: ADAPTLET_REGISTRY_MIRRORS, value: {{ join ";" $mirrors | quote }}}
+{{- end }}
+{{- with include "adaptlet.proxyVariables" .root | trim }}
+{{- . | nindent 0 }}
 {{- end }}
 - {name: ADAPTLET_OPERATOR, value: "adaptlet-operator.{{ .root.Release.Namespace }}.svc:9443"}
 - {name: ADAPTLET_OPERATOR_CA, value: /etc/adaptlet/ca/ca.crt}

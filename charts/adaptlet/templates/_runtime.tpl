@@ -127,6 +127,16 @@ spec:
             - {name: ADAPTLET_GRPC_LISTEN, value: "0.0.0.0:9000"}
             - {name: ADAPTLET_HTTP_LISTEN, value: "0.0.0.0:8080"}
             - {name: ADAPTLET_HEALTH_LISTEN, value: "0.0.0.0:8090"}
+            {{- include "adaptlet.metricsVariables" $root | nindent 12 }}
+            {{- with $root.Values.peers }}
+            {{- if .enabled }}
+            - {name: ADAPTLET_PEERS_LISTEN, value: "0.0.0.0:9446"}
+            - {name: ADAPTLET_PEERS_HOST, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+            {{- with .bandwidth }}
+            - {name: ADAPTLET_PEERS_BANDWIDTH, value: {{ . | quote }}}
+            {{- end }}
+            {{- end }}
+            {{- end }}
             {{- if ne $runtime.anonymous "auto" }}
             - {name: ADAPTLET_ANONYMOUS, value: {{ $runtime.anonymous }}}
             {{- end }}
@@ -140,8 +150,33 @@ spec:
             {{- if $runtime.metricsForGateways }}
             - {name: ADAPTLET_HTTP_METRICS, value: "on"}
             {{- end }}
+            {{- with $runtime.gateways.addresses }}
+            - {name: ADAPTLET_GATEWAY_ADDRESSES, value: {{ join "," . | quote }}}
+            {{- end }}
+            {{- if $runtime.gateways.objectives }}
+            {{- $objectives := list }}
+            {{- range $name, $priority := $runtime.gateways.objectives }}
+            {{- $objectives = append $objectives (printf "%s=%d" $name (int64 $priority)) }}
+            {{- end }}
+            - {name: ADAPTLET_GATEWAY_OBJECTIVES, value: {{ join "," $objectives | quote }}}
+            {{- end }}
+            {{- with $runtime.classifiers.model }}
+            - {name: ADAPTLET_CLASSIFIER_MODEL, value: {{ . | quote }}}
+            {{- end }}
+            {{- with $runtime.classifiers.memory }}
+            - {name: ADAPTLET_CLASSIFIER_MEMORY, value: {{ . | quote }}}
+            {{- end }}
+            {{- with $runtime.maxConnections }}
+            - {name: ADAPTLET_MAX_CONNECTIONS, value: {{ int64 . | quote }}}
+            {{- end }}
             - {name: ADAPTLET_DRAIN_DELAY, value: "{{ int64 $runtime.drainSeconds }}s"}
             {{- include "adaptlet.budgetVariables" (dict "root" $root "of" $runtime) | nindent 12 }}
+            {{- with $runtime.disk }}
+            - {name: ADAPTLET_DISK, value: {{ . | quote }}}
+            {{- end }}
+            {{- with $runtime.scrubRate }}
+            - {name: ADAPTLET_SCRUB_RATE, value: {{ . | quote }}}
+            {{- end }}
             {{- if $runtime.labels }}
             {{- $pairs := list }}
             {{- range $key, $value := $runtime.labels }}
@@ -161,6 +196,9 @@ spec:
             {{- if $runtime.registrySecret }}
             - {name: ADAPTLET_REGISTRY_CONFIG, value: /etc/adaptlet/registry/config.json}
             {{- end }}
+            {{- if $runtime.model.registrySecret }}
+            - {name: ADAPTLET_BASE_REGISTRY_CONFIG, value: /etc/adaptlet/base-registry/config.json}
+            {{- end }}
             {{- if $root.Values.extraCACerts }}
             {{- include "adaptlet.caCertsVariable" . | nindent 12 }}
             {{- end }}
@@ -171,6 +209,9 @@ spec:
             - {name: grpc, containerPort: 9000}
             - {name: http, containerPort: 8080}
             - {name: health, containerPort: 8090}
+            {{- if $root.Values.peers.enabled }}
+            - {name: peers, containerPort: 9446}
+            {{- end }}
           {{- include "adaptlet.probes" (dict "startSeconds" $runtime.startupSeconds "port" "health") | nindent 10 }}
           resources:
             {{- toYaml $runtime.resources | nindent 12 }}
@@ -180,6 +221,12 @@ spec:
             {{- include "adaptlet.runtimeMounts" $shared | nindent 12 }}
             {{- if $runtime.tls.secret }}
             - {name: tls, mountPath: /etc/adaptlet/tls, readOnly: true}
+            {{- end }}
+            {{- if $runtime.model.registrySecret }}
+            - {name: base-registry, mountPath: /etc/adaptlet/base-registry, readOnly: true}
+            {{- end }}
+            {{- if $root.Values.metrics.token.secret }}
+            {{- include "adaptlet.metricsMount" . | nindent 12 }}
             {{- end }}
             {{- with $runtime.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
@@ -197,6 +244,12 @@ spec:
         {{- if $runtime.tls.secret }}
         - name: tls
           secret: {secretName: {{ $runtime.tls.secret }}}
+        {{- end }}
+        {{- with $runtime.model.registrySecret }}
+        {{- include "adaptlet.registryVolume" (dict "prefix" "base-" "secret" .) | nindent 8 }}
+        {{- end }}
+        {{- if $root.Values.metrics.token.secret }}
+        {{- include "adaptlet.metricsVolume" $root | nindent 8 }}
         {{- end }}
         {{- with $runtime.extraVolumes }}
         {{- toYaml . | nindent 8 }}

@@ -23,6 +23,8 @@ container:
     - {name: ADAPTLET_GRPC_LISTEN, value: "127.0.0.1:{{ int64 $ports.grpc }}"}
     - {name: ADAPTLET_HTTP_LISTEN, value: "127.0.0.1:{{ int64 $ports.http }}"}
     - {name: ADAPTLET_HEALTH_LISTEN, value: "0.0.0.0:{{ int64 $ports.health }}"}
+    # Their namespaces have no Secret of the release: the containers of the pod, or everybody.
+    - {name: ADAPTLET_METRICS_ACCESS, value: {{ .Values.metrics.access | quote }}}
     {{- include "adaptlet.budgetVariables" (dict "root" . "of" $injection) | trim | nindent 4 }}
     {{- if $injection.registrySecret }}
     - {name: ADAPTLET_REGISTRY_CONFIG, value: /etc/adaptlet/registry/config.json}

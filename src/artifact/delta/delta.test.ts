@@ -255,6 +255,11 @@ describe('a delta that is not what it should be is refused', () => {
     await expect(stat(at('target'))).rejects.toThrow('ENOENT');
   });
 
+  it('where its header has a digest that zod cannot look at', async () => {
+    const odd = { digest: { length: { toString: null } }, size: 1 };
+    expect(await refusal(handmade({ ...ends, from: odd, segments: [whole] }))).toBe('DELTA_INVALID');
+  });
+
   it('where its header has a hundred thousand faults, in few words', async () => {
     for (const segments of [Array(100_000).fill(0), Array(30_000).fill('length')]) {
       const header = Buffer.from(JSON.stringify({ ...ends, segments }));

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Digest, digestSchema } from '../../api/names.ts';
+import { parsedBy } from '../../api/parsed.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 
 /** Widths of the numbers of safetensors files. All divide the size of a block. */
@@ -83,11 +84,11 @@ export const readHeader = (
   } catch (error) {
     throw invalidDelta('the header of a delta is not JSON', error);
   }
-  const { data } = schema.safeParse(value);
+  const { data } = parsedBy(schema, value);
   if (data === undefined) throw invalidDelta('the header of a delta is not valid');
   if (data.segments.length > maxSegments) throw invalidDelta(`a delta has ${data.segments.length} segments`);
   const segments = data.segments.map((entry, i) => {
-    const read = segment.safeParse(entry);
+    const read = parsedBy(segment, entry);
     if (read.success) return read.data;
     throw invalidDelta(`segment ${i} of a delta is not valid`);
   });

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { dashboardCommand } from './dashboard/command.ts';
 import { doctorCommand } from './doctor.ts';
 import { deviceCommands } from './enrol.ts';
+import { explainCommand } from './explain.ts';
 import { getCommand, watchCommand } from './get.ts';
 import { listCommand } from './list.ts';
 import { statusCommand } from './status.ts';
@@ -16,6 +17,7 @@ export const kubectlCommands = (version: string): Command[] => [
   statusCommand(),
   ...verbCommands(),
   whoGetsCommand(),
+  explainCommand(),
   ...deviceCommands(),
   dashboardCommand(),
   doctorCommand(version),

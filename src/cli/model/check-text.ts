@@ -65,6 +65,14 @@ const memoryLines = (memory: MemoryNeed): string[] => {
         : `${sizeText(adapterRank16Bytes)} each at rank 16 on all linears in float16 (in float32, or without the native operator, twice that); --adapter-memory ${sizeText(memory.adapterBytes)} holds ${Math.floor(memory.adapterBytes / adapterRank16Bytes)}`,
     ),
     ...line(
+      'structures',
+      memory.structureBytes === 0 ? undefined : `${sizeText(memory.structureBytes)} (--structure-memory)`,
+    ),
+    ...line(
+      'classifiers',
+      memory.classifierBytes === 0 ? undefined : `${sizeText(memory.classifierBytes)} (--classifier-memory)`,
+    ),
+    ...line(
       'RAM',
       `about ${sizeText(memory.totalBytes)} when all of it is used, and some 250 MiB of the programs`,
     ),

@@ -20,6 +20,9 @@ import { type CheckReport, checkText, isServed } from './check-text.ts';
 /** The settings of `serve` that decide what a model needs. */
 const schema = settingsSchema.pick({
   adapterMemory: true,
+  structureMemory: true,
+  classifierModel: true,
+  classifierMemory: true,
   kvMemory: true,
   kvPrecision: true,
   maxConcurrent: true,

@@ -46,6 +46,12 @@ describe('a credential helper', () => {
     expect(await readFile(join(root, 'asked'), 'utf8')).toBe('https://index.docker.io/v1/\n');
   });
 
+  it('may have an identity token, which docker marks by its user', async () => {
+    await helper('all', answers('<token>', 'refresh'));
+    await write({ credsStore: 'all' });
+    expect(await askCredentialHelper(config, 'registry.example')).toEqual({ identityToken: 'refresh' });
+  });
+
   it('may have nothing, and there may be none', async () => {
     await helper('all', 'echo "credentials not found in native keychain"; exit 1');
     await write({ credsStore: 'all' });
@@ -66,7 +72,6 @@ describe('a credential helper', () => {
     ['fails', 'echo "the keychain is locked"; exit 2', 'the keychain is locked'],
     ['hangs', 'exec sleep 60', 'gave no answer in 1 s'],
     ['answers something else', 'echo "{}"', 'not known'],
-    ['has an identity token', answers('<token>', 'x'), 'identity token'],
   ])('that %s is an error that says so', async (_, script, message) => {
     if (script !== undefined) await helper('all', script);
     await write({ credsStore: 'all' });

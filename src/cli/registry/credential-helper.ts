@@ -90,9 +90,7 @@ export const askCredentialHelper = async (
   } catch {
     throw invalid(`${program} gave an answer that is not known`, 'Check it with docker login.');
   }
-  if (answer.Username !== '<token>') return { username: answer.Username, password: answer.Secret };
-  throw invalid(
-    `${program} has an identity token for ${registry}`,
-    'Log in with a user and a password or an access token.',
-  );
+  // Docker's mark of an identity token.
+  if (answer.Username === '<token>') return { identityToken: answer.Secret };
+  return { username: answer.Username, password: answer.Secret };
 };

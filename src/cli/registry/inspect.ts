@@ -5,7 +5,13 @@ import { startDiskThread } from '../../artifact/disk-thread.ts';
 import { type Inspection, inspectFolder, inspectImage } from '../../artifact/inspect.ts';
 import { Registry } from '../../artifact/registry.ts';
 import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
-import { imageOf, type RegistryFlags, registryOptionsOf, withRegistryFlags } from './registry-flags.ts';
+import {
+  imageOf,
+  type RegistryFlags,
+  readingOptionsOf,
+  withMirrorFlag,
+  withRegistryFlags,
+} from './registry-flags.ts';
 import { type OutputFlags, printResult, withOutputFlags } from './transfer.ts';
 
 const line = (label: string, value: string | number | undefined): string[] =>
@@ -47,7 +53,7 @@ export const inspectionText = (name: string, found: Inspection): string => {
 
 /** `adaptlet inspect`. */
 export const inspectCommand = (): Command =>
-  withOutputFlags(withRegistryFlags(new Command('inspect')))
+  withOutputFlags(withMirrorFlag(withRegistryFlags(new Command('inspect'))))
     .description('show what an adapter in a registry or folder is, without its weights')
     .argument('<adapter>', 'folder, or registry/repository[:tag][@digest]')
     .addHelpText(
@@ -60,6 +66,6 @@ export const inspectCommand = (): Command =>
       const isFolder = existsSync(name) || /^[./~]/.test(name);
       const found = isFolder
         ? await inspectFolder(resolve(name), disk, signal)
-        : await inspectImage(new Registry(registryOptionsOf(flags, process.env)), imageOf(name), signal);
+        : await inspectImage(new Registry(readingOptionsOf(flags, process.env)), imageOf(name), signal);
       printResult(flags, inspectionText(name, found), { name, ...found });
     });

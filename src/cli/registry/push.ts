@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -7,6 +8,7 @@ import { defaultLimits } from '../../artifact/manifest.ts';
 import { adapterFiles, type Packed, packFolder } from '../../artifact/pack.ts';
 import { type PackForm, packAs } from '../../artifact/pack-forms.ts';
 import { checkPeftFolder } from '../../runtime/adapter/check-folder.ts';
+import { classifierFile, readClassifier } from '../../runtime/classifiers/artifact-file.ts';
 import { settingsSchema } from '../../runtime/config/settings.ts';
 import { sizeText } from './progress.ts';
 import { type FormFlags, formFrom, withFormFlags } from './pushed-form.ts';
@@ -34,8 +36,10 @@ const withPacked = async <T>(
 /** `adaptlet push`. */
 export const pushCommand = (): Command =>
   withFormFlags(withPushFlags(new Command('push')))
-    .description('check a PEFT folder and push it to a registry, with the digest that adaptlet digest prints')
-    .argument('<folder>', 'folder with adapter_config.json and adapter_model.safetensors')
+    .description(
+      'check a PEFT folder, or one of adaptlet classifier distil, and push it to a registry, with the digest that adaptlet digest prints',
+    )
+    .argument('<folder>', 'folder with adapter_config.json and adapter_model.safetensors, or of a classifier')
     .argument('<reference>', 'registry/repository[:tag]')
     .addHelpText(
       'after',
@@ -47,7 +51,9 @@ export const pushCommand = (): Command =>
       const path = resolve(folder);
       await using disk = startDiskThread();
       await withPacked(path, form, disk, async (packed) => {
-        await checkPeftFolder(path, settingsSchema.shape.maxRank.parse(undefined));
+        const isClassifier = existsSync(join(path, classifierFile));
+        if (isClassifier) await readClassifier(path);
+        else await checkPeftFolder(path, settingsSchema.shape.maxRank.parse(undefined));
         const place = await pushPacked(image, packed, flags);
         const { digest, bytes } = packed;
         const pinned = `${place}@${digest}`;
@@ -56,7 +62,7 @@ export const pushCommand = (): Command =>
         const text = [
           `pushed ${name}, ${sizeText(bytes)}`,
           pinned,
-          'spec of an Adapter:',
+          isClassifier ? 'examples of a classifier of an AdapterRoute:' : 'spec of an Adapter:',
           `  source: {oci: {image: ${JSON.stringify(name)}}}`,
           `  digest: ${digest}`,
           '',

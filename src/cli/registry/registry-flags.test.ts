@@ -1,6 +1,10 @@
+import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { digestCommand } from '../digest.ts';
-import { imageOf } from './registry-flags.ts';
+import { inspectCommand } from './inspect.ts';
+import { pullCommand } from './pull.ts';
+import { pushCommand } from './push.ts';
+import { imageOf, readingOptionsOf, registryOptionsOf } from './registry-flags.ts';
 
 describe('a reference', () => {
   it.each([
@@ -24,4 +28,21 @@ it('adaptlet digest, which asks no registry, has no flag for the credentials of 
     '--ca',
     '--endpoint',
   ]);
+});
+
+describe('mirrors of a command', () => {
+  const mirrors = 'r.test=m.test:5000,n.test';
+
+  it('come from its flag, or from the variable of nodes', () => {
+    const expected = new Map([['r.test', ['m.test:5000', 'n.test']]]);
+    expect(readingOptionsOf({ registryMirrors: mirrors }, {}).mirrors).toEqual(expected);
+    expect(readingOptionsOf({}, { ADAPTLET_REGISTRY_MIRRORS: mirrors }).mirrors).toEqual(expected);
+  });
+
+  it('are for commands that read alone: what a mirror has would not be pushed', () => {
+    const has = (command: Command): boolean =>
+      command.options.some(({ long }) => long === '--registry-mirrors');
+    expect([pullCommand(), inspectCommand(), pushCommand()].map(has)).toEqual([true, true, false]);
+    expect(registryOptionsOf({}, { ADAPTLET_REGISTRY_MIRRORS: mirrors })).not.toHaveProperty('mirrors');
+  });
 });

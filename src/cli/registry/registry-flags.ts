@@ -11,14 +11,18 @@ import { settingsSchema } from '../../runtime/config/settings.ts';
 import { readSettings } from '../../settings/settings.ts';
 import { systemClock } from '../../time/clock.ts';
 import { askCredentialHelper } from './credential-helper.ts';
+import { useProxies } from './proxies.ts';
 
 export type RegistryFlags = {
   readonly registryConfig?: string | undefined;
   readonly insecureRegistries?: string | undefined;
   readonly ca?: string | undefined;
+  /** Of commands that only read. */
+  readonly registryMirrors?: string | undefined;
 };
 
 const schema = settingsSchema.pick({ registryConfig: true, insecureRegistries: true });
+const mirrorsSchema = settingsSchema.pick({ registryMirrors: true });
 
 /** Attempts in a row without progress, and milliseconds without a sign of life. */
 const attempts = 5;
@@ -48,6 +52,13 @@ export const withRegistryFlags = (command: Command): Command =>
       '--registry-config <file>',
       'a docker config.json with credentials [ADAPTLET_REGISTRY_CONFIG, default ~/.docker/config.json, or that of DOCKER_CONFIG]; its credential helpers are asked',
     ),
+  );
+
+/** For commands that write nothing: what a mirror has is no sign that its registry has it. */
+export const withMirrorFlag = (command: Command): Command =>
+  command.option(
+    '--registry-mirrors <list>',
+    'mirrors of registries, as docker.io=mirror.example:5000,cache.example;ghcr.io=mirror.example:5000; they are asked first for what a digest names [ADAPTLET_REGISTRY_MIRRORS]',
   );
 
 /** For servers that are no registries. */
@@ -86,8 +97,9 @@ export const registryOptionsOf = (
   flags: RegistryFlags,
   environment: Readonly<Record<string, string | undefined>>,
 ): RegistryOptions => {
-  const { ca, ...given } = flags;
+  const { ca, registryMirrors: _, ...given } = flags;
   if (ca !== undefined) trust(ca);
+  useProxies(environment);
   const { registryConfig, insecureRegistries } = readSettings(schema, given, environment);
   const docker = join(environment['DOCKER_CONFIG'] ?? join(homedir(), '.docker'), 'config.json');
   const config = registryConfig ?? docker;
@@ -101,4 +113,14 @@ export const registryOptionsOf = (
     credentials: async (registry, repository) =>
       (await askCredentialHelper(config, registry)) ?? (await readCredentials(config, registry, repository)),
   };
+};
+
+/** The same, with mirrors, for who only reads. */
+export const readingOptionsOf = (
+  flags: RegistryFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+): RegistryOptions => {
+  const { registryMirrors } = flags;
+  const { registryMirrors: mirrors } = readSettings(mirrorsSchema, { registryMirrors }, environment);
+  return { ...registryOptionsOf(flags, environment), mirrors };
 };

@@ -8,7 +8,13 @@ import { Registry } from '../../artifact/registry.ts';
 import { RegistryPush } from '../../artifact/registry-push.ts';
 import { systemClock } from '../../time/clock.ts';
 import { progressLine, sizeText } from './progress.ts';
-import { imageOf, type RegistryFlags, registryOptionsOf, withRegistryFlags } from './registry-flags.ts';
+import {
+  imageOf,
+  type RegistryFlags,
+  readingOptionsOf,
+  registryOptionsOf,
+  withRegistryFlags,
+} from './registry-flags.ts';
 
 export type OutputFlags = { readonly output: 'text' | 'json'; readonly json?: boolean };
 export type TransferFlags = RegistryFlags &
@@ -66,7 +72,7 @@ export const pullTo = async (
   const pull = async () => {
     using line = lineOf('received', flags);
     return await pullFolder({
-      registry: new Registry(registryOptionsOf(flags, process.env)),
+      registry: new Registry(readingOptionsOf(flags, process.env)),
       image,
       folder,
       ...kind,

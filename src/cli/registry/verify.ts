@@ -4,7 +4,13 @@ import { digestOf } from '../../artifact/digest.ts';
 import { placeOf } from '../../artifact/offer.ts';
 import { Registry } from '../../artifact/registry.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { imageOf, type RegistryFlags, registryOptionsOf, withRegistryFlags } from './registry-flags.ts';
+import {
+  imageOf,
+  type RegistryFlags,
+  readingOptionsOf,
+  withMirrorFlag,
+  withRegistryFlags,
+} from './registry-flags.ts';
 import { type SignerFlags, signersOf, withSignerFlags } from './signature-flags.ts';
 import { type OutputFlags, printResult, withOutputFlags } from './transfer.ts';
 
@@ -15,7 +21,7 @@ const nameOf = (signer: string | undefined, { key = [], certificateIdentity }: S
 
 /** `adaptlet verify`. */
 export const verifyCommand = (): Command =>
-  withOutputFlags(withRegistryFlags(withSignerFlags(new Command('verify'))))
+  withOutputFlags(withMirrorFlag(withRegistryFlags(withSignerFlags(new Command('verify')))))
     .description('verify that an adapter in a registry is signed, as a node does it')
     .argument('<reference>', 'registry/repository[:tag][@digest]')
     .addHelpText(
@@ -25,7 +31,7 @@ export const verifyCommand = (): Command =>
     .action(async (reference: string, flags: RegistryFlags & OutputFlags & SignerFlags) => {
       const image = imageOf(reference);
       const signers = await signersOf(flags);
-      const registry = new Registry(registryOptionsOf(flags, process.env));
+      const registry = new Registry(readingOptionsOf(flags, process.env));
       const { signal } = new AbortController();
       const manifest = await registry.manifest(image, image.digest ?? image.tag ?? 'latest', signal);
       const digest = digestOf(manifest);

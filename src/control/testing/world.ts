@@ -272,7 +272,7 @@ export class StreamWorld {
     };
     const confirmedRemovals = this.#confirmed.get(runtime) ?? '';
     const batch = sender.next({ plan, withheld, revision: replica.revision, mayRemove, confirmedRemovals });
-    if (sender.asks()) down.push({ kind: 'HeldWanted' });
+    if (sender.asks() !== undefined) down.push({ kind: 'HeldWanted' });
     if (batch === undefined) return;
     const touched = [...batch.puts.map(resourceKey), ...batch.removes];
     expect(touched.filter((key) => withheld.has(key))).toEqual([]);

@@ -10,8 +10,10 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
   type ClientUnaryCall,
+  type handleBidiStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -136,7 +138,7 @@ export interface ModelInferResponse {
   /** Digest of what served: of the adapter, or of the base model. */
   modelVersion: string;
   id: string;
-  /** adapter, rollout, arm, rule; prompt_tokens, completion_tokens. */
+  /** request_id, digest, adapter, rollout, arm, rule; prompt_tokens, completion_tokens. */
   parameters: { [key: string]: InferParameter };
   outputs: ModelInferResponse_InferOutputTensor[];
   rawOutputContents: Buffer[];
@@ -188,6 +190,12 @@ export interface ModelRepositoryParameter {
     | { $case: "stringParam"; value: string }
     | { $case: "bytesParam"; value: Buffer }
     | undefined;
+}
+
+export interface ModelStreamInferResponse {
+  /** Why a request failed. Its id is in `infer_response`, the code in its parameter `error`. */
+  errorMessage: string;
+  inferResponse: ModelInferResponse | undefined;
 }
 
 export interface RepositoryIndexRequest {
@@ -3148,6 +3156,101 @@ export const ModelRepositoryParameter: MessageFns<ModelRepositoryParameter> = {
   },
 };
 
+function createBaseModelStreamInferResponse(): ModelStreamInferResponse {
+  return { errorMessage: "", inferResponse: undefined };
+}
+
+export const ModelStreamInferResponse: MessageFns<ModelStreamInferResponse> = {
+  encode(message: ModelStreamInferResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.errorMessage !== "") {
+      writer.uint32(10).string(message.errorMessage);
+    }
+    if (message.inferResponse !== undefined) {
+      ModelInferResponse.encode(message.inferResponse, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelStreamInferResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelStreamInferResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.errorMessage = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.inferResponse = ModelInferResponse.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelStreamInferResponse {
+    return {
+      errorMessage: isSet(object.errorMessage)
+        ? globalThis.String(object.errorMessage)
+        : isSet(object.error_message)
+        ? globalThis.String(object.error_message)
+        : "",
+      inferResponse: isSet(object.inferResponse)
+        ? ModelInferResponse.fromJSON(object.inferResponse)
+        : isSet(object.infer_response)
+        ? ModelInferResponse.fromJSON(object.infer_response)
+        : undefined,
+    };
+  },
+
+  toJSON(message: ModelStreamInferResponse): unknown {
+    const obj: any = {};
+    if (message.errorMessage !== "") {
+      obj.errorMessage = message.errorMessage;
+    }
+    if (message.inferResponse !== undefined) {
+      obj.inferResponse = ModelInferResponse.toJSON(message.inferResponse);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ModelStreamInferResponse>): ModelStreamInferResponse {
+    return ModelStreamInferResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ModelStreamInferResponse>): ModelStreamInferResponse {
+    const message = createBaseModelStreamInferResponse();
+    message.errorMessage = object.errorMessage ?? "";
+    message.inferResponse = (object.inferResponse !== undefined && object.inferResponse !== null)
+      ? ModelInferResponse.fromPartial(object.inferResponse)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseRepositoryIndexRequest(): RepositoryIndexRequest {
   return { repositoryName: "", ready: false };
 }
@@ -4056,6 +4159,21 @@ export const GRPCInferenceServiceService = {
     responseSerialize: (value: ModelInferResponse): Buffer => Buffer.from(ModelInferResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ModelInferResponse => ModelInferResponse.decode(value),
   },
+  /**
+   * Triton's stream of requests. Each is answered by the parts of its generation as they are made: `text` and `token_ids`
+   * of a step, then `finish_reason`. Parameter `triton_final_response` is true in the last one. Answers of several requests
+   * mix; `id` tells them apart.
+   */
+  modelStreamInfer: {
+    path: "/inference.GRPCInferenceService/ModelStreamInfer" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: ModelInferRequest): Buffer => Buffer.from(ModelInferRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ModelInferRequest => ModelInferRequest.decode(value),
+    responseSerialize: (value: ModelStreamInferResponse): Buffer =>
+      Buffer.from(ModelStreamInferResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ModelStreamInferResponse => ModelStreamInferResponse.decode(value),
+  },
   /** Triton's extension: every name that can be asked for. */
   repositoryIndex: {
     path: "/inference.GRPCInferenceService/RepositoryIndex" as const,
@@ -4112,6 +4230,12 @@ export interface GRPCInferenceServiceServer extends UntypedServiceImplementation
    * Outputs: `text` BYTES [1], `token_ids` INT64 [1,m], `finish_reason` BYTES [1].
    */
   modelInfer: handleUnaryCall<ModelInferRequest, ModelInferResponse>;
+  /**
+   * Triton's stream of requests. Each is answered by the parts of its generation as they are made: `text` and `token_ids`
+   * of a step, then `finish_reason`. Parameter `triton_final_response` is true in the last one. Answers of several requests
+   * mix; `id` tells them apart.
+   */
+  modelStreamInfer: handleBidiStreamingCall<ModelInferRequest, ModelStreamInferResponse>;
   /** Triton's extension: every name that can be asked for. */
   repositoryIndex: handleUnaryCall<RepositoryIndexRequest, RepositoryIndexResponse>;
   /** Triton's extension: makes an Adapter Resident; answers when it is. */
@@ -4222,6 +4346,17 @@ export interface GRPCInferenceServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ModelInferResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Triton's stream of requests. Each is answered by the parts of its generation as they are made: `text` and `token_ids`
+   * of a step, then `finish_reason`. Parameter `triton_final_response` is true in the last one. Answers of several requests
+   * mix; `id` tells them apart.
+   */
+  modelStreamInfer(): ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse>;
+  modelStreamInfer(options: Partial<CallOptions>): ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse>;
+  modelStreamInfer(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse>;
   /** Triton's extension: every name that can be asked for. */
   repositoryIndex(
     request: RepositoryIndexRequest,

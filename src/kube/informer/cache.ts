@@ -50,7 +50,7 @@ export type CacheOptions<T> = {
   readonly clock: Clock;
   readonly logger: Log;
   /**
-   * The form in which an object is kept; called once per version of it. `raw` has no managedFields. It must not throw:
+   * The form in which an object is kept; called once per version of it. `raw` has neither managedFields nor what kubectl applied last. It must not throw:
    * what is wrong with an object belongs into T. If it does, the object keeps its earlier form, or stays out.
    */
   readonly project: (raw: KubeObject) => T;

@@ -6,19 +6,28 @@ import { inputOfEvent, inputOfPage } from './reflector-wire.ts';
 
 const call = { method: 'GET', path: '/api/v1/things' };
 const type: ResourceType = { group: '', version: 'v1', kind: 'Thing', plural: 'things', namespaced: true };
+const copy = 'kubectl.kubernetes.io/last-applied-configuration';
 const metadata = { name: 'a', namespace: 'n', uid: 'u', resourceVersion: '5' };
 
 describe('what a list says', () => {
-  it('gives objects their kind and drops managedFields', () => {
+  it('gives objects their kind, and drops managedFields and the copy that kubectl keeps', () => {
     const body = {
       metadata: { resourceVersion: '9', continue: 'more' },
-      items: [{ metadata: { ...metadata, managedFields: [{ manager: 'x' }] }, spec: { a: 1 } }],
+      items: [
+        { metadata: { ...metadata, managedFields: [{ manager: 'x' }] }, spec: { a: 1 } },
+        { metadata: { ...metadata, annotations: { [copy]: '{"spec":{"a":1}}', note: 'x' } } },
+        { metadata: { ...metadata, annotations: { note: 'x' } } },
+      ],
     };
     expect(inputOfPage(call, type, body)).toStrictEqual({
       type: 'page',
       version: '9',
       token: 'more',
-      objects: [{ apiVersion: 'v1', kind: 'Thing', metadata, spec: { a: 1 } }],
+      objects: [
+        { apiVersion: 'v1', kind: 'Thing', metadata, spec: { a: 1 } },
+        { apiVersion: 'v1', kind: 'Thing', metadata: { ...metadata, annotations: { note: 'x' } } },
+        { apiVersion: 'v1', kind: 'Thing', metadata: { ...metadata, annotations: { note: 'x' } } },
+      ],
     });
   });
 

@@ -13,13 +13,25 @@ const isText = (value: unknown): value is string => typeof value === 'string' &&
 
 const isVersion = (value: unknown): value is string => typeof value === 'string' && /^\d+$/.test(value);
 
+/** The whole object again, as `kubectl apply` left it. */
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+
+/** Without managedFields and the copy of kubectl, which nobody reads here and which are often most of an object. */
+const metadataIn = (all: Json): Json => {
+  const { managedFields: _, ...metadata } = all;
+  const { annotations } = metadata;
+  if (!isRecord(annotations) || !(lastApplied in annotations)) return metadata;
+  const { [lastApplied]: _copy, ...others } = annotations;
+  return { ...metadata, annotations: others };
+};
+
 /**
- * An object as the reflector takes it, without managedFields, which nobody reads here and which are often most of it;
- * undefined where it has no usable metadata. Objects in lists of built-in kinds come without their kind.
+ * An object as the reflector takes it; undefined where it has no usable metadata. Objects in lists of built-in kinds come
+ * without their kind.
  */
 const objectIn = (value: unknown, type: ResourceType): KubeObject | undefined => {
   if (!isRecord(value) || !isRecord(value['metadata'])) return undefined;
-  const { managedFields: _, ...metadata } = value['metadata'];
+  const metadata = metadataIn(value['metadata']);
   const { name, namespace, uid, resourceVersion } = metadata;
   if (!isText(name) || !isText(uid) || !isVersion(resourceVersion)) return undefined;
   if (namespace !== undefined && typeof namespace !== 'string') return undefined;

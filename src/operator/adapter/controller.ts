@@ -11,6 +11,7 @@ import {
   soonest,
 } from '../reconcile/controller.ts';
 import { FencedWrites, lookAgainMs, versionOf, type Written } from '../reconcile/fenced-writes.ts';
+import { isSettled, Spread } from '../reconcile/spread.ts';
 import { inUseFinalizer, type Use } from '../reconcile/uses.ts';
 import { type AdapterDecision, decideAdapter, digestOf, digestSourceOf } from './decide.ts';
 import type { Seen } from './failures.ts';
@@ -30,6 +31,8 @@ export type AdapterParts = ControllerParts &
 
 /** Milliseconds between two writes of one Adapter that only say what was observed. */
 const observationMs = 1000;
+/** Such writes of all Adapters together that are not ready: many may be on their way to a fleet at a time. */
+const observationRate = { perSecond: 1, burst: 20 } as const;
 /** Milliseconds between two looks at the namespace of an Adapter that is being deleted and in use. */
 const terminatingMs = 30_000;
 
@@ -39,6 +42,8 @@ type Memory = {
   seen: Seen;
   /** Monotonic time of the last write of the status. */
   writtenAt: number;
+  /** Monotonic time of its turn among the observations of all; undefined: it has none to write. */
+  observesAt: number | undefined;
   terminating: { readonly at: number; readonly is: boolean } | undefined;
   /** The complaint that was recorded last. */
   complaint: string;
@@ -56,8 +61,10 @@ export class AdapterController implements Controller {
   readonly #parts: AdapterParts;
   readonly #writes: FencedWrites;
   readonly #memories = new Map<ObjectKey, Memory>();
+  readonly #observations: Spread;
 
   constructor(parts: AdapterParts) {
+    this.#observations = new Spread(parts.clock, observationRate);
     this.#parts = parts;
     this.#writes = new FencedWrites('Adapter', parts);
   }
@@ -150,13 +157,23 @@ export class AdapterController implements Controller {
     });
     memory.seen = decision.seen;
     if (decision.change === 'None') return soonest(changesInMs);
-    const dueInMs = decision.change === 'Decision' ? 0 : memory.writtenAt + observationMs - monotonic;
+    const dueInMs = decision.change === 'Decision' ? 0 : this.#observesIn(adapter, read.key, memory);
     if (dueInMs > 0) return soonest(dueInMs, changesInMs);
     const written = await this.#writes.replaceStatus(read, decision.status, signal);
     if (written !== 'Written') return again(written);
     memory.writtenAt = monotonic;
+    memory.observesAt = undefined;
     this.#tell(read, adapter.status, decision);
     return soonest(changesInMs);
+  }
+
+  /** Milliseconds until what is only observed may be written. Who looks at one that is ready has waited for a turn. */
+  #observesIn(adapter: AdapterObject, key: ObjectKey, memory: Memory): number {
+    const now = this.#parts.clock.monotonic();
+    const restMs = memory.writtenAt + observationMs - now;
+    if (restMs > 0 || isSettled(adapter)) return restMs;
+    memory.observesAt ??= now + this.#observations.delayOf(key);
+    return memory.observesAt - now;
   }
 
   /** Rollouts that use the adapter and that the plan has: the others ask nothing of any runtime. */
@@ -215,6 +232,7 @@ export class AdapterController implements Controller {
       uid,
       seen: new Map(),
       writtenAt: Number.NEGATIVE_INFINITY,
+      observesAt: undefined,
       terminating: undefined,
       complaint: '',
     };

@@ -1,11 +1,4 @@
-import {
-  createHash,
-  createPublicKey,
-  type KeyObject,
-  timingSafeEqual,
-  verify,
-  X509Certificate,
-} from 'node:crypto';
+import { createHash, type KeyObject, timingSafeEqual, verify, X509Certificate } from 'node:crypto';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { DeviceSpec } from '../../api/runtime.ts';
 import { enrolStatement, renewStatement } from '../../control/enrolment.ts';
@@ -17,6 +10,7 @@ import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import { until } from '../../time/until.ts';
 import type { BoundRuntime, Claim } from '../identity/binding.ts';
+import { publicKeyOf } from '../identity/certificate.ts';
 import type { Objects } from '../objects/objects.ts';
 import { runtimeType } from '../objects/resource-types.ts';
 import type { DeviceAuthority, Enrolled } from './authority.ts';
@@ -267,14 +261,7 @@ const readCertificate = (der: Uint8Array): X509Certificate | undefined => {
 const provedKey = (spki: Uint8Array, signature: Uint8Array, statement: Uint8Array): KeyObject => {
   if (spki.length > maxKey || signature.length > maxSignature)
     throw invalid(`the key or the signature is longer than ${maxKey} or ${maxSignature} bytes`);
-  let key: KeyObject;
-  try {
-    key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
-  } catch (error) {
-    throw invalid('the public key cannot be read', error);
-  }
-  if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
-    throw invalid('the public key is not one on the curve P-256');
+  const key = publicKeyOf(spki, invalid);
   if (!verify('sha256', statement, key, signature))
     throw invalid('the signature is not of the holder of the public key');
   return key;

@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { objectKey } from '../../api/names.ts';
 import { countsToWire } from '../../control/arm-counts.ts';
+import { elsewhereToWire } from '../../control/rewards-wire.ts';
 import { Report, RolloutReport } from '../../gen/adaptlet/control/v1/control.ts';
 import { ArmCounter } from '../../rollout/judge/counts.ts';
+import { maxElsewhere, originOf } from '../../rollout/judge/elsewhere.ts';
 import { evenArm } from '../../rollout/judge/judge.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { maxCounts } from './counts.ts';
@@ -67,6 +69,72 @@ describe('counts of a runtime', () => {
       [25, 12],
       [50, 14],
     ]);
+  });
+
+  const told = (weight: number, seq: number, numbers = [1]) =>
+    elsewhereToWire({
+      origin: originOf('other'),
+      weight,
+      seq,
+      rewards: numbers.map((number) => ({ number, bucket: 0, arm: 'canary', reward: seq })),
+    });
+
+  it('are joined by what is new of feedback about answers of others, in no more than can be relayed', () => {
+    const { fleet, tell } = open();
+    const seen = () =>
+      fleet
+        .get(node)
+        ?.rollouts.get(sql)
+        ?.elsewhere?.unpacked()
+        .map(({ weight, rewards }) => [weight, rewards.map(({ number, reward }) => [number, reward])]);
+    tell({ elsewhere: [told(5, 1, [1, 2])] }, true);
+    tell({ elsewhere: [told(5, 2, [2, 3])] });
+    expect(seen()).toEqual([
+      [
+        5,
+        [
+          [1, 1],
+          [2, 2],
+          [3, 2],
+        ],
+      ],
+    ]);
+    const before = fleet.get(node)?.rollouts.get(sql)?.elsewhere;
+    tell({ elsewhere: [told(5, 2, [2, 3]), told(50, 9, [])], counts: [counts(5, 3)] });
+    expect(fleet.get(node)?.rollouts.get(sql)?.elsewhere).toBe(before);
+    // More than a runtime keeps, bit by bit.
+    const many = Array.from({ length: maxElsewhere }, (_, i) => i);
+    for (const weight of [5, 20, 50]) tell({ elsewhere: [told(weight, weight, many)] });
+    const state = fleet.get(node);
+    if (state === undefined) throw new Error('there is no state');
+    const leader = new FleetStore({ clock: new FakeClock() });
+    const relayed = new RelayedRuntimes(leader, { name: 'b' });
+    relayed.take({ message: { $case: 'hello', value: { replica: 'b' } } });
+    relayed.take({ message: { $case: 'runtime', value: runtimeToWire(state, 'Whole') } });
+    expect(leader.get(node)).toEqual(state);
+    expect(seen()?.map(([weight, rewards]) => [weight, Object(rewards).length])).toEqual([
+      [50, maxElsewhere],
+    ]);
+  });
+
+  it('stay with feedback about answers of others, where a report says nothing of it', () => {
+    const { fleet, tell } = open();
+    const seen = () =>
+      fleet
+        .get(node)
+        ?.rollouts.get(sql)
+        ?.elsewhere?.unpacked()
+        .map(({ weight, seq }) => [weight, seq]);
+    tell({ elsewhere: [told(5, 1), told(50, 2)] }, true);
+    tell({ elsewhere: [told(5, 3)], counts: [counts(5, 3)] });
+    tell({ counts: [counts(5, 4)] });
+    expect(seen()).toEqual([
+      [5, 3],
+      [50, 2],
+    ]);
+    expect(fleet.get(node)?.rollouts.get(sql)?.counts).toHaveLength(1);
+    tell({ attempt: 2 });
+    expect(seen()).toBeUndefined();
   });
 
   it.each<[string, Partial<RolloutReport>]>([

@@ -2,6 +2,7 @@ import type { Digest, ObjectKey } from '../../api/names.ts';
 import type { CopyReport } from '../../control/copies-wire.ts';
 import type { Revision } from '../../control/revision.ts';
 import type { WeightCounts } from '../../rollout/judge/reports.ts';
+import type { ToldRewards } from '../../rollout/judge/told-rewards.ts';
 import type { Scope } from '../objects/scope.ts';
 
 /** `namespace/name` of an AdapterRuntime. */
@@ -49,6 +50,18 @@ export type RolloutState = {
   readonly mirror?: CopyReport;
   /** What both arms did since the instance started, by the weight that this canary had in this attempt. */
   readonly counts: readonly WeightCounts[];
+  /** Rewards for answers of this attempt that other processes gave. Absent: none. */
+  readonly elsewhere?: ToldRewards;
+};
+
+/** A classifier of a route, on one runtime. */
+export type ClassifierState = {
+  readonly name: string;
+  readonly digest: Digest | '';
+  /** Pending, Ready or Failed; a newer runtime may have others. */
+  readonly state: string;
+  /** Why it is not Ready. */
+  readonly message: string;
 };
 
 export type Usage = { readonly budgetBytes: number; readonly usedBytes: number };
@@ -104,6 +117,8 @@ export type RuntimeState = {
   readonly rollouts: ReadonlyMap<ObjectKey, RolloutState>;
   /** Requests that limits refused since the instance started, by `namespace/limit`. Absent: it told of none. */
   readonly limits?: ReadonlyMap<string, number>;
+  /** Of those that need an artifact, by route. Absent: its version does not tell. */
+  readonly classifiers?: ReadonlyMap<ObjectKey, readonly ClassifierState[]> | undefined;
   /** The newest revision whose commit it answered. */
   readonly acknowledged: Revision;
   /** What it refuses, by resource key (`type name`), with the reason. */
@@ -125,6 +140,8 @@ export type FleetChange = {
   readonly rollouts: ReadonlySet<ObjectKey>;
   /** Of these: those of which it says something else than other counts. */
   readonly decisive: ReadonlySet<ObjectKey>;
+  /** Routes of whose classifiers it says something else. */
+  readonly routes: ReadonlySet<ObjectKey>;
   /** It answered a commit, or refuses something else than before. */
   readonly acknowledged: boolean;
 };

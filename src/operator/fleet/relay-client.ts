@@ -1,5 +1,4 @@
 import type { ChannelCredentials, ClientDuplexStream } from '@grpc/grpc-js';
-import type { ObjectKey } from '../../api/names.ts';
 import {
   ControlClient,
   type RelayRequest,
@@ -8,9 +7,8 @@ import {
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { RuntimeKey } from './fleet.ts';
+import { RelayNews } from './relay-news.ts';
 import type { FleetStore, LocalEvent } from './store.ts';
-import { type Part, runtimeToWire } from './to-wire.ts';
 
 /** Where the leader is, as its Lease says. */
 export type Leader = { readonly identity: string; readonly address: string };
@@ -41,15 +39,11 @@ const notLeaderMs = 2_000;
 const gatherMs = 50;
 const maxMessageBytes = 16 << 20;
 
-type Told = { readonly adapters: Set<ObjectKey>; readonly rollouts: Set<ObjectKey> };
-type Due = 'Whole' | 'Gone' | Told;
-
 type Attempt = {
   readonly leader: Leader;
   readonly client: ControlClient;
   readonly call: ClientDuplexStream<RelayRequest, RelayResponse>;
-  /** What is to be told of each runtime. Never more than what is known of it. */
-  readonly due: Map<RuntimeKey, Due>;
+  readonly news: RelayNews;
   stopTimer: (() => void) | undefined;
   blocked: boolean;
   ended: boolean;
@@ -119,25 +113,31 @@ export class RelayClient {
       'grpc.enable_channelz': 0,
     });
     const call = client.relay();
-    const due = new Map<RuntimeKey, Due>();
     const attempt: Attempt = {
       leader,
       client,
       call,
-      due,
+      news: new RelayNews(fleet),
       stopTimer: undefined,
-      blocked: false,
+      // It says first what it reads.
+      blocked: true,
       ended: false,
       share: 0,
     };
     this.#attempt = attempt;
-    call.on('data', ({ notLeader, share }: RelayResponse) => {
+    let isFirst = true;
+    call.on('data', ({ notLeader, share, readsExamples }: RelayResponse) => {
       if (notLeader) {
         this.#end(attempt, 'it does not lead', notLeaderMs);
         return;
       }
       this.#failures = 0;
       attempt.share = share;
+      if (!isFirst) return;
+      isFirst = false;
+      if (readsExamples) attempt.news.readsExamples();
+      attempt.blocked = false;
+      this.#flush(attempt);
     });
     // `status` says the same, also without an error.
     call.on('error', () => undefined);
@@ -145,12 +145,11 @@ export class RelayClient {
       this.#end(attempt, details || 'it ended the stream'),
     );
     call.on('drain', () => {
+      if (isFirst) return;
       attempt.blocked = false;
       this.#flush(attempt);
     });
     call.write({ message: { $case: 'hello', value: { replica } } });
-    for (const { key } of fleet.locals()) due.set(key, 'Whole');
-    this.#flush(attempt);
   }
 
   #end(attempt: Attempt, why: string, delayMs?: number): void {
@@ -173,20 +172,10 @@ export class RelayClient {
     if (this.#attempt === attempt) this.#attempt = undefined;
   }
 
-  #note({ key, change }: LocalEvent): void {
+  #note(event: LocalEvent): void {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
-    const { due } = attempt;
-    if (change === 'Opened') due.set(key, 'Whole');
-    else if (change === 'Gone') due.set(key, 'Gone');
-    else {
-      const told = due.get(key) ?? { adapters: new Set(), rollouts: new Set() };
-      due.set(key, told);
-      if (typeof told !== 'string') {
-        for (const adapter of change.adapters) told.adapters.add(adapter);
-        for (const rollout of change.rollouts) told.rollouts.add(rollout);
-      }
-    }
+    attempt.news.note(event);
     attempt.stopTimer ??= this.#options.clock.after(gatherMs, () => {
       attempt.stopTimer = undefined;
       this.#flush(attempt);
@@ -194,21 +183,11 @@ export class RelayClient {
   }
 
   #flush(attempt: Attempt): void {
-    for (const [key, due] of attempt.due) {
-      if (attempt.blocked || attempt.ended) return;
-      attempt.due.delete(key);
-      const message = this.#messageOf(key, due);
-      if (message !== undefined) attempt.blocked = !attempt.call.write({ message });
+    if (attempt.blocked || attempt.ended) return;
+    for (const message of attempt.news.messages()) {
+      attempt.blocked = !attempt.call.write({ message });
+      if (attempt.blocked) return;
     }
-  }
-
-  #messageOf(key: RuntimeKey, due: Due): RelayRequest['message'] {
-    const state = this.#options.fleet.get(key);
-    if (state === undefined) return undefined;
-    const part: Part = due === 'Gone' ? { adapters: new Set(), rollouts: new Set() } : due;
-    const value = runtimeToWire(state, part);
-    if (due !== 'Gone') return { $case: 'runtime', value };
-    return value.identity === undefined ? undefined : { $case: 'gone', value: value.identity };
   }
 }
 

@@ -8,6 +8,7 @@ import {
   type RuntimeReport,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import type { RuntimeKey } from './fleet.ts';
+import { HeardExamples } from './relay-examples.ts';
 import type { FleetStore, Source } from './store.ts';
 import { changeFromWire, refusedFromWire, type Update } from './update.ts';
 
@@ -18,6 +19,7 @@ import { changeFromWire, refusedFromWire, type Update } from './update.ts';
 export class RelayedRuntimes {
   readonly #fleet: FleetStore;
   readonly #source: Source;
+  readonly #examples = new HeardExamples();
   #greeted = false;
 
   constructor(fleet: FleetStore, source: Source) {
@@ -31,8 +33,16 @@ export class RelayedRuntimes {
       return;
     }
     if (!this.#greeted) throw new AdaptletError('HELLO_INVALID', 'the relay does not begin with a Hello');
-    if (message?.$case === 'runtime') this.#fleet.update(this.#source, updateFromWire(message.value));
+    if (message?.$case === 'runtime') this.#fleet.update(this.#source, this.#updateFrom(message.value));
     else if (message?.$case === 'gone') this.#fleet.gone(this.#source, keyFrom(message.value));
+  }
+
+  #updateFrom(wire: RuntimeReport): Update {
+    const update = updateFromWire(wire);
+    if (update.change === undefined) return update;
+    const change = this.#examples.complete(wire, update.change);
+    this.#examples.hear(wire, change);
+    return { ...update, change };
   }
 
   /** The stream is over. */

@@ -10,13 +10,14 @@ import {
   RelayRequest,
   Report,
   RolloutReport,
+  RouteClassifiers,
   type RuntimeReport,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import { evenArm } from '../../rollout/judge/judge.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { FleetStore, local } from './store.ts';
 import { runtimeToWire } from './to-wire.ts';
-import { changeFromWire } from './update.ts';
+import { changeFromWire, maxReported } from './update.ts';
 
 const key = objectKey('adaptlet-system', 'node-1');
 const info = {
@@ -89,6 +90,19 @@ const parts: [string, (n: number) => Partial<Report>][] = [
       ],
     }),
   ],
+  [
+    'classifiers',
+    (n) => ({
+      classifiers: {
+        routes: Array.from({ length: 20 }, (_, i) =>
+          RouteClassifiers.fromPartial({
+            key: `team-a/c-${n}-${i}`,
+            classifiers: Array.from({ length: 8 }, () => ({ name: 'c', state: 'Failed', message: long })),
+          }),
+        ),
+      },
+    }),
+  ],
 ];
 const relayed = (): number => {
   const state = fleet.get(key);
@@ -104,6 +118,22 @@ describe('what is kept of one runtime', () => {
     };
     expect(tell).toThrow(expect.objectContaining({ code: 'HELLO_INVALID' }));
     expect(relayed()).toBeLessThan(maxMessageBytes);
+  });
+
+  it('has classifiers of no more routes than it may have adapters, however many reports brought them', () => {
+    const routes = (from: number, count: number, classifiers: object[] = [{}]) =>
+      told({
+        classifiers: {
+          routes: Array.from({ length: count }, (_, i) =>
+            RouteClassifiers.fromPartial({ key: `team-a/c-${from + i}`, classifiers }),
+          ),
+        },
+      });
+    routes(0, maxReported);
+    expect(() => routes(maxReported, 1)).toThrow(expect.objectContaining({ code: 'HELLO_INVALID' }));
+    routes(0, 1, []);
+    routes(maxReported, 1);
+    expect(fleet.get(key)?.classifiers?.size).toBe(maxReported);
   });
 
   it('holds on to nothing that was cut off', async () => {
@@ -159,6 +189,14 @@ describe('what is kept of one runtime', () => {
       const gone = adapters.map((each) => each.key);
       told({ gone: [...gone, ...gone], goneRollouts: rollouts.map((each) => each.key) });
     }
+    for (let n = 0; n < 200; n += 1) {
+      const { classifiers } = parts[4]?.[1](n) ?? {};
+      told({ classifiers });
+      told({
+        classifiers: { routes: (classifiers?.routes ?? []).map((of) => ({ ...of, classifiers: [] })) },
+      });
+    }
+    expect(fleet.get(key)?.classifiers?.size).toBe(0);
     for (let n = 0; n < 20; n += 1) told({ whole: true, ...parts[0]?.[1](n) });
     expect(fleet.get(key)?.adapters.size).toBe(100);
     expect(fleet.get(key)?.rollouts.size).toBe(0);

@@ -1,9 +1,9 @@
 import type { ArmCounts } from '../../rollout/judge/counts.ts';
 import type { WeightCounts } from '../../rollout/judge/reports.ts';
-import type { AdapterState, RolloutState } from './fleet.ts';
+import type { AdapterState, ClassifierState, RolloutState } from './fleet.ts';
 
 /**
- * Most bytes of what one runtime says of adapters and rollouts. One message relays all of it, with limits of namespaces and what
+ * Most bytes of what one runtime says of adapters, rollouts and classifiers. One message relays all of it, with limits of namespaces and what
  * it refuses: 16 MiB.
  */
 export const maxStateBytes = 13 << 20;
@@ -27,15 +27,28 @@ export const sizeOfAdapter = (key: string, adapter: AdapterState): number => {
   return 48 + sizeOfTexts(key, uid, digest, state, reason, message) + sizeOfTexts(...targetModules);
 };
 
-export const sizeOfRollout = (key: string, rollout: RolloutState): number => {
-  const { uid, stableDigest, canaryDigest, holds, counts, mirror } = rollout;
-  let bytes = 64 + sizeOfTexts(key, uid, stableDigest, canaryDigest) + (mirror === undefined ? 0 : 128);
-  for (const { digest, cause, reason } of holds) bytes += 16 + sizeOfTexts(digest, cause, reason);
-  for (const each of counts) bytes += sizeOfCounts(each);
+/** Of the classifiers of a route. */
+export const sizeOfClassifiers = (key: string, classifiers: readonly ClassifierState[]): number => {
+  // The last ones of it are gone.
+  if (classifiers.length === 0) return 0;
+  let bytes = sizeOfTexts(key);
+  for (const { name, digest, state, message } of classifiers)
+    bytes += head + sizeOfTexts(name, digest, state, message);
   return bytes;
 };
 
-const sizeOfCounts = ({ stable, canary }: WeightCounts): number => 32 + sizeOfArm(stable) + sizeOfArm(canary);
+export const sizeOfRollout = (key: string, rollout: RolloutState): number => {
+  const { uid, stableDigest, canaryDigest, holds, counts, elsewhere, mirror } = rollout;
+  let bytes = 64 + sizeOfTexts(key, uid, stableDigest, canaryDigest) + (mirror === undefined ? 0 : 128);
+  for (const { digest, cause, reason } of holds) bytes += 16 + sizeOfTexts(digest, cause, reason);
+  for (const each of counts) bytes += sizeOfCounts(each);
+  // A number, a side and a reward.
+  if (elsewhere !== undefined) bytes += 40 * elsewhere.places.length + 15 * elsewhere.size;
+  return bytes;
+};
+
+const sizeOfCounts = ({ stable, canary, rewarded }: WeightCounts): number =>
+  32 + sizeOfArm(stable) + sizeOfArm(canary) + (rewarded === undefined ? 0 : 16 + rewarded.bits.length);
 
 const sizeOfArm = (arm: ArmCounts): number =>
   64 +

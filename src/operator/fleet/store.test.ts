@@ -123,10 +123,9 @@ describe('the fleet', () => {
     fleet.update(local, opened(9n));
     fleet.gone(local, node, 9n);
     const late = { ...opened(1n, { [one]: 'Stored' }), opened: { info, connectedAt: 20_000 } };
-    expect(fleet.update(b, late)).toBe(false);
-    clock.advance(disconnectedAfterMs);
     expect(fleet.update(b, opened(1n))).toBe(false);
     expect(fleet.update(b, late)).toBe(true);
+    clock.advance(disconnectedAfterMs);
     expect(fleet.get(node)).toMatchObject({ connected: true, connectionSeq: 1n });
   });
 

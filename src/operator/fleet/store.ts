@@ -3,11 +3,13 @@ import type { ObjectKey } from '../../api/names.ts';
 import { noRevision } from '../../control/revision.ts';
 import type { Clock } from '../../time/clock.ts';
 import { scopeOf } from '../objects/scope.ts';
-import { isSameDecisive } from './decisive.ts';
-import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from './fleet.ts';
-import { SharedStates } from './shared.ts';
+import { AdapterTable } from './adapter-table.ts';
+import { Cells } from './cells.ts';
+import type { Fleet, FleetChange, RuntimeKey, RuntimeState } from './fleet.ts';
+import { differenceOf, type Former, merge, nothingTouched, type Reported, type Touched } from './merge.ts';
+import { SharedRollouts } from './shared-rollouts.ts';
 import { taken } from './taken.ts';
-import { type Change, type Kept, type Update, within } from './update.ts';
+import { type Kept, type Update, within } from './update.ts';
 
 /** Who tells of a runtime: this replica itself, or one connection of another. */
 export type Source = { readonly name: string };
@@ -20,13 +22,8 @@ export const disconnectedAfterMs = 10_000;
 /** A runtime that is away for longer is forgotten; its AdapterRuntime has what is to be remembered. */
 const forgetMs = 3_600_000;
 
-type Former = Pick<RuntimeState, 'adapters' | 'rollouts'>;
-
 type Entry = {
-  state: RuntimeState & {
-    readonly adapters: Map<ObjectKey, AdapterState>;
-    readonly rollouts: Map<ObjectKey, RolloutState>;
-  };
+  state: RuntimeState & Reported;
   /** Reports of the connection that this replica itself took in, all that it knows of it; undefined: others told of it. */
   reports: bigint | undefined;
   /** Of what it says of adapters and rollouts. */
@@ -34,6 +31,11 @@ type Entry = {
   /** Who has it; undefined: nobody. */
   holder: Source | undefined;
   stopGrace: (() => void) | undefined;
+  /**
+   * A connection with a lower connectionSeq that was opened later: the runtime may have lost its disk while the stream of
+   * before hangs. It counts once that is over, and nobody is told of it before.
+   */
+  rival: Entry | undefined;
 };
 
 /** What happened to a runtime of this replica's own streams. */
@@ -45,8 +47,8 @@ const nothing: ReadonlySet<ObjectKey> = new Set();
  * What is known of runtimes, merged from the streams of this replica and what others relay.
  *
  * Guarantees, in whatever order sources tell:
- * - Of two connections of one runtime the higher connectionSeq counts. A lower one counts only when it was opened later
- *   than the one that is over: then the runtime lost its disk.
+ * - Of two connections of one runtime the higher connectionSeq counts. A lower one that was opened later counts as soon as
+ *   nobody has the other one: then the runtime lost its disk.
  * - Only who has a runtime can say that it is gone, and it is shown as disconnected only when nobody has it for 10
  *   seconds: a runtime that moves from one replica to another never is.
  * - Counters are cumulative: telling something twice changes nothing.
@@ -55,7 +57,8 @@ const nothing: ReadonlySet<ObjectKey> = new Set();
 export class FleetStore implements Fleet {
   readonly #clock: Clock;
   readonly #entries = new Map<RuntimeKey, Entry>();
-  readonly #shared = new SharedStates();
+  readonly #cells = new Cells();
+  readonly #shared = new SharedRollouts();
   readonly #listeners = new Set<(change: FleetChange) => void>();
   readonly #localListeners = new Set<(event: LocalEvent) => void>();
 
@@ -101,10 +104,16 @@ export class FleetStore implements Fleet {
       return true;
     }
     const { opened, resumes } = inScope;
-    if (opened === undefined) return false;
+    if (opened === undefined) {
+      this.#hearRival(source, known?.rival, inScope);
+      return false;
+    }
     if (resumes !== undefined) return this.#resume(source, known, inScope, { opened, resumes });
     if (inScope.change?.whole !== true) return false;
-    if (!counts(known, source, inScope, opened)) return false;
+    if (known !== undefined && !counts(known, source, inScope, opened)) {
+      this.#openRival(source, known, inScope, opened);
+      return false;
+    }
     const { update, bytes } = taken(isSame ? known : undefined, inScope);
     const entry = isSame ? known : this.#open(known, update, opened);
     entry.bytes = bytes;
@@ -115,6 +124,7 @@ export class FleetStore implements Fleet {
     entry.stopGrace = undefined;
     entry.holder = source;
     this.#apply(entry, update, { connection, opened: true, former: known?.state });
+    if (known !== undefined && known !== entry && known !== entry.rival) known.state.adapters.clear();
     return true;
   }
 
@@ -135,14 +145,18 @@ export class FleetStore implements Fleet {
   /** The source no longer has this connection. */
   gone(source: Source, key: RuntimeKey, connectionSeq?: bigint): void {
     const entry = this.#entries.get(key);
-    if (entry?.holder !== source) return;
-    if (connectionSeq !== undefined && entry.state.connectionSeq !== connectionSeq) return;
-    this.#lose(entry);
+    const isIt = (one: Entry | undefined): one is Entry =>
+      one?.holder === source && (connectionSeq ?? one.state.connectionSeq) === one.state.connectionSeq;
+    if (isIt(entry?.rival)) setRival(entry, undefined);
+    if (isIt(entry)) this.#lose(entry);
   }
 
   /** The source is gone, with everything that it had. */
   lost(source: Source): void {
-    for (const entry of this.#entries.values()) if (entry.holder === source) this.#lose(entry);
+    for (const entry of this.#entries.values()) {
+      if (entry.rival?.holder === source) setRival(entry, undefined);
+      if (entry.holder === source) this.#lose(entry);
+    }
   }
 
   close(): void {
@@ -174,8 +188,53 @@ export class FleetStore implements Fleet {
 
   #open(known: Entry | undefined, update: Update, opened: NonNullable<Update['opened']>): Entry {
     known?.stopGrace?.();
+    const entry = this.#entryOf(update, opened);
+    const isLater = (one: Entry | undefined): boolean =>
+      one?.holder !== undefined && one.state.connectedAt > opened.connectedAt;
+    // The one of before is over, or it is the rival of this one.
+    if (isLater(known)) entry.rival = known;
+    else if (known !== undefined && isLater(known.rival))
+      [entry.rival, known.rival] = [known.rival, undefined];
+    setRival(known, undefined);
+    this.#entries.set(update.key, entry);
+    return entry;
+  }
+
+  /** Keeps what a connection says that does not count now. */
+  #openRival(source: Source, known: Entry, told: Update, opened: NonNullable<Update['opened']>): void {
+    const { connectedAt } = known.rival?.state ?? known.state;
+    const isLater = opened.connectedAt > known.state.connectedAt && opened.connectedAt >= connectedAt;
+    if (!isLater) return;
+    const { update, bytes } = taken(undefined, told);
+    const rival = this.#entryOf(update, opened);
+    rival.holder = source;
+    rival.bytes = bytes;
+    this.#take(rival, update, undefined);
+    setRival(known, rival);
+  }
+
+  #hearRival(source: Source, rival: Entry | undefined, told: Update): void {
+    if (rival?.holder !== source || rival.state.connectionSeq !== told.connectionSeq) return;
+    const { update, bytes } = taken(rival, told);
+    rival.bytes = bytes;
+    this.#take(rival, update, rival.state);
+  }
+
+  /** Nobody has the connection that counted: the rival counts from now on. */
+  #promote(entry: Entry, rival: Entry): void {
+    const { key } = entry.state;
+    entry.stopGrace?.();
+    entry.rival = undefined;
+    this.#entries.set(key, rival);
+    const touched = differenceOf(entry.state, rival.state);
+    entry.state.adapters.clear();
+    this.#tell({ ...changeOf(rival.state, true), ...touched, acknowledged: true });
+    if (rival.holder === local) this.#tellLocal({ key, change: 'Opened' });
+  }
+
+  #entryOf(update: Update, opened: NonNullable<Update['opened']>): Entry {
     const { key, kind, instance, connectionSeq } = update;
-    const entry: Entry = {
+    return {
       state: {
         key,
         kind,
@@ -187,7 +246,7 @@ export class FleetStore implements Fleet {
         message: '',
         memory: { budgetBytes: 0, usedBytes: 0 },
         disk: { budgetBytes: 0, usedBytes: 0 },
-        adapters: new Map(),
+        adapters: new AdapterTable(this.#cells),
         rollouts: new Map(),
         acknowledged: noRevision,
         refused: new Map(),
@@ -196,9 +255,8 @@ export class FleetStore implements Fleet {
       bytes: 0,
       holder: undefined,
       stopGrace: undefined,
+      rival: undefined,
     };
-    this.#entries.set(key, entry);
-    return entry;
   }
 
   #apply(
@@ -210,17 +268,33 @@ export class FleetStore implements Fleet {
       former,
     }: { readonly connection: boolean; readonly opened: boolean; readonly former: Former | undefined },
   ): void {
+    const { isLoaded, ...touched } = this.#take(entry, update, former);
+    const told: FleetChange = {
+      runtime: update.key,
+      scope: scopeOf(entry.state.kind, update.key),
+      connection: connection || isLoaded,
+      ...touched,
+      acknowledged: update.acknowledged !== undefined || update.refused !== undefined,
+    };
+    this.#tell(told);
+    if (entry.holder === local) this.#tellLocal({ key: update.key, change: opened ? 'Opened' : told });
+  }
+
+  /** What was touched, and whether the base model was loaded. */
+  #take(entry: Entry, update: Update, former: Former | undefined): Touched & { readonly isLoaded: boolean } {
     const { state } = entry;
-    const touched: Touched = { adapters: new Set(), rollouts: new Set(), decisive: new Set() };
+    const touched = nothingTouched();
     const { change } = update;
     // Half of a report is none: until all of it is taken in nothing is sure.
     const { reports } = entry;
     entry.reports = undefined;
-    if (change !== undefined) merge(entry, change, { former, touched, shared: this.#shared });
+    const merging = { former, touched, shared: this.#shared };
+    const classifiers = change === undefined ? state.classifiers : merge(state, change, merging);
     const { disconnectedAt: _, ...rest } = state;
     entry.state = {
       ...rest,
       connected: true,
+      classifiers,
       ...(change?.memory === undefined ? {} : { memory: change.memory }),
       ...(change?.disk === undefined ? {} : { disk: change.disk }),
       ...(change?.ready === undefined ? {} : { ready: change.ready.ok, message: change.ready.message }),
@@ -234,22 +308,18 @@ export class FleetStore implements Fleet {
     if (change?.limits !== undefined) entry.state = withLimits(entry.state, change.limits);
     if (change?.removalsHeld !== undefined) entry.state = withRemovals(entry.state, change.removalsHeld);
     if (reports !== undefined) entry.reports = change === undefined ? reports : reports + 1n;
-    const told: FleetChange = {
-      runtime: update.key,
-      scope: scopeOf(state.kind, update.key),
-      connection: connection || isLoaded,
-      ...touched,
-      acknowledged: update.acknowledged !== undefined || update.refused !== undefined,
-    };
-    this.#tell(told);
-    if (entry.holder === local) this.#tellLocal({ key: update.key, change: opened ? 'Opened' : told });
+    return { ...touched, isLoaded };
   }
 
   #lose(entry: Entry): void {
     const { key } = entry.state;
-    const wasLocal = entry.holder === local;
     const lostAt = this.#clock.now();
+    if (entry.holder === local) this.#tellLocal({ key, change: 'Gone' });
     entry.holder = undefined;
+    if (entry.rival !== undefined) {
+      this.#promote(entry, entry.rival);
+      return;
+    }
     entry.stopGrace?.();
     entry.stopGrace = this.#clock.after(disconnectedAfterMs, () => {
       entry.stopGrace = undefined;
@@ -257,7 +327,6 @@ export class FleetStore implements Fleet {
       this.#tell(changeOf(entry.state, true));
       this.#forget();
     });
-    if (wasLocal) this.#tellLocal({ key, change: 'Gone' });
   }
 
   #forget(): void {
@@ -265,6 +334,7 @@ export class FleetStore implements Fleet {
     for (const [key, { state }] of this.#entries) {
       if (state.connected || (state.disconnectedAt ?? 0) >= before) continue;
       this.#entries.delete(key);
+      state.adapters.clear();
       // Nothing to look at again: it was away already.
       this.#tell(changeOf(state, false));
     }
@@ -285,73 +355,29 @@ const changeOf = ({ key, kind }: RuntimeState, connection: boolean): FleetChange
   adapters: nothing,
   rollouts: nothing,
   decisive: nothing,
+  routes: nothing,
   acknowledged: false,
 });
 
 /** Whether a connection that a source opens is the one that counts from now on. */
 const counts = (
-  known: Entry | undefined,
+  known: Entry,
   source: Source,
   { connectionSeq }: Update,
   { connectedAt }: NonNullable<Update['opened']>,
 ): boolean => {
-  if (known === undefined || connectionSeq > known.state.connectionSeq) return true;
+  if (connectionSeq > known.state.connectionSeq) return true;
   // A stream that is here is nowhere else.
   if (connectionSeq === known.state.connectionSeq) return known.holder !== local || source === local;
-  return !known.state.connected && connectedAt > known.state.connectedAt;
+  // Who says so has let go of the other one, or nobody has it.
+  const isOver = known.holder === undefined || known.holder === source;
+  return isOver && connectedAt > known.state.connectedAt;
 };
 
-type Touched = Readonly<Record<'adapters' | 'rollouts' | 'decisive', Set<ObjectKey>>>;
-
-type Merging = {
-  readonly touched: Touched;
-  /** What was known before; the same object as what is merged into where the connection is the same. */
-  readonly former: Former | undefined;
-  readonly shared: SharedStates;
-};
-
-const merge = ({ state }: Entry, change: Change, { touched, former, shared }: Merging): void => {
-  // A whole report says everything: only what is other than before is news.
-  const before = change.whole ? former : undefined;
-  const adapters = sharedBy(change.adapters, shared.adapter.bind(shared));
-  mergeInto(state.adapters, adapters, change, (key) => touched.adapters.add(key), before?.adapters);
-  const rollouts = sharedBy(change.rollouts, shared.rollout.bind(shared));
-  const gone = { whole: change.whole, gone: change.goneRollouts };
-  mergeInto(
-    state.rollouts,
-    rollouts,
-    gone,
-    (key, was, now) => {
-      touched.rollouts.add(key);
-      if (!isSameDecisive(was, now)) touched.decisive.add(key);
-    },
-    before?.rollouts,
-  );
-};
-
-const sharedBy = <T>(
-  told: ReadonlyMap<ObjectKey, T>,
-  share: (key: ObjectKey, value: T) => readonly [ObjectKey, T],
-): ReadonlyMap<ObjectKey, T> => new Map([...told].map(([key, value]) => share(key, value)));
-
-const mergeInto = <T>(
-  into: Map<ObjectKey, T>,
-  changed: ReadonlyMap<ObjectKey, T>,
-  { gone, whole }: Pick<Change, 'gone' | 'whole'>,
-  touch: (key: ObjectKey, was: T | undefined, now: T | undefined) => void,
-  former?: ReadonlyMap<ObjectKey, T>,
-): void => {
-  for (const [key, was] of former ?? []) if (!changed.has(key)) touch(key, was, undefined);
-  const removed = whole ? [...into.keys()].filter((key) => !changed.has(key)) : gone;
-  for (const key of removed) {
-    const was = into.get(key);
-    if (into.delete(key)) touch(key, was, undefined);
-  }
-  for (const [key, value] of changed) {
-    const was = (former ?? into).get(key);
-    if (former === undefined || !isDeepStrictEqual(was, value)) touch(key, was, value);
-    into.set(key, value);
-  }
+const setRival = (entry: Entry | undefined, rival: Entry | undefined): void => {
+  if (entry === undefined) return;
+  entry.rival?.state.adapters.clear();
+  entry.rival = rival;
 };
 
 /** Another object once there is something new. */

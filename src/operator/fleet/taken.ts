@@ -1,15 +1,17 @@
+import type { ObjectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { limitCounts, withFormerCounts } from './counts.ts';
 import type { RolloutState, RuntimeState } from './fleet.ts';
-import { maxStateBytes, sizeOfAdapter, sizeOfRollout } from './size.ts';
+import { maxStateBytes, sizeOfAdapter, sizeOfClassifiers, sizeOfRollout } from './size.ts';
 import { type Change, maxLimits, maxReported, type Update } from './update.ts';
 
-type Known = Pick<RuntimeState, 'adapters' | 'rollouts' | 'limits'>;
+type Known = Pick<RuntimeState, 'adapters' | 'rollouts' | 'limits' | 'classifiers'>;
 
 /** What a connection said so far, and the bytes of it. */
 export type Said = { readonly state: Known; readonly bytes: number };
 
 const nobody: Known = { adapters: new Map(), rollouts: new Map() };
+const nobodys: NonNullable<Known['classifiers']> = new Map();
 
 /**
  * An update as it is taken in: rollouts with the counts of before that it does not repeat; and the bytes of all that the
@@ -22,11 +24,12 @@ export const taken = (
 ): { readonly update: Update; readonly bytes: number } => {
   const { change } = update;
   if (change === undefined) return { update, bytes: already };
-  const { whole, gone, goneRollouts, limits } = change;
-  const rollouts = whole ? change.rollouts : withCounts(known.rollouts, change.rollouts);
+  const { whole, gone, goneRollouts, limits, classifiers = nobodys } = change;
+  const rollouts = whole ? change.rollouts : withCounts(known.rollouts, change);
   for (const [before, now, removed] of [
     [known.adapters, change.adapters, gone],
     [known.rollouts, rollouts, goneRollouts],
+    [known.classifiers ?? nobodys, ...routesIn(classifiers)],
   ] as const)
     if (sizeAfter(before, now, whole ? undefined : removed) > maxReported)
       throw invalid(`the runtime reports more than ${maxReported} entries`);
@@ -36,16 +39,27 @@ export const taken = (
   const bytes =
     (whole ? 0 : already) +
     growth(known.adapters, change.adapters, whole ? undefined : gone, sizeOfAdapter) +
-    growth(known.rollouts, rollouts, whole ? undefined : goneRollouts, sizeOfRollout);
+    growth(known.rollouts, rollouts, whole ? undefined : goneRollouts, sizeOfRollout) +
+    growth(known.classifiers ?? nobodys, classifiers, whole ? undefined : [], sizeOfClassifiers);
   if (bytes > maxStateBytes)
     throw invalid(
-      `the runtime says ${bytes} bytes of adapters and rollouts, at most ${maxStateBytes} are kept`,
+      `the runtime says ${bytes} bytes of adapters, rollouts and classifiers, at most ${maxStateBytes} are kept`,
     );
   return { update: { ...update, change: { ...change, rollouts } }, bytes };
 };
 
-const withCounts = (before: Known['rollouts'], told: Change['rollouts']): Change['rollouts'] =>
-  new Map([...told].map(([key, now]) => [key, withFormerCounts(before.get(key), now)]));
+/** Routes with classifiers, and those that have none any more. */
+const routesIn = (classifiers: NonNullable<Known['classifiers']>) => {
+  const told = new Map([...classifiers].filter(([, of]) => of.length > 0));
+  return [told, [...classifiers.keys()].filter((key) => !told.has(key))] as const;
+};
+
+/** What is gone and told in one report begins anew. */
+const withCounts = (before: Known['rollouts'], { rollouts, goneRollouts }: Change): Change['rollouts'] => {
+  const gone = new Set(goneRollouts);
+  const formerOf = (key: ObjectKey) => (gone.has(key) ? undefined : before.get(key));
+  return new Map([...rollouts].map(([key, now]) => [key, withFormerCounts(formerOf(key), now)]));
+};
 
 /** `removed`: undefined: everything. */
 const sizeAfter = <K>(

@@ -2,9 +2,11 @@ import type { ObjectKey } from '../../api/names.ts';
 import { countsToWire } from '../../control/arm-counts.ts';
 import { copiesToWire } from '../../control/copies-wire.ts';
 import { revisionToWire } from '../../control/revision.ts';
+import { elsewhereToWire } from '../../control/rewards-wire.ts';
 import {
   type AdapterReport,
   type BaseModelReport,
+  type ClassifierReports,
   Identity_Kind,
   type Report,
   type RolloutReport,
@@ -15,7 +17,12 @@ import type { AdapterState, RolloutState, RuntimeState } from './fleet.ts';
 /** What to tell of a runtime: everything, or these and what is short. */
 export type Part =
   | 'Whole'
-  | { readonly adapters: ReadonlySet<ObjectKey>; readonly rollouts: ReadonlySet<ObjectKey> };
+  | {
+      readonly adapters: ReadonlySet<ObjectKey>;
+      readonly rollouts: ReadonlySet<ObjectKey>;
+      /** Of whose classifiers. Absent: none. */
+      readonly routes?: ReadonlySet<ObjectKey>;
+    };
 
 /** What is known of a runtime, as one replica tells another. */
 export const runtimeToWire = (state: RuntimeState, part: Part): RuntimeReport => {
@@ -29,6 +36,9 @@ export const runtimeToWire = (state: RuntimeState, part: Part): RuntimeReport =>
     report: reportOf(state, part),
     acknowledged: revisionToWire(state.acknowledged),
     refused: [...state.refused].map(([key, reason]) => ({ key, version: '', reason })),
+    example: 0,
+    exampleParts: 0,
+    like: 0,
   };
 };
 
@@ -36,10 +46,12 @@ const reportOf = (state: RuntimeState, part: Part): Report => {
   const whole = part === 'Whole';
   const adapters = whole ? state.adapters.keys() : part.adapters;
   const rollouts = whole ? state.rollouts.keys() : part.rollouts;
+  const routes = whole ? state.classifiers?.keys() : part.routes?.size ? part.routes : undefined;
   const known = { adapters: split(adapters, state.adapters), rollouts: split(rollouts, state.rollouts) };
   return {
     whole,
     resumes: false,
+    likeParts: [],
     adapters: known.adapters.there.map(([key, adapter]) => adapterToWire(key, adapter)),
     gone: known.adapters.gone,
     rollouts: known.rollouts.there.map(([key, rollout]) => rolloutToWire(key, rollout)),
@@ -57,8 +69,19 @@ const reportOf = (state: RuntimeState, part: Part): Report => {
       const [namespace = '', limit = ''] = name.split('/');
       return { namespace, limit, refused: BigInt(Math.trunc(refused)) };
     }),
+    classifiers: routes === undefined ? undefined : classifiersToWire(routes, state),
   };
 };
+
+const classifiersToWire = (
+  routes: Iterable<ObjectKey>,
+  { classifiers = new Map() }: RuntimeState,
+): ClassifierReports => ({
+  routes: [...routes].map((key) => ({
+    key,
+    classifiers: (classifiers.get(key) ?? []).map((each) => ({ ...each })),
+  })),
+});
 
 const split = <T>(
   keys: Iterable<ObjectKey>,
@@ -104,7 +127,7 @@ export const adapterToWire = (key: ObjectKey, state: AdapterState): AdapterRepor
 
 export const rolloutToWire = (
   key: ObjectKey,
-  { served, holds, counts, mirror, ...state }: RolloutState,
+  { served, holds, counts, elsewhere, mirror, ...state }: RolloutState,
 ): RolloutReport => ({
   ...state,
   key,
@@ -112,5 +135,6 @@ export const rolloutToWire = (
   servedCanary: BigInt(served.canary),
   holds: [...holds],
   counts: counts.map(countsToWire),
+  elsewhere: elsewhere?.unpacked().map(elsewhereToWire) ?? [],
   mirror: mirror === undefined ? undefined : copiesToWire(mirror.percentage, mirror),
 });

@@ -1,10 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { digestSchema, objectKey } from '../../api/names.ts';
-import { AdapterReport, Hold, Mirror, Report, RolloutReport } from '../../gen/adaptlet/control/v1/control.ts';
+import {
+  AdapterReport,
+  Hold,
+  Mirror,
+  Report,
+  RolloutReport,
+  RuntimeReport,
+} from '../../gen/adaptlet/control/v1/control.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
+import { aRuntimeState } from '../testing/fake-fleet.ts';
 import { RelayedRuntimes } from './relay-server.ts';
 import { FleetStore, local } from './store.ts';
-import { runtimeToWire } from './to-wire.ts';
+import { type Part, runtimeToWire } from './to-wire.ts';
 import { changeFromWire, maxReported } from './update.ts';
 
 const digest = digestSchema.parse(`sha256:${'a'.repeat(64)}`);
@@ -171,6 +179,54 @@ describe('a report', () => {
     if (state === undefined) throw new Error('the runtime is known');
     relayed.take({ message: { $case: 'runtime', value: runtimeToWire(state, 'Whole') } });
     expect(there.get(key)?.limits).toEqual(before);
+  });
+
+  it('tells of classifiers by route: a relay tells on which changed, and nobody tells for a version that does not', () => {
+    const [here, there] = [
+      new FleetStore({ clock: new FakeClock() }),
+      new FleetStore({ clock: new FakeClock() }),
+    ];
+    const key = objectKey('team-a', 'pod');
+    const relayed = new RelayedRuntimes(there, { name: 'b' });
+    relayed.take({ message: { $case: 'hello', value: { replica: 'b' } } });
+    const routes: string[][] = [];
+    there.onChange((change) => routes.push([...change.routes]));
+    const relay = (part: Part) => {
+      const state = here.get(key) ?? expect.fail('the runtime is known');
+      const value = RuntimeReport.decode(RuntimeReport.encode(runtimeToWire(state, part)).finish());
+      relayed.take({ message: { $case: 'runtime', value } });
+    };
+    const tell = (whole: boolean, classifiers: Report['classifiers']) =>
+      here.update(local, {
+        key,
+        kind: 'Pod',
+        instance: 'i',
+        connectionSeq: 1n,
+        ...(whole ? { opened: { info: aRuntimeState(key).info, connectedAt: 1 } } : {}),
+        change: changeFromWire(report({ whole, classifiers })),
+      });
+    const of = (route: string, ...states: string[]) => ({
+      key: route,
+      classifiers: states.map((state) => ({ name: 'c', digest, state, message: '' })),
+    });
+    tell(true, undefined);
+    relay('Whole');
+    relay({ adapters: new Set(), rollouts: new Set(), routes: new Set() });
+    expect(there.get(key)?.classifiers).toBeUndefined();
+    // Of another namespace than its own a pod tells nothing.
+    tell(false, { routes: [of('team-a/r', 'Pending'), of('team-b/r', 'Ready')] });
+    relay('Whole');
+    tell(false, { routes: [of('team-a/s', 'Ready')] });
+    relay({ adapters: new Set(), rollouts: new Set(), routes: new Set([objectKey('team-a', 's')]) });
+    expect(there.get(key)?.classifiers).toEqual(here.get(key)?.classifiers);
+    expect([...(there.get(key)?.classifiers ?? [])].map(([route, [one]]) => [route, one?.state])).toEqual([
+      ['team-a/r', 'Pending'],
+      ['team-a/s', 'Ready'],
+    ]);
+    tell(false, { routes: [of('team-a/r')] });
+    relay({ adapters: new Set(), rollouts: new Set(), routes: new Set([objectKey('team-a', 'r')]) });
+    expect([...(there.get(key)?.classifiers?.keys() ?? [])]).toEqual(['team-a/s']);
+    expect(routes).toEqual([[], [], ['team-a/r'], ['team-a/s'], ['team-a/r']]);
   });
 
   it('is taken from no relay without a Hello', () => {

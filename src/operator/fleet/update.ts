@@ -4,11 +4,13 @@ import { countsFromWire } from '../../control/arm-counts.ts';
 import { copiesFromWire } from '../../control/copies-wire.ts';
 import { isClientName } from '../../control/key.ts';
 import type { Revision } from '../../control/revision.ts';
+import { elsewhereFromWire } from '../../control/rewards-wire.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type {
   AdapterReport,
   BaseModelReport,
+  ClassifierReports,
   Hold,
   LimitReport,
   Refusal,
@@ -42,6 +44,8 @@ export type Change = {
   readonly removalsHeld?: NonNullable<RuntimeState['removalsHeld']>;
   readonly model?: ModelProgress;
   readonly limits?: NonNullable<RuntimeState['limits']>;
+  /** By route; of one without, an empty list. */
+  readonly classifiers?: NonNullable<RuntimeState['classifiers']>;
   /** Known once the base model was loaded: what the Hello could not say yet. */
   readonly loaded?: Pick<RuntimeState['info'], 'baseDigest' | 'executionProvider'>;
 };
@@ -83,6 +87,7 @@ export const within = (scope: Scope, update: Update): Update => {
             ...(change.limits === undefined
               ? {}
               : { limits: onlyOf(change.limits, (name) => isOwn(name as ObjectKey)) }),
+            ...(change.classifiers === undefined ? {} : { classifiers: onlyOf(change.classifiers, isOwn) }),
           },
         }),
     ...(refused === undefined
@@ -97,6 +102,8 @@ const onlyOf = <K, V>(entries: ReadonlyMap<K, V>, isKept: (key: K) => boolean): 
 /** Most adapters, and most rollouts, of one report and of one runtime. */
 export const maxReported = 50_000;
 const maxName = 128;
+/** Of a reason that a status may quote. */
+const maxReason = 512;
 const maxSource = 1024;
 const maxModules = 64;
 const maxModule = 256;
@@ -106,6 +113,8 @@ const maxWeights = 100;
 /** Most resources that a runtime is told to refuse. */
 export const maxRefused = 10_000;
 const maxProviders = 16;
+/** A route has no more. */
+const maxClassifiers = 8;
 /** Limits of namespaces, of one report and of one runtime. */
 export const maxLimits = 10_000;
 
@@ -141,7 +150,24 @@ export const changeFromWire = (report: Report): Change => {
         }),
     ...(report.baseModel === undefined ? {} : modelFrom(report.baseModel)),
     ...(report.limits.length === 0 ? {} : { limits: limitsFrom(report.limits) }),
+    ...(report.classifiers === undefined ? {} : { classifiers: classifiersFrom(report.classifiers) }),
   };
+};
+
+const classifiersFrom = ({ routes }: ClassifierReports): NonNullable<RuntimeState['classifiers']> => {
+  if (routes.length > maxReported)
+    throw invalid(`a report is about ${routes.length} routes, at most ${maxReported}`);
+  return new Map(
+    routes.map(({ key, classifiers }) => [
+      keyFrom(key),
+      classifiers.slice(0, maxClassifiers).map(({ name, digest, state, message }) => ({
+        name: bounded(name, maxName),
+        digest: digestFrom(digest),
+        state: bounded(state, maxName),
+        message: bounded(message, maxReason),
+      })),
+    ]),
+  );
 };
 
 const limitsFrom = (limits: readonly LimitReport[]): ReadonlyMap<string, number> => {
@@ -188,7 +214,7 @@ const modelFrom = (report: BaseModelReport): Pick<Change, 'model' | 'loaded'> =>
 export const refusedFromWire = (refused: readonly Refusal[]): ReadonlyMap<string, string> => {
   if (refused.length > maxRefused)
     throw invalid(`${refused.length} resources are refused, at most ${maxRefused}`);
-  return new Map(refused.map(({ key, reason }) => [bounded(key, 400), bounded(reason, 512)]));
+  return new Map(refused.map(({ key, reason }) => [bounded(key, 400), bounded(reason, maxReason)]));
 };
 
 const invalid = (what: string): AdaptletError => new AdaptletError('HELLO_INVALID', what);
@@ -228,6 +254,11 @@ const adapterFrom = (report: AdapterReport): AdapterState => ({
   targetModules: report.targetModules.slice(0, maxModules).map((name) => bounded(name, maxModule)),
 });
 
+const toldFrom = (all: RolloutReport['elsewhere']): Pick<RolloutState, 'elsewhere'> => {
+  const elsewhere = elsewhereFromWire(all);
+  return elsewhere.size === 0 ? {} : { elsewhere };
+};
+
 const rolloutFrom = (report: RolloutReport): RolloutState => ({
   uid: bounded(report.uid, maxName),
   stableDigest: digestFrom(report.stableDigest),
@@ -238,6 +269,7 @@ const rolloutFrom = (report: RolloutReport): RolloutState => ({
   served: { stable: numberFrom(report.servedStable), canary: numberFrom(report.servedCanary) },
   holds: report.holds.slice(0, maxHolds).flatMap(holdFrom),
   counts: countsFrom(report.counts),
+  ...toldFrom(report.elsewhere),
   ...(report.mirror === undefined ? {} : { mirror: copiesFromWire(report.mirror) }),
 });
 

@@ -114,6 +114,21 @@ describe('the certificate authority', () => {
     expect(lines.filter((line) => line.includes('rotated'))).toHaveLength(3);
   });
 
+  it('gives what keys of feedback are made of: all replicas the same, and the next one before it signs', async () => {
+    const [a, b] = await Promise.all([replica('a'), replica('b')]);
+    const [first] = a.feedbackRoots();
+    expect(a.feedbackRoots()).toEqual([first]);
+    expect(first).toHaveLength(32);
+    for (let passed = 0; passed < 21; passed++) await pass(day);
+    const [now, next] = a.feedbackRoots();
+    expect(now).toEqual(first);
+    expect(next).toHaveLength(32);
+    expect(next).not.toEqual(first);
+    expect(b.feedbackRoots()).toEqual([now, next]);
+    for (let passed = 21; passed < 30; passed++) await pass(day);
+    expect(a.feedbackRoots()).toEqual([next]);
+  });
+
   it('does not sign before the bundle with it is really there', async () => {
     const a = await replica('a');
     const denied = new AdaptletError('KUBE_FORBIDDEN', 'configmaps');

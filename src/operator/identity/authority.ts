@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { hkdfSync, X509Certificate } from 'node:crypto';
 import { AdaptletError, asAdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
 import type { Log } from '../../telemetry/log.ts';
@@ -13,7 +13,16 @@ import {
   stepOf,
 } from './authority-state.ts';
 import { AuthorityStore } from './authority-store.ts';
-import { endOf, issueAuthority, issueCertificate, type KeyPair, type Validity } from './certificate.ts';
+import {
+  type Certified,
+  certifyClient,
+  certifyServer,
+  endOf,
+  issueAuthority,
+  issueCertificate,
+  type KeyPair,
+  type Validity,
+} from './certificate.ts';
 
 /** Organization in the certificates of replicas: what only they may do asks for it. */
 export const replicaRole = 'adaptlet:replicas';
@@ -87,11 +96,32 @@ export class Authority {
 
   /** Of now. */
   credentials(): Credentials {
-    if (this.#held === undefined)
-      throw new AdaptletError('AUTHORITY_INVALID', 'there is no authority yet', {
-        advice: 'Nothing to do: it is made by itself once the API server answers.',
-      });
+    if (this.#held === undefined) throw noAuthority();
     return { ...this.#held.own, bundle: bundleOf(this.#held.state) };
+  }
+
+  /** A certificate for a runtime, by which it answers others or asks them. It has no organization: no replica's has none. */
+  certify(
+    purpose: 'answer' | 'ask',
+    { lifetimeMs, ...certified }: Pick<Certified, 'uri' | 'publicKey'> & { readonly lifetimeMs: number },
+  ): string {
+    if (this.#held === undefined) throw noAuthority();
+    const now = this.#options.clock.now();
+    const validity = { from: now - backdateMs, until: now + lifetimeMs };
+    const certify = purpose === 'ask' ? certifyClient : certifyServer;
+    return certify(this.#held.state.current, { ...certified, validity, subject: { name: 'adaptlet peer' } });
+  }
+
+  /**
+   * What keys of ids of answers are made of, 32 bytes each, the one that signs first: of the authority of now and of the next one, so
+   * that runtimes know that before it signs. All replicas have the same, and nothing else has to be kept.
+   */
+  feedbackRoots(): readonly Buffer[] {
+    if (this.#held === undefined) throw noAuthority();
+    const { current, next } = this.#held.state;
+    return [current, ...(next === undefined ? [] : [next])].map(({ key }) =>
+      Buffer.from(hkdfSync('sha256', key, '', 'adaptlet feedback', 32)),
+    );
   }
 
   /** Called when the certificate or the bundle is another one. The result ends it. */
@@ -263,3 +293,8 @@ export class Authority {
     });
   }
 }
+
+const noAuthority = (): AdaptletError =>
+  new AdaptletError('AUTHORITY_INVALID', 'there is no authority yet', {
+    advice: 'Nothing to do: it is made by itself once the API server answers.',
+  });

@@ -19,6 +19,9 @@ export type Validity = { readonly from: number; readonly until: number };
 
 export type Subject = { readonly organization?: string; readonly name: string };
 
+const serverAuth = '1.3.6.1.5.5.7.3.1';
+const clientAuth = '1.3.6.1.5.5.7.3.2';
+
 const newKey = (): Promise<{ publicKey: KeyObject; privateKey: KeyObject }> =>
   promisify(generateKeyPair)('ec', { namedCurve: 'P-256' });
 
@@ -63,35 +66,28 @@ export const issueCertificate = async (
   return { certificate, key: pkcs8(privateKey) };
 };
 
-/**
- * A certificate for a client whose key is elsewhere, which can be no server's. It never outlives the authority.
- *
- * @param uri its only name
- */
-export const certifyClient = (
-  authority: KeyPair,
-  {
-    subject,
-    uri,
-    validity,
-    publicKey,
-  }: {
-    readonly subject: Subject;
-    readonly uri: string;
-    readonly validity: Validity;
-    readonly publicKey: KeyObject;
-  },
-): string =>
+/** What is certified of a key that is elsewhere. `uri`: its only name. */
+export type Certified = {
+  readonly subject: Subject;
+  readonly uri: string;
+  readonly validity: Validity;
+  readonly publicKey: KeyObject;
+};
+
+const certify = (authority: KeyPair, { uri, ...rest }: Certified, purpose: string): string =>
   issueEnd(authority, {
-    subject,
-    validity,
-    publicKey,
-    purposes: [clientAuth],
+    ...rest,
+    purposes: [purpose],
     names: [tagged(6, Buffer.from(uri, 'ascii'), false)],
   });
 
-const serverAuth = '1.3.6.1.5.5.7.3.1';
-const clientAuth = '1.3.6.1.5.5.7.3.2';
+/** A certificate for a client, which can be no server's. It never outlives the authority. */
+export const certifyClient = (authority: KeyPair, certified: Certified): string =>
+  certify(authority, certified, clientAuth);
+
+/** A certificate for a server that is known by a URI, as no operator is, and which can be no client's. */
+export const certifyServer = (authority: KeyPair, certified: Certified): string =>
+  certify(authority, certified, serverAuth);
 
 const issueEnd = (
   authority: KeyPair,
@@ -212,6 +208,25 @@ const groups = (part: string | undefined): number[] =>
       const [a = 0, b = 0, c = 0, d = 0] = group.split('.').map(Number);
       return [a * 256 + b, c * 256 + d];
     });
+
+/**
+ * A public key on the curve P-256, of SubjectPublicKeyInfo in DER.
+ * @throws what `invalid` makes
+ */
+export const publicKeyOf = (
+  spki: Uint8Array,
+  invalid: (what: string, cause?: unknown) => Error,
+): KeyObject => {
+  let key: KeyObject;
+  try {
+    key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+  } catch (error) {
+    throw invalid('the public key cannot be read', error);
+  }
+  if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
+    throw invalid('the public key is not one on the curve P-256');
+  return key;
+};
 
 /** True when the private key belongs to the certificate. */
 export const isPair = ({ certificate, key }: KeyPair): boolean => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { namespaceSchema } from '../../api/names.ts';
+import { parsedBy } from '../../api/parsed.ts';
 import type { Injection } from './patch.ts';
 import { type Pod, podSchema } from './pod.ts';
 
@@ -35,7 +36,7 @@ export const readReview = (text: string): Asked | { readonly problem: string } =
   } catch {
     return { problem: 'the body is no JSON' };
   }
-  const read = requestSchema.safeParse(json);
+  const read = parsedBy(requestSchema, json, 'first');
   if (read.success) {
     const { uid, namespace, dryRun = false, object } = read.data.request;
     return { uid, namespace, isDryRun: dryRun, pod: object };

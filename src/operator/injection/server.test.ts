@@ -111,6 +111,14 @@ const review = (pod: unknown, more: Record<string, unknown> = {}): string =>
   });
 
 describe('the webhook', () => {
+  it.each([
+    ['containers.0', review({ metadata: {}, spec: { containers: [1, 2, 3] } })],
+    ['uid', review(aPod(), { uid: { length: { toString: null } } })],
+  ])('says the first thing that is wrong and no more: %s', async (place, body) => {
+    const { status, text } = await post(body);
+    expect([status, text.includes(place), text.includes('containers.1')]).toEqual([400, true, false]);
+  });
+
   it('answers with a patch for a pod that asks, and publishes the authority in its namespace first', async () => {
     const { status, text } = await post(review(aPod()));
     const { response, ...rest } = JSON.parse(text) as {

@@ -16,6 +16,7 @@ import {
   routeType,
   runtimeType,
 } from './resource-types.ts';
+import { SharedUnderWay } from './under-way.ts';
 
 export type InformerParts = {
   readonly api: KubeApi;
@@ -47,12 +48,13 @@ export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack)
     stack.defer(() => refresh.close());
     return { ...informer, kind: type.kind, catchUp: refresh.ask };
   };
+  const underWay = new SharedUnderWay();
   const informers = {
     adapters: informerOf(adapterType, readAdapter),
     rollouts: informerOf(rolloutType, readRollout),
     routes: informerOf(routeType, readRoute),
     policies: informerOf(policyType, readPolicy),
-    runtimes: informerOf(runtimeType, readRuntime),
+    runtimes: informerOf(runtimeType, (raw) => underWay.of(readRuntime(raw))),
   };
   const analyses = informerOf(analysisType, readAnalysis);
   const planned = Object.values(informers);

@@ -34,6 +34,14 @@ describe('a status that a later operator wrote', () => {
   });
 });
 
+it('a field that zod cannot look at is a problem of its own', () => {
+  const odd = { length: { toString: null } };
+  const read = readAdapter({ ...raw(status), spec: { baseModel: odd, source: { path: { path: 'sql' } } } });
+  expect(read.problems).toMatchObject([
+    { path: ['spec', 'baseModel'], reason: expect.stringContaining('length is no number') },
+  ]);
+});
+
 const rollout = (spec: object, written: object = {}) => ({
   ...raw(written),
   kind: 'AdapterRollout',

@@ -11,6 +11,7 @@ import type {
   RolloutObject,
   RouteObject,
 } from '../../api/objects.ts';
+import { parsedBy } from '../../api/parsed.ts';
 import { policySpecSchema } from '../../api/policy.ts';
 import { type FieldProblem, fieldProblems } from '../../api/problems.ts';
 import { rolloutSpecSchema } from '../../api/rollout.ts';
@@ -40,7 +41,7 @@ const reader =
   (raw: KubeObject): Read<{ kind: UserKind; metadata: Meta; spec: S; status?: T }> => {
     const { metadata } = raw;
     const base = { key: keyOf(metadata), resourceVersion: metadata.resourceVersion, metadata };
-    const spec = specSchema.safeParse(raw.spec);
+    const spec = parsedBy(specSchema, raw.spec);
     const status = isAbsent(raw.status) ? undefined : parseStatus(statusSchema, raw.status);
     const problems: FieldProblem[] = [
       ...(spec.success ? [] : fieldProblems(kind, raw, underField('spec', spec.error.issues))),
@@ -61,13 +62,13 @@ const isAbsent = (status: unknown): boolean =>
 
 /** A later operator may have written fields that this one does not know: they are left out, and the rest is read. */
 const parseStatus = <T>(schema: z.ZodType<T>, status: unknown): z.ZodSafeParseResult<T> => {
-  const parsed = schema.safeParse(status);
+  const parsed = parsedBy(schema, status);
   if (parsed.success) return parsed;
   const known = structuredClone(status);
   for (const issue of parsed.error.issues) {
     if (issue.code === 'unrecognized_keys') for (const key of issue.keys) remove(known, [...issue.path, key]);
   }
-  return schema.safeParse(known);
+  return parsedBy(schema, known);
 };
 
 /** Takes the member at `path` out of a JSON value. */
@@ -105,7 +106,7 @@ export const readRoute = reader('AdapterRoute', routeSpecSchema, routeStatusSche
 export const readAnalysis = ({ metadata, spec: given }: KubeObject): Read<AnalysisObject> => {
   const kind = 'AdapterAnalysis' as const;
   const base = { key: keyOf(metadata), resourceVersion: metadata.resourceVersion, metadata };
-  const spec = analysisSpecSchema.safeParse(given ?? {});
+  const spec = parsedBy(analysisSpecSchema, given ?? {});
   return spec.success
     ? { ...base, object: { kind, metadata: metaOf(metadata), spec: spec.data }, problems: [] }
     : { ...base, problems: fieldProblems(kind, { spec: given }, underField('spec', spec.error.issues)) };
@@ -120,7 +121,7 @@ export const readPolicy = reader('AdapterPolicy', policySpecSchema, z.unknown())
 export const readRuntime = ({ metadata, spec, status }: KubeObject): Read<RuntimeObject> => {
   const parsed = parseStatus(runtimeStatusSchema, status);
   // The API server has seen to it; a later CRD may have more.
-  const asked = runtimeSpecSchema.strip().safeParse(spec ?? {});
+  const asked = parsedBy(runtimeSpecSchema.strip(), spec ?? {});
   const object = {
     kind: 'AdapterRuntime' as const,
     metadata: metaOf(metadata),

@@ -6,11 +6,13 @@ import type { Manifest } from '../../api/objects.ts';
 import { differenceOf, selectionOf } from '../../control/selection.ts';
 import { compilePlan } from '../../plan/compile.ts';
 import { anAdapter, aPolicy, aRollout, aRoute, aStatus, bound } from '../../plan/manifests.fixture.ts';
+import { resourcesOf } from '../../plan/overlaid.ts';
 import { type KeysResource, type Plan, type Versioned, versioned } from '../../plan/resources.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { Policies } from '../objects/policies.ts';
 import { FakeObjects } from './fake-objects.ts';
 import { Plans } from './plans.ts';
+import { planWhenCordoned } from './when-cordoned.ts';
 
 const digest = digestSchema.parse(`sha256:${'0'.repeat(64)}`);
 const names = ['a', 'b', 'b', 'a', 'tiny'];
@@ -208,7 +210,8 @@ const planFromScratch = (
   );
 };
 
-const versionsOf = (plan: Plan): string[] => [...plan].map(([key, { version }]) => `${key} ${version}`);
+const versionsOf = (plan: ReadonlyMap<string, Versioned>): string[] =>
+  [...plan].map(([key, { version }]) => `${key} ${version}`);
 
 it('are at any time what all objects compiled at once give, and tell every difference', () => {
   fc.assert(
@@ -234,6 +237,11 @@ it('are at any time what all objects compiled at once give, and tell every diffe
           const plan = now?.plan ?? new Map();
           const expected = planFromScratch(objects, policies, keys, runtime);
           expect(versionsOf(plan)).toEqual(versionsOf(expected));
+          for (const type of ['AdapterSpec', 'Split'] as const) {
+            const ofType = [...expected].filter(([, one]) => one.type === type);
+            const found = resourcesOf(plan, type);
+            expect(versionsOf(found).toSorted()).toEqual(versionsOf(new Map(ofType)).toSorted());
+          }
           const { base } = selectionOf(plan, []);
           expect([...base.keys()]).toEqual([...selectionOf(expected, []).base.keys()]);
           const unread = keys
@@ -261,6 +269,62 @@ it('are at any time what all objects compiled at once give, and tell every diffe
     }),
     { numRuns: 400 },
   );
+});
+
+it('have the adapters that were found before for as long as no adapter changes', () => {
+  const objects = new FakeObjects();
+  const clock = new FakeClock();
+  const plans = new Plans({ objects, clock });
+  const key = objectKey('nodes', 'n1');
+  objects.runtime('nodes', 'n1', {});
+  const following = plans.follow({ key, kind: 'Node', baseModel: 'tiny' }, () => undefined);
+  const found = () => {
+    clock.advance(100);
+    return resourcesOf(following.plan()?.plan ?? expect.fail(), 'AdapterSpec');
+  };
+  const step = (canary: number) =>
+    aRollout(
+      { name: 'r' },
+      { adapter: 'a' },
+      aStatus({ stable: bound('a'), weights: { canary, stable: 100 - canary } }),
+    );
+  objects.adapters.put(anAdapter({ name: 'a' }, { digest }));
+  objects.rollouts.put(step(10));
+  const first = found();
+  expect([...first.keys()]).toEqual(['AdapterSpec team-a/a']);
+  objects.rollouts.put(step(20));
+  expect(found()).toBe(first);
+  objects.adapters.put(anAdapter({ name: 'b' }, { digest }));
+  expect([...found().keys()]).toEqual(['AdapterSpec team-a/a', 'AdapterSpec team-a/b']);
+  plans.close();
+});
+
+it('let a cordoned runtime have an adapter that it lacks by name, once a route names it', () => {
+  const objects = new FakeObjects();
+  const clock = new FakeClock();
+  const plans = new Plans({ objects, clock });
+  const key = objectKey('nodes', 'n1');
+  objects.runtime('nodes', 'n1', {});
+  const following = plans.follow({ key, kind: 'Node', baseModel: 'tiny' }, () => undefined);
+  const isSent = () => {
+    clock.advance(100);
+    const { plan } = planWhenCordoned({
+      plan: following.plan()?.plan ?? expect.fail(),
+      withheld: new Set(),
+      state: { adapters: new Map(), rollouts: new Map() },
+      runtime: { key, labels: {} },
+      rolloutOf: () => undefined,
+      adapterOf: () => undefined,
+      versionOf: () => undefined,
+    });
+    return selectionOf(plan, []).base.has('AdapterSpec team-a/a');
+  };
+  objects.adapters.put(anAdapter({ name: 'a' }, { digest, preload: { tier: 'Disk' } }));
+  expect(isSent()).toBe(false);
+  const rules = [{ name: 'all', targets: [{ adapter: 'a', weight: 1 }], fallback: [] }];
+  objects.routes.put(aRoute({ name: 'r' }, { rules } as never));
+  expect(isSent()).toBe(true);
+  plans.close();
 });
 
 let generation = 0;

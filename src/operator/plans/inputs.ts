@@ -1,3 +1,4 @@
+import { conditionOf } from '../../api/condition.ts';
 import type { Manifest, RolloutObject } from '../../api/objects.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
 import type { Read } from '../objects/objects.ts';
@@ -15,7 +16,10 @@ export const inputOf = ({ metadata, object }: Read<Manifest>): string => {
 const readOf = (object: Manifest): unknown => {
   switch (object.kind) {
     case 'Adapter':
-      return object.status?.digest;
+      return [
+        object.status?.digest,
+        conditionOf(object.status?.conditions, 'SignatureVerified')?.status === 'False',
+      ];
     case 'AdapterRollout':
       return object.status && readOfRollout(object.status);
     case 'AdapterRoute':

@@ -60,7 +60,9 @@ describe('keys out of Secrets', () => {
     const { plan, withheld } = planned(follow('Node', 'ops'));
     const state = { adapters: new Map(), rollouts: new Map() };
     const runtime = { key: 'ops/one', labels: {} };
-    const { only } = planWhenHeld({ plan, withheld, state, runtime, rolloutOf: () => undefined });
+    const nobody = () => undefined;
+    const input = { plan, withheld, state, runtime, rolloutOf: nobody, versionOf: nobody };
+    const { only } = planWhenHeld(input);
     expect(only).toContain('Keys team-a/secrets');
   });
 });

@@ -21,6 +21,8 @@ export type RuntimePlan = {
   readonly withheld: ReadonlySet<string>;
   /** Present: all other keys stay as they are. */
   readonly only?: ReadonlySet<string> | undefined;
+  /** What the runtime is not sent because its version does not enforce it, by key: why. Absent: nothing. */
+  readonly notEnforced?: ReadonlyMap<string, string>;
 } & Reached;
 
 /** A connected runtime. */
@@ -47,6 +49,8 @@ export type PlansParts = {
   readonly policies?: Policies;
   /** Keys of callers out of Secrets. Absent: none. */
   readonly keys?: KeysOfPlans | undefined;
+  /** What keys for tokens of sessions are made of. Absent: there are no tokens. */
+  readonly sessionSecret?: string | undefined;
 };
 
 /** A runtime that follows its plan. */
@@ -96,7 +100,8 @@ export class Plans {
   #ranAt = Number.NEGATIVE_INFINITY;
   readonly #counts = { compilations: 0, resources: 0, told: 0, milliseconds: 0 };
 
-  constructor({ objects, clock, policies = new Policies(objects.policies), keys }: PlansParts) {
+  constructor(parts: PlansParts) {
+    const { objects, clock, policies = new Policies(objects.policies), keys, sessionSecret } = parts;
     this.#objects = objects;
     this.#clock = clock;
     this.#policies = policies;
@@ -104,6 +109,7 @@ export class Plans {
       policyOf: policies.policyOf,
       touched: (key) => this.#touched(key),
       isWatched: () => this.#tables.size > 0,
+      sessionSecret,
     });
     this.#withheld = new Withheld(policies, objects.adapters);
     this.#ends = [

@@ -104,7 +104,9 @@ describe('the policies in plans', () => {
     const { plan = new Map(), withheld = new Set<string>() } = node.plan() ?? {};
     const state = { adapters: new Map(), rollouts: new Map() };
     const runtime = { key: 'ops/one', labels: {} };
-    const { only } = planWhenHeld({ plan, withheld, state, runtime, rolloutOf: () => undefined });
+    const nobody = () => undefined;
+    const input = { plan, withheld, state, runtime, rolloutOf: nobody, versionOf: nobody };
+    const { only } = planWhenHeld(input);
     expect([...only]).toEqual(['Policy team-a/default']);
   });
 });

@@ -1,131 +1,24 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fakeDigest } from '../../api/names.fixture.ts';
 import { objectKey } from '../../api/names.ts';
-import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
-import type { BoundAdapter, RolloutStatus } from '../../api/rollout-status.ts';
-import { noRevision } from '../../control/revision.ts';
-import { Sender } from '../../control/sender.ts';
 import { compilePlan } from '../../plan/compile.ts';
-import { anAdapter, aRollout, aStatus } from '../../plan/manifests.fixture.ts';
-import { type Plan, resourceKey, type SplitResource, type Versioned } from '../../plan/resources.ts';
-import { seedOf } from '../../rollout/splitter.ts';
-import type { AdapterState, RolloutState } from '../fleet/fleet.ts';
+import { aRollout } from '../../plan/manifests.fixture.ts';
 import type { Restraint } from '../objects/restraint.ts';
 import { anAdapterState, aRolloutState } from '../testing/fake-fleet.ts';
+import {
+  adapters,
+  bound,
+  type Change,
+  canaryV2,
+  changes,
+  Node,
+  onV1,
+  rolloutOf,
+  runtime,
+  sql,
+} from './restrained.fixture.ts';
+import { takenBack } from './restrained.ts';
 import { planWhenCordoned } from './when-cordoned.ts';
-import { planWhenHeld } from './when-held.ts';
-
-const names = ['v1', 'v2', 'v3', 'v4'] as const;
-const sql = objectKey('team-a', 'sql');
-const runtime = { key: 'edge/a', labels: {} };
-const bound = (adapter: string): BoundAdapter => ({
-  adapter,
-  uid: `Adapter-team-a-${adapter}`,
-  digest: fakeDigest(adapter.slice(-1)),
-});
-const adapters: AdapterObject[] = names.map((name) => anAdapter({ name }, { digest: bound(name).digest }));
-
-type Change = {
-  readonly stable?: string | undefined;
-  readonly canary?: string | undefined;
-  readonly weight?: number | undefined;
-  readonly history?: readonly string[] | undefined;
-  readonly aborted?: boolean | undefined;
-  readonly completion?: RolloutStatus['completionStatus'] | undefined;
-};
-const rolloutOf = ({
-  stable,
-  canary,
-  weight = 0,
-  history = [],
-  aborted,
-  completion,
-}: Change): RolloutObject => {
-  const of = canary === undefined ? undefined : bound(canary);
-  return aRollout(
-    { name: 'sql' },
-    { adapter: canary ?? stable ?? 'v1' },
-    aStatus({
-      ...(stable === undefined ? {} : { stable: bound(stable) }),
-      ...(of === undefined
-        ? {}
-        : { canary: { ...of, seed: seedOf('team-a', 'sql', of.digest), attempt: 1 } }),
-      history: history.map(bound),
-      weights: { canary: aborted === true ? 0 : weight, stable: 100 - weight },
-      ...(aborted === true && of !== undefined
-        ? { abort: { at: '2026-01-01T00:00:00Z', reason: 'x', uid: of.uid, digest: of.digest } }
-        : {}),
-      ...(completion === undefined ? {} : { completionStatus: completion }),
-    }),
-  );
-};
-
-/** A runtime that does what it is sent, at once, through the sender that the operator has for it. */
-class Node {
-  readonly #sender = new Sender({ held: new Map(), revision: noRevision, subscriptions: [] });
-  readonly resources = new Map<string, Versioned>();
-  restraint: Restraint | undefined;
-
-  get state(): { adapters: Map<typeof sql, AdapterState>; rollouts: Map<typeof sql, RolloutState> } {
-    const had = new Map<typeof sql, AdapterState>();
-    const rollouts = new Map<typeof sql, RolloutState>();
-    for (const one of this.resources.values()) {
-      if (one.type === 'AdapterSpec') {
-        const state = { Memory: 'Resident', Disk: 'Stored', None: 'Remote' }[one.body.tier];
-        had.set(one.name, anAdapterState(one.body.uid, one.body.digest ?? '', state));
-      }
-      if (one.type !== 'Split') continue;
-      const { uid, stable, canary, weight } = one.body;
-      const digests = { stableDigest: stable?.digest ?? '', canaryDigest: canary?.digest ?? '' } as const;
-      rollouts.set(one.name, aRolloutState(uid, { ...digests, attempt: canary?.attempt ?? 0, weight }));
-    }
-    return { adapters: had, rollouts };
-  }
-  get split(): SplitResource['body'] | undefined {
-    const split = this.resources.get(`Split ${sql}`);
-    return split?.type === 'Split' ? split.body : undefined;
-  }
-  /** `stable canary@weight`. */
-  get serves(): string {
-    const { stable, canary, weight } = this.split ?? {};
-    return `${stable?.adapter ?? 'nothing'}${canary === undefined ? '' : ` ${canary.adapter}@${weight}`}`;
-  }
-  get has(): string[] {
-    const { adapters: had } = this.state;
-    return [...had]
-      .filter(([, { state }]) => state !== 'Remote')
-      .map(([key]) => key.slice('team-a/'.length))
-      .sort();
-  }
-
-  follow(rollout: RolloutObject, objects = adapters): this {
-    const { plan } = compilePlan({
-      manifests: [...objects, rollout],
-      runtime: { ...runtime, baseModel: 'tiny' },
-    });
-    // Until nothing more comes: what it has may let more through.
-    for (let turn = 0; turn < 5; turn++) {
-      const batch = this.#sender.next({
-        ...this.#restrained(plan, rollout),
-        revision: noRevision,
-        mayRemove: () => true,
-        confirmedRemovals: '',
-      });
-      if (batch === undefined) return this;
-      for (const one of batch.puts) this.resources.set(resourceKey(one), one);
-      for (const key of batch.removes) this.resources.delete(key);
-      this.#sender.acknowledged(batch.commit.nonce, []);
-    }
-    throw new Error('there is always something more to send');
-  }
-
-  #restrained(plan: Plan, rollout: RolloutObject) {
-    const input = { plan, withheld: new Set<string>(), state: this.state, runtime, rolloutOf: () => rollout };
-    if (this.restraint === undefined) return { plan, withheld: input.withheld };
-    return this.restraint === 'Held' ? planWhenHeld(input) : planWhenCordoned(input);
-  }
-}
 
 /** A runtime that followed a status and was restrained then. */
 const restrained = (restraint: Restraint, change: Change): Node => {
@@ -133,8 +26,23 @@ const restrained = (restraint: Restraint, change: Change): Node => {
   node.restraint = restraint;
   return node;
 };
-const onV1: Change = { stable: 'v1' };
-const canaryV2: Change = { stable: 'v1', canary: 'v2', weight: 20 };
+describe('the version that a restrained runtime goes back to by hand', () => {
+  const onV2: Change = { stable: 'v2', history: ['v1', 'v4'] };
+  const back: Change = { stable: 'v1', history: ['v2', 'v4'], completion: 'FastRolledBack' };
+  it.each<[Restraint, Change]>([
+    ['Held', back],
+    ['Cordoned', { ...back, canary: 'v3', weight: 10 }],
+  ])('is none that a rollback took away: %s', (restraint, after) => {
+    const node = restrained(restraint, onV2).follow(rolloutOf(after));
+    expect(node.serves).toBe('v1');
+    expect(node.split?.former?.adapter).toBe('v4');
+  });
+
+  it('is the one before where nothing was rolled back', () => {
+    const node = restrained('Cordoned', onV2).follow(rolloutOf({ ...onV2, canary: 'v3', weight: 10 }));
+    expect([node.serves, node.split?.former?.adapter]).toEqual(['v2', 'v1']);
+  });
+});
 
 describe('a cordoned runtime', () => {
   it.each<[string, Change, Change, string]>([
@@ -185,6 +93,59 @@ describe('a cordoned runtime', () => {
     expect(node.split?.message).toBe(
       'AdapterRollout team-a/sql has nothing here: this runtime is cordoned and has none of its adapters',
     );
+  });
+
+  it.each<[string, Change, Change, string]>([
+    ['by hand', { stable: 'v2' }, { stable: 'v1', canary: 'v2', aborted: true }, 'v1 v2@0'],
+    ['by the spec', { stable: 'v2' }, { stable: 'v1', history: ['v2'], completion: 'FastRolledBack' }, 'v1'],
+    [
+      'by hand, where it has an older one',
+      { stable: 'v2', history: ['v4'] },
+      { stable: 'v1', canary: 'v2', aborted: true, history: ['v4'] },
+      'v4',
+    ],
+    [
+      'by the spec, where it has an older one',
+      { stable: 'v2', history: ['v4'] },
+      { stable: 'v1', history: ['v2', 'v4'], completion: 'FastRolledBack' },
+      'v4',
+    ],
+  ])('that never had the version before does not go on with what a rollback took away: %s', (_, ...of) => {
+    const [before, after, serves] = of;
+    const node = restrained('Cordoned', before).follow(rolloutOf(after));
+    expect(node.serves).toBe(serves);
+    // And with the next one nothing new comes.
+    const next = { ...after, completion: undefined, aborted: false, canary: 'v3', weight: 20 };
+    expect(node.follow(rolloutOf(next)).serves).toBe(serves.split(' ')[0]);
+    expect(node.has).not.toContain('v3');
+  });
+
+  it('goes on with the stable of a rollback that it was told of, and has not begun with', () => {
+    const rollout = rolloutOf({ stable: 'v1', history: ['v2'], completion: 'FastRolledBack' });
+    const { plan } = compilePlan({
+      manifests: [...adapters, rollout],
+      runtime: { ...runtime, baseModel: 'tiny' },
+    });
+    const { uid, digest } = bound('v1');
+    const state = {
+      adapters: new Map([
+        [objectKey('team-a', 'v1'), anAdapterState(uid, digest, 'Remote')],
+        [objectKey('team-a', 'v2'), anAdapterState(bound('v2').uid, bound('v2').digest, 'Resident')],
+      ]),
+      rollouts: new Map([[sql, aRolloutState(rollout.metadata.uid, { stableDigest: digest })]]),
+    };
+    const input = {
+      plan,
+      withheld: new Set<string>(),
+      state,
+      runtime,
+      versionOf: () => undefined,
+      adapterOf: () => undefined,
+    };
+    const sent = planWhenCordoned({ ...input, rolloutOf: () => rollout });
+    expect([...sent.withheld]).toEqual([]);
+    expect(sent.plan.get('AdapterSpec team-a/v1')).toMatchObject({ body: { tier: 'Memory', held: true } });
+    expect(sent.plan.get(`Split ${sql}`)).toMatchObject({ body: { stable: { adapter: 'v1' } } });
   });
 
   it('catches up when it is released', () => {
@@ -253,32 +214,30 @@ describe('a held runtime', () => {
   });
 });
 
-/** A status as one decision may leave it, of the one before. */
-const changes = fc.record({
-  stable: fc.constantFrom(...names),
-  canary: fc.option(fc.constantFrom(...names), { nil: undefined }),
-  weight: fc.constantFrom(0, 20, 100),
-  history: fc.uniqueArray(fc.constantFrom(...names), { maxLength: 2 }),
-  aborted: fc.boolean(),
-  completion: fc.constantFrom(undefined, 'Promoted' as const, 'FastRolledBack' as const),
-});
 const life = fc.array(fc.tuple(changes, fc.constantFrom(undefined, 'Cordoned' as const, 'Held' as const)), {
   minLength: 1,
   maxLength: 12,
 });
 
 describe('whatever happens to a rollout', () => {
-  it('a restrained runtime gets no adapter, no canary and no stable that it did not have', () => {
+  it('a restrained runtime gets no adapter, no canary and no stable that it did not have, but for that of a rollback', () => {
     fc.assert(
       fc.property(life, (turns) => {
         const node = new Node();
         for (const [change, restraint] of turns) {
           node.restraint = restraint;
           const [had, split] = [node.has, node.split];
-          node.follow(
-            rolloutOf({ ...change, canary: change.canary === change.stable ? undefined : change.canary }),
-          );
+          const rollout = rolloutOf({
+            ...change,
+            canary: change.canary === change.stable ? undefined : change.canary,
+          });
+          node.follow(rollout);
           if (restraint === undefined) continue;
+          const away = takenBack(rollout);
+          if (restraint === 'Cordoned') {
+            expect(away.has(node.split?.stable?.digest ?? '')).toBe(false);
+            if (away.has(split?.stable?.digest ?? '')) had.push(change.stable);
+          }
           expect(had).toEqual(expect.arrayContaining(node.has));
           const now = node.split;
           if (split?.stable !== undefined) expect(now?.stable).toBeDefined();

@@ -1,5 +1,5 @@
-import { type ObjectKey, objectKey } from '../../api/names.ts';
-import type { RolloutObject } from '../../api/objects.ts';
+import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
+import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter } from '../../api/rollout-status.ts';
 import { namespaceOf } from '../../control/key.ts';
 import { Remembered } from '../../plan/remembered.ts';
@@ -30,6 +30,10 @@ export type RestrainInput = {
   /** Its own name and labels. */
   readonly runtime: { readonly key: string; readonly labels: Readonly<Record<string, string>> };
   readonly rolloutOf: (key: ObjectKey) => RolloutObject | undefined;
+  /** Also one that a policy keeps out of the plan. */
+  readonly adapterOf: (key: ObjectKey) => Pick<AdapterObject, 'metadata'> | undefined;
+  /** Version of a resource that the runtime holds; undefined: it has none, or nobody knows. */
+  readonly versionOf: (key: string) => string | undefined;
 };
 
 export type Split = Versioned<SplitResource>;
@@ -55,6 +59,31 @@ export const boundsOf = (rollout: RolloutObject | undefined): BoundAdapter[] => 
   return [...(stable === undefined ? [] : [stable]), ...history];
 };
 
+/** Digests of what was stable and was rolled back: by hand it is a canary that was given up, by the spec a former stable. */
+export const takenBack = (rollout: RolloutObject | undefined): ReadonlySet<Digest | ''> => {
+  const { abort, canary, completionStatus, history = [], stable } = rollout?.status ?? {};
+  const [newest] = history;
+  const away = new Set<Digest | ''>();
+  // A former stable that comes again as a canary, and is given up, was not rolled back.
+  const wasStable = !history.some(({ digest }) => digest === canary?.digest);
+  if (canary !== undefined && canary.digest === abort?.digest && wasStable) away.add(canary.digest);
+  if (completionStatus === 'FastRolledBack' && newest !== undefined) away.add(newest.digest);
+  if (stable !== undefined) away.delete(stable.digest);
+  return away;
+};
+
+/** What a node goes back to from that stable: the next one before it of those that it has, but for what a rollback took away. */
+export const formerTo = (
+  { digest }: BoundAdapter,
+  rollout: RolloutObject | undefined,
+  has: (bound: BoundAdapter) => boolean,
+): BoundAdapter | undefined => {
+  const away = takenBack(rollout);
+  const bounds = boundsOf(rollout).filter(has);
+  const before = bounds.slice(bounds.findIndex((one) => one.digest === digest) + 1);
+  return before.find((one) => !away.has(one.digest));
+};
+
 const splits = new Remembered<Split, Split>();
 
 /** The Split with this stable, and with its canary or without. */
@@ -64,7 +93,7 @@ export const splitOn = (
   former: BoundAdapter | undefined,
   withCanary: boolean,
 ): Split =>
-  splits.of(resource, `${stable.uid} ${stable.digest} ${former?.uid} ${withCanary}`, () => {
+  splits.of(resource, `${stable.uid} ${stable.digest} ${former?.uid} ${former?.digest} ${withCanary}`, () => {
     const { canary, weight, mirror } = resource.body;
     return withArms(resource, {
       stable,
@@ -74,12 +103,9 @@ export const splitOn = (
     });
   });
 
-/** The Split of a runtime that has none of its adapters. */
-export const emptySplit = (resource: Split): Split =>
-  splits.of(resource, 'empty', () => {
-    const message = `AdapterRollout ${resource.name} has nothing here: this runtime is cordoned and has none of its adapters`;
-    return withArms(resource, { message });
-  });
+/** The Split of a runtime that has none of its adapters. `message`: why, for who asks. */
+export const splitWithout = (resource: Split, message: string): Split =>
+  splits.of(resource, message, () => withArms(resource, { message }));
 
 const withArms = ({ type, name, body }: Split, arms: Partial<SplitResource['body']>): Split => {
   const { stable: _, former: __, canary: ___, mirror: ____, ...rest } = body;

@@ -188,15 +188,27 @@ export class Table {
         else changed.set(key, isSameEntry(had, has) ? had : has);
       }
     }
-    if (shared.length + chosen.length > 0) this.#plans = new Map();
     this.#shared = withChanges(this.#shared, shared);
     this.#chosen = withChanges(this.#chosen, chosen);
+    this.#renewPlans([...shared, ...chosen]);
     for (const [follower, changed] of own) follower.own = changed;
     this.#draft.clear();
     this.#urgent.clear();
     this.reached = reached;
     this.touchedAt = undefined;
     return audience.told();
+  }
+
+  #renewPlans(changes: readonly Change[]): void {
+    if (changes.length === 0) return;
+    const layers = { shared: this.#shared, chosen: this.#chosen };
+    const types = new Set(changes.map(([key]) => key.slice(0, key.indexOf(' '))));
+    const used = new Set([...this.followers].map(({ chosenBy }) => chosenBy));
+    this.#plans = new Map(
+      [...this.#plans].flatMap(([namespaces, plan]) =>
+        used.has(namespaces) ? [[namespaces, plan.after(layers, types)] as const] : [],
+      ),
+    );
   }
 
   /**

@@ -1,11 +1,15 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import { type Selector, selects } from '../../api/selector.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
+import type { Bounds } from '../../rollout/groups/membership.ts';
 import { isSameDecisive } from '../fleet/decisive.ts';
 import type { AdapterState, RolloutState, RuntimeKey, RuntimeState } from '../fleet/fleet.ts';
 import type { Restraint } from '../objects/restraint.ts';
 import type { Scope } from '../objects/scope.ts';
 import { Bits } from './bits.ts';
+import { News } from './news.ts';
+import { Points } from './points.ts';
+import type { Served } from './sums.ts';
 import { type Variant, Variants } from './variants.ts';
 
 /** What a runtime is, whatever it says of adapters and rollouts. */
@@ -52,17 +56,34 @@ export type Group = {
   readonly reports: readonly (Said | undefined)[];
 };
 
+/** Runtimes of which somebody took in what they say of a rollout, and up to when. */
+export type Seen = { readonly runtimes: Bits; readonly mark: number };
+
+/** What says who is in a group, and to whom of them it has given the canary. */
+export type GroupBounds = Bounds & { readonly open?: number | undefined };
+
+/** Runtimes that a group has given the canary, or not yet; undefined: that are in no group. */
+export type BitsPart<G> = {
+  readonly group: G | undefined;
+  readonly isOpen: boolean;
+  readonly runtimes: Bits;
+};
+
 type Labels = Readonly<Record<string, string>>;
 type Place = { readonly sign: string; readonly labels: Labels };
 
-/** Selectors whose runtimes are kept. */
-const maxSelectors = 512;
+/** Selectors whose runtimes are kept, and rollouts in groups whose points are. */
+const [maxSelectors, maxPoints] = [512, 512] as const;
 
 export const saidOf = (report: RolloutState): Said => {
   const { uid, stableDigest, canaryDigest, attempt, weight, effectiveWeight, holds, mirror } = report;
   const mirrorPercentage = mirror?.percentage;
   return { uid, stableDigest, canaryDigest, attempt, weight, effectiveWeight, holds, mirrorPercentage };
 };
+
+/** What the canary of a rollout was compared with, where there is one. */
+const countedOf = (report: RolloutState | undefined): Served | undefined =>
+  report === undefined || report.canaryDigest === '' ? undefined : report.served;
 
 /**
  * Runtimes by what they are and say, kept up with each change of one of them: who is alike is known without a look at
@@ -79,6 +100,9 @@ export class AlikeRuntimes {
   readonly #rollouts = new Variants<Said>(isSameReport);
   /** Those that say anything, or did. */
   readonly #saying = new Bits();
+  readonly #news = new News();
+  /** By the uid of the rollout. */
+  readonly #points = new Map<string, Points>();
 
   /** Undefined: it is no runtime that objects are for. */
   place(key: RuntimeKey, profile: Profile | undefined, labels: Labels): void {
@@ -114,8 +138,14 @@ export class AlikeRuntimes {
     for (const adapter of adapters) this.#adapters.set(adapter, number, state.adapters.get(adapter));
     for (const rollout of rollouts) {
       const report = state.rollouts.get(rollout);
-      this.#rollouts.set(rollout, number, report && saidOf(report));
+      this.#rollouts.set(rollout, number, report && saidOf(report), countedOf(report));
+      this.#news.add(rollout, number, this.#numbers.size);
     }
+  }
+
+  /** It may be another process from now on, which says the same. */
+  renew(key: RuntimeKey): void {
+    this.#news.addToAll(this.#numberOf(key), this.#numbers.size);
   }
 
   /** It says nothing any more. */
@@ -126,11 +156,59 @@ export class AlikeRuntimes {
       this.#adapters.clear(number);
       this.#rollouts.clear(number);
       this.#saying.delete(number);
+      this.#news.addToAll(number, this.#numbers.size);
     }
     if (this.#places[number] !== undefined) return;
     this.#numbers.delete(key);
     this.#keys[number] = undefined;
     this.#free.push(number);
+    for (const points of this.#points.values()) points.set(number, undefined);
+  }
+
+  /** Those of some runtimes that nobody has taken in since they said something new of the rollout. */
+  unread(
+    rollout: ObjectKey,
+    some: Bits,
+    seen: Seen | undefined,
+  ): { readonly runtimes: Bits; readonly seen: Seen } {
+    const { mark, runtimes: news } = this.#news.since(rollout, seen?.mark);
+    const known = seen === undefined || news === undefined ? undefined : seen.runtimes.without(news);
+    return {
+      runtimes: known === undefined ? some : some.without(known),
+      seen: { runtimes: some.and(some), mark },
+    };
+  }
+
+  /** Requests that some runtimes answered of the rollout, while its canary had its weight. */
+  served(rollout: ObjectKey, some: Bits): readonly [stable: bigint, canary: bigint] {
+    let [stable, canary] = [0n, 0n];
+    for (const { runtimes, sums } of this.#rollouts.of(rollout)) {
+      const both = runtimes.and(some);
+      if (both.size === 0) continue;
+      const [ofStable, ofCanary] = sums.of(both, runtimes);
+      stable += ofStable;
+      canary += ofCanary;
+    }
+    return [stable, canary];
+  }
+
+  /** Some runtimes by the group of the rollout that each is in, none of them empty. */
+  parted<G extends GroupBounds>(some: Bits, rolloutUid: string, groups: readonly G[]): BitsPart<G>[] {
+    const points = this.#pointsOf(rolloutUid);
+    const parts: BitsPart<G>[] = [];
+    let rest = some;
+    for (const group of groups) {
+      const chosen = this.#chosenBy(group.selector);
+      const below = rest.and(points.below(group.reach));
+      const inside = chosen === undefined ? below : below.and(chosen);
+      if (inside.size === 0) continue;
+      rest = rest.without(inside);
+      const open = group.open === undefined ? inside : inside.and(points.below(group.open));
+      parts.push({ group, isOpen: true, runtimes: open });
+      parts.push({ group, isOpen: false, runtimes: inside.without(open) });
+    }
+    parts.push({ group: undefined, isOpen: false, runtimes: rest });
+    return parts.filter(({ runtimes }) => runtimes.size > 0);
   }
 
   /** Runtimes of pods of the namespace, and of nodes that the selector chooses; none is in two groups. */
@@ -202,7 +280,18 @@ export class AlikeRuntimes {
     const number = this.#free.pop() ?? this.#keys.length;
     this.#numbers.set(key, number);
     this.#keys[number] = key;
+    for (const points of this.#points.values()) points.set(number, key);
     return number;
+  }
+
+  #pointsOf(rolloutUid: string): Points {
+    const known = this.#points.get(rolloutUid);
+    if (known !== undefined) return known;
+    const points = new Points(rolloutUid);
+    for (const [key, number] of this.#numbers) points.set(number, key);
+    if (this.#points.size >= maxPoints) this.#points.clear();
+    this.#points.set(rolloutUid, points);
+    return points;
   }
 }
 

@@ -42,6 +42,14 @@ export class Bits {
     this.#size -= 1;
   }
 
+  /** Those that are in one of them. */
+  or(other: Bits): Bits {
+    const [long, short] = this.#words.length < other.#words.length ? [other, this] : [this, other];
+    const words = long.#words.slice();
+    for (const [at, word] of short.#words.entries()) words[at] = (words[at] ?? 0) | word;
+    return new Bits(words);
+  }
+
   /** Those that are in both. */
   and(other: Bits): Bits {
     const theirs = other.#words;

@@ -7,8 +7,15 @@ import type { ObjectChange, RuntimeObject } from '../objects/objects.ts';
 import type { Policies } from '../objects/policies.ts';
 import { type Restraint, restrainedSinceOf, restraintOf } from '../objects/restraint.ts';
 import { type Scope, scopeOf } from '../objects/scope.ts';
-import { AlikeRuntimes, type Group, type Profile, type Question } from './alike.ts';
-import type { Bits } from './bits.ts';
+import {
+  AlikeRuntimes,
+  type Group,
+  type GroupBounds,
+  type Profile,
+  type Question,
+  type Seen,
+} from './alike.ts';
+import { Bits } from './bits.ts';
 import { type ControllerParts, graceMs } from './controller.ts';
 
 /**
@@ -55,6 +62,13 @@ export type RuntimeSet = {
 /** Runtimes that a question does not tell apart, see {@link Question}. None of them is nobody. */
 export type AlikeGroup = Omit<Group, 'runtimes'> & {
   readonly presence: Presence;
+  readonly runtimes: RuntimeSet;
+};
+
+/** Runtimes that a group of a rollout has given the canary, or not yet; undefined: that are in no group. */
+export type Part<G> = {
+  readonly group: G | undefined;
+  readonly isOpen: boolean;
   readonly runtimes: RuntimeSet;
 };
 
@@ -124,6 +138,7 @@ export class Presences {
   readonly #parts: PresenceParts;
   readonly #written = new Map<RuntimeKey, Written>();
   readonly #alike = new AlikeRuntimes();
+  readonly #bits = new WeakMap<RuntimeSet, Bits>();
   /** In the order of their keys; undefined after one came or went. */
   #sorted: RuntimeKey[] | undefined;
   readonly #stops: (() => void)[];
@@ -139,9 +154,10 @@ export class Presences {
         else this.#written.set(key, writtenOf(key, object.object));
         this.#place(key);
       }),
-      fleet.onChange(({ runtime, adapters, rollouts }) => {
+      fleet.onChange(({ runtime, connection, adapters, rollouts }) => {
         const state = fleet.get(runtime);
         if (state !== undefined) this.#alike.say(state, adapters, rollouts);
+        if (state !== undefined && connection) this.#alike.renew(runtime);
         this.#place(runtime);
       }),
     ];
@@ -176,6 +192,31 @@ export class Presences {
     });
     const isAnySilent = groups.some(({ presence }) => presence === 'Silent');
     return { groups, ...(isAnySilent ? { changesInMs: graceLeft } : {}) };
+  }
+
+  /**
+   * Those of some runtimes that said something new of a rollout since that was seen, one by one, in the order of their keys.
+   * Costs what these are. `seen`: undefined: nothing was.
+   */
+  unread(
+    rollout: ObjectKey,
+    some: readonly RuntimeSet[],
+    seen: Seen | undefined,
+  ): { readonly runtimes: readonly PresentRuntime[]; readonly seen: Seen | undefined } {
+    const unread = this.#alike.unread(rollout, this.#together(some), seen);
+    return { runtimes: this.#setOf(unread.runtimes).each(), seen: unread.seen };
+  }
+
+  /** What some runtimes answered of a rollout while its canary had the weight that it has, together. */
+  served(rollout: ObjectKey, some: readonly RuntimeSet[]): readonly [stable: bigint, canary: bigint] {
+    return this.#alike.served(rollout, this.#together(some));
+  }
+
+  /** Some runtimes by the group of a rollout that each is in, the first of these that has it. */
+  parted<G extends GroupBounds>(some: RuntimeSet, rolloutUid: string, groups: readonly G[]): Part<G>[] {
+    return this.#alike
+      .parted(this.#together([some]), rolloutUid, groups)
+      .map((part) => ({ ...part, runtimes: this.#setOf(part.runtimes) }));
   }
 
   /** Base models of runtimes that are not away, by the scope of the runtimes. */
@@ -248,7 +289,7 @@ export class Presences {
     const alike = this.#alike;
     let keys: readonly RuntimeKey[] | undefined;
     const keysNow = (): readonly RuntimeKey[] => (keys ??= alike.keysOf(runtimes));
-    return {
+    const set: RuntimeSet = {
       size: runtimes.size,
       keys: keysNow,
       each: () => keysNow().flatMap((key) => this.#at(key) ?? []),
@@ -256,6 +297,13 @@ export class Presences {
       without: (names) =>
         names.size === 0 ? this.#setOf(runtimes) : this.#setOf(runtimes.without(alike.numbersOf(names))),
     };
+    this.#bits.set(set, runtimes);
+    return set;
+  }
+
+  #together(some: readonly RuntimeSet[]): Bits {
+    const [first = new Bits(), ...more] = some.flatMap((set) => this.#bits.get(set) ?? []);
+    return more.reduce((all, bits) => all.or(bits), first);
   }
 }
 

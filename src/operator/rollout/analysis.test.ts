@@ -2,11 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { type RolloutSpec, rolloutSpecSchema } from '../../api/rollout.ts';
 import { aRollout } from '../../plan/manifests.fixture.ts';
 import { total } from '../../rollout/judge/counts.ts';
+import { originOf } from '../../rollout/judge/elsewhere.ts';
 import { evenArm } from '../../rollout/judge/judge.fixture.ts';
 import { countersOf, type WeightCounts } from '../../rollout/judge/reports.ts';
-import type { RuntimeState } from '../fleet/fleet.ts';
+import { RewardedNumbers } from '../../rollout/judge/rewarded.ts';
+import { ToldRewards } from '../../rollout/judge/told-rewards.ts';
+import type { RolloutState, RuntimeState } from '../fleet/fleet.ts';
 import { saidOf } from '../reconcile/alike.ts';
 import { aRolloutState, aRuntimeState, runtimeKey } from '../testing/fake-fleet.ts';
+import { nothingKept } from '../testing/one-by-one.ts';
 import { setOf } from '../testing/runtime-set.ts';
 import { type AttemptCounts, attemptCountsOf } from './attempt-counts.ts';
 import { digestOf, RolloutWorld, rolloutUid, sql } from './world.fixture.ts';
@@ -62,6 +66,7 @@ const viewBy = (name: string, more: Partial<RuntimeState>) => {
     rollout: aRollout({ name: 'sql' }, { adapter: 'v2' }),
     members: [{ ...member, report: said && saidOf(said) }],
     apart: [],
+    kept: nothingKept,
   };
 };
 
@@ -127,6 +132,72 @@ describe('the judge over many runtimes', () => {
     expect(reports.size).toBeLessThanOrEqual(5);
     const [stratum] = countersOf(reports);
     expect(total(stratum?.canary.requests ?? [])).toBe(5000);
+  });
+
+  /** A leader that is told by runtimes of the attempt. */
+  const teller = () => {
+    const attempt = { uid: 'v2', digest: digestOf('v2'), attempt: 1 };
+    let counted: AttemptCounts | undefined;
+    const tell = (name: string, instance: string, more: Partial<RolloutState>): void => {
+      const said = aRolloutState(rolloutUid, { canaryDigest: attempt.digest, attempt: 1, ...more });
+      const view = viewBy(name, { instance, rollouts: new Map([[sql, said]]) });
+      counted = attemptCountsOf(counted, view, attempt);
+    };
+    return { tell, strata: () => countersOf(counted?.reports ?? new Map()) };
+  };
+  /** About answers of the first process of a. */
+  const rewards = (...numbers: readonly number[]): Partial<RolloutState> => ({
+    elsewhere: ToldRewards.of([
+      {
+        origin: originOf('first'),
+        weight: 50,
+        seq: numbers.length,
+        rewards: numbers.map((number) => ({ number, bucket: 0, arm: 'canary', reward: 1 })),
+      },
+    ]),
+  });
+  /** It was told itself of its answer 1. */
+  const ownOfFirst = (): Partial<RolloutState> => {
+    const [canary, numbers] = [evenArm(100, 1), new RewardedNumbers()];
+    canary.rewarded(0, 1);
+    numbers.add(1);
+    const rewarded = numbers.snapshot();
+    if (rewarded === undefined) throw new Error('there is nothing');
+    return { counts: counts(100, 1).map((one) => ({ ...one, canary: canary.snapshot(), rewarded })) };
+  };
+  const feedbacksOf = (all: ReturnType<typeof countersOf>) =>
+    all.map(({ node, canary: arm }) => [node, total(arm.feedbacks)]);
+
+  it('counts feedback that another runtime was told for the one that answered, once, also after a restart', () => {
+    const { tell, strata } = teller();
+    tell('a', 'first', ownOfFirst());
+    tell('b', 'other', rewards(1, 2));
+    tell('c', 'third', rewards(2, 3));
+    // It does not know any more that it was told of 1.
+    tell('a', 'second', rewards(1, 4));
+    expect(feedbacksOf(strata())).toEqual([[runtimeKey('a'), 4]]);
+    tell('b', 'other', rewards(1, 2, 5));
+    expect(feedbacksOf(strata())).toEqual([[runtimeKey('a'), 5]]);
+  });
+
+  it('counts no answer twice when the counts of a process that is long gone were added up', () => {
+    const { tell, strata } = teller();
+    tell('a', 'first', ownOfFirst());
+    tell('b', 'other', rewards(1, 2));
+    for (let start = 0; start < 6; start += 1) tell('a', `start ${start}`, { counts: counts(100, 1) });
+    expect(feedbacksOf(strata())).toEqual([[runtimeKey('a'), 2]]);
+    // Everything is told again, everywhere.
+    tell('a', 'start 6', { counts: counts(100, 1), ...rewards(1, 2) });
+    tell('b', 'other', rewards(1, 2, 3));
+    tell('c', 'third', rewards(1, 2, 3));
+    expect(feedbacksOf(strata())).toEqual([[runtimeKey('a'), 2]]);
+  });
+
+  it('keeps what processes were told that are long gone themselves', () => {
+    const { tell, strata } = teller();
+    tell('a', 'first', ownOfFirst());
+    for (let start = 0; start < 9; start += 1) tell('b', `start ${start}`, rewards(start, start + 1));
+    expect(feedbacksOf(strata())).toEqual([[runtimeKey('a'), 10]]);
   });
 
   it('goes on from the status when another leader takes over, with what the runtimes report', async () => {

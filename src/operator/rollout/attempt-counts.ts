@@ -1,4 +1,14 @@
+import { keyOf } from '../../api/references.ts';
 import { pooled } from '../../rollout/judge/counts.ts';
+import {
+  type Merges,
+  maxElsewhere,
+  originOf,
+  type ToldBy,
+  type ToldElsewhere,
+  withElsewhere,
+  withTold,
+} from '../../rollout/judge/elsewhere.ts';
 import {
   mergeReports,
   type Reports,
@@ -6,64 +16,150 @@ import {
   type SplitReport,
   type WeightCounts,
 } from '../../rollout/judge/reports.ts';
+import { placeOf, ToldRewards } from '../../rollout/judge/told-rewards.ts';
+import type { RuntimeKey } from '../fleet/fleet.ts';
+import type { Seen } from '../reconcile/alike.ts';
 import { type Attempt, follows } from './attempt.ts';
 import { eachOf, everybody, type RolloutView, reportAt } from './view.ts';
 
-type Taken = { readonly instance: string; readonly counts: readonly WeightCounts[] };
+type Taken = {
+  readonly instance: string;
+  readonly counts: readonly WeightCounts[];
+  readonly elsewhere: ToldRewards;
+};
 
 /** What was counted of one attempt of one canary: what a runtime counted before it went away or started anew stays. */
 export type AttemptCounts = {
   readonly attempt: Attempt;
+  /** As the runtimes counted, with feedback that they were told about each other's answers: what is judged. */
   readonly reports: Reports;
+  readonly own: Reports;
+  readonly elsewhere: ToldElsewhere;
+  readonly merges: Merges;
+  /** Places of processes whose counts were added up: which of their answers had feedback is not known any more. */
+  readonly closed: ReadonlySet<string>;
   /** What was taken in of each runtime last: the same again is no news. */
   readonly taken: ReadonlyMap<string, Taken>;
+  /** Who was looked at. */
+  readonly seen: Seen | undefined;
 };
 
 /** Processes of one runtime whose counts are kept apart. */
 const maxInstances = 4;
+/** Most places that are remembered as closed, those that were closed last. */
+const maxClosed = 65_536;
 /** Stands for all processes of a runtime before those; no runtime has it as the name of its process. */
 const former = '';
+
+const noCounts: readonly WeightCounts[] = [];
 
 const isSame = (a: Attempt, b: Attempt): boolean =>
   a.uid === b.uid && a.digest === b.digest && a.attempt === b.attempt;
 
-/** Adds what the runtimes report now. Undefined: there is no canary. */
+/** Adds what the runtimes report now, at the cost of those that say something new. Undefined: there is no canary. */
 export const attemptCountsOf = (
   before: AttemptCounts | undefined,
-  view: Pick<RolloutView, 'rollout' | 'members' | 'apart'>,
+  view: Pick<RolloutView, 'rollout' | 'members' | 'apart' | 'kept'>,
   attempt: Attempt | undefined,
 ): AttemptCounts | undefined => {
   if (attempt === undefined) return undefined;
   const all = everybody(view);
   const known = before !== undefined && isSame(before.attempt, attempt) ? before : undefined;
-  const taken = new Map(known?.taken);
-  const fresh = eachOf(all.filter((member) => follows(member, attempt))).flatMap((runtime) => {
-    const counts = reportAt(runtime, view.rollout)?.counts ?? [];
+  const news = new Map<RuntimeKey, Taken>();
+  const told: ToldBy[] = [];
+  const following = all.filter((member) => follows(member, attempt)).map(({ runtimes }) => runtimes);
+  const { runtimes, seen } = view.kept.unread(keyOf(view.rollout), following, known?.seen);
+  const fresh = runtimes.flatMap((runtime) => {
+    const said = reportAt(runtime, view.rollout);
+    const [counts, elsewhere] = [said?.counts ?? noCounts, said?.elsewhere ?? ToldRewards.none];
     const instance = runtime.state?.instance ?? '';
-    const last = taken.get(runtime.key);
-    if (counts.length === 0 || (last?.counts === counts && last.instance === instance)) return [];
-    taken.set(runtime.key, { instance, counts });
+    const last = known?.taken.get(runtime.key);
+    const isNews = last?.counts !== counts || last.elsewhere !== elsewhere || last.instance !== instance;
+    if (counts.length + elsewhere.size === 0 || !isNews) return [];
+    news.set(runtime.key, { instance, counts, elsewhere });
+    if (last?.elsewhere !== elsewhere || last.instance !== instance)
+      told.push({ node: runtime.key, instance, told: elsewhere });
     return counts.map((one) => ({ ...one, node: runtime.key, instance }));
   });
-  if (known === undefined) return { attempt, reports: reportsOf(fresh), taken };
-  if (fresh.length === 0) return known;
-  const present = new Map(eachOf(all).map(({ key, state }) => [key, state?.instance ?? '']));
-  return { attempt, reports: withoutOld(mergeReports(known.reports, reportsOf(fresh)), present), taken };
+  const { own: formerOwn = reportsOf([]), elsewhere: formerTold = new Map(), merges, closed } = known ?? {};
+  const elsewhere = withTold(formerTold, told);
+  const taken = news.size === 0 ? (known?.taken ?? news) : new Map([...(known?.taken ?? []), ...news]);
+  if (known !== undefined && fresh.length === 0 && elsewhere === formerTold) return { ...known, taken, seen };
+  const present = (): ReadonlyMap<string, string> =>
+    new Map(eachOf(all).map(({ key, state }) => [key, state?.instance ?? '']));
+  return withoutOld(
+    {
+      attempt,
+      own: mergeReports(formerOwn, reportsOf(fresh)),
+      elsewhere: withoutOldTold(elsewhere),
+      taken,
+      seen,
+    },
+    { merges, closed },
+    present,
+  );
 };
 
-/** A runtime that starts again and again must not fill the memory: what its old processes counted is added up. */
-const withoutOld = (reports: Reports, present: ReadonlyMap<string, string>): Reports => {
-  const byNode = Map.groupBy(reports.values(), ({ node }) => node);
-  const crowded = [...byNode].filter(
-    ([, all]) => new Set(all.map(({ instance }) => instance)).size > maxInstances,
+/** Of each runtime what the processes before the last ones were told is put together, where there were many. */
+const withoutOldTold = (elsewhere: ToldElsewhere): ToldElsewhere => {
+  const byNode = Map.groupBy(elsewhere, ([, { node }]) => node);
+  if ([...byNode.values()].every(({ length }) => length <= maxInstances)) return elsewhere;
+  return new Map(
+    [...byNode].flatMap(([node, entries]) => {
+      if (entries.length <= maxInstances) return entries;
+      const old = entries.slice(0, 1 - maxInstances).map(([, one]) => one);
+      const told = toldTogether(old.map((one) => one.told));
+      return [...withTold(new Map(), [{ node, instance: former, told }]), ...entries.slice(1 - maxInstances)];
+    }),
   );
-  if (crowded.length === 0) return reports;
-  const isCrowded = new Set(crowded.map(([node]) => node));
-  const isOld = ({ node, instance }: SplitReport): boolean =>
-    isCrowded.has(node) && instance !== present.get(node);
-  const all = [...reports.values()];
-  const old = Map.groupBy(all.filter(isOld), ({ node, weight }) => JSON.stringify([node, weight]));
-  return reportsOf([...all.filter((report) => !isOld(report)), ...[...old.values()].flatMap(addedUp)]);
+};
+
+/** Of more answers than one process keeps, some are forgotten. */
+const toldTogether = (all: readonly ToldRewards[]): ToldRewards =>
+  all.reduce((sum, told) => sum.with(told), ToldRewards.none).last(maxElsewhere);
+
+/**
+ * A runtime that starts again and again must not fill the memory: what its old processes counted is added up, with the
+ * feedback about it that others were told so far.
+ */
+const withoutOld = (
+  counted: Omit<AttemptCounts, 'reports' | 'merges' | 'closed'>,
+  before: { readonly merges: Merges | undefined; readonly closed: ReadonlySet<string> | undefined },
+  present: () => ReadonlyMap<string, string>,
+): AttemptCounts => {
+  const { own, elsewhere } = counted;
+  const { closed = new Set<string>() } = before;
+  const judged = withElsewhere(own, elsewhere, { before: before.merges, closed });
+  const old = oldOf(own, present);
+  if (old.length === 0) return { ...counted, ...judged, closed };
+  const sums = Map.groupBy(
+    old.map((key) => judged.reports.get(key) ?? own.get(key)).filter((report) => report !== undefined),
+    ({ node, weight }) => JSON.stringify([node, weight]),
+  );
+  const gone = new Set(old);
+  const rest = [...own].filter(([key]) => !gone.has(key)).map(([, report]) => report);
+  const kept = reportsOf([...rest, ...[...sums.values()].flatMap(addedUp)]);
+  const places = old
+    .flatMap((key) => own.get(key) ?? [])
+    .map((one) => placeOf(originOf(one.instance), one.weight));
+  const nowClosed = new Set([...closed, ...places].slice(-maxClosed));
+  const again = withElsewhere(kept, elsewhere, { before: judged.merges, closed: nowClosed });
+  return { ...counted, own: kept, ...again, closed: nowClosed };
+};
+
+/** Keys of reports of runtimes with many processes, but for the present one. */
+const oldOf = (reports: Reports, instances: () => ReadonlyMap<string, string>): readonly string[] => {
+  const byNode = Map.groupBy(reports.values(), ({ node }) => node);
+  const crowded = new Set(
+    [...byNode]
+      .filter(([, all]) => new Set(all.map(({ instance }) => instance)).size > maxInstances)
+      .map(([node]) => node),
+  );
+  if (crowded.size === 0) return [];
+  const present = instances();
+  return [...reports]
+    .filter(([, { node, instance }]) => crowded.has(node) && instance !== present.get(node))
+    .map(([key]) => key);
 };
 
 const addedUp = (parts: readonly SplitReport[]): readonly SplitReport[] => {

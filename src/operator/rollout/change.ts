@@ -13,8 +13,12 @@ export const changeOf = (before: RolloutStatus | undefined, after: RolloutStatus
   if (before === undefined) return 'Decision';
   if (!isDeepStrictEqual(decisionsOf(before), decisionsOf(after))) return 'Decision';
   if (!isDeepStrictEqual(observationsOf(before), observationsOf(after))) return 'Observation';
-  return isDeepStrictEqual(timesOf(before), timesOf(after)) ? 'None' : 'Progress';
+  return hasPassed(before, after) ? 'Progress' : 'None';
 };
+
+/** Whether time of the present pause or wait is not written. */
+export const hasPassed = (before: RolloutStatus | undefined, after: RolloutStatus): boolean =>
+  before !== undefined && !isDeepStrictEqual(timesOf(before), timesOf(after));
 
 const timesOf = ({ step, progress, analysis, groups }: RolloutStatus): unknown => [
   step?.elapsedMs,

@@ -13,9 +13,10 @@ import {
 } from '../reconcile/controller.ts';
 import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
 import type { Presences } from '../reconcile/presence.ts';
+import { Spread } from '../reconcile/spread.ts';
 import { analysisFact } from './analysis-fact.ts';
 import { completionsOf, RolloutEventCounts } from './event-counts.ts';
-import { followRollouts, type RolloutSources } from './follow.ts';
+import { followRollouts, isAtRest, type RolloutSources } from './follow.ts';
 import type { eventReasons } from './reasons.ts';
 import { type Memory, newMemory, type TurnEvent, turnOf } from './turn.ts';
 import { viewOf } from './view.ts';
@@ -29,6 +30,12 @@ export type RolloutParts = ControllerParts &
 
 /** Annotation in which a person asks for a verb. */
 const requestAnnotation = 'adaptlet.io/request';
+
+/**
+ * Writes of all rollouts together that are not at rest and that only say what was observed: ten that change all the time are each written every 10 s,
+ * and 200 every 200.
+ */
+const observationRate = { perSecond: 1, burst: 20 } as const;
 
 /** Events of what went wrong. */
 const warnings: ReadonlySet<string> = new Set([
@@ -65,9 +72,11 @@ export class RolloutController implements Controller {
   readonly #complaints = new Map<ObjectKey, string>();
 
   readonly #metrics: MetricsOfRollouts;
+  readonly #observations: Spread;
 
   constructor(parts: RolloutParts) {
     this.#parts = parts;
+    this.#observations = new Spread(parts.clock, observationRate);
     this.#metrics = new MetricsOfRollouts(parts);
     this.#writes = new FencedWrites('AdapterRollout', parts);
   }
@@ -121,6 +130,8 @@ export class RolloutController implements Controller {
       epoch: term.epoch,
       request: this.#requestOf(read),
       measured: (id, number) => this.#metrics.result(id, number),
+      // Who looks at one at rest has waited for a turn.
+      placeInMs: () => (isAtRest(rollout) ? 0 : this.#observations.delayOf(key)),
       analysis: (name) => analysisFact(objects.analyses, objectKey(rollout.metadata.namespace, name)),
     });
     const { write, requeueAfterMs } = turn;

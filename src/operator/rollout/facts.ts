@@ -1,7 +1,7 @@
 import { cut, joinCapped } from '../../api/condition.ts';
 import { addCopyCounts, type CopyCounts, noCopyCounts } from '../../rollout/copies.ts';
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
-import { assignmentOf } from '../../rollout/groups/assignment.ts';
+import { assignmentIn } from '../../rollout/groups/assignment.ts';
 import type { Placement } from '../../rollout/placement.ts';
 import { canServe } from '../fleet/adapter-at.ts';
 import { firstOf, keysOf, sizeOf } from '../reconcile/runtime-sets.ts';
@@ -53,10 +53,12 @@ export const factsOf = (
 };
 
 /** Runtimes that may have counted something: in groups, those that have the canary. A pilot of one is there to judge it. */
-const judgesOf = ({ rollout }: RolloutView, { size, desired }: SetAside): number => {
+const judgesOf = ({ rollout, kept }: RolloutView, { size, desired }: SetAside): number => {
   const { status, metadata } = rollout;
-  if (status?.groups === undefined) return size;
-  return eachOf(desired).filter((runtime) => assignmentOf(status, metadata.uid, runtime).isLoaded).length;
+  const { groups } = status ?? {};
+  if (status === undefined || groups === undefined) return size;
+  const parts = desired.flatMap(({ runtimes }) => kept.parted(runtimes, metadata.uid, groups));
+  return sizeOf(parts.filter(({ group, isOpen }) => assignmentIn(status, group, isOpen).isLoaded));
 };
 
 /** Without an Adapter that can be read nobody knows what is to be placed. */

@@ -1,11 +1,12 @@
 import { cut } from '../../api/condition.ts';
+import { keyOf } from '../../api/references.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { Fleet } from '../../rollout/facts.ts';
-import { assignmentOf } from '../../rollout/groups/assignment.ts';
+import { assignmentIn } from '../../rollout/groups/assignment.ts';
 import { sizeOf } from '../reconcile/runtime-sets.ts';
 import { type Attempt, attemptOf, isHeld, isReady, isRefused } from './attempt.ts';
 import { type SetAside, setAsideOf } from './set-aside.ts';
-import { type ApartRuntimes, eachOf, everybody, type Member, type RolloutView, reportAt } from './view.ts';
+import { type ApartRuntimes, everybody, type Member, type RolloutView } from './view.ts';
 
 /** What the runtimes make of a status that was decided: counts, and the share that the canary really answered. */
 export const observe = (
@@ -15,7 +16,6 @@ export const observe = (
 ): Fleet => {
   const { apart, target, away, rollout } = view;
   const notReady = sizeOf(view.members) - sizeOf(desired);
-  const { uid } = rollout.metadata;
   const attempt = attemptOf(status, false);
   const count = (holds: (member: Member) => boolean): number => sizeOf(desired.filter(holds));
   const observedCanary = shareOf(view, status, attempt, rollout.status?.weights.observedCanary);
@@ -23,7 +23,7 @@ export const observe = (
   return {
     runtimes: {
       desired: sizeOf(desired),
-      updated: desired.reduce((sum, member) => sum + updatedOf(member, status, attempt, uid), 0),
+      updated: desired.reduce((sum, member) => sum + updatedOf(view, member, status, attempt), 0),
       ready: count((member) => isReady(member, target?.digest)),
       failed: target === undefined ? 0 : count((member) => isRefused(member, target, attempt)),
       held: count((member) => isHeld(member, attempt) || isStableHeld(member, status)),
@@ -67,10 +67,10 @@ const isStableHeld = ({ report }: Member, { stable }: RolloutStatus): boolean =>
 
 /** How many of them follow the plan that this status amounts to. */
 const updatedOf = (
+  { kept, rollout }: RolloutView,
   { runtimes, report, isSilent }: Member,
   status: RolloutStatus,
   attempt: Attempt | undefined,
-  rolloutUid: string,
 ): number => {
   if (report === undefined || isSilent) return 0;
   const isOfPlan =
@@ -78,13 +78,16 @@ const updatedOf = (
     report.canaryDigest === (status.canary?.digest ?? '') &&
     (attempt === undefined || report.attempt >= attempt.attempt);
   if (!isOfPlan) return 0;
-  const isAssigned = (runtime: Parameters<typeof assignmentOf>[2]): boolean => {
-    const { weight, mirror } = assignmentOf(status, rolloutUid, runtime);
-    return report.weight === weight && (report.mirrorPercentage ?? 0) === mirror;
-  };
-  // Who is in which group is a question of its name; without groups all get the same.
-  if (status.groups !== undefined) return runtimes.each().filter(isAssigned).length;
-  return isAssigned({ key: '', labels: {} }) ? runtimes.size : 0;
+  const parts =
+    status.groups === undefined
+      ? [{ group: undefined, isOpen: true, runtimes }]
+      : kept.parted(runtimes, rollout.metadata.uid, status.groups);
+  return sizeOf(
+    parts.filter(({ group, isOpen }) => {
+      const { weight, mirror } = assignmentIn(status, group, isOpen);
+      return report.weight === weight && (report.mirrorPercentage ?? 0) === mirror;
+    }),
+  );
 };
 
 /**
@@ -98,18 +101,16 @@ const shareOf = (
   former: number | undefined,
 ): number | undefined => {
   if (canary === undefined || attempt === undefined) return undefined;
-  let ofCanary = 0;
-  let all = 0;
   const counting = everybody(view).filter(
     ({ report }) => report?.canaryDigest === canary.digest && report.weight === weights.canary,
   );
-  for (const runtime of eachOf(counting)) {
-    const { served = { stable: 0, canary: 0 } } = reportAt(runtime, view.rollout) ?? {};
-    ofCanary += served.canary;
-    all += served.canary + served.stable;
-  }
-  if (all < 1) return undefined;
-  const share = (100 * ofCanary) / all;
+  const [ofStable, ofCanary] = view.kept.served(
+    keyOf(view.rollout),
+    counting.map(({ runtimes }) => runtimes),
+  );
+  const all = ofStable + ofCanary;
+  if (all < 1n) return undefined;
+  const share = (100 * Number(ofCanary)) / Number(all);
   if (former !== undefined && Math.abs(share - former) < 1) return former;
   return Math.min(100, Math.max(0, Math.round(share)));
 };

@@ -1,6 +1,8 @@
 import { cut } from '../../api/condition.ts';
 import type { RuntimeFact } from '../../rollout/facts.ts';
-import type { PresentRuntime } from '../reconcile/presence.ts';
+import { alone } from '../../rollout/groups/alone.ts';
+import { groupPointOf } from '../../rollout/groups/membership.ts';
+import type { PresentRuntime, RuntimeSet } from '../reconcile/presence.ts';
 import { type Attempt, follows, guardOf, isHeld, isReady, isRefused } from './attempt.ts';
 import { type AdapterView, eachOf, type Member, type RolloutView } from './view.ts';
 
@@ -8,40 +10,53 @@ import { type AdapterView, eachOf, type Member, type RolloutView } from './view.
 const maxQuoted = 300;
 
 /**
- * Every runtime that the rollout applies to and waits for, one by one, for its groups; none where it has no groups.
+ * Every runtime that the rollout applies to and waits for, for its groups; none where it has no groups. Those that are not
+ * connected are looked at one by one: each went at a time of its own.
  */
-export const runtimesOf = (
-  { rollout, members, away, target }: RolloutView,
-  attempt: Attempt | undefined,
-): readonly RuntimeFact[] =>
-  rollout.spec.groups === undefined || target === undefined
-    ? []
-    : [
-        ...members
-          .flatMap((member) => {
-            const state = stateOf(member, target, attempt);
-            const isServing = member.isServing && !member.isSilent;
-            return member.runtimes.each().map(({ key, labels }) => ({
-              key,
-              labels,
-              isConnected: true,
-              isServing,
-              ...state,
-            }));
-          })
-          .sort((a, b) => (a.key < b.key ? -1 : 1)),
-        ...eachOf(away)
-          .filter((runtime) => !wentApart(runtime))
-          .map(({ key, labels, awaySince }) => ({
-            key,
-            labels,
-            isConnected: false,
-            awaySince,
-            isServing: false,
-            canary: 'Pending' as const,
-            why: 'not connected',
-          })),
-      ];
+export const runtimesOf = (view: RolloutView, attempt: Attempt | undefined): readonly RuntimeFact[] => {
+  const { rollout, members, away, target } = view;
+  if (rollout.spec.groups === undefined || target === undefined) return [];
+  return [
+    ...members.map((member) =>
+      together(view, member.runtimes, {
+        isConnected: true,
+        isServing: member.isServing && !member.isSilent,
+        ...stateOf(member, target, attempt),
+      }),
+    ),
+    ...eachOf(away)
+      .filter((runtime) => !wentApart(runtime))
+      .map(({ key, labels, awaySince }) =>
+        alone(rollout.metadata.uid, {
+          key,
+          labels,
+          isConnected: false,
+          awaySince,
+          isServing: false,
+          canary: 'Pending',
+          why: 'not connected',
+        }),
+      ),
+  ];
+};
+
+const together = (
+  view: RolloutView,
+  runtimes: RuntimeSet,
+  fact: Pick<RuntimeFact, 'isConnected' | 'isServing' | 'canary' | 'why' | 'weight'>,
+): RuntimeFact => {
+  const { uid } = view.rollout.metadata;
+  return {
+    ...fact,
+    size: runtimes.size,
+    names: () => runtimes.keys(),
+    candidates: () => runtimes.each().map(({ key, labels }) => ({ point: groupPointOf(uid, key), labels })),
+    parted: (groups) =>
+      view.kept
+        .parted(runtimes, uid, groups)
+        .map((part) => ({ ...part, runtimes: together(view, part.runtimes, fact) })),
+  };
+};
 
 /** It was cordoned or held before it went: that was announced, and is nobody's failure. */
 const wentApart = ({ restraint, restrainedSince, awaySince }: PresentRuntime): boolean =>

@@ -11,7 +11,7 @@ import { durationOf } from '../../rollout/step-state.ts';
 import { sizeOf } from '../reconcile/runtime-sets.ts';
 import { type Attempt, attemptOf } from './attempt.ts';
 import { type AttemptCounts, attemptCountsOf } from './attempt-counts.ts';
-import { type Change, changeOf } from './change.ts';
+import { type Change, changeOf, hasPassed } from './change.ts';
 import { believedOf, type Compared, comparedOf } from './compared.ts';
 import { factsOf } from './facts.ts';
 import { observe } from './observe.ts';
@@ -44,6 +44,8 @@ export type Memory = {
   readonly observedAt: number;
   /** Since when there is an observation that was not written. */
   readonly unwrittenSince?: number;
+  /** Its place among those of other rollouts; absent before it was due. */
+  readonly observesAt?: number;
   /** Since when the Adapter that would be bound has no finalizer. */
   readonly unkeptSince?: number;
   readonly counted?: AttemptCounts;
@@ -63,6 +65,8 @@ export type TurnInput = {
   readonly request: RolloutRequest | undefined;
   readonly measured: NonNullable<Facts['measured']>;
   readonly analysis: NonNullable<Facts['analysis']>;
+  /** Takes a place among the observations of all rollouts: milliseconds until then. */
+  readonly placeInMs: () => number;
 };
 
 export type Turn = {
@@ -85,7 +89,8 @@ export type TurnEvent = Omit<RolloutEvent, 'reason'> & {
 /**
  * One decision about a rollout over all runtimes, and whether it is worth a write now: pure.
  *
- * Guarantees: decisions are written at once, observations at most every 10 s, the progress of a pause every 30 s.
+ * Guarantees: decisions are written at once, observations at most every 10 s and when it is their turn, the progress of a
+ * pause every 30 s.
  * Nothing is decided from the silence of runtimes that a new leader has not heard of yet, but what they said before and
  * what people ask for.
  */
@@ -170,17 +175,28 @@ const weigh = (
     events.push({ reason: setAsideType, message: without.message });
 
   const unwrittenSince = change === 'Observation' ? (memory.unwrittenSince ?? monotonic) : undefined;
-  const { unwrittenSince: _, ...rest } = memory;
+  const { unwrittenSince: _, observesAt: place, ...rest } = memory;
   const kept: Memory = { ...rest, decidedAt };
   const { wanted } = decision;
-  const dueInMs = dueIn(change, { decidedAt, observedAt: memory.observedAt }, unwrittenSince, monotonic);
+  const restMs = dueIn(change, { decidedAt, observedAt: memory.observedAt }, unwrittenSince, monotonic);
+  // Who had its turn and nothing to write keeps it.
+  const isDue = change === 'Observation' && place === undefined && restMs <= 0;
+  const observesAt = isDue ? monotonic + input.placeInMs() : place;
+  const turnMs = change === 'Observation' ? Math.max(restMs, (observesAt ?? monotonic) - monotonic) : restMs;
+  // Time that counts waits for no turn.
+  const isPassing = change === 'Observation' && hasPassed(view.written, status);
+  const dueInMs = isPassing ? Math.min(turnMs, decidedAt + checkpointMs - monotonic) : turnMs;
   if (change === 'None' || dueInMs > 0) {
     const requeueAfterMs = Math.min(
       decision.requeueAfterMs ?? Number.POSITIVE_INFINITY,
       change === 'None' ? Number.POSITIVE_INFINITY : dueInMs,
     );
     return {
-      memory: unwrittenSince === undefined ? kept : { ...kept, unwrittenSince },
+      memory: {
+        ...kept,
+        ...(unwrittenSince === undefined ? {} : { unwrittenSince }),
+        ...(observesAt === undefined ? {} : { observesAt }),
+      },
       wanted,
       ...(Number.isFinite(requeueAfterMs) ? { requeueAfterMs } : {}),
     };

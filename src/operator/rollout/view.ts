@@ -56,6 +56,8 @@ export type ApartRuntimes = Member & { readonly restraint: Restraint };
 /** Runtimes of nodes that the rollout applies to and that are not connected. */
 export type AwayRuntimes = Pick<Member, 'runtimes'>;
 
+export type Kept = Pick<Presences, 'unread' | 'served' | 'parted'>;
+
 /** Everything that a decision about one rollout looks at. */
 export type RolloutView = {
   /** With the status as decisions know it. */
@@ -70,6 +72,8 @@ export type RolloutView = {
   readonly apart: readonly ApartRuntimes[];
   readonly away: readonly AwayRuntimes[];
   readonly nameConflict: string | undefined;
+  /** What is kept of some of them, so that nobody has to look at each. */
+  readonly kept: Kept;
   /** Why a former stable would not serve; undefined: it would, as far as is known. */
   readonly whyNotBack: (former: BoundAdapter) => string | undefined;
   /** Whether runtimes can hold the target; undefined while it is not known what that is. */
@@ -124,7 +128,7 @@ export const acceptedType = 'Accepted';
 export type ViewInput = {
   readonly rollout: RolloutObject;
   readonly objects: Pick<Objects, 'adapters'>;
-  readonly presences: Pick<Presences, 'groups'>;
+  readonly presences: Pick<Presences, 'groups'> & Kept;
   readonly nameConflict: string | undefined;
   readonly verdicts: Pick<PolicyVerdicts, 'of'>;
   readonly signatures: Pick<SignatureVerdicts, 'of'>;
@@ -187,6 +191,7 @@ export const viewOf = (input: ViewInput): RolloutView => {
     apart,
     away,
     nameConflict,
+    kept: presences,
     whyNotBack: (former) => whyNotBack(input, former),
     placement: target && placementAt(rollout, groups, [target, stateOf(target)], [stable, stateOf(stable)]),
     changesInMs,

@@ -10,6 +10,7 @@ import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import { movedIn, type Presences, type PresentRuntime } from '../reconcile/presence.ts';
 import { isSettled, type Spread } from '../reconcile/spread.ts';
+import { artifactsOf } from './classifiers.ts';
 import { changeOf, decideRoute, type RouteMember } from './decide.ts';
 import { type EventReason, eventReasons } from './reasons.ts';
 import { findingsOf } from './references.ts';
@@ -73,6 +74,7 @@ export class RouteController implements Controller {
       nameConflict: object === undefined ? undefined : claims.conflictOf(object),
       findings:
         object === undefined ? noFindings : findingsOf(object, objects, policies.policyOf(namespaceOf(key))),
+      artifacts: object === undefined ? [] : artifactsOf(object.spec),
       members: membersOf(key, memory, runtimes),
       before,
       now: new Date(clock.now()).toISOString(),
@@ -137,7 +139,9 @@ const membersOf = (key: ObjectKey, { since }: Memory, runtimes: readonly Present
     if (presence === 'Away' || restraint === 'Held') return [];
     const isReached = state !== undefined && state.acknowledged.routes >= since;
     const refusal = state?.refused.get(`Route ${key}`);
-    return [{ key: runtime, isSilent: presence === 'Silent', isReached, refusal }];
+    const { classifiers: told } = state ?? {};
+    const classifiers = told && (told.get(key) ?? []);
+    return [{ key: runtime, isSilent: presence === 'Silent', isReached, refusal, classifiers }];
   });
 
 const isEventReason = (reason: string): reason is EventReason => Object.hasOwn(eventReasons, reason);
@@ -178,8 +182,9 @@ const followRoutes = (
     claims.onChange((kind, key) => {
       if (kind === 'AdapterRoute') enqueue(key, 50);
     }),
-    fleet.onChange(({ scope, connection, acknowledged }) => {
+    fleet.onChange(({ scope, connection, acknowledged, routes }) => {
       if (connection || acknowledged) all(scope);
+      for (const key of routes) if (objects.routes.get(key) !== undefined) enqueue(key, gatherMs);
     }),
   ];
   for (const { key } of objects.routes.list()) enqueue(key, 0);

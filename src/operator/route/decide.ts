@@ -12,6 +12,7 @@ import {
 } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { RouteStatus } from '../../api/route-status.ts';
+import { type Classifying, classifiersReady, type WantedArtifact } from './classifiers.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 import type { RouteFindings } from './references.ts';
 
@@ -23,6 +24,7 @@ export type RouteMember = {
   readonly isReached: boolean;
   /** Why it refuses the route, if so. */
   readonly refusal: string | undefined;
+  readonly classifiers: Classifying['classifiers'];
 };
 
 export type RouteInput = {
@@ -31,6 +33,8 @@ export type RouteInput = {
   readonly problems: readonly string[];
   readonly nameConflict: string | undefined;
   readonly findings: RouteFindings;
+  /** What its classifiers need. */
+  readonly artifacts: readonly WantedArtifact[];
   readonly members: readonly RouteMember[];
   readonly before: RouteStatus | undefined;
   readonly now: string;
@@ -42,14 +46,16 @@ const maxUnresolved = 16;
 
 /** The status of an AdapterRoute: pure. While runtimes of a new term are silent, what was written about them stays. */
 export const decideRoute = (input: RouteInput): RouteStatus => {
-  const { generation, findings, members, before, now } = input;
+  const { generation, findings, artifacts, members, before, now } = input;
   const acceptance = accepted(input);
   const isUnheard = before?.observedGeneration === generation && members.some(({ isSilent }) => isSilent);
-  const written = isUnheard ? conditionOf(before.conditions, 'Programmed') : undefined;
+  const written = (type: ConditionType): Observed | undefined =>
+    isUnheard ? conditionOf(before.conditions, type) : undefined;
   const refs = resolvedRefs(input);
   const isAccepted = acceptance.status === 'True';
   const inForce = isAccepted ? members.filter(isProgrammed) : [];
-  const inPlace = written ?? programmed(isAccepted, members, inForce.length);
+  const inPlace = written('Programmed') ?? programmed(isAccepted, members, inForce.length);
+  const classifiers = written('ClassifiersReady') ?? classifiersReady(artifacts, inForce);
   const runtimes = isUnheard ? before.runtimes : { desired: members.length, programmed: inForce.length };
   return {
     observedGeneration: generation,
@@ -57,7 +63,13 @@ export const decideRoute = (input: RouteInput): RouteStatus => {
     columns: { programmed: share(runtimes.programmed, runtimes.desired) },
     unresolved: findings.missing.slice(0, maxUnresolved).map((one) => cut(one, 512)),
     conditions: conditionsOf(
-      [acceptance, refs, inPlace, ...ready(acceptance, refs, inPlace)],
+      [
+        acceptance,
+        refs,
+        inPlace,
+        ...(classifiers === undefined ? [] : [classifiers]),
+        ...ready(acceptance, refs, inPlace, classifiers),
+      ],
       before?.conditions,
       now,
     ),
@@ -140,12 +152,21 @@ const programmed = (isAccepted: boolean, members: readonly RouteMember[], count:
     : { type, status: 'False', reason: 'Pending', message };
 };
 
-/** What is missing may be created, and a runtime may connect; another spec or a runtime that refuses it needs somebody. */
-const ready = (acceptance: RouteCondition, refs: RouteCondition, inPlace: Observed): Observed[] => {
+/**
+ * What is missing may be created, an artifact may come, and a runtime may connect; another spec or a runtime that refuses it needs
+ * somebody.
+ */
+const ready = (
+  acceptance: RouteCondition,
+  refs: RouteCondition,
+  inPlace: Observed,
+  classifiers: Observed | undefined,
+): Observed[] => {
   if (acceptance.status !== 'True') return readyAs('Failed', acceptance);
   if (inPlace.reason === 'Refused') return readyAs('Failed', inPlace);
   if (refs.reason === 'NotAllowed') return readyAs('Failed', refs);
   if (refs.status !== 'True') return readyAs('InProgress', refs);
+  if (inPlace.status === 'True' && classifiers?.status === 'False') return readyAs('InProgress', classifiers);
   return readyAs(inPlace.status === 'True' ? 'Current' : 'InProgress', inPlace);
 };
 

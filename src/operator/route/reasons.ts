@@ -5,8 +5,11 @@ export const conditionTypes = {
   Accepted: 'The spec is valid and clients can call the route by its model name.',
   ResolvedRefs: 'Everything that its rules name exists.',
   Programmed: 'Every connected runtime routes by it.',
+  ClassifiersReady:
+    'Its classifiers that need an artifact have it on every runtime that routes by it. Absent where none needs one.',
   ...readyTypes,
-  Ready: 'It is accepted, what it names exists, and every connected runtime routes by it.',
+  Ready:
+    'It is accepted, what it names exists, every connected runtime routes by it, and no classifier lacks its artifact there.',
 } as const;
 export type ConditionType = keyof typeof conditionTypes;
 
@@ -26,6 +29,12 @@ export const conditionReasons = {
   Refused: 'A runtime refused it and keeps what it had before.',
   NoRuntime: 'No runtime is connected.',
   NotAccepted: 'It is not accepted: no runtime gets it.',
+  ClassifiersReady: 'Every runtime that routes by it has what its classifiers need.',
+  ClassifierPending:
+    'An artifact of a classifier is on its way to a runtime: the classifier is uncertain there.',
+  ClassifierFailed:
+    'A runtime cannot have an artifact of a classifier, or has no encoder for it: the classifier is uncertain there. It is tried again.',
+  NotTold: 'A runtime of an earlier version does not tell of classifiers, or no runtime routes by it yet.',
 } as const;
 export type ConditionReason = keyof typeof conditionReasons;
 
@@ -36,5 +45,6 @@ export const eventReasons = {
   TargetMissing: 'A rule names a rollout or an Adapter that does not exist.',
   NotAllowed: 'A rule asks for what the policy of the namespace does not allow.',
   Refused: 'A runtime refused the route.',
+  ClassifierFailed: 'A runtime cannot have an artifact of a classifier, or has no encoder for it.',
 } as const;
 export type EventReason = keyof typeof eventReasons;

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { classifierSchema } from '../../api/classifier.ts';
 import { kstatusOf } from '../../api/kstatus.fixture.ts';
+import { fakeDigest } from '../../api/names.fixture.ts';
 import { objectKey } from '../../api/names.ts';
 import type { RouteSpec } from '../../api/route.ts';
 import { noRevision } from '../../control/revision.ts';
@@ -189,6 +191,52 @@ describe('the route controller', () => {
       ],
     });
     expect(world.cluster.events.map(({ reason }) => reason)).toEqual(['InvalidSpec']);
+  });
+
+  it('says which runtime lacks an artifact of its classifier, and is ready once all have it', async () => {
+    const digest = fakeDigest('c');
+    const onnx = { source: { oci: { image: 'r.io/team-a/intent:v1' } }, digest };
+    const classifiers = [classifierSchema.parse({ name: 'intent', minConfidence: 0.5, onnx })];
+    const world = new RouteWorld().join('a', 'b').route({ classifiers }).acknowledge('a', 'b');
+    const tell = (name: string, state: string, message = ''): void =>
+      world.fleet.report(runtimeKey(name), {
+        classifiers: new Map([[key, [{ name: 'intent', digest, state, message }]]]),
+      });
+    // Of an earlier version.
+    await world.run();
+    expect(world.verdicts.slice(2)).toEqual([
+      'Programmed=True Programmed',
+      'ClassifiersReady=Unknown NotTold',
+      'Ready=True Programmed',
+    ]);
+    const wanted: string[] = [];
+    const stop = world.controller.follow((which, afterMs) => void wanted.push(`${which} ${afterMs}`));
+    wanted.length = 0;
+    tell('a', 'Ready');
+    tell('b', 'Failed', 'its artifact is not here: DIGEST_MISMATCH: no');
+    stop();
+    expect(wanted).toEqual([`${key} 500`, `${key} 500`]);
+    await world.run();
+    expect(world.verdicts.slice(3)).toEqual([
+      'ClassifiersReady=False ClassifierFailed',
+      'Ready=False ClassifierFailed',
+      'Reconciling=True ClassifierFailed',
+    ]);
+    expect(world.status.conditions[3]?.message).toBe(
+      `classifier intent (${digest}) is not ready on 1 of 2 runtimes; edge/b: its artifact is not here: DIGEST_MISMATCH: no`,
+    );
+    expect(world.cluster.events.map(({ reason }) => reason)).toEqual(['ClassifierFailed']);
+    tell('b', 'Ready');
+    await world.run();
+    expect(world.verdicts.slice(3)).toEqual([
+      'ClassifiersReady=True ClassifiersReady',
+      'Ready=True Programmed',
+    ]);
+    // A new leader has no reports yet.
+    world.fleet.forget(runtimeKey('b'));
+    world.elect();
+    await world.run();
+    expect(world.verdicts[3]).toBe('ClassifiersReady=True ClassifiersReady');
   });
 
   it('keeps what is written while a new leader waits for reports', async () => {

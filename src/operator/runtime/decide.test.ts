@@ -111,6 +111,27 @@ describe('the status of a runtime', () => {
     expect(decide(here({ refused }), status)).toBe(status);
   });
 
+  it('tells what a runtime is not sent from what it refuses', () => {
+    const withheld = [
+      'Policy team-a/default',
+      'not enforced there: this version does not know spec.signatures',
+    ];
+    const refused = new Map([withheld] as [string, string][]);
+    expect(conditionIn(written({ refused }), 'InSync')).toMatchObject({
+      status: 'False',
+      reason: 'NotEnforced',
+      message: expect.stringMatching(
+        /all of Policy team-a\/default, and has no adapter of these namespaces; upgrade it/,
+      ),
+    });
+    expect(written({ refused }).refused).toEqual([{ resource: withheld[0], reason: withheld[1] }]);
+    const both = new Map([...refused, ['Route team-a/r', 'no']]);
+    expect(conditionIn(written({ refused: both }), 'InSync')).toMatchObject({
+      reason: 'Refused',
+      message: expect.stringMatching(/^it refuses Route team-a\/r; .*upgrade it$/),
+    });
+  });
+
   it('shows the command that lets held removals happen, as one shell word', () => {
     const held = { count: 70, fingerprint: 'f1; rm -rf /', remainingMs: 1000 };
     const message = conditionIn(written({ removalsHeld: held }), 'RemovalsHeld')?.message;

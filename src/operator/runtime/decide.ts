@@ -14,6 +14,7 @@ import { revisionText } from '../../control/revision.ts';
 import type { ModelProgress, RuntimeState, Usage } from '../fleet/fleet.ts';
 import type { ModelVerdict } from '../fleet/model-census.ts';
 import { nodeCordoned } from '../objects/restraint.ts';
+import { notEnforced } from '../plans/for-earlier.ts';
 import { modelConditions } from './model-conditions.ts';
 import { providerConditions } from './provider-condition.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
@@ -201,8 +202,16 @@ const inSync = ({ refused }: RuntimeState): RuntimeCondition => {
     return { type, status: 'True', reason: 'NothingRefused', message: 'every part of its plan is in force' };
   }
   const named = [...refused.keys()].sort();
-  const message = `it refuses ${joinCapped(named, maxListed)}; their former versions go on`;
-  return { type, status: 'False', reason: 'Refused', message };
+  const withheld = named.filter((key) => refused.get(key)?.startsWith(notEnforced));
+  const [refusals, others] = [
+    named.filter((key) => !withheld.includes(key)),
+    joinCapped(withheld, maxListed),
+  ];
+  const not = `its version does not enforce all of ${others}, and has no adapter of these namespaces; upgrade it`;
+  if (refusals.length === 0) return { type, status: 'False', reason: 'NotEnforced', message: not };
+  const message = `it refuses ${joinCapped(refusals, maxListed)}; their former versions go on`;
+  const both = withheld.length === 0 ? message : `${message}; ${not}`;
+  return { type, status: 'False', reason: 'Refused', message: both };
 };
 
 const removals = (

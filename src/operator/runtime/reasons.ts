@@ -10,7 +10,7 @@ export const conditionTypes = {
   ProviderReady: 'The base model runs on an execution provider that was asked for.',
   ModelMatches:
     'The runtime has the same build of its base model as most runtimes with a model of that name.',
-  InSync: 'The runtime refuses no part of its plan.',
+  InSync: 'The runtime refuses no part of its plan, and has all of it.',
   RemovalsHeld: 'The runtime holds removals back, because they take away more than half of what it holds.',
   Cordoned: 'It keeps and serves what it has, and gets nothing new.',
   Held: 'Nothing changes there but what takes something back.',
@@ -37,6 +37,8 @@ export const conditionReasons = {
   NoMajority: 'Runtimes have several builds of that base model, none of them on more than the others.',
   NothingRefused: 'Every part of its plan is in force.',
   Refused: 'It refused parts of its plan; their former versions go on.',
+  NotEnforced:
+    'Its version does not know a field of a policy, and has no adapter that the field could forbid.',
   ManyRemovals: 'Removals wait for a confirmation, or for time to pass.',
   NoRemovalsHeld: 'Nothing is held back.',
   CordonedBySpec: 'spec.cordoned says so.',
@@ -57,6 +59,7 @@ export const eventReasons = {
   OtherModel: 'Its base model is not the one that most runtimes have under that name.',
   NoMajority: 'Runtimes do not agree on the base model of that name.',
   Refused: 'It refused parts of its plan.',
+  NotEnforced: 'Its version does not know a field of a policy.',
   ManyRemovals: 'It holds removals back.',
 } as const;
 export type EventReason = keyof typeof eventReasons;

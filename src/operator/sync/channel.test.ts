@@ -1,10 +1,14 @@
+import { execFile } from 'node:child_process';
 import { EventEmitter } from 'node:events';
+import { promisify } from 'node:util';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { Channel } from './channel.ts';
 import { Pace } from './pace.ts';
+
+const script = new URL('channel-heap.fixture.ts', import.meta.url).pathname;
 
 /** A call whose other side sends by `emit`. */
 class FakeCall extends EventEmitter {
@@ -34,3 +38,9 @@ it('hands out nothing of a stream that ended while its pace made a message wait'
   channel.end(new AdaptletError('DEVICE_REVOKED', 'it was revoked'));
   await expect(waiting).rejects.toMatchObject({ code: 'DEVICE_REVOKED' });
 });
+
+it('keeps no message that it handed on, however long the next one takes', async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', script]);
+  // Each of them had a message of 800,000 bytes.
+  expect(Number(stdout)).toBeLessThan(50_000);
+}, 60_000);

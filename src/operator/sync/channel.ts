@@ -58,16 +58,34 @@ export class Channel<In, Out> {
    * @throws the reason of `signal`
    */
   async read(): Promise<In | undefined> {
+    return (await this.#arrived()) ? this.#waiting.shift() : undefined;
+  }
+
+  /**
+   * Hands on each message, the next one when that is done, until the other side sends no more. No message is kept: an async
+   * function that waits for the next one would hold the last one in a variable, which may be long and the last for days.
+   * @throws the reason of `signal`, and what `handle` throws
+   */
+  async each(handle: (message: In) => Promise<void> | void): Promise<void> {
+    while (await this.#arrived()) await this.#hand(handle);
+  }
+
+  #hand(handle: (message: In) => Promise<void> | void): Promise<void> | void {
+    const message = this.#waiting.shift();
+    return message === undefined ? undefined : handle(message);
+  }
+
+  /** Resolves when there is a message that may be read; to false when the other side sends no more. */
+  async #arrived(): Promise<boolean> {
     for (;;) {
       this.signal.throwIfAborted();
-      const message = this.#waiting.shift();
-      if (message !== undefined) {
+      if (this.#waiting.length > 0) {
         const pause = this.#pace?.next() ?? 0;
         if (pause > 0) await this.#pause(pause);
         this.signal.throwIfAborted();
-        return message;
+        return true;
       }
-      if (this.#closed) return undefined;
+      if (this.#closed) return false;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
         this.#call.resume();

@@ -18,6 +18,8 @@ export type SyncCounts = {
   reports: number;
   /** Runtimes that were asked for the list of what they hold. */
   listsWanted: number;
+  /** Parts that first reports left out, as they are like those of another runtime. */
+  likeParts: number;
 };
 
 export const noCounts = (): SyncCounts => ({
@@ -33,4 +35,5 @@ export const noCounts = (): SyncCounts => ({
   unanswered: 0,
   reports: 0,
   listsWanted: 0,
+  likeParts: 0,
 });

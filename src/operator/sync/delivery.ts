@@ -30,6 +30,8 @@ export type DeliveryParts = {
   readonly settled: (names: ReadonlySet<string>) => void;
   readonly mayRemove: (key: string) => boolean;
   readonly confirmedRemovals: () => string;
+  /** {@link Delivery.refused} is other than before, and no answer of the runtime is why. */
+  readonly refusedChanged: () => void;
   /** False: what this replica sees may be old, so nothing is sent. */
   readonly isHealthy: () => boolean;
 };
@@ -48,6 +50,7 @@ export class Delivery {
   #held = false;
   #stopTimer = (): void => undefined;
   #progressAt = 0;
+  #notEnforced: ReadonlyMap<string, string> = new Map();
 
   constructor(
     parts: DeliveryParts,
@@ -76,11 +79,12 @@ export class Delivery {
     return !this.#writing && !this.#sender.inFlight;
   }
 
-  /** Reasons of what the runtime refuses now, by key; of very many the first. */
+  /** Reasons of what the runtime refuses now, or is not sent as it would not enforce it, by key; of very many the first. */
   refused(): ReadonlyMap<string, string> {
     const told = new Map<string, string>();
     let left = maxRefusedBytes;
-    for (const [key, { reason }] of this.#sender.refused) {
+    const refused = [...this.#sender.refused].map(([key, { reason }]) => [key, reason] as const);
+    for (const [key, reason] of [...this.#notEnforced, ...refused]) {
       left -= 16 + Buffer.byteLength(key) + Buffer.byteLength(reason);
       if (left < 0 || told.size >= maxRefused) break;
       told.set(key, reason);
@@ -94,9 +98,9 @@ export class Delivery {
   }
 
   /** @throws HELLO_INVALID for a list that was not asked for, or that is none */
-  listed({ held }: HeldList): void {
-    if (!this.#sender.listed(readHeld(held)))
-      throw new AdaptletError('HELLO_INVALID', 'the runtime lists what it holds, and was not asked to');
+  listed({ held, sameParts }: HeldList): void {
+    if (!this.#sender.listed(readHeld(held), sameParts))
+      throw new AdaptletError('HELLO_INVALID', 'the runtime lists what it was not asked for');
     this.#stopTimer();
     this.look();
   }
@@ -124,23 +128,27 @@ export class Delivery {
 
   /** Sends what leads to the newest plan, unless a commit is under way. */
   look(): void {
-    const { channel, isHealthy, settled } = this.#parts;
+    const { channel, isHealthy, settled, refusedChanged } = this.#parts;
     if (this.#writing || this.#sender.inFlight || channel.signal.aborted) return;
     this.#held = !isHealthy();
     if (this.#held) return;
+    const told = this.#notEnforced;
     const target = this.#target();
     this.#held = target === undefined || this.#sender.behind(target);
     const batch = target === undefined ? undefined : this.#sender.next(target);
+    const asked = batch === undefined ? this.#sender.asks() : undefined;
     if (batch !== undefined) void this.#send(batch);
-    else if (this.#sender.asks()) void this.#ask();
+    else if (asked !== undefined) void this.#ask(asked);
     else if (!this.#held && this.#sender.isKnown) settled(this.#sender.subscriptions);
+    if (!isSame(told, this.#notEnforced)) refusedChanged();
   }
 
   #target(): Target | undefined {
     const { plan: planNow, mayRemove, confirmedRemovals } = this.#parts;
     const now = planNow();
     if (now === undefined) return undefined;
-    const { plan, withheld, only, seen } = now;
+    const { plan, withheld, only, seen, notEnforced = new Map<string, string>() } = now;
+    this.#notEnforced = notEnforced;
     // Everything up to `seen` is in the plan: it may claim what the runtime has seen already, also where no object tells
     // of it any more.
     const { reached } = this.#sender;
@@ -149,12 +157,12 @@ export class Delivery {
   }
 
   /** Nothing is sent before the answer: a stream without one ends. */
-  async #ask(): Promise<void> {
+  async #ask(partHashes: readonly Buffer[]): Promise<void> {
     const { channel, counts } = this.#parts;
     counts.listsWanted += 1;
     this.#watch('the question for what it holds');
     try {
-      await channel.write({ message: { $case: 'heldWanted', value: {} } });
+      await channel.write({ message: { $case: 'heldWanted', value: { partHashes: [...partHashes] } } });
     } catch (error) {
       channel.end(asAdaptletError(error, 'writing to a runtime'));
     }
@@ -207,6 +215,9 @@ export class Delivery {
     wait(answerMs);
   }
 }
+
+const isSame = (a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean =>
+  a.size === b.size && [...a].every(([key, reason]) => b.get(key) === reason);
 
 const newest = (a: Revision, b: Revision): Revision => ({
   adapters: a.adapters > b.adapters ? a.adapters : b.adapters,

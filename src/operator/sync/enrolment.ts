@@ -11,12 +11,13 @@ import type { Objects } from '../objects/objects.ts';
 import { type Policies, podRefusal } from '../objects/policies.ts';
 import { runtimeType } from '../objects/resource-types.ts';
 import type { ReadHello } from './hello.ts';
+import { peerAnnotation } from './sites.ts';
 
 /** Owns the labels that a runtime and its Node give an AdapterRuntime; other labels belong to who set them. */
 export const fieldManager = 'adaptlet-runtime';
 
 /** Keys of these labels: how one that is no longer there is noticed. */
-export const labelKeysAnnotation = 'adaptlet.io/runtime-labels';
+const labelKeysAnnotation = 'adaptlet.io/runtime-labels';
 
 /** How long a runtime waits for this replica to see what it must. Shorter than the runtime waits for a Welcome. */
 const patienceMs = 12_000;
@@ -51,7 +52,7 @@ export const assertAllowed = (
 export const enrol = async (
   { api, objects, nodes, clock }: EnrolmentParts,
   runtime: BoundRuntime,
-  hello: Pick<ReadHello, 'labels' | 'clusterUid' | 'revision'>,
+  hello: Pick<ReadHello, 'labels' | 'clusterUid' | 'peerAddress' | 'revision'>,
   clusterUid: string,
   signal: AbortSignal,
 ): Promise<void> => {
@@ -59,12 +60,14 @@ export const enrol = async (
   // those that its AdapterRuntime has.
   const labels = runtime.device === undefined ? nodes.labelsAt(runtime.node, hello.labels) : {};
   // Nobody but an administrator writes the AdapterRuntime of a device.
-  const isThere = (): boolean => runtime.device !== undefined || isEnrolled(objects, runtime, labels);
+  const annotations = annotationsOf(runtime, hello.peerAddress, labels);
+  const written = { labels, annotations };
+  const isThere = (): boolean => runtime.device !== undefined || isEnrolled(objects, runtime, written);
   const wait = { clock, ms: patienceMs, signal };
   const refusal = runtime.device?.refusal();
   if (refusal !== undefined) throw refusal;
   if (!isThere()) {
-    await apply(api, runtime, labels, signal);
+    await apply(api, runtime, written, signal);
     const seen = await until(isThere, (look) => objects.runtimes.onChange(look), wait);
     if (!seen) {
       const { reason } = objects.health();
@@ -100,12 +103,26 @@ type Labels = Readonly<Record<string, string>>;
 
 const labelKeys = (labels: Labels): string => Object.keys(labels).sort().join(',');
 
-const isEnrolled = (objects: Objects, { key, ownerUid }: BoundRuntime, labels: Labels): boolean => {
+/** What is written of a runtime on its AdapterRuntime. */
+type Written = { readonly labels: Labels; readonly annotations: Labels };
+
+/** Keys that a runtime may write; an empty value is no annotation. */
+const annotationsOf = ({ kind }: BoundRuntime, peerAddress: string, labels: Labels): Labels => ({
+  [labelKeysAnnotation]: labelKeys(labels),
+  // Pods share nothing with others.
+  [peerAnnotation]: kind === 'Node' ? peerAddress : '',
+});
+
+const isEnrolled = (
+  objects: Objects,
+  { key, ownerUid }: BoundRuntime,
+  { labels, annotations }: Written,
+): boolean => {
   const metadata = objects.runtimes.get(key)?.metadata;
   if (metadata === undefined || metadata.deletionTimestamp !== undefined) return false;
   return (
     Object.entries(labels).every(([label, value]) => metadata.labels?.[label] === value) &&
-    (metadata.annotations?.[labelKeysAnnotation] ?? '') === labelKeys(labels) &&
+    Object.entries(annotations).every(([name, value]) => (metadata.annotations?.[name] ?? '') === value) &&
     (ownerUid === '' || metadata.ownerReferences?.some(({ uid }) => uid === ownerUid) === true)
   );
 };
@@ -113,10 +130,10 @@ const isEnrolled = (objects: Objects, { key, ownerUid }: BoundRuntime, labels: L
 const apply = async (
   api: KubeApi,
   { key, kind, namespace, name, node, ownerUid }: BoundRuntime,
-  labels: Labels,
+  { labels, annotations }: Written,
   signal: AbortSignal,
 ): Promise<void> => {
-  const keys = labelKeys(labels);
+  const said = Object.fromEntries(Object.entries(annotations).filter(([, value]) => value !== ''));
   const owner = { apiVersion: 'v1', kind, name: kind === 'Node' ? node : name, uid: ownerUid };
   try {
     await api.request({
@@ -132,7 +149,7 @@ const apply = async (
           name,
           namespace,
           labels,
-          ...(keys === '' ? {} : { annotations: { [labelKeysAnnotation]: keys } }),
+          ...(Object.keys(said).length === 0 ? {} : { annotations: said }),
           ...(ownerUid === '' ? {} : { ownerReferences: [owner] }),
         },
         spec: {},

@@ -147,6 +147,7 @@ export const startReplica = async (
       pulls.asked.push(question);
       return pulls.answer(question);
     },
+    siteLabel: 'topology.kubernetes.io/zone',
     replica: name,
     serverName: 'localhost',
     address: '127.0.0.1:0',

@@ -9,6 +9,7 @@ import {
   type SyncResponse,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import { retryAfterMsOf } from '../../grpc/retry-after.ts';
+import { enforcedFields } from '../../plan/policy-fields.ts';
 
 type Message = NonNullable<SyncResponse['message']>;
 
@@ -70,6 +71,7 @@ export class FakeRuntime {
       connectionSeq: 1n,
       version: '0.1.0',
       baseModel: 'tiny',
+      policyFields: [...enforcedFields],
       ...more,
     };
     this.send({ $case: 'hello', value });

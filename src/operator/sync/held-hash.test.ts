@@ -66,7 +66,7 @@ describe('a runtime that comes back with the hash of what it holds', () => {
     await eventually('a question', () => again.of('heldWanted').length === 1);
     await quiet();
     expect(again.messages.map(({ $case }) => $case)).toEqual(['welcome', 'heldWanted']);
-    again.send({ $case: 'held', value: { held: unknown } });
+    again.send({ $case: 'held', value: { held: unknown, sameParts: [] } });
     await eventually('a commit', () => again.commits === 1);
     expect(again.keys()).toEqual(['AdapterSpec team-a/b']);
     expect(stage.replica.server.gauges().listsWanted).toBe(1);
@@ -96,7 +96,7 @@ describe('a runtime that lies about what it holds', () => {
 
   it('is ended for a list that it was not asked for', async () => {
     const runtime = await connected();
-    runtime.send({ $case: 'held', value: { held: [] } });
+    runtime.send({ $case: 'held', value: { held: [], sameParts: [] } });
     expect(await stage.ended(runtime)).toMatchObject({ error: 'HELLO_INVALID' });
   });
 
@@ -104,7 +104,7 @@ describe('a runtime that lies about what it holds', () => {
     stage.replica.objects.adapters.put(adapter('a'));
     const runtime = await back(Buffer.alloc(32));
     await eventually('a question', () => runtime.of('heldWanted').length === 1);
-    runtime.send({ $case: 'held', value: { held: [{ key: 'k'.repeat(401), version: 'v' }] } });
+    runtime.send({ $case: 'held', value: { held: [{ key: 'k'.repeat(401), version: 'v' }], sameParts: [] } });
     expect(await stage.ended(runtime)).toMatchObject({ error: 'HELLO_INVALID' });
   });
 });

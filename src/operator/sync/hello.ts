@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { type Digest, isDigest, modelNameSchema, nameSchema, namespaceSchema } from '../../api/names.ts';
 import { labelsSchema } from '../../api/selector.ts';
@@ -41,13 +42,23 @@ export type ReadHello = {
   readonly maxRank: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly clusterUid: string;
+  /** '': it gives others no blobs. */
+  readonly peerAddress: string;
   readonly revision: Revision;
   readonly held: HeldSaid;
   readonly subscriptions: readonly string[];
+  /** Fields of policies beyond the first ones that it enforces. */
+  readonly policyFields: ReadonlySet<string>;
 };
 
 /** Without what is held, which is long: a stream lasts for days. */
 export type Introduced = Omit<ReadHello, 'held'>;
+
+/** Names are looked up by nobody. */
+const isPlace = (address: string): boolean => {
+  const [, v6 = '', v4 = '', port] = /^(?:\[([\da-f:.]+)\]|([\d.]+)):(\d{1,5})$/i.exec(address) ?? [];
+  return (isIP(v6) === 6 || isIP(v4) === 4) && Number(port) > 0 && Number(port) <= 65_535;
+};
 
 const parts = z.object({
   identity: z.object({
@@ -66,6 +77,13 @@ const parts = z.object({
   maxRank: z.int(),
   labels: labelsSchema,
   clusterUid: text(128),
+  policyFields: z
+    .array(text(64))
+    .max(64)
+    .transform((fields) => new Set(fields)),
+  peerAddress: text(64).refine((address) => address === '' || isPlace(address), {
+    error: 'must be an IP address and a port, or empty',
+  }),
 });
 
 /**

@@ -11,9 +11,8 @@ import { ociSourceOf } from '../../plan/oci-source.ts';
 import type { Plan } from '../../plan/resources.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
-import { pause } from '../../time/pause.ts';
+import { Answers } from './answers.ts';
 import type { Channel } from './channel.ts';
-import { Pace } from './pace.ts';
 
 /**
  * What a runtime may ask a registry, or the server of another source, with; undefined: the registry wants nothing.
@@ -39,60 +38,41 @@ type Parts = {
   readonly logger: Log;
 };
 
-/** Questions of one runtime that are under way, until it takes the answers. It fetches a few adapters at a time. */
-const maxOpen = 32;
-/** Its questions that are answered at once, and how many each second afterwards. */
-const answered = { burst: 64, perSecond: 16 };
-
 /**
  * Answers what a runtime asks for its registries. What it gets is decided by its plan: it names an adapter, and the plan says
  * of which repository and with which Secret. Nothing of it is logged or kept here.
  */
 export class PullAnswers {
   readonly #parts: Parts;
-  readonly #pace: Pace;
-  #open = 0;
+  readonly #answers: Answers;
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#pace = new Pace(parts.clock, answered);
+    this.#answers = new Answers({ ...parts, refusal: notNow });
   }
 
-  /** What comes now is refused, and is waited for: it may be that no answer is taken. */
-  get isFull(): boolean {
-    return this.#open >= maxOpen;
-  }
-
-  /** Never throws. */
+  /** Resolves when the next question may be read. Never throws. */
   async answer(request: CredentialRequest): Promise<void> {
-    const { channel, logger, runtime } = this.#parts;
-    this.#open += 1;
-    let value = { ...Credential.create(), id: request.id };
-    try {
-      const found = await this.#find(request);
-      if (found !== undefined) {
+    const { logger, runtime } = this.#parts;
+    const unknown = { ...Credential.create(), id: request.id };
+    await this.#answers.give(
+      async () => {
+        const found = await this.#find(request);
+        if (found === undefined) return { $case: 'credential', value: unknown };
         const { header: authorization, lifetimeMs } = found;
-        value = { ...value, authorization, lifetimeMs: BigInt(Math.floor(lifetimeMs)) };
-      }
-    } catch (error) {
-      const { code, what, advice } = asAdaptletError(error, 'making a pull credential');
-      logger.info({ runtime, key: request.key.slice(0, 400), code }, 'a runtime gets no pull credential');
-      value = { ...value, reason: `${code}: ${what}`, advice };
-    }
-    try {
-      await channel.write({ message: { $case: 'credential', value } });
-    } catch (error) {
-      channel.end(asAdaptletError(error, 'writing to a runtime'));
-    } finally {
-      this.#open -= 1;
-    }
+        const value = { ...unknown, authorization, lifetimeMs: BigInt(Math.floor(lifetimeMs)) };
+        return { $case: 'credential', value };
+      },
+      (error) => {
+        const { code, what, advice } = asAdaptletError(error, 'making a pull credential');
+        logger.info({ runtime, key: request.key.slice(0, 400), code }, 'a runtime gets no pull credential');
+        return { $case: 'credential', value: { ...unknown, reason: `${code}: ${what}`, advice } };
+      },
+    );
   }
 
   async #find({ key, image, secret, refused }: CredentialRequest): Promise<Authorization | undefined> {
-    const { plan, credential, clock, channel } = this.#parts;
-    if (this.#open > maxOpen) throw notNow(`the runtime asks for more than ${maxOpen} at a time`);
-    const ms = this.#pace.next();
-    if (ms > 0) await pause(clock, ms, channel.signal);
+    const { plan, credential } = this.#parts;
     const now = plan();
     if (now === undefined) throw notNow('the plan of the runtime is not compiled yet');
     const adapter = now.get(`AdapterSpec ${key}`);

@@ -82,13 +82,9 @@ export class RelayService {
       this.#channels.set(replica, channel);
       logger.info({ replica }, 'a replica relays its runtimes');
       // The other side knows by this that the stream works.
-      await channel.write({ notLeader: false, share: 0 });
+      await channel.write({ notLeader: false, share: 0, readsExamples: true });
       stopTelling = this.#tell(channel);
-      for (;;) {
-        const request = await channel.read();
-        if (request === undefined) break;
-        runtimes.take(request);
-      }
+      await channel.each((request) => runtimes.take(request));
       channel.end();
     } catch (error) {
       const failure = asAdaptletError(error, 'taking in a relay');
@@ -107,7 +103,7 @@ export class RelayService {
     let told = 0;
     const tell = async (): Promise<void> => {
       const { share } = this;
-      if (share !== told) await channel.write({ notLeader: false, share });
+      if (share !== told) await channel.write({ notLeader: false, share, readsExamples: true });
       told = share;
       wait();
     };
@@ -125,7 +121,7 @@ export class RelayService {
 
   async #refuse(channel: RelayChannel): Promise<void> {
     try {
-      await channel.write({ notLeader: true, share: 0 });
+      await channel.write({ notLeader: true, share: 0, readsExamples: true });
     } catch (error) {
       this.#parts.logger.debug(
         { err: error },

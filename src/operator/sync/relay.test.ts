@@ -1,8 +1,15 @@
 import { credentials } from '@grpc/grpc-js';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { waitFor } from '../../../test/support/wait.ts';
 import { digestSchema, objectKey } from '../../api/names.ts';
-import { AdapterReport, ControlClient, type RelayResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import { elsewhereToWire } from '../../control/rewards-wire.ts';
+import {
+  AdapterReport,
+  ControlClient,
+  type RelayResponse,
+  RolloutReport,
+} from '../../gen/adaptlet/control/v1/control.ts';
+import { originOf } from '../../rollout/judge/elsewhere.ts';
 import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { type Lease, nodeToken, setLeader, startReplica, TestApi, type TestReplica } from './fake-replica.ts';
@@ -100,6 +107,33 @@ describe('the relay', () => {
     setLeader(lease, b);
     await eventually('the other one', () => b.fleet.get(objectKey('adaptlet-system', 'node-2'))?.connected);
     expect(stateAt(b)).toBe('Stored');
+  });
+
+  it('tells feedback and counts once in a stream, and all of them in the next one', async () => {
+    setLeader(lease, a);
+    const update = vi.spyOn(a.fleet, 'update');
+    const told = () =>
+      update.mock.calls.flatMap(([, { change }]) => change?.rollouts.get(one)?.elsewhere?.size ?? []);
+    const runtime = await connect(b);
+    const rollouts = (...numbers: number[]) => {
+      const rewards = numbers.map((number) => ({ number, bucket: 0, arm: 'canary' as const, reward: 1 }));
+      const [seq = 0] = numbers;
+      const elsewhere = [elsewhereToWire({ origin: originOf('other'), weight: 5, seq, rewards })];
+      return [{ ...RolloutReport.create(), key: one, canaryDigest: digest, attempt: 1, elsewhere }];
+    };
+    const known = () => a.fleet.get(key)?.rollouts.get(one)?.elsewhere?.size;
+    runtime.report({ whole: true, rollouts: rollouts(1, 2, 3) });
+    await eventually('feedback', () => known() === 3);
+    runtime.report({ rollouts: rollouts(4) });
+    await eventually('more of it', () => known() === 4);
+    expect(told()).toEqual([3, 1]);
+    setLeader(lease, undefined);
+    await eventually('the end of the stream', () => a.server.gauges().relays === 0);
+    update.mockClear();
+    setLeader(lease, a);
+    await eventually('everything again', () => told().length > 0);
+    expect(told()).toEqual([4]);
+    expect(known()).toBe(4);
   });
 
   it('waits for the next leader when the one in the Lease does not lead', async () => {

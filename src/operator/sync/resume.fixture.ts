@@ -8,6 +8,7 @@ import {
   type LimitReport,
   Report,
   type RolloutReport,
+  type RouteClassifiers,
   RuntimeReport,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import { wholeReport } from '../../runtime/sync/report-diff.ts';
@@ -20,6 +21,7 @@ import { FleetStore, local } from '../fleet/store.ts';
 import { runtimeToWire } from '../fleet/to-wire.ts';
 import type { BoundRuntime } from '../identity/binding.ts';
 import { noCounts } from './counts.ts';
+import { Examples } from './examples.ts';
 import type { ReadHello } from './hello.ts';
 import { Reporting } from './reporting.ts';
 
@@ -41,6 +43,7 @@ class Process {
   readonly adapters = new Map<string, AdapterReport>();
   readonly rollouts = new Map<string, RolloutReport>();
   readonly limits = new Map<string, LimitReport>();
+  readonly classifiers = new Map<string, RouteClassifiers>();
   ready = false;
   used = 0n;
   baseDigest = '';
@@ -69,6 +72,7 @@ class Process {
       adapters: new Map(this.adapters),
       rollouts: new Map(this.rollouts),
       limits: new Map(this.limits),
+      classifiers: new Map(this.classifiers),
       memory: { budgetBytes: 1_000n, usedBytes: this.used },
       disk: { budgetBytes: 1_000n, usedBytes: this.used * 2n },
       ready: this.ready,
@@ -99,7 +103,7 @@ export type Stream = {
   took: number;
 };
 
-export type Replica = { fleet: FleetStore };
+export type Replica = { fleet: FleetStore; examples: Examples };
 
 /** A runtime that reports to one of two replicas at a time, the first of which leads and hears of the other. */
 export class ResumeWorld {
@@ -115,7 +119,7 @@ export class ResumeWorld {
   readonly firsts = { whole: 0, resumed: 0, refused: 0 };
 
   #replica(): Replica {
-    return { fleet: new FleetStore({ clock: this.clock }) };
+    return { fleet: new FleetStore({ clock: this.clock }), examples: new Examples(this.clock) };
   }
   #fleet(index: number): FleetStore {
     const replica = this.replicas[index];
@@ -142,10 +146,12 @@ export class ResumeWorld {
       executionProvider: baseDigest === '' ? '' : 'CPUExecutionProvider',
       maxRank: 8,
     } as unknown as ReadHello;
-    const parts = { fleet: replica.fleet, counts: noCounts(), clock: this.clock };
+    const { fleet, examples } = replica;
+    const parts = { fleet, examples, counts: noCounts(), clock: this.clock };
     const reached = { reached: noRevision, refused: () => new Map() };
     const reporting = new Reporting(parts, bound, hello, () => reached);
-    reports.open(this.#seq, reporting.kept);
+    const { reportsKept: kept, reportLike: like } = reporting.told;
+    reports.open(this.#seq, { kept, like });
     this.stream = { replica, connectionSeq: this.#seq, hello, reporting, up: [], isOpenAbove: true, took: 0 };
     this.streams.push(this.stream);
     this.send();
@@ -207,7 +213,7 @@ export class ResumeWorld {
     if (replica === undefined) return;
     for (const stream of this.streams) if (stream.replica === replica) stream.isOpenAbove = false;
     if (this.stream?.replica === replica) this.leave();
-    replica.fleet = new FleetStore({ clock: this.clock });
+    Object.assign(replica, this.#replica());
     this.#relayed = new RelayedRuntimes(this.#fleet(0), { name: 'relay' });
   }
 
@@ -224,7 +230,7 @@ export class ResumeWorld {
   /** The same stream, if its first report had had everything, at a replica that knew nothing. */
   #ifWhole({ hello }: Stream, snapshot: Snapshot): RuntimeState | undefined {
     const fleet = new FleetStore({ clock: this.clock });
-    const parts = { fleet, counts: noCounts(), clock: this.clock };
+    const parts = { fleet, examples: new Examples(this.clock), counts: noCounts(), clock: this.clock };
     const reached = { reached: noRevision, refused: () => new Map() };
     new Reporting(parts, bound, hello, () => reached).report(wholeReport(snapshot));
     return fleet.get(key);
@@ -234,9 +240,10 @@ export class ResumeWorld {
 /** Without what is not told, and in one order. */
 export const plain = (state: RuntimeState | undefined) => {
   if (state === undefined) return undefined;
-  const { connectedAt: _, rollouts, limits, ...rest } = state;
+  const { connectedAt: _, adapters, rollouts, limits, ...rest } = state;
   return {
     ...rest,
+    adapters: new Map(adapters),
     limits: limits ?? new Map(),
     rollouts: new Map(
       [...rollouts].map(([name, rollout]) => [

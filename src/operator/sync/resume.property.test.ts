@@ -1,6 +1,11 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AdapterReport, LimitReport, RolloutReport } from '../../gen/adaptlet/control/v1/control.ts';
+import {
+  AdapterReport,
+  LimitReport,
+  RolloutReport,
+  RouteClassifiers,
+} from '../../gen/adaptlet/control/v1/control.ts';
 import { key, plain, ResumeWorld } from './resume.fixture.ts';
 
 const states = ['Remote', 'Fetching', 'Stored', 'Resident', 'Failed'];
@@ -8,6 +13,7 @@ const happenings = [
   ...Array.from({ length: 4 }, () => 'Adapter' as const),
   ...Array.from({ length: 3 }, () => 'Rollout' as const),
   ...(['AdapterGone', 'RolloutGone', 'Limit', 'LimitGone', 'Ready', 'Memory', 'Model', 'Removals'] as const),
+  ...(['Classifiers', 'Classifiers', 'ClassifiersGone'] as const),
   ...Array.from({ length: 8 }, () => 'Send' as const),
   ...Array.from({ length: 12 }, () => 'Read' as const),
   ...Array.from({ length: 8 }, () => 'Connect' as const),
@@ -94,6 +100,18 @@ const run = (world: ResumeWorld, { what, n, v }: Step): void => {
     case 'LimitGone':
       process.limits.delete(`t-${n % 2}/Rate`);
       break;
+    case 'Classifiers':
+      process.classifiers.set(
+        name,
+        RouteClassifiers.fromPartial({
+          key: name,
+          classifiers: [{ name: `c-${v % 2}`, state: states[v % 5] ?? '', message: String(v % 3) }],
+        }),
+      );
+      break;
+    case 'ClassifiersGone':
+      process.classifiers.delete(name);
+      break;
     case 'Ready':
       process.ready = v % 2 === 0;
       break;
@@ -173,6 +191,7 @@ describe('what an operator knows of a runtime that comes back', () => {
         const [leader, other] = world.replicas;
         const state = plain(world.stream?.replica.fleet.get(key));
         expect(state?.adapters.size).toBe(world.process.adapters.size);
+        expect(state?.classifiers?.size).toBe(world.process.classifiers.size);
         if (world.stream?.replica === other) expect(plain(leader?.fleet.get(key))).toEqual(state);
         for (const kind of ['whole', 'resumed', 'refused'] as const) firsts[kind] += world.firsts[kind];
       }),

@@ -31,9 +31,11 @@ import { RemovalGate } from '../plans/removal-gate.ts';
 import { Balance } from './balance.ts';
 import { Connections } from './connections.ts';
 import { noCounts, type SyncCounts } from './counts.ts';
+import { Examples } from './examples.ts';
 import type { CredentialFor } from './pull-answers.ts';
 import { RelayService } from './relay-service.ts';
 import { confirmAnnotation, type Identify, Session, type SessionParts } from './session.ts';
+import { Sites } from './sites.ts';
 import { Turns } from './turns.ts';
 
 export type SyncServerOptions = {
@@ -42,6 +44,8 @@ export type SyncServerOptions = {
   readonly policies: Policies;
   /** Keys of callers out of Secrets; absent: none. */
   readonly keys?: PlansParts['keys'];
+  /** What keys for tokens of sessions are made of. Absent: there are no tokens. */
+  readonly sessionSecret?: PlansParts['sessionSecret'];
   readonly nodes: Nodes;
   readonly fleet: FleetStore;
   readonly authority: Authority;
@@ -49,6 +53,8 @@ export type SyncServerOptions = {
   /** ServiceAccounts (`namespace/name`) whose pods may serve their node. */
   readonly nodeAccounts: readonly string[];
   readonly credential: CredentialFor;
+  /** Label of AdapterRuntimes whose value says which of them share a site. */
+  readonly siteLabel: string;
   /** Name of this replica. */
   readonly replica: string;
   /** Name in the certificates of replicas: the first of the authority's. */
@@ -142,8 +148,15 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     maxStreams = defaultMaxStreams,
   } = options;
   const counts = noCounts();
-  const plans = new Plans({ objects, policies, keys: options.keys, clock });
+  const { keys, sessionSecret } = options;
+  const plans = new Plans({ objects, policies, keys, sessionSecret, clock });
   const gate = new RemovalGate(options);
+  const nodeAccounts = new Set(options.nodeAccounts);
+  const sites = new Sites({
+    runtimes: objects.runtimes,
+    label: options.siteLabel,
+    namespaces: new Set(options.nodeAccounts.map((account) => account.slice(0, account.indexOf('/')))),
+  });
   const reviews = new Turns({ ...turns, clock, atOnce: reviewsAtOnce });
   const parts: SessionParts = {
     api: options.api,
@@ -159,8 +172,11 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     random,
     connections: new Connections(clock),
     greetings: new Turns({ ...turns, clock, atOnce: greetingsAtOnce }),
+    examples: new Examples(clock),
     clusterUid: clusterUidOf(options.api),
     credential: options.credential,
+    authority,
+    sites,
     replica: options.replica,
   };
   const sessions = new Set<Session>();
@@ -184,7 +200,6 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       ? undefined
       : new AdaptletError('REPLICA_UNAVAILABLE', `this replica has ${sessions.size} streams already`);
   };
-  const nodeAccounts = new Set(options.nodeAccounts);
   const { devices } = options;
   const byToken =
     (metadata: Metadata): Identify =>
@@ -259,6 +274,9 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     policies.onChange((isBound) => {
       for (const session of sessions) session.policiesChanged(isBound);
     }),
+    authority.onChange(() => {
+      for (const session of sessions) session.authorityChanged();
+    }),
     options.onLeader(() => relayService.leadershipChanged()),
   ];
 
@@ -284,6 +302,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       relayClient?.close();
       relayService.close();
       for (const end of ends) end();
+      sites.close();
       const servers = deviceServer === undefined ? [server] : [server, deviceServer];
       await Promise.all(servers.map((one) => closeServer(one, clock, graceMs)));
       plans.close();

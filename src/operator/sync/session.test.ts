@@ -18,13 +18,34 @@ describe('a stream of a runtime', () => {
     await eventually('a commit', () => runtime.commits === 1);
     expect(runtime.messages[0]).toEqual({
       $case: 'welcome',
-      value: { clusterUid: 'cluster-1', replica: 'operator-a', readsHeldHash: true },
+      value: {
+        clusterUid: 'cluster-1',
+        replica: 'operator-a',
+        readsHeldHash: true,
+        feedbackKeys: [{ namespace: '', key: expect.any(Uint8Array) as Uint8Array }],
+      },
     });
     expect(runtime.keys()).toEqual(['AdapterSpec team-a/sql', 'Split team-a/r']);
     expect(runtime.messages.at(-1)).toMatchObject({
       $case: 'commit',
       value: { nonce: 1n, revision: stage.replica.objects.revision(), confirmedRemovals: '' },
     });
+  });
+
+  it('that is older than the next authority gets what that signs ids of answers with, once', async () => {
+    const runtime = await connected();
+    const [welcome] = runtime.of('welcome');
+    stage.clock.advance(280 * 86_400_000);
+    // The first one may be under way since then.
+    for (let look = 0; look < 2; look += 1) await stage.replica.authority.refresh();
+    await eventually('the keys', () => runtime.of('feedbackKeys').length > 0);
+    const keys = runtime.of('feedbackKeys')[0]?.keys;
+    expect(keys).toHaveLength(2);
+    expect(keys?.[0]).toEqual(welcome?.feedbackKeys[0]);
+    await stage.replica.authority.refresh();
+    await quiet();
+    expect(runtime.of('feedbackKeys')).toHaveLength(1);
+    expect(runtime.ended).toBeUndefined();
   });
 
   it('gets nothing that it holds, and nothing more while nothing changes', async () => {

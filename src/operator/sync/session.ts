@@ -1,33 +1,37 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { ObjectKey } from '../../api/names.ts';
 import type { HeldVersions } from '../../control/held-versions.ts';
 import type { HeldSaid } from '../../control/sender.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
-import type { SyncRequest, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import type { SyncRequest, SyncResponse, Welcome } from '../../gen/adaptlet/control/v1/control.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import { type FleetStore, local } from '../fleet/store.ts';
+import type { Authority } from '../identity/authority.ts';
 import type { BoundRuntime, Claim } from '../identity/binding.ts';
 import type { Nodes } from '../nodes/nodes.ts';
 import type { Objects } from '../objects/objects.ts';
 import type { Policies } from '../objects/policies.ts';
-import { restraintOf } from '../objects/restraint.ts';
-import type { Following, Plans, RuntimePlan } from '../plans/plans.ts';
+import type { Following, Plans } from '../plans/plans.ts';
 import type { RemovalGate } from '../plans/removal-gate.ts';
-import { planWhenCordoned } from '../plans/when-cordoned.ts';
-import { planWhenHeld } from '../plans/when-held.ts';
 import type { Movable } from './balance.ts';
 import { Channel } from './channel.ts';
 import type { Connections, Stream } from './connections.ts';
 import type { SyncCounts } from './counts.ts';
 import { Delivery } from './delivery.ts';
 import { assertAllowed, enrol } from './enrolment.ts';
+import type { Examples } from './examples.ts';
+import { feedbackKeysFor } from './feedback-keys.ts';
 import { firstOf, type Introduced, readHello } from './hello.ts';
 import { Pace } from './pace.ts';
-import { type CredentialFor, PullAnswers } from './pull-answers.ts';
+import type { CredentialFor } from './pull-answers.ts';
+import { Questions } from './questions.ts';
 import { Reporting } from './reporting.ts';
+import { SentPlan } from './sent-plan.ts';
+import type { Sites } from './sites.ts';
 import type { Turns } from './turns.ts';
 
 /** On an AdapterRuntime: the fingerprint of removals that a person confirms. */
@@ -50,8 +54,11 @@ export type SessionParts = {
   readonly connections: Connections;
   /** Who is greeted now: with its AdapterRuntime and its plan. */
   readonly greetings: Turns;
+  readonly examples: Examples;
   readonly clusterUid: () => Promise<string>;
   readonly credential: CredentialFor;
+  readonly authority: Pick<Authority, 'certify' | 'feedbackRoots'>;
+  readonly sites: Sites;
   readonly replica: string;
   readonly counts: SyncCounts;
   readonly clock: Clock;
@@ -65,6 +72,13 @@ export type SessionParts = {
  * @throws RUNTIME_UNAUTHENTICATED, PEER_IDENTITY and the like
  */
 export type Identify = (signal: AbortSignal) => Promise<(claim: Claim) => BoundRuntime>;
+
+type Served = {
+  readonly reporting: Reporting;
+  readonly delivery: Delivery;
+  readonly following: Following;
+  readonly sent: SentPlan;
+};
 
 /** The stream of one runtime, from its token or certificate to its end. */
 export class Session implements Stream, Movable {
@@ -83,7 +97,10 @@ export class Session implements Stream, Movable {
   #runtime: BoundRuntime | undefined;
   /** The AdapterRuntime was written, and is not written by the Node as it is now. */
   #isEnrolled = false;
+  /** What it has to sign ids of answers; undefined before its Welcome. */
+  #feedbackKeys: Welcome['feedbackKeys'] | undefined;
   #nodeChanged = false;
+  #endTurn = (): void => undefined;
   /** Deletions of its AdapterRuntime in a row, and when the last one was. */
   #deletions = 0;
   #deletedAt = Number.NEGATIVE_INFINITY;
@@ -161,6 +178,18 @@ export class Session implements Stream, Movable {
     if (refusal !== undefined) this.end(refusal);
   }
 
+  /** The runtime gets the next key before another one signs with it: its stream may be older than the authority. */
+  authorityChanged(): void {
+    if (this.#runtime === undefined || this.#feedbackKeys === undefined) return;
+    const keys = feedbackKeysFor(this.#runtime, this.#parts.authority);
+    if (isDeepStrictEqual(keys, this.#feedbackKeys)) return;
+    this.#feedbackKeys = keys;
+    this.#channel.write({ message: { $case: 'feedbackKeys', value: { keys } } }).catch((error: unknown) => {
+      // The Welcome of the next one has them.
+      this.#parts.logger.debug({ err: error }, 'keys of feedback did not reach a stream that is over');
+    });
+  }
+
   /** A Node changed; if it is this runtime's, the AdapterRuntime gets its labels. */
   nodeChanged(node: string): void {
     if (this.#runtime?.node !== node) return;
@@ -223,14 +252,19 @@ export class Session implements Stream, Movable {
       this.#isEnrolled = true;
       this.#followNode();
       const reporting = new Reporting(this.#parts, runtime, hello, () => this.#delivery);
-      const welcome = { clusterUid, replica, readsHeldHash: true, reportsKept: reporting.kept };
+      const feedbackKeys = feedbackKeysFor(runtime, this.#parts.authority);
+      this.#feedbackKeys = feedbackKeys;
+      const welcome = { clusterUid, replica, readsHeldHash: true, feedbackKeys, ...reporting.told };
       await this.#channel.write({ message: { $case: 'welcome', value: welcome } });
       counts.accepted += 1;
       logger.info({ runtime: key, version: hello.version }, 'a runtime connected');
       following = plans.follow({ ...runtime, baseModel: hello.baseModel }, () => this.changed());
-      this.#delivery = this.#deliveryTo(runtime, hello, clusterUid, following);
-      endTurn();
-      await this.#listen(runtime, reporting, this.#delivery, following);
+      const sent = new SentPlan(this.#parts, key, hello);
+      this.#delivery = this.#deliveryTo(runtime, hello, { clusterUid, following, sent, reporting });
+      // Long reports come in turns as well, so that a new leader does not have those of all at once.
+      if (!reporting.isLong) endTurn();
+      this.#endTurn = endTurn;
+      await this.#listen(runtime, { reporting, delivery: this.#delivery, following, sent });
     } finally {
       endTurn?.();
       stopTimer();
@@ -297,7 +331,11 @@ export class Session implements Stream, Movable {
     }
   }
 
-  #deliveryTo({ key }: BoundRuntime, hello: Introduced, clusterUid: string, following: Following): Delivery {
+  #deliveryTo(
+    { key }: BoundRuntime,
+    hello: Introduced,
+    { clusterUid, following, sent, reporting }: Omit<Served, 'delivery'> & { readonly clusterUid: string },
+  ): Delivery {
     const { objects, gate, clock, counts } = this.#parts;
     const [held, former] = [this.#said, this.#former];
     this.#said = new Map();
@@ -307,9 +345,10 @@ export class Session implements Stream, Movable {
         channel: this.#channel,
         clock,
         counts,
-        plan: () => this.#restrained(key, hello, following.plan()),
+        plan: () => sent.of(following.plan(), (name) => this.#delivery?.held?.get(name)),
         // What a restrained runtime may be sent depends on more of a rollout than its plan does.
-        settled: (names) => following.settled({ names, hearsAll: this.#restraintOf(key) !== undefined }),
+        settled: (names) => following.settled({ names, hearsAll: sent.isRestrained }),
+        refusedChanged: () => reporting.acknowledged(),
         mayRemove: gate.mayRemove,
         confirmedRemovals: () => objects.runtimes.get(key)?.metadata.annotations?.[confirmAnnotation] ?? '',
         isHealthy: () => objects.health().ok,
@@ -319,54 +358,14 @@ export class Session implements Stream, Movable {
     );
   }
 
-  /** What of a plan a cordoned or held runtime may be sent; nothing before it has said what it has. */
-  #restrained(key: ObjectKey, hello: Introduced, now: RuntimePlan | undefined): RuntimePlan | undefined {
-    const { objects, fleet } = this.#parts;
-    const object = objects.runtimes.get(key)?.object;
-    const restraint = this.#restraintOf(key);
-    if (now === undefined || object === undefined || restraint === undefined) return now;
-    const state = fleet.get(key);
-    if (state?.connectionSeq !== hello.connectionSeq) return undefined;
-    const restrain = restraint === 'Held' ? planWhenHeld : planWhenCordoned;
-    const { plan, withheld } = now;
-    const rolloutOf = (name: ObjectKey) => objects.rollouts.get(name)?.object;
-    const runtime = { key, labels: object.metadata.labels };
-    return { ...now, ...restrain({ plan, withheld, state, runtime, rolloutOf }) };
-  }
-
-  /** What it has may let something through to a restrained runtime. */
-  #reported(key: ObjectKey, delivery: Delivery): void {
-    if (this.#restraintOf(key) !== undefined) delivery.look();
-  }
-
-  #restraintOf(key: ObjectKey): ReturnType<typeof restraintOf> {
-    const object = this.#parts.objects.runtimes.get(key)?.object;
-    return object && restraintOf(object);
-  }
-
   /**
    * Reads until the runtime sends no more.
    * @throws HELLO_INVALID, the reason of the signal
    */
-  async #listen(
-    runtime: BoundRuntime,
-    reporting: Reporting,
-    delivery: Delivery,
-    following: Following,
-  ): Promise<void> {
-    const { credential, clock, logger } = this.#parts;
-    const pulls = new PullAnswers({
-      channel: this.#channel,
-      clock,
-      credential,
-      plan: () => following.plan()?.plan,
-      runtime: runtime.key,
-      logger,
-    });
-    for (;;) {
-      const request = await this.#channel.read();
-      if (request === undefined) return;
-      const { message } = request;
+  async #listen(runtime: BoundRuntime, { reporting, delivery, following, sent }: Served): Promise<void> {
+    const plan = () => sent.enforced(following.plan());
+    const questions = new Questions({ ...this.#parts, channel: this.#channel, runtime, plan });
+    await this.#channel.each(({ message }): Promise<void> | void => {
       switch (message?.$case) {
         case 'ack':
           delivery.acknowledged(message.value);
@@ -383,18 +382,19 @@ export class Session implements Stream, Movable {
           break;
         case 'report':
           reporting.report(message.value);
-          this.#reported(runtime.key, delivery);
+          this.#endTurn();
+          // What it has may let something through to a restrained runtime.
+          if (sent.isRestrained) delivery.look();
           break;
         case 'credential':
-          if (pulls.isFull) await pulls.answer(message.value);
-          else void pulls.answer(message.value);
-          break;
+        case 'peers':
+          return questions.take(message);
         case 'hello':
           throw new AdaptletError('HELLO_INVALID', 'there was a second Hello');
         case undefined:
           // Of a newer protocol; nothing that this side needs.
           break;
       }
-    }
+    });
   }
 }

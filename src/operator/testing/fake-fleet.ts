@@ -45,6 +45,7 @@ export class FakeFleet implements Fleet {
       adapters: changedKeys(state.adapters, before?.adapters),
       rollouts,
       decisive: new Set([...rollouts].filter(isDecisive)),
+      routes: changedKeys(state.classifiers ?? new Map(), before?.classifiers),
       acknowledged: before?.acknowledged !== state.acknowledged || before.refused !== state.refused,
     };
     for (const listener of this.#listeners) listener(change);
@@ -61,6 +62,7 @@ export class FakeFleet implements Fleet {
       adapters: none,
       rollouts: none,
       decisive: none,
+      routes: none,
       acknowledged: true,
     };
     for (const listener of this.#listeners) listener(change);

@@ -4,6 +4,7 @@ import { type RolloutSpec, rolloutSpecSchema, type Step } from '../../api/rollou
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { type Decision, decide } from '../decide.ts';
 import type { AdapterFact, RuntimeFact } from '../facts.ts';
+import { alone } from './alone.ts';
 import { type Assignment, assignmentOf } from './assignment.ts';
 
 /** What a group may say in a manifest. */
@@ -114,7 +115,8 @@ export class GroupWorld {
     const knows = seen !== undefined && attempt !== undefined && seen.attempt >= attempt;
     const canary = !knows || !seen.isLoaded ? 'Pending' : stateOf[behaviour];
     const weight = knows ? { weight: seen.weight } : {};
-    return { key: name, labels, isConnected, awaySince, isServing, canary, why: behaviour, ...weight };
+    const fact = { isConnected, awaySince, isServing, canary, why: behaviour, ...weight };
+    return alone('rollout-1', { key: name, labels, ...fact });
   }
 
   decide({ elapsedMs = 0, verb }: { elapsedMs?: number; verb?: string } = {}): Decision {

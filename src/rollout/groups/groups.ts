@@ -3,13 +3,11 @@ import type { Group } from '../../api/groups.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { RolloutSpec, Step } from '../../api/rollout.ts';
 import type { Draft } from '../draft.ts';
-import type { AdapterFact, Facts, RuntimeFact } from '../facts.ts';
+import type { AdapterFact, Facts, RuntimeFact, RuntimePart } from '../facts.ts';
 import { durationOf, firstStep } from '../step-state.ts';
 import { freshGroups, groupsOf, isOf } from './group-list.ts';
-import { type Candidate, groupOf, groupPointOf, isOpenTo, reachOf } from './membership.ts';
+import { type Entrant, reachOf } from './membership.ts';
 import { type GroupTally, tallyOf } from './tally.ts';
-
-type Runtime = RuntimeFact & Candidate;
 
 /** The groups of one decision: who is in them, what is known of them, and where each of them stands in the draft. */
 export class Groups {
@@ -18,12 +16,14 @@ export class Groups {
   readonly now: number;
   readonly #draft: Draft;
   readonly #spec: Pick<RolloutSpec, 'groups' | 'progressDeadline' | 'progressDeadlineAbort'>;
-  readonly #runtimes: readonly Runtime[];
-  #known: { readonly reaches: string; readonly members: ReadonlyMap<string, readonly Runtime[]> } | undefined;
+  readonly #runtimes: readonly RuntimeFact[];
+  #known:
+    | { readonly bounds: string; readonly parts: ReadonlyMap<string, readonly RuntimePart[]> }
+    | undefined;
 
   constructor(
     draft: Draft,
-    { metadata, spec }: Pick<RolloutObject, 'metadata' | 'spec'>,
+    { spec }: Pick<RolloutObject, 'spec'>,
     { runtimes }: Pick<Facts, 'runtimes'>,
     now: number,
   ) {
@@ -31,10 +31,7 @@ export class Groups {
     this.#spec = spec;
     this.now = now;
     this.specs = runtimes === undefined ? [] : groupsOf(spec);
-    this.#runtimes =
-      this.specs.length === 0
-        ? []
-        : (runtimes ?? []).map((one) => ({ ...one, point: groupPointOf(metadata.uid, one.key) }));
+    this.#runtimes = this.specs.length === 0 ? [] : (runtimes ?? []);
   }
 
   get areUsed(): boolean {
@@ -117,12 +114,12 @@ export class Groups {
   tally(group: GroupStatus, target: AdapterFact): GroupTally | undefined {
     const spec = this.specOf(group.name);
     if (spec === undefined) return undefined;
-    const members = this.#membersOf(group);
+    const parts = this.#partsOf(group);
     return tallyOf({
       group,
       spec,
-      open: members.filter((runtime) => isOpenTo(group, runtime)),
-      waiting: members.filter((runtime) => !isOpenTo(group, runtime)),
+      open: factsIn(parts.filter(({ isOpen }) => isOpen)),
+      waiting: factsIn(parts.filter(({ isOpen }) => !isOpen)),
       others: this.#othersOf(group),
       target,
       deadlineMs: durationOf(this.deadlineOf(spec)) ?? Number.POSITIVE_INFINITY,
@@ -132,7 +129,7 @@ export class Groups {
 
   /** How far the group would reach that begins now. */
   reachOf(spec: Group): number {
-    return reachOf(spec, this.begun, this.#runtimes);
+    return reachOf(spec, this.begun, this.#entrants());
   }
   /** Runtimes that are in no group that has begun, and that the selector matches. */
   isAnybodyFor(spec: Group): boolean {
@@ -140,43 +137,54 @@ export class Groups {
       reachOf(
         spec,
         this.begun,
-        this.#runtimes.map((one) => ({ ...one, isConnected: true })),
+        this.#entrants().map((one) => ({ ...one, isConnected: true })),
       ) > 0
     );
   }
   /** Runtimes in the order in which a group that reaches so far opens to them, from where it is open to now. */
   openTo(group: GroupStatus, more: number): number | undefined {
-    const waiting = this.#membersOf(group)
-      .filter((runtime) => runtime.isConnected && !isOpenTo(group, runtime))
+    const waiting = this.#partsOf(group)
+      .filter(({ isOpen, runtimes }) => !isOpen && runtimes.isConnected)
+      .flatMap(({ runtimes }) => runtimes.candidates())
       .toSorted((a, b) => a.point - b.point);
     const last = waiting[more - 1];
     // Everybody who is there has it: the group is open to those who come as well.
     return last === undefined || waiting.length <= more ? undefined : last.point + 1;
   }
 
-  #membersOf(group: GroupStatus): readonly Runtime[] {
-    return this.#members.get(group.name) ?? [];
+  /** Takes a look at each runtime: when a group begins. */
+  #entrants(): readonly Entrant[] {
+    return this.#runtimes.flatMap(({ candidates, isConnected }) =>
+      candidates().map((one) => ({ ...one, isConnected })),
+    );
+  }
+
+  #partsOf(group: GroupStatus): readonly RuntimePart[] {
+    return this.#parts.get(group.name) ?? [];
   }
 
   /** Runtimes on stable alone; where all have the canary, those of the other groups. */
-  #othersOf(group: GroupStatus): readonly Runtime[] {
-    const members = this.#members;
-    const onStable = members.get('') ?? [];
-    return onStable.length > 0
-      ? onStable
-      : [...members].flatMap(([name, all]) => (name === group.name ? [] : all));
+  #othersOf(group: GroupStatus): readonly RuntimeFact[] {
+    const parts = this.#parts;
+    const onStable = parts.get('') ?? [];
+    return factsIn(
+      onStable.length > 0 ? onStable : [...parts].flatMap(([name, all]) => (name === group.name ? [] : all)),
+    );
   }
 
-  /** By the name of the group; '' for none. Looked up once for as long as no other group begins. */
-  get #members(): ReadonlyMap<string, readonly Runtime[]> {
-    const reaches = this.list.map(({ reach }) => reach).join(' ');
-    if (this.#known?.reaches !== reaches) {
-      const members = Map.groupBy(this.#runtimes, (runtime) => groupOf(this.list, runtime)?.name ?? '');
-      this.#known = { reaches, members };
+  /** By the name of the group; '' for none. Looked up once for as long as no group reaches other runtimes. */
+  get #parts(): ReadonlyMap<string, readonly RuntimePart[]> {
+    const bounds = this.list.map(({ reach, open }) => `${reach} ${open}`).join();
+    if (this.#known?.bounds !== bounds) {
+      const all = this.#runtimes.flatMap(({ parted }) => parted(this.list));
+      this.#known = { bounds, parts: Map.groupBy(all, ({ group }) => group?.name ?? '') };
     }
-    return this.#known.members;
+    return this.#known.parts;
   }
 }
+
+const factsIn = (parts: readonly RuntimePart[]): readonly RuntimeFact[] =>
+  parts.map(({ runtimes }) => runtimes);
 
 /** A field that becomes undefined is not there. */
 const withChange = (group: GroupStatus, change: Partial<GroupStatus>): GroupStatus => {

@@ -1,18 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import type { RuntimeFact } from '../facts.ts';
+import { alone } from './alone.ts';
 import { isLost, losesMore } from './losses.ts';
 
 const since = 1000;
 const fleet = (all: number, lost: number): RuntimeFact[] =>
-  Array.from({ length: all }, (_, i) => ({
-    key: `n${i}`,
-    labels: {},
-    isConnected: i >= lost,
-    ...(i < lost ? { awaySince: since } : {}),
-    isServing: true,
-    canary: 'Pending',
-    why: '',
-  }));
+  Array.from({ length: all }, (_, i) =>
+    alone('rollout-1', {
+      key: `n${i}`,
+      labels: {},
+      isConnected: i >= lost,
+      ...(i < lost ? { awaySince: since } : {}),
+      isServing: true,
+      canary: 'Pending',
+      why: '',
+    }),
+  );
 
 describe('whether a group lost more runtimes than others did', () => {
   it.each([

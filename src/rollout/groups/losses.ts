@@ -1,4 +1,5 @@
 import type { RuntimeFact } from '../facts.ts';
+import { countOf } from './alone.ts';
 
 /** Gone after `since`: it was there when its group began, or came later, and left. Not: offline all along. */
 export const isLost = ({ isConnected, awaySince }: RuntimeFact, since: number): boolean =>
@@ -7,8 +8,8 @@ export const isLost = ({ isConnected, awaySince }: RuntimeFact, since: number): 
 type Shares = { readonly lost: number; readonly all: number };
 
 const sharesOf = (runtimes: readonly RuntimeFact[], since: number): Shares => {
-  const lost = runtimes.filter((runtime) => isLost(runtime, since)).length;
-  return { lost, all: lost + runtimes.filter(({ isConnected }) => isConnected).length };
+  const lost = countOf(runtimes.filter((runtime) => isLost(runtime, since)));
+  return { lost, all: lost + countOf(runtimes.filter(({ isConnected }) => isConnected)) };
 };
 
 /**

@@ -3,6 +3,7 @@ import type { GroupRuntimes, GroupStatus } from '../../api/group-status.ts';
 import { amountOf, type Group } from '../../api/groups.ts';
 import { percentOf } from '../../api/percent.ts';
 import type { AdapterFact, RuntimeFact } from '../facts.ts';
+import { countOf } from './alone.ts';
 import { isLost, losesMore } from './losses.ts';
 
 /** What is known of a group of runtimes that has begun, counted over its runtimes. */
@@ -41,9 +42,17 @@ export type TallyInput = {
 
 const maxNamed = 3;
 
-const named = (runtimes: readonly { readonly key: string; readonly why: string }[]): string =>
+type Named = Pick<RuntimeFact, 'size' | 'names' | 'why'>;
+
+/** Each part in the order of names. */
+const named = (...parts: readonly (readonly Named[])[]): string =>
   joinCapped(
-    runtimes.map(({ key, why }) => (why === '' ? key : `${key} (${why.slice(0, 500)})`)),
+    parts.flatMap((runtimes) =>
+      runtimes
+        .flatMap(({ names, why }) => names().map((key) => ({ key, why })))
+        .sort((a, b) => (a.key < b.key ? -1 : 1))
+        .map(({ key, why }) => (why === '' ? key : `${key} (${why.slice(0, 500)})`)),
+    ),
     maxNamed,
   );
 
@@ -65,24 +74,27 @@ export const tallyOf = ({
   const isJudged = group.phase !== 'Succeeded' && group.phase !== 'Paused';
   const isCulprit = isJudged && overdue.length > 0 && losesMore(open, others, since);
   const connected = open.filter(({ isConnected, canary }) => isConnected && canary !== 'Held');
-  const failed = [
-    ...connected.filter(({ canary }) => canary === 'Failed'),
-    ...(isCulprit ? overdue.map(({ key }) => ({ key, why: 'went offline and did not come back' })) : []),
-  ];
-  const later = waiting.filter(({ isConnected }) => isConnected).length;
+  const failing = connected.filter(({ canary }) => canary === 'Failed');
+  const culprits = isCulprit
+    ? overdue.map((runtime) => ({ ...runtime, why: 'went offline and did not come back' }))
+    : [];
+  const failed = countOf(failing) + countOf(culprits);
+  const later = countOf(waiting.filter(({ isConnected }) => isConnected));
   // One that sleeps is waited for no longer: it gets what is decided when it wakes.
-  const all = connected.length + later + lost.length - (isCulprit ? 0 : overdue.length);
+  const all = countOf(connected) + later + countOf(lost) - (isCulprit ? 0 : countOf(overdue));
   // Failures that are allowed do not stand in the way of the others.
-  const size = all - failed.length;
-  const ready = connected.filter(({ canary }) => canary === 'Ready');
-  const followers = ready.filter(({ weight }) => weight === group.weight);
+  const size = all - failed;
+  const readyFacts = connected.filter(({ canary }) => canary === 'Ready');
+  const ready = countOf(readyFacts);
+  const followers = countOf(readyFacts.filter(({ weight }) => weight === group.weight));
   const isEnough = (count: number): boolean =>
     count > 0 && count * 100 >= size * percentOf(spec.successThreshold);
-  const unready = [
-    ...connected.filter(({ canary }) => canary === 'Pending'),
-    ...lost.filter((runtime) => !overdue.includes(runtime)).map(({ key }) => ({ key, why: 'went offline' })),
-  ];
-  const unavailable = lost.length + connected.filter(({ isServing }) => !isServing).length;
+  const loading = connected.filter(({ canary }) => canary === 'Pending');
+  const gone = lost
+    .filter((runtime) => !overdue.includes(runtime))
+    .map((runtime) => ({ ...runtime, why: 'went offline' }));
+  const isAnyUnready = loading.length + gone.length > 0;
+  const unavailable = countOf(lost) + countOf(connected.filter(({ isServing }) => !isServing));
   const waits = lost.flatMap(({ awaySince = now }) =>
     now - awaySince < deadlineMs ? [awaySince + deadlineMs - now] : [],
   );
@@ -90,30 +102,30 @@ export const tallyOf = ({
   return {
     fact: {
       ...target,
-      runtimes: { ready: ready.length, connected: connected.length },
-      ...(isEnough(ready.length)
+      runtimes: { ready, connected: countOf(connected) },
+      ...(isEnough(ready)
         ? { state: 'Resident', reason: '', message: '' }
         : {
             state: 'Pending',
             reason: 'RuntimesNotReady',
-            message: `${ready.length} of ${size} runtimes of group ${group.name} are ready${unready.length === 0 ? '' : `; not ${named(unready)}`}`,
+            message: `${ready} of ${size} runtimes of group ${group.name} are ready${isAnyUnready ? `; not ${named(loading, gone)}` : ''}`,
           }),
     },
     runtimes: {
       desired: all,
-      updated: followers.length,
-      ready: ready.length,
-      failed: failed.length,
-      offline: [...open, ...waiting].filter(({ isConnected }) => !isConnected).length,
+      updated: followers,
+      ready,
+      failed,
+      offline: countOf([...open, ...waiting].filter(({ isConnected }) => !isConnected)),
     },
-    failed: failed.length,
-    failedBecause: named(failed),
-    isTooManyFailed: failed.length > maxFailed,
+    failed,
+    failedBecause: named(failing, culprits),
+    isTooManyFailed: failed > maxFailed,
     unavailable,
     isTooManyUnavailable:
       spec.maxUnavailable !== undefined && unavailable > amountOf(spec.maxUnavailable, all),
-    isFollowed: isEnough(followers.length),
-    loading: connected.filter(({ canary }) => canary === 'Pending').length,
+    isFollowed: isEnough(followers),
+    loading: countOf(loading),
     mayLoad:
       spec.maxConcurrency === undefined
         ? Number.POSITIVE_INFINITY

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type ArmCounts, armCountsSchema, pooled } from './counts.ts';
+import type { Rewarded } from './rewarded.ts';
 
 /**
  * What one process of one node counted while the canary had one weight there. Cumulative: a later report of the same
@@ -16,6 +17,11 @@ export const splitReportSchema = z
     seq: z.int().min(0),
     stable: armCountsSchema,
     canary: armCountsSchema,
+    /** Answers whose rewards are in these counts. Absent: none. */
+    rewarded: z
+      .strictObject({ knownFrom: z.int().min(0), from: z.int().min(0), bits: z.instanceof(Uint8Array) })
+      .readonly()
+      .exactOptional(),
   })
   .readonly();
 
@@ -26,6 +32,7 @@ export type SplitReport = {
   readonly seq: number;
   readonly stable: ArmCounts;
   readonly canary: ArmCounts;
+  readonly rewarded?: Rewarded;
 };
 
 /** A {@link SplitReport} as the process itself has it. */

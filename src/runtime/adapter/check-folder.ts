@@ -1,4 +1,6 @@
+import { splitBiases } from './base-bias.ts';
 import { splitHead } from './classifier.ts';
+import { sitesOfVectors, vectorsOf } from './ia3.ts';
 import { readLabels } from './labels.ts';
 import { type Pair, pairsOf, sitesOf, tensorsOfPair } from './pairs.ts';
 import { openPeftFolder, type PeftFolder } from './peft-folder.ts';
@@ -12,6 +14,8 @@ const featuresOf = (entries: readonly WeightEntry[]): number =>
 /** The tensors of an adapter as a node pairs them, with its own shapes in place of those of a base model. */
 export type Structure = {
   readonly pairs: readonly Pair[];
+  /** Of IA3, or biases that take the place of those of the base. */
+  readonly vectors: readonly WeightEntry[];
   readonly head: readonly WeightEntry[];
 };
 
@@ -22,9 +26,15 @@ export const readStructure = async (
   maxRank: number,
 ): Promise<Structure> => {
   const { lora, head } = splitHead(entries, config, { headFeatures: featuresOf(entries) });
-  const pairs = pairsOf({ entries: lora, config, sites: sitesOf(lora), maxRank });
+  const isIa3 = config.isFeedforward !== undefined;
+  const { others, biases } = isIa3
+    ? { others: lora, biases: new Map<string, WeightEntry>() }
+    : splitBiases(lora);
+  const pairs = isIa3 ? [] : pairsOf({ entries: others, config, sites: sitesOf(others), maxRank });
+  const ia3 = isIa3 ? vectorsOf({ entries: lora, config, sites: sitesOfVectors(lora) }) : [];
   if (head !== undefined) await readLabels(folder, head.labels);
-  return { pairs, head: head === undefined ? [] : [head.weight, head.bias] };
+  const vectors = [...ia3.map(({ entry }) => entry), ...biases.values()];
+  return { pairs, vectors, head: head === undefined ? [] : [head.weight, head.bias] };
 };
 
 /**
@@ -34,8 +44,8 @@ export const readStructure = async (
  */
 export const checkPeftFolder = async (folder: string, maxRank: number): Promise<void> => {
   await using peft = await openPeftFolder(folder, 'any');
-  const { pairs, head } = await readStructure(folder, peft, maxRank);
+  const { pairs, vectors, head } = await readStructure(folder, peft, maxRank);
   const data = await peft.readData();
   for (const { entry, factor } of pairs.flatMap(tensorsOfPair)) floatsOf(entry, data, factor);
-  for (const entry of head) floatsOf(entry, data, 1);
+  for (const entry of [...vectors, ...head]) floatsOf(entry, data, 1);
 };

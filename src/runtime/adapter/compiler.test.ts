@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
@@ -13,7 +13,15 @@ import { compiledFormat } from '../compiled/compiled-file.ts';
 import { CompiledFolder } from '../compiled/compiled-folder.ts';
 
 import { createCompiler } from './compiler.ts';
-import { tinyFolder, tinyTarget } from './peft-folder.fixture.ts';
+import {
+  type FixtureTensor,
+  float32,
+  safetensors,
+  tinyFolder,
+  tinySites,
+  tinyTarget,
+  writeAdapter,
+} from './peft-folder.fixture.ts';
 
 const adapter = (name: string, digit = 'a') => ({
   digest: fakeDigest(digit),
@@ -111,6 +119,43 @@ describe('compiling on a thread', () => {
     await again.remove(fakeDigest('a'));
     const made = await again.compile({ ...hello, bytes: bytes + 50_000 }, tinyTarget, never);
     expect([again.bytesOf(fakeDigest('d')), budget.used]).toEqual([made.bytes, made.bytes]);
+  });
+
+  it('sets room aside for pairs that take many times the bytes of the artifact', async () => {
+    const folder = join(dir, '../', `${basename(dir)}-loha`);
+    const ones = (rows: number, columns: number) => float32([rows, columns], Array(rows * columns).fill(1));
+    const tensors = tinySites.flatMap(({ module, inFeatures, outFeatures }) =>
+      ['1', '2'].flatMap((half): [string, FixtureTensor][] => [
+        [`base_model.model.${module}.hada_w${half}_a`, ones(outFeatures, 16)],
+        [`base_model.model.${module}.hada_w${half}_b`, ones(16, inFeatures)],
+      ]),
+    );
+    const weights = safetensors(Object.fromEntries(tensors));
+    await writeAdapter(folder, { peft_type: 'LOHA', r: 16, target_modules: 'all-linear' }, weights);
+    try {
+      const loha = { ...adapter(''), folder, bytes: weights.length };
+      await using narrow = await open(new DiskBudget(3 * weights.length));
+      expect(await codeOf(() => narrow.compile(loha, tinyTarget, never))).toBe('STORE_FULL');
+      expect(await readdir(dir)).toEqual([]);
+      const budget = new DiskBudget(20 * weights.length);
+      await using wide = await open(budget);
+      const { bytes, rank } = await wide.compile(loha, tinyTarget, never);
+      expect([rank, budget.used]).toEqual([256, bytes]);
+      expect(bytes).toBeGreaterThan(7 * weights.length);
+      const shared = new DiskBudget(20 * weights.length);
+      shared.count(15 * weights.length);
+      const asked: number[] = [];
+      const makeRoom = async (needed: number): Promise<void> => {
+        asked.push(needed);
+        shared.count(-15 * weights.length);
+      };
+      await using crowded = await open(shared);
+      await crowded.remove(loha.digest);
+      expect((await crowded.compile({ ...loha, makeRoom }, tinyTarget, never)).bytes).toBe(bytes);
+      expect([asked, shared.used]).toEqual([[bytes], bytes]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('carries the code and the message of a refusal over the thread', async () => {

@@ -1,10 +1,12 @@
 import { Piscina } from 'piscina';
 import { type Settled, unsettle } from '../../errors/across-threads.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { CompileTarget } from '../compiled/compile-target.ts';
 import type { CompiledAdapter, Compiler } from '../compiled/compiled-adapter.ts';
 import type { CompiledFolder } from '../compiled/compiled-folder.ts';
-import type { CompileInput } from './compile.ts';
+import type { NeededRoom } from './compile.ts';
+import type { CompileTask, SignOfLife } from './compile-worker.ts';
 
 export type CompilerOptions = {
   readonly folder: CompiledFolder;
@@ -14,6 +16,12 @@ export type CompilerOptions = {
   readonly maxRank: number;
   readonly log: Pick<Log, 'info' | 'warn'>;
 };
+
+/**
+ * Compiled files that are larger have their room counted again, before they are made. A pair is stored as it comes, but the header and
+ * the vectors of a small adapter may weigh more than its matrices.
+ */
+const usualBytes = (artifactBytes: number): number => 2 * artifactBytes + (1 << 20);
 
 /** Idle threads cost memory on a small node; starting one takes some tens of milliseconds. */
 const idleMs = 10_000;
@@ -27,12 +35,14 @@ const idleMs = 10_000;
  */
 export const createCompiler = (options: CompilerOptions): Compiler & AsyncDisposable => {
   const { folder: compiled, workers, maxRank, log } = options;
-  const pool = new Piscina<CompileInput, Settled<CompiledAdapter>>({
+  const pool = new Piscina<CompileTask, Settled<CompiledAdapter | NeededRoom>>({
     filename: new URL('./compile-worker.ts', import.meta.url).href,
     minThreads: 0,
     maxThreads: workers,
     idleTimeout: idleMs,
   });
+  const listeners = new Map<string, () => void>();
+  pool.on('message', ({ outFile }: SignOfLife) => listeners.get(outFile)?.());
   let cleanFor = '';
   const dropStale = async (target: CompileTarget): Promise<void> => {
     const what = `${target.baseDigest} ${target.engineVersion}`;
@@ -46,14 +56,13 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
     }
   };
   return {
-    async compile({ digest, folder, bytes, verify }, target, signal) {
+    async compile({ digest, folder, bytes, verify, alive, makeRoom }, target, signal) {
       signal.throwIfAborted();
       const { sites, baseDigest, engineVersion, weights, encoder } = target;
       await dropStale(target);
       const present = await compiled.reusable(digest, target, maxRank);
       if (present !== undefined) return present;
       await verify(signal);
-      using room = await compiled.reserve(bytes, digest);
       const input = {
         folder,
         digest,
@@ -61,16 +70,29 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
         outFile: compiled.fileOf(digest, target),
         maxRank,
       };
-      try {
-        const made = unsettle(await pool.run(input, { signal }));
-        compiled.written(made, room);
+      if (alive !== undefined) listeners.set(input.outFile, alive);
+      const make = async (reserved: number, roomBytes: number): Promise<CompiledAdapter | NeededRoom> => {
+        using room = await compiled.reserve(reserved, digest);
+        const made = unsettle(await pool.run({ ...input, roomBytes }, { signal }));
+        if ('file' in made) compiled.written(made, room);
         return made;
+      };
+      try {
+        const usual = await make(bytes, usualBytes(bytes));
+        if ('file' in usual) return usual;
+        const { neededBytes } = usual;
+        await makeRoom?.(neededBytes);
+        const made = await make(neededBytes, neededBytes);
+        if ('file' in made) return made;
       } catch (error) {
         if (!signal.aborted) throw error;
         // The thread was stopped in the middle of its work.
         await compiled.dropTemporaries(digest);
         throw signal.reason;
+      } finally {
+        listeners.delete(input.outFile);
       }
+      throw new AdaptletError('ADAPTER_FILE_TRUNCATED', `${folder} changed while it was compiled`);
     },
     remove: (digest) => compiled.remove(digest),
     bytesOf: (digest) => compiled.bytesOf(digest),

@@ -56,16 +56,40 @@ const members: Readonly<Record<string, Member>> = {
 const dimensions: Readonly<Record<Member, number>> = { a: 2, b: 2, magnitude: 1, bias: 1 };
 const floats: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
 
-const refuse = (code: ErrorCode, what: string, options: { readonly advice?: string } = {}): AdaptletError =>
-  new AdaptletError(code, `adapter_model.safetensors: ${what}`, options);
+/** Of the tensors of an adapter. */
+export const refuseTensors = (
+  code: ErrorCode,
+  what: string,
+  options: { readonly advice?: string } = {},
+): AdaptletError => new AdaptletError(code, `adapter_model.safetensors: ${what}`, options);
 
 /** Names of the token embedding and of the output layer; PEFT stores their base weights beside an adapter of them. */
 const embedding = /(?:^|\.)(?:embed_tokens|lm_head|wte|word_embeddings)(?:\.|$)/;
 
-const codeOfForeignTensor = (name: string): ErrorCode => {
+/** Why a tensor that is not of the method is refused. */
+export const codeOfForeignTensor = (name: string): ErrorCode => {
   if (/\.lora_embedding_[AB]$/.test(name) || embedding.test(name)) return 'ADAPTER_EMBEDDING';
   if (name.endsWith('.bias')) return 'ADAPTER_BIAS';
   return 'ADAPTER_TENSOR_UNKNOWN';
+};
+
+/** Why what changes the output layer or the token embedding is not served. */
+const whyNotServed = (name: string): string =>
+  /(?:^|\.)lm_head(?:\.|$)/.test(name)
+    ? 'the output layer, whose sum every request would pay for'
+    : 'an embedding, whose rows are looked up and not multiplied';
+
+/** A tensor that is not of the method, which is called `kind`. */
+export const foreignTensor = (name: string, kind: string): AdaptletError => {
+  const code = codeOfForeignTensor(name);
+  const isWhole = /\.(?:embed_tokens|lm_head|wte|word_embeddings)\.weight$/.test(name);
+  const why = isWhole
+    ? 'is one of the largest of the base model as a whole, which all adapters share'
+    : `is of ${whyNotServed(name)}`;
+  return refuseTensors(
+    code,
+    `tensor ${quoteUntrusted(name)} ${code === 'ADAPTER_EMBEDDING' ? why : `is not ${kind}`}`,
+  );
 };
 
 const byModule = (entries: readonly WeightEntry[]): ReadonlyMap<string, Halves> => {
@@ -73,27 +97,22 @@ const byModule = (entries: readonly WeightEntry[]): ReadonlyMap<string, Halves> 
   for (const entry of entries) {
     const [, module, part = ''] = tensorName.exec(entry.name) ?? [];
     const member = members[part];
-    if (module === undefined || member === undefined) {
-      throw refuse(
-        codeOfForeignTensor(entry.name),
-        `tensor ${quoteUntrusted(entry.name)} is not half of a LoRA pair`,
-      );
-    }
+    if (module === undefined || member === undefined) throw foreignTensor(entry.name, 'half of a LoRA pair');
     if (entry.shape.length !== dimensions[member]) {
-      throw refuse(
+      throw refuseTensors(
         'ADAPTER_SHAPE',
         `tensor ${quoteUntrusted(entry.name)} has ${entry.shape.length} dimensions instead of ${dimensions[member]}`,
         { advice: 'Train LoRA on linear layers only.' },
       );
     }
     if (!floats.has(entry.dtype) && entry.scales === undefined) {
-      throw refuse('ADAPTER_DTYPE', `tensor ${quoteUntrusted(entry.name)} has type ${entry.dtype}`);
+      throw refuseTensors('ADAPTER_DTYPE', `tensor ${quoteUntrusted(entry.name)} has type ${entry.dtype}`);
     }
     const halves = modules.get(module) ?? {};
     const before = halves[member];
     if (before !== undefined) {
       const names = `${quoteUntrusted(before.name)} and ${quoteUntrusted(entry.name)}`;
-      throw refuse('ADAPTER_TENSOR_UNKNOWN', `${names} are one tensor of PEFT`);
+      throw refuseTensors('ADAPTER_TENSOR_UNKNOWN', `${names} are one tensor of PEFT`);
     }
     halves[member] = entry;
     modules.set(module, halves);
@@ -133,27 +152,35 @@ const kindsOf = (sites: readonly Site[]): string =>
 /**
  * One module that the base lacks, or one that does not fit, is a flaw of the adapter; several that the base lacks, or
  * nothing that fits, is an adapter of another base.
+ * @throws ADAPTER_EMBEDDING, ADAPTER_SHAPE, ADAPTER_TENSOR_UNKNOWN, ADAPTER_WRONG_BASE
  */
-const checkBase = ({ lacking, misfits }: Fit, modules: number, input: PairInput): void => {
+export const checkBase = (
+  { lacking, misfits }: Fit,
+  modules: number,
+  input: Pick<PairInput, 'config' | 'sites'>,
+): void => {
   const trainedOn = input.config.baseModelName;
   const origin = trainedOn === undefined ? '' : ` (it says it was trained on ${quoteUntrusted(trainedOn)})`;
   const first = lacking[0];
   const layer = lacking.find((module) => embedding.test(module));
-  if (layer !== undefined) throw refuse('ADAPTER_EMBEDDING', `it has LoRA on ${quoteUntrusted(layer)}`);
+  if (layer !== undefined) {
+    const what = `it changes ${quoteUntrusted(layer)}, ${whyNotServed(layer)}`;
+    throw refuseTensors('ADAPTER_EMBEDDING', what);
+  }
   if (lacking.length > 1 || (modules > 1 && lacking.length + misfits.length === modules)) {
     const example = first === undefined ? misfits[0] : `no module ${quoteUntrusted(first)} here`;
-    throw refuse(
+    throw refuseTensors(
       'ADAPTER_WRONG_BASE',
       `${lacking.length + misfits.length} of ${modules} modules do not fit the base model, e.g. ${example}${origin}`,
     );
   }
   if (first !== undefined) {
-    throw refuse(
+    throw refuseTensors(
       'ADAPTER_TENSOR_UNKNOWN',
       `the base model has no module ${quoteUntrusted(first)}; it has ${input.sites.length} of the kinds ${kindsOf(input.sites)}`,
     );
   }
-  if (misfits[0] !== undefined) throw refuse('ADAPTER_SHAPE', misfits[0]);
+  if (misfits[0] !== undefined) throw refuseTensors('ADAPTER_SHAPE', misfits[0]);
 };
 
 /** A kind that the configuration says is of every pair, and of none else. */
@@ -165,7 +192,7 @@ const checkKinds = (name: string, { magnitude, bias }: Halves, { dora, loraBias 
   for (const { code, field, tensor, on, has } of kinds) {
     if (on === (has !== undefined)) continue;
     const there = on ? `has no ${tensor}` : `has a ${tensor}`;
-    throw refuse(code, `module ${name} ${there}, adapter_config.json says ${field} ${on}`);
+    throw refuseTensors(code, `module ${name} ${there}, adapter_config.json says ${field} ${on}`);
   }
 };
 
@@ -173,32 +200,30 @@ const pairOf = (module: string, halves: Halves, site: Site, input: PairInput): P
   const { a, b, magnitude, bias } = halves;
   const name = quoteUntrusted(module);
   if (a === undefined || b === undefined) {
-    throw refuse(
+    throw refuseTensors(
       'ADAPTER_PAIR_INCOMPLETE',
       `module ${name} has no lora_${a === undefined ? 'A' : 'B'}.weight`,
     );
   }
   const [rank = 0] = a.shape;
   if (b.shape[1] !== rank) {
-    throw refuse(
+    throw refuseTensors(
       'ADAPTER_RANK_UNEQUAL',
       `module ${name} has an A of rank ${rank} and a B of rank ${b.shape[1]}`,
     );
   }
   if (rank === 0 || rank > input.maxRank) {
-    throw refuse('ADAPTER_RANK_LIMIT', `module ${name} has rank ${rank}, allowed are 1 to ${input.maxRank}`);
+    const why = input.config.whyRank?.(module) ?? '';
+    throw refuseTensors(
+      'ADAPTER_RANK_LIMIT',
+      `module ${name} has rank ${rank}${why}, allowed are 1 to ${input.maxRank}`,
+    );
   }
   const configured = input.config.rankOf(module);
   if (configured !== rank) {
-    throw refuse(
+    throw refuseTensors(
       'ADAPTER_RANK_NOT_CONFIG',
       `module ${name} has rank ${rank}, adapter_config.json says ${configured}`,
-    );
-  }
-  if (!input.config.targets.includes(module)) {
-    throw refuse(
-      'ADAPTER_TENSOR_UNTARGETED',
-      `module ${name} has tensors, adapter_config.json does not target it`,
     );
   }
   checkKinds(name, halves, input.config);
@@ -229,6 +254,29 @@ export const sitesOf = (entries: readonly WeightEntry[]): readonly Site[] => {
 };
 
 /**
+ * The modules that have tensors must be those that the configuration targets.
+ * @throws ADAPTER_TARGET_UNMATCHED, ADAPTER_TENSOR_MISSING, ADAPTER_TENSOR_UNTARGETED
+ */
+export const checkTargeted = (
+  present: ReadonlySet<string>,
+  { config: { targets }, sites }: Pick<PairInput, 'config' | 'sites'>,
+): void => {
+  for (const { module } of sites) {
+    if (present.has(module) === targets.includes(module)) continue;
+    const [code, what] = present.has(module)
+      ? (['ADAPTER_TENSOR_UNTARGETED', 'has tensors, adapter_config.json does not target it'] as const)
+      : (['ADAPTER_TENSOR_MISSING', 'is targeted and has no tensors'] as const);
+    throw refuseTensors(code, `module ${quoteUntrusted(module)} ${what}`);
+  }
+  const [unmatched] = targets.unmatched(sites.map(({ module }) => module));
+  if (unmatched === undefined) return;
+  throw refuseTensors(
+    'ADAPTER_TARGET_UNMATCHED',
+    `target_modules entry ${quoteUntrusted(unmatched)} matches no module of the base`,
+  );
+};
+
+/**
  * Matches the tensors of an adapter with the linears of the base model; pure. What it returns covers every tensor of
  * the file and every module that the configuration targets, in the order of the sites.
  * @throws AdaptletError of the adapter part of the catalogue
@@ -237,24 +285,11 @@ export const pairsOf = (input: PairInput): readonly Pair[] => {
   const modules = byModule(input.entries);
   const sites = new Map(input.sites.map((site) => [site.module, site]));
   checkBase(fitOf(modules, sites), modules.size, input);
-  const pairs: Pair[] = [];
-  for (const site of input.sites) {
+  const pairs = input.sites.flatMap((site) => {
     const halves = modules.get(site.module);
-    if (halves !== undefined) pairs.push(pairOf(site.module, halves, site, input));
-    else if (input.config.targets.includes(site.module)) {
-      throw refuse(
-        'ADAPTER_TENSOR_MISSING',
-        `module ${quoteUntrusted(site.module)} is targeted and has no tensors`,
-      );
-    }
-  }
-  const [unmatched] = input.config.targets.unmatched([...sites.keys()]);
-  if (unmatched !== undefined) {
-    throw refuse(
-      'ADAPTER_TARGET_UNMATCHED',
-      `target_modules entry ${quoteUntrusted(unmatched)} matches no module of the base`,
-    );
-  }
-  if (pairs.length === 0) throw refuse('ADAPTER_TENSOR_MISSING', 'the file has no LoRA pair');
+    return halves === undefined ? [] : [pairOf(site.module, halves, site, input)];
+  });
+  checkTargeted(new Set(modules.keys()), input);
+  if (pairs.length === 0) throw refuseTensors('ADAPTER_TENSOR_MISSING', 'the file has no LoRA pair');
   return pairs;
 };

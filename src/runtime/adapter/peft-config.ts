@@ -2,8 +2,10 @@ import { z } from 'zod';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import { duplicateKey, nestsTooDeep } from './json-keys.ts';
+import { type MadePair, type ModuleTensors, type RankAndScaling, sharedFields } from './kinds/kind.ts';
+import { kindOf } from './kinds/kinds.ts';
 import { Patterns, patternTable } from './module-pattern.ts';
-import { type AdapterBase, refuseUnsupportedFields } from './peft-fields.ts';
+import { type AdapterBase, type Initial, refuseUnsupportedFields } from './peft-fields.ts';
 import { type Targets, targetsOf } from './target-modules.ts';
 
 /** A configuration is some kilobytes; more than this is not one. */
@@ -25,6 +27,18 @@ export type PeftConfig = {
   readonly loraBias: boolean;
   /** It has a head for sequence classification. */
   readonly classifies: boolean;
+  /** Of a method whose tensors have to be made pairs first (`kinds/`). */
+  readonly kind?: {
+    readonly tensors: ReadonlySet<string>;
+    readonly pairsOf: (
+      config: RankAndScaling,
+      modules: readonly ModuleTensors[],
+    ) => ReadonlyMap<string, MadePair | undefined>;
+  };
+  /** Of IA3: whether a module has its inputs scaled, not its outputs. */
+  readonly isFeedforward?: (module: string) => boolean;
+  /** What the rank of a module comes from, to be read behind the number. */
+  readonly whyRank?: (module: string) => string;
 };
 
 const rank = z.int().min(0);
@@ -110,13 +124,42 @@ const layersOf = (config: z.infer<typeof schema>): readonly number[] | undefined
   return layers.length === 0 ? undefined : layers;
 };
 
+/** Fields of IA3 besides those in common. How the base stores its weights matters where they are changed. */
+const ofIa3 = { shared: [], own: ['feedforward_modules', 'fan_in_fan_out', 'init_ia3_weights'] };
+
+/** PEFT's choice (peft/tuners/ia3/model.py): an expression for the whole name, or ends of names. */
+const feedforwardOf = (
+  fields: Readonly<Record<string, unknown>>,
+  patterns: Patterns,
+): ((module: string) => boolean) => {
+  const parsed = listOrText.safeParse(fields['feedforward_modules']);
+  if (!parsed.success) {
+    throw new AdaptletError(
+      'ADAPTER_CONFIG_INVALID',
+      'adapter_config.json: feedforward_modules is neither a list of names nor an expression',
+      { cause: parsed.error },
+    );
+  }
+  const modules = parsed.data;
+  if (typeof modules !== 'string') return (module) => modules.some((end) => module.endsWith(end));
+  const pattern = patterns.compile('feedforward_modules', modules, modules);
+  return (module) => pattern.matches(module);
+};
+
 /**
  * Reads adapter_config.json as PEFT does, and refuses every field that changes the result and is not built.
  * @throws AdaptletError ADAPTER_CONFIG_INVALID, ADAPTER_PATTERN_INVALID and the codes of peft-fields.ts
  */
-export const parsePeftConfig = (text: string, base: AdapterBase = 'generate'): PeftConfig => {
-  const fields = parseJson(text);
-  refuseUnsupportedFields(fields, base);
+export const parsePeftConfig = (
+  text: string,
+  base: AdapterBase = 'generate',
+  initial: Initial = 'must be plain',
+): PeftConfig => {
+  const written = parseJson(text);
+  const kind = kindOf(written['peft_type']);
+  const isIa3 = written['peft_type'] === 'IA3';
+  const fields = isIa3 ? sharedFields(written, ofIa3) : (kind?.loraFields(written) ?? written);
+  refuseUnsupportedFields(fields, base, initial);
   const parsed = schema.safeParse(fields);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
@@ -139,6 +182,15 @@ export const parsePeftConfig = (text: string, base: AdapterBase = 'generate'): P
     dora: config.use_dora === true,
     loraBias: config.lora_bias === true,
     classifies: fields['task_type'] === 'SEQ_CLS',
+    ...(kind === undefined
+      ? {}
+      : {
+          kind: {
+            tensors: kind.tensors,
+            pairsOf: (of, modules) => kind.pairsOf(written, of, modules),
+          },
+        }),
+    ...(isIa3 ? { isFeedforward: feedforwardOf(written, patterns) } : {}),
     scalingOf: (module) => {
       const r = rankOf(module);
       return (alphas(module) ?? config.lora_alpha) / (config.use_rslora === true ? Math.sqrt(r) : r);

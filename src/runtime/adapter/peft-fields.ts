@@ -78,6 +78,19 @@ const plainInitialisations: ReadonlySet<unknown> = new Set([
   'orthogonal',
 ]);
 
+/**
+ * Initialisations that take a pair away from the base weights: with the pair that they began with subtracted, what was trained is a change of
+ * the base. LoftQ puts other weights in place of the base's.
+ */
+const subtractable = /^(?:pissa|olora|corda|lora_ga)/i;
+
+/** What an adapter with such an initialisation is read for. */
+export type Initial =
+  /** To be served. */
+  | 'must be plain'
+  /** To have its initial pair subtracted. */
+  | 'is subtracted';
+
 /** Fields that PEFT reads as a configuration of their own: an empty map is one with every default, and on. */
 const subConfigurations: ReadonlySet<string> = new Set([
   'arrow_config',
@@ -105,10 +118,6 @@ const refuse = (code: ErrorCode, field: string, value: unknown, advice?: string,
 
 /** Why an adapter of another method cannot be served as a pair of small matrices, by its `peft_type`. */
 const whyNot: Readonly<Record<string, string>> = {
-  IA3: 'it scales inputs of linears, which all adapters of a step share',
-  LOHA: 'its change of a weight is a product element by element, whose rank is the square of its own',
-  LOKR: 'its change of a weight is a Kronecker product, whose rank is many times its own',
-  ADALORA: 'it has a factor for each of its ranks, which is not read here',
   OFT: 'it turns the weights of the base, which all adapters share',
   BOFT: 'it turns the weights of the base, which all adapters share',
   VERA: 'its matrices are random ones that all of its modules share, not a pair for each',
@@ -137,6 +146,17 @@ const headModules: ReadonlySet<unknown> = new Set(['classifier', 'score']);
 const isHead = ({ task_type: task, modules_to_save: modules }: Fields): boolean =>
   task === 'SEQ_CLS' && Array.isArray(modules) && modules.every((m) => headModules.has(m));
 
+/** What is in the way of a module of its own for each adapter. */
+const whyNotSaved = (value: unknown): string => {
+  const given: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const modules = given.filter((name) => typeof name === 'string');
+  if (modules.some((name) => /embed|lm_head|wte|output_layer/.test(name)))
+    return ': the embedding and the output layer are the largest weights of the base model, and all adapters share them';
+  if (modules.length > 0 && modules.every((name) => /norm|ln_/.test(name)))
+    return ': what a norm gives is the input of several linears, and all adapters of a step share it';
+  return ': all adapters share the modules of the base model';
+};
+
 const needsEncoder =
   'A classifier needs an encoder as its base model; on this one, use an adapter that generates text.';
 
@@ -157,18 +177,25 @@ const taskAdvice = (base: AdapterBase, task: unknown): string =>
  * change the result.
  * @throws AdaptletError with the code of the feature, or ADAPTER_FIELD_UNKNOWN
  */
-export const refuseUnsupportedFields = (fields: Fields, base: AdapterBase = 'generate'): void => {
+export const refuseUnsupportedFields = (
+  fields: Fields,
+  base: AdapterBase = 'generate',
+  initial: Initial = 'must be plain',
+): void => {
   const { peft_type: type, task_type: task, init_lora_weights: init } = fields;
   if (type !== 'LORA') throw refuse('ADAPTER_PEFT_TYPE', 'peft_type', type, undefined, whyNotType(type));
   for (const [field, value] of Object.entries(fields)) {
     const code = Object.hasOwn(refusedFields, field) ? refusedFields[field] : undefined;
     if (code === undefined || isOff(field, value)) continue;
     const taken = field === 'modules_to_save' && base !== 'generate' && isHead(fields);
-    if (!taken) throw refuse(code, field, value, adviceFor(field, fields, base));
+    const why = field === 'modules_to_save' ? whyNotSaved(value) : '';
+    if (!taken) throw refuse(code, field, value, adviceFor(field, fields, base), why);
   }
   if (!isOff('task_type', task) && !tasks[base].some((one) => one === task))
     throw refuse('ADAPTER_TASK_UNSUPPORTED', 'task_type', task, taskAdvice(base, task));
-  if (!plainInitialisations.has(init)) throw refuse('ADAPTER_INIT_CHANGES_BASE', 'init_lora_weights', init);
+  const isSubtracted = initial === 'is subtracted' && typeof init === 'string' && subtractable.test(init);
+  if (!plainInitialisations.has(init) && !isSubtracted)
+    throw refuse('ADAPTER_INIT_CHANGES_BASE', 'init_lora_weights', init);
   for (const [field, value] of Object.entries(fields)) {
     const known =
       appliedFields.has(field) ||

@@ -2,8 +2,9 @@ import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises
 import { join } from 'node:path';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { errnoOf } from '../../errors/errno.ts';
+import { asLora } from './kinds/as-lora.ts';
 import { maxConfigBytes, type PeftConfig, parsePeftConfig } from './peft-config.ts';
-import type { AdapterBase } from './peft-fields.ts';
+import type { AdapterBase, Initial } from './peft-fields.ts';
 import { headerLength, parseHeader, type TensorEntry } from './safetensors.ts';
 import { joinScales, type WeightEntry } from './scales.ts';
 
@@ -13,7 +14,7 @@ const pickleFile = /^adapter_model\.(bin|pt|pth|pkl|ckpt)$/;
 
 const isMissing = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '');
 
-const readConfig = async (folder: string, base: AdapterBase): Promise<PeftConfig> => {
+const readConfig = async (folder: string, base: AdapterBase, initial: Initial): Promise<PeftConfig> => {
   const path = join(folder, configFile);
   try {
     const { size } = await stat(path);
@@ -23,7 +24,7 @@ const readConfig = async (folder: string, base: AdapterBase): Promise<PeftConfig
         `${configFile} has ${size} bytes, the limit is ${maxConfigBytes}`,
       );
     }
-    return parsePeftConfig(await readFile(path, 'utf8'), base);
+    return parsePeftConfig(await readFile(path, 'utf8'), base, initial);
   } catch (error) {
     if (!isMissing(error)) throw error;
     throw new AdaptletError('ADAPTER_CONFIG_INVALID', `${configFile} is missing in ${folder}`, {
@@ -82,14 +83,14 @@ const openWeights = async (folder: string): Promise<FileHandle> => {
   }
 };
 
-/** A PEFT folder whose structure was read: nothing of its weights yet. */
+/** A PEFT folder whose structure was read, as that of a LoRA adapter: nothing of its weights yet. */
 export type PeftFolder = AsyncDisposable & {
   readonly config: PeftConfig;
   /** In the order of their bytes, int8 ones with their scales. */
   readonly entries: readonly WeightEntry[];
   /**
    * The data section of the weights, which the offsets of the entries are in.
-   * @throws ADAPTER_FILE_TRUNCATED
+   * @throws ADAPTER_FILE_TRUNCATED, and those of kinds/as-lora.ts
    */
   readonly readData: () => Promise<ArrayBuffer>;
 };
@@ -98,18 +99,23 @@ export type PeftFolder = AsyncDisposable & {
  * Opens a PEFT folder and checks everything about it that needs neither the base model nor the weights.
  * @throws those of the adapter part; other file system errors as they are
  */
-export const openPeftFolder = async (folder: string, base: AdapterBase): Promise<PeftFolder> => {
+export const openPeftFolder = async (
+  folder: string,
+  base: AdapterBase,
+  initial: Initial = 'must be plain',
+): Promise<PeftFolder> => {
   await refusePickle(folder);
-  const config = await readConfig(folder, base);
+  const written = await readConfig(folder, base, initial);
   const file = await openWeights(folder);
   try {
-    const { entries, dataStart, dataBytes } = await readEntries(file);
+    const { entries: inFile, dataStart, dataBytes } = await readEntries(file);
+    const { config, entries, dataOf } = asLora(written, joinScales(inFile));
     return {
       config,
-      entries: joinScales(entries),
+      entries,
       readData: async () => {
         const data = await readAt(file, dataBytes, dataStart);
-        if (data.length === dataBytes) return data.buffer;
+        if (data.length === dataBytes) return dataOf(data.buffer);
         const what = `${weightsFile} became shorter while it was read`;
         throw new AdaptletError('ADAPTER_FILE_TRUNCATED', what);
       },

@@ -14,7 +14,11 @@ export type Change = {
   readonly b: Float32Array;
 };
 
-const readPart = async (
+/**
+ * Bytes of a part from byte `from` on.
+ * @throws MODEL_INVALID; those of the file system
+ */
+export const readPart = async (
   file: FileHandle,
   { path, offset, length }: FilePart,
   from: number,

@@ -1,5 +1,4 @@
 import type { Site } from '../compiled/compile-target.ts';
-import type { Pair } from './pairs.ts';
 import type { TensorEntry } from './safetensors.ts';
 
 const prefix = 'base_model.model.';
@@ -17,11 +16,14 @@ export const wrapperOf = (entries: readonly TensorEntry[], wrappers: readonly st
 export const wrapped = (sites: readonly Site[], wrapper: string): readonly Site[] =>
   wrapper === '' ? sites : sites.map((site) => ({ ...site, module: wrapper + site.module }));
 
-/** Pairs by the names of the base model again. */
-export const unwrapped = (pairs: readonly Pair[], wrapper: string): readonly Pair[] =>
+/** What is of a linear, by the names of the base model again. */
+export const unwrapped = <T extends { readonly site: Site }>(
+  parts: readonly T[],
+  wrapper: string,
+): readonly T[] =>
   wrapper === ''
-    ? pairs
-    : pairs.map((pair) => ({
-        ...pair,
-        site: { ...pair.site, module: pair.site.module.slice(wrapper.length) },
+    ? parts
+    : parts.map((part) => ({
+        ...part,
+        site: { ...part.site, module: part.site.module.slice(wrapper.length) },
       }));

@@ -16,6 +16,7 @@ it('a pinned adapter is taken out of RAM only by who may take even pinned ones o
     rolloutVerb: none,
     trustCluster: none,
     confirmRemovals: none,
+    explain: none,
   });
   const { signal } = new AbortController();
   const [pinned, free] = [objectKey('team-a', 'pinned'), objectKey('team-a', 'free')];

@@ -2,6 +2,7 @@ import type { Digest, ObjectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { ManifestProblem } from '../../api/parse.ts';
 import type { KvRoom, Limit } from '../engine/engine.ts';
+import type { PressureView } from '../pressure/memory-pressure.ts';
 import type { AdapterView } from '../residency/adapter-view.ts';
 
 /** A rollout as people see it: what was decided, and what this runtime does with it. */
@@ -88,6 +89,8 @@ export type RuntimeStatus = ProviderView & {
   readonly model: ModelView;
   readonly engine: string;
   readonly memory: { readonly budgetBytes: number; readonly usedBytes: number };
+  /** What memory there is, and how far budgets shrank. */
+  readonly memoryPressure: PressureView;
   /** Budgets that kept requests from running together, since the runtime or its engine started. */
   readonly shortages: readonly Limit[];
   readonly disk: { readonly budgetBytes: number; readonly usedBytes: number };

@@ -32,7 +32,7 @@ import { positionIds, readStepInputs } from '../engine/session/step-inputs.ts';
 import type { Task } from '../engine/tasks.ts';
 import { availableMemory } from '../machine/available-memory.ts';
 import { graphFactsOf } from './graph-facts.ts';
-import { type MemoryNeed, memoryNeedOf, type Wanted } from './memory-need.ts';
+import { encoderBytesOf, type MemoryNeed, memoryNeedOf, type Wanted } from './memory-need.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
 
 /** Where a model lies that is checked: a folder with all files but the weights, whose sizes are enough. */
@@ -49,6 +49,9 @@ export type CheckSettings = Pick<
   | 'kvMemory'
   | 'kvPrecision'
   | 'adapterMemory'
+  | 'structureMemory'
+  | 'classifierModel'
+  | 'classifierMemory'
   | 'maxConcurrent'
   | 'executionProviders'
   | 'deviceResources'
@@ -218,20 +221,21 @@ const usualTokens = 2048;
 /** Keys and values as the engine would plan them here, now. */
 const kvOf = (
   { shape, together, inPlace }: Cache,
-  { kvMemory, kvPrecision: precision, adapterMemory, maxConcurrent }: CheckSettings,
+  settings: CheckSettings,
   {
     found,
     contextLength: most,
-    wanted: { requests = together ? maxConcurrent : 1, tokens = usualTokens },
+    wanted: { requests = together ? settings.maxConcurrent : 1, tokens = usualTokens },
   }: { readonly found: Found; readonly contextLength: number; readonly wanted: Partial<Wanted> },
 ) => {
+  const { kvMemory, kvPrecision: precision, adapterMemory, structureMemory, maxConcurrent } = settings;
   const contextLength = found.contextLength ?? most;
   const plan = kvPlanOf(
     {
       budgetBytes: kvMemory === 'auto' ? undefined : kvMemory,
       precision,
       available: availableMemory(),
-      besideBytes: adapterMemory,
+      besideBytes: adapterMemory + structureMemory + encoderBytesOf(settings),
       requests: maxConcurrent,
     },
     { shape, contextLength, weightBytes: found.modelBytes ?? 0 },

@@ -29,7 +29,12 @@ it('reads a tensor of more dimensions than a call takes arguments', () => {
 });
 
 describe('what a model needs', () => {
-  const settings = { adapterMemory: 2000 };
+  const settings = {
+    adapterMemory: 2000,
+    structureMemory: 500,
+    classifierModel: undefined,
+    classifierMemory: 300,
+  };
   const input = { settings, modelBytes: 100, precision: 'int4', features: 1000 };
 
   it('is its packed weights and the budgets', () => {
@@ -38,12 +43,20 @@ describe('what a model needs', () => {
       ...input,
       kv: { budgetBytes: 1000, bytesPerToken: 10, tokens: 100, wanted },
     });
-    expect(need).toMatchObject({ weightsBytes: 140, totalBytes: 140 + 1000 + 2000 });
+    expect(need).toMatchObject({ weightsBytes: 140, totalBytes: 140 + 1000 + 2000 + 500 });
     expect(need.adapterRank16Bytes).toBe(32_000);
     expect(need.wanted).toEqual({ ...wanted, kvBytes: 2000 });
   });
 
-  it('has no keys and values where it does not generate', () => {
-    expect(memoryNeedOf(input)).toMatchObject({ kvBytes: 0, totalBytes: 2140 });
+  it('has the encoder of classifiers, where there is one', () => {
+    const withEncoder = { ...settings, classifierModel: 'minilm' };
+    expect(memoryNeedOf({ ...input, settings: withEncoder })).toMatchObject({
+      classifierBytes: 300,
+      totalBytes: 2440,
+    });
+  });
+
+  it('has no keys and values, and no structures, where it does not generate', () => {
+    expect(memoryNeedOf(input)).toMatchObject({ kvBytes: 0, structureBytes: 0, totalBytes: 2140 });
   });
 });

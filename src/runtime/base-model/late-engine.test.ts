@@ -1,17 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import type { EngineClient } from '../engine/client/client.ts';
-import type { EngineState } from '../engine/engine.ts';
+import type { EngineState, MemoryLimits } from '../engine/engine.ts';
 import { LateEngine } from './late-engine.ts';
 
 /** An engine of which a test says the state. */
 const fake = () => {
   const listeners: ((state: EngineState) => void)[] = [];
+  const limited: MemoryLimits[] = [];
   const engine = {
     state: 'starting' as EngineState,
     pid: 7,
     now: undefined,
     failure: undefined,
     info: () => ({ baseDigest: 'sha256:b' }),
+    limit: (limits: MemoryLimits) => void limited.push(limits),
     load: async (name: string) => ({ bytes: name.length, ms: 0 }),
     onState: (listener: (state: EngineState) => void) => {
       listeners.push(listener);
@@ -25,7 +27,7 @@ const fake = () => {
     engine.state = state;
     for (const listener of listeners) listener(state);
   };
-  return { engine: engine as unknown as EngineClient, become };
+  return { engine: engine as unknown as EngineClient, become, limited };
 };
 
 describe('an engine whose model is not here yet', () => {
@@ -50,6 +52,19 @@ describe('an engine whose model is not here yet', () => {
     stop();
     become('down');
     expect(states).toEqual(['ready']);
+  });
+
+  it('is told of limits of memory that came before it, and of those that come after', () => {
+    const late = new LateEngine(() => '');
+    const { engine, limited } = fake();
+    late.limit({ kvBytes: 1, givesBack: true });
+    late.limit({ kvBytes: 2, givesBack: true });
+    late.begin(engine);
+    late.limit({ kvBytes: 3, givesBack: false });
+    expect(limited).toEqual([
+      { kvBytes: 2, givesBack: true },
+      { kvBytes: 3, givesBack: false },
+    ]);
   });
 
   it('is closed without ever having begun, and who waits for it hears of it', async () => {

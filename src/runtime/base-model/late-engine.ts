@@ -1,6 +1,13 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { EngineClient } from '../engine/client/client.ts';
-import type { EngineLoad, EngineState, GenerateEvent, GenerateInput, ProbeResult } from '../engine/engine.ts';
+import type {
+  EngineLoad,
+  EngineState,
+  GenerateEvent,
+  GenerateInput,
+  MemoryLimits,
+  ProbeResult,
+} from '../engine/engine.ts';
 import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../engine/tasks.ts';
 
 /** An engine whose base model is not here yet: it is `starting` until {@link LateEngine.begin}, then the one that began. */
@@ -9,6 +16,7 @@ export class LateEngine implements EngineClient {
   /** Why it cannot be called yet; '' for no reason of its own. */
   readonly #waitsFor: () => string;
   #engine: EngineClient | undefined;
+  #limits: MemoryLimits | undefined;
   #isClosed = false;
 
   constructor(waitsFor: () => string) {
@@ -18,6 +26,7 @@ export class LateEngine implements EngineClient {
   /** The model is here: takes over the engine that was started with it. */
   begin(engine: EngineClient): void {
     this.#engine = engine;
+    if (this.#limits !== undefined) engine.limit(this.#limits);
     engine.onState((state) => {
       for (const listener of this.#listeners) listener(state);
     });
@@ -34,6 +43,11 @@ export class LateEngine implements EngineClient {
   }
   get failure(): AdaptletError | undefined {
     return this.#engine?.failure;
+  }
+
+  limit(limits: MemoryLimits): void {
+    this.#limits = limits;
+    this.#engine?.limit(limits);
   }
 
   info(): ReturnType<EngineClient['info']> {

@@ -6,6 +6,10 @@ export type MemoryNeed = {
   readonly weightsBytes: number;
   readonly kvBytes: number;
   readonly adapterBytes: number;
+  /** Of decoders: compiled structures. */
+  readonly structureBytes: number;
+  /** The process of the encoder of classifiers. */
+  readonly classifierBytes: number;
   readonly totalBytes: number;
   /** Keys and values of one token, and the most tokens of one request that they leave room for. */
   readonly kvBytesPerToken?: number;
@@ -20,7 +24,10 @@ export type MemoryNeed = {
 export type Wanted = { readonly requests: number; readonly tokens: number };
 
 export type MemoryInput = {
-  readonly settings: Pick<Settings, 'adapterMemory'>;
+  readonly settings: Pick<
+    Settings,
+    'adapterMemory' | 'structureMemory' | 'classifierModel' | 'classifierMemory'
+  >;
   readonly modelBytes: number;
   readonly precision: string;
   /** In and out features of all linears that LoRA reaches. */
@@ -48,15 +55,26 @@ const wantedOf = ({
   kvBytes: wanted.requests * wanted.tokens * bytesPerToken,
 });
 
+/** What the encoder of classifiers may take; 0: the settings name none. */
+export const encoderBytesOf = ({
+  classifierModel,
+  classifierMemory,
+}: Pick<Settings, 'classifierModel' | 'classifierMemory'>): number =>
+  classifierModel === undefined ? 0 : classifierMemory;
+
 export const memoryNeedOf = ({ settings, modelBytes, precision, features, kv }: MemoryInput): MemoryNeed => {
   const { adapterMemory: adapterBytes } = settings;
   const weightsBytes = Math.round(modelBytes * (packedRatios[precision] ?? plainRatio));
   const kvBytes = kv?.budgetBytes ?? 0;
+  const structureBytes = kv === undefined ? 0 : settings.structureMemory;
+  const classifierBytes = encoderBytesOf(settings);
   return {
     weightsBytes,
     kvBytes,
     adapterBytes,
-    totalBytes: weightsBytes + kvBytes + adapterBytes,
+    structureBytes,
+    classifierBytes,
+    totalBytes: weightsBytes + kvBytes + adapterBytes + structureBytes + classifierBytes,
     ...(kv === undefined
       ? {}
       : { kvBytesPerToken: kv.bytesPerToken, kvTokens: kv.tokens, wanted: wantedOf(kv) }),

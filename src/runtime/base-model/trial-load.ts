@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Digest } from '../../api/names.ts';
@@ -7,7 +7,9 @@ import type { Clock } from '../../time/clock.ts';
 import { wantedProviders } from '../config/device-providers.ts';
 import type { Settings } from '../config/settings.ts';
 import { startEngine } from '../engine/client/client.ts';
+import { residentBytesOf } from '../machine/resident-bytes.ts';
 import type { CheckSettings } from './check-model.ts';
+import { encoderBytesOf } from './memory-need.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
 import { untilReady } from './until-ready.ts';
 
@@ -35,13 +37,6 @@ const bytesBelow = async (folder: string): Promise<number> => {
   return bytes;
 };
 
-/** Linux tells; elsewhere it is not known. */
-const residentBytesOf = async (pid: number | undefined): Promise<number | undefined> => {
-  const text = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1];
-  return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
-};
-
 /** Loads a base model as `serve` would, with all proofs, and gives everything back. */
 export const loadForTrial = async (
   folder: string,
@@ -63,6 +58,8 @@ export const loadForTrial = async (
     maxQueue: 0,
     kvBudgetBytes: settings.kvMemory === 'auto' ? undefined : settings.kvMemory,
     kvPrecision: settings.kvPrecision,
+    structureBudgetBytes: settings.structureMemory,
+    besideBytes: () => encoderBytesOf(settings),
     ...(pooling === undefined ? {} : { pooling }),
     stallTimeoutMs,
     clock,
@@ -71,7 +68,7 @@ export const loadForTrial = async (
   try {
     await untilReady(engine);
     const { executionProvider, baseDigest } = engine.info();
-    const residentBytes = await residentBytesOf(engine.pid);
+    const residentBytes = residentBytesOf(engine.pid);
     return {
       kind: 'Loaded',
       ms: Math.round(clock.monotonic() - startedAt),

@@ -1,5 +1,6 @@
 import type { Right } from '../../api/policy.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Gateway } from './gateway.ts';
 
 /** What a request brings that says who asks. */
 export type Presented = {
@@ -25,6 +26,8 @@ export type Grant = {
 export type Caller = {
   /** Namespace of requests that name none. */
   readonly home: string;
+  /** The gateway that its request came through, where that is believed; absent: it came from elsewhere. */
+  readonly gateway?: Gateway;
   /** Undefined: it may not ask for names of that namespace, whether there are any or not. */
   grantIn(namespace: string): Grant | undefined;
   /** What it is told where it has no grant. The same whatever that namespace has. */

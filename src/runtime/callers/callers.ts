@@ -5,9 +5,10 @@ import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import { policyOf, type RoutingTable } from '../routing/table.ts';
-import type { Caller, Grant, Identify } from './caller.ts';
+import type { Caller, Grant, Identify, Presented } from './caller.ts';
 import { credentialOf, digestOf } from './credential.ts';
 import { Directories, type Directory, type KeyEntry } from './directory.ts';
+import type { Gateways } from './gateway.ts';
 import { type Match, Tokens } from './tokens.ts';
 
 /** Whether callers need a credential where no policy says anything: `auto`: unless the listener is loopback. */
@@ -23,10 +24,12 @@ export type CallersParts = {
   readonly anonymous: Anonymous;
   /** Namespace of requests that name none, of callers that no policy binds to one. */
   readonly defaultNamespace: string;
+  /** Absent: no gateway is believed. */
+  readonly gateways?: Gateways;
 };
 
 /** Rights of anonymous callers where nobody wrote a policy: whoever reaches the port is trusted. */
-const openRights: ReadonlySet<Right> = new Set(['Users', 'Priority', 'Namespaces']);
+const openRights: ReadonlySet<Right> = new Set(['Users', 'Priority', 'Namespaces', 'Hints']);
 const loopbackRights: ReadonlySet<Right> = new Set([...openRights, 'Lifecycle']);
 /** Where a policy lets them in. */
 const guestRights: ReadonlySet<Right> = new Set(['Users']);
@@ -49,16 +52,22 @@ export class Callers {
 
   /** For the requests of one listener. */
   on({ isLoopback }: { readonly isLoopback: boolean }): Identify {
-    return async ({ headers, address, commonName }) => {
-      const table = this.#parts.table();
-      const directory = this.#directories.of(table);
-      // Clients of OpenAI always send a key. Where there is none to compare it with, it says nothing.
-      if (directory.isEmpty) return this.#anonymous(table, isLoopback);
-      const credential = credentialOf(headers);
-      if (credential !== undefined) return this.#known(await this.#matches(directory, credential, address));
-      if (commonName !== undefined) return this.#known(byCertificate(directory, commonName));
-      return this.#anonymous(table, isLoopback);
+    return async (presented) => {
+      const caller = await this.#identify(presented, isLoopback);
+      const { gateways } = this.#parts;
+      return gateways?.isFrom(presented.address) === true ? { ...caller, gateway: gateways } : caller;
     };
+  }
+
+  async #identify({ headers, address, commonName }: Presented, isLoopback: boolean): Promise<Caller> {
+    const table = this.#parts.table();
+    const directory = this.#directories.of(table);
+    // Clients of OpenAI always send a key. Where there is none to compare it with, it says nothing.
+    if (directory.isEmpty) return this.#anonymous(table, isLoopback);
+    const credential = credentialOf(headers);
+    if (credential !== undefined) return this.#known(await this.#matches(directory, credential, address));
+    if (commonName !== undefined) return this.#known(byCertificate(directory, commonName));
+    return this.#anonymous(table, isLoopback);
   }
 
   async #matches(

@@ -28,6 +28,9 @@ export type WeightBlock = {
   readonly width: number;
 };
 
+/** Output features of a linear, to whose product a float32 each is added behind it, or nothing. */
+export type AddedBlock = { readonly width: number; readonly values?: FilePart };
+
 /** A linear of the base model that LoRA can reach. */
 export type Site = {
   /** PEFT's module name, e.g. `model.layers.0.self_attn.q_proj`. */
@@ -40,6 +43,10 @@ export type Site = {
    * added before adapters are.
    */
   readonly weights?: readonly WeightBlock[];
+  /** Its bias, as far as that is added behind the product, in the order of its output features; absent where it cannot be told. */
+  readonly added?: readonly AddedBlock[];
+  /** The linear whose output is multiplied by something else, feature by feature, to be the input of this one and of nothing else. */
+  readonly inputFactor?: string;
 };
 
 /** What a compiled adapter has to know of an encoder. */

@@ -2,7 +2,7 @@ import type { Digest } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type { CompileTarget } from './compile-target.ts';
-import type { CompiledHeader, CompiledTensor } from './compiled-file.ts';
+import type { CompiledHead, CompiledHeader, CompiledTensor } from './compiled-file.ts';
 import { ramBytesOf } from './file-layout.ts';
 import type { WeightsInMemory } from './memory-layout.ts';
 
@@ -17,6 +17,8 @@ export type CompiledAdapter = {
   readonly targetModules: readonly string[];
   /** Of an adapter that classifies. */
   readonly labels?: readonly string[];
+  /** Of its head; `none`: that of a regression, whose values are no probabilities. */
+  readonly activation?: CompiledHead['activation'];
 };
 
 /**
@@ -30,7 +32,7 @@ export const refuseWithoutOperator = (
   const more =
     weights === 'float32' ? tensors.find(({ half }) => half === 'factors' || half === 'shifts') : undefined;
   if (more === undefined) return;
-  const kind = more.half === 'factors' ? 'DoRA' : 'lora_bias';
+  const kind = more.half === 'factors' ? 'factors (DoRA, IA3)' : 'biases (lora_bias, bias)';
   throw new AdaptletError(
     'ADAPTER_NEEDS_OPERATOR',
     `the adapter has ${kind} on ${quoteUntrusted(more.module)}, and adapters take the portable way here`,
@@ -47,7 +49,7 @@ export const compiledFrom = (
   const { rank, targetModules, fileBytes, head } = header;
   const ramBytes = ramBytesOf(header, weights);
   const compiled = { file, bytes: fileBytes, ramBytes, rank, targetModules };
-  return head === undefined ? compiled : { ...compiled, labels: head.labels };
+  return head === undefined ? compiled : { ...compiled, labels: head.labels, activation: head.activation };
 };
 
 /** Reads, validates and converts an adapter off the serving thread. Implemented in src/runtime/adapter. */
@@ -60,9 +62,13 @@ export type Compiler = {
     adapter: {
       readonly digest: Digest;
       readonly folder: string;
-      /** Of the artifact; its compiled file has about as many. */
+      /** Of the artifact; its compiled file has about as many, or of some methods many more. */
       readonly bytes: number;
       readonly verify: (signal: AbortSignal) => Promise<void>;
+      /** Called now and then while it is made. */
+      readonly alive?: () => void;
+      /** Has others leave the disk for a file of so many bytes, which is far larger than its artifact. Default: nobody leaves. */
+      readonly makeRoom?: (bytes: number) => Promise<void>;
     },
     target: CompileTarget,
     signal: AbortSignal,

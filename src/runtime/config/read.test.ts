@@ -37,6 +37,23 @@ describe('readSettings', () => {
     });
   });
 
+  it('shares blobs where there is an operator to say with whom, and an address to say', () => {
+    const peers = { ...least, peersListen: '0.0.0.0:9446', peersHost: '10.0.0.1' };
+    const operator = { operator: 'operator:9443', operatorCa: 'ca.crt' };
+    const read = readSettings({ ...peers, ...operator, peersBandwidth: '10Mi' }, {}, '/');
+    expect(read.peersBandwidth.otherwise).toBe(10 * 2 ** 20);
+    expect(() => readSettings(peers, {}, '/')).toThrow('--operator is required with --peers-listen');
+    expect(() => readSettings({ ...peers, ...operator, peersHost: undefined }, {}, '/')).toThrow(
+      '--peers-host is',
+    );
+    expect(() => readSettings({ ...peers, ...operator, peersHost: 'node-1' }, {}, '/')).toThrow(
+      '--peers-host',
+    );
+    expect(() => readSettings({ ...peers, ...operator, runtimeKind: 'pod' }, {}, '/')).toThrow(
+      'runtimes of nodes',
+    );
+  });
+
   it('takes flags before variables before defaults', () => {
     const environment = { ADAPTLET_THREADS: '3', ADAPTLET_MAX_QUEUE: '7' };
     expect(readSettings({ ...least, threads: '2' }, environment, '/')).toMatchObject({

@@ -20,6 +20,7 @@ export const readSettings = (
   const { settings: s, choices } = choose(readFrom(settingsSchema, flags, environment), machine);
   checkSource(s);
   checkTls(s);
+  checkPeers(s);
   const absolute = (path: string): string => resolve(cwd, path);
   const source = readSource(s.model);
   const model = source.kind === 'folder' ? absolute(source.folder) : source.url;
@@ -37,6 +38,7 @@ export const readSettings = (
     ...(s.operatorToken === undefined ? {} : { operatorToken: absolute(s.operatorToken) }),
     ...(s.enrolTokenFile === undefined ? {} : { enrolTokenFile: absolute(s.enrolTokenFile) }),
     ...(s.registryConfig === undefined ? {} : { registryConfig: absolute(s.registryConfig) }),
+    ...(s.baseRegistryConfig === undefined ? {} : { baseRegistryConfig: absolute(s.baseRegistryConfig) }),
     ...(s.tlsCert === undefined ? {} : { tlsCert: absolute(s.tlsCert) }),
     ...(s.tlsKey === undefined ? {} : { tlsKey: absolute(s.tlsKey) }),
     ...(s.clientCa === undefined ? {} : { clientCa: absolute(s.clientCa) }),
@@ -81,6 +83,23 @@ const checkSource = (
     throw new AdaptletError(
       'CONFIG_INVALID',
       `${flagOf('operatorCa')} (${variableOf('operatorCa')}) is required with ${flagOf('operator')}`,
+    );
+};
+
+/** Peers are told of by an operator, and have an address. */
+const checkPeers = (
+  s: {
+    [key in 'peersListen' | 'peersHost' | 'operator' | 'operatorCa']?: string | undefined;
+  } & { readonly runtimeKind: string },
+): void => {
+  if (s.peersListen === undefined) return;
+  const missing = (['operator', 'operatorCa', 'peersHost'] as const).find((key) => s[key] === undefined);
+  if (missing !== undefined)
+    throw new AdaptletError('CONFIG_INVALID', `${flagOf(missing)} is required with ${flagOf('peersListen')}`);
+  if (s.runtimeKind !== 'node')
+    throw new AdaptletError(
+      'CONFIG_INVALID',
+      `${flagOf('peersListen')} is for runtimes of nodes, and ${flagOf('runtimeKind')} is ${s.runtimeKind}`,
     );
 };
 

@@ -1,23 +1,21 @@
 import { z } from 'zod';
 import { nameSchema, namespaceSchema } from '../../api/names.ts';
-import { defaultHubEndpoint } from '../../api/source.ts';
+import { metricsSettings } from '../../settings/metrics.ts';
 import {
-  bandwidth,
   bytes,
   coreFiles,
   count,
   duration,
-  egressList,
   labels,
   list,
   logLevel,
-  networkList,
   orAuto,
   otlpEndpoint,
-  timeZone,
 } from '../../settings/values.ts';
 import { evictionPolicyNames } from '../residency/eviction-policies.ts';
 import type { Automatic, Choice, Chosen } from './choose.ts';
+import { frontSettings } from './front-settings.ts';
+import { sourceSettings } from './source-settings.ts';
 
 /** float16 is what people ask for that know GPUs. */
 const kvPrecision = z.enum(['auto', 'float32', 'int8'], {
@@ -50,6 +48,18 @@ export const settingsSchema = z.object({
     .min(1)
     .optional()
     .describe('Name that the base model is announced under. Default: the name of the folder or repository.'),
+  classifierModel: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Folder of an encoder (as for `model`) that the onnx classifiers of routes run, in a process of its own with one thread. Default: none, and those classifiers are uncertain.',
+    ),
+  classifierMemory: bytes
+    .prefault('512Mi')
+    .describe(
+      'RAM budget of that process: the encoder, and heads of all namespaces, which have a quarter of it, at most 128Mi. It counts besides `adapterMemory` and `kvMemory`. An encoder that takes more is not used (CLASSIFIER_MEMORY).',
+    ),
   manifests: z
     .string()
     .optional()
@@ -101,51 +111,7 @@ export const settingsSchema = z.object({
     .describe(
       'Folders that `source.path` may point into, separated by commas. Default: the manifest folder.',
     ),
-  registryConfig: z
-    .string()
-    .optional()
-    .describe('A docker config.json with credentials of OCI registries, for adapters and the base model.'),
-  insecureRegistries: list
-    .prefault('')
-    .describe(
-      'Hosts of registries and of http sources that are reached over plain HTTP, separated by commas. Loopback always is. They are allowed as those of egress-allow are.',
-    ),
-  egressAllow: egressList
-    .prefault('')
-    .describe(
-      'Where registries of adapters, web servers of http sources, their token services and their storage may be, besides public addresses over TLS, the registry of the base model, the hub of hf-endpoint, and what the AdapterPolicy of the namespace lists: hosts as host, host:port or *.domain, addresses, and networks as 10.0.0.0/8, separated by commas. A host may have private addresses; loopback and link-local are open only by their address. A node that follows a folder of manifests may ask loopback and private addresses in any case.',
-    ),
-  egressDeny: networkList
-    .prefault('')
-    .describe(
-      'Addresses and networks that nothing opens for registries and other sources, separated by commas.',
-    ),
-  hfEndpoint: z
-    .url({ protocol: /^https?$/, error: 'must be an address such as https://huggingface.co' })
-    .default(defaultHubEndpoint)
-    .describe(
-      'Hub that huggingFace sources come from: https://huggingface.co, or a server with its API. It may have a private address. Plain HTTP only where insecure-registries lists it, or on this machine.',
-    ),
-  hfTokenFile: z
-    .string()
-    .optional()
-    .describe(
-      'File with a token for that hub, for huggingFace sources that name no Secret. Read anew each time.',
-    ),
-  maxParallelDownloads: count(1, 64).prefault(4).describe('Adapters that are downloaded at the same time.'),
-  downloadBandwidth: bandwidth
-    .prefault('')
-    .describe(
-      'Bytes per second that all downloads of this node take together, base model included: a quantity such as 1Mi, or times of the day before it: 22:00-06:00=10Mi,256Ki. 0: nothing is downloaded meanwhile. The first time that fits counts; one without a time holds otherwise. Default: no limit.',
-    ),
-  downloadTimeZone: timeZone
-    .default('UTC')
-    .describe('Time zone of those times of the day, such as Europe/Berlin.'),
-  downloadRetries: count(1, 1000)
-    .prefault(20)
-    .describe(
-      'Failed requests for downloads that are repeated in a minute, for each host, however many adapters come from there. What asks with Retry-After to be left alone is not asked by any of them until then.',
-    ),
+  ...sourceSettings,
   labels: labels
     .prefault('')
     .describe('Labels of this runtime for selectors, as key=value pairs separated by commas.'),
@@ -166,8 +132,9 @@ export const settingsSchema = z.object({
     .string()
     .optional()
     .describe(
-      'Address of one more listener, for /metrics, /livez and /readyz alone, without TLS and without a credential: for probes and Prometheus.',
+      'Address of one more listener, for /metrics, /livez and /readyz alone, without TLS: for probes, which need no credential, and for Prometheus, see metrics-access.',
     ),
+  ...metricsSettings,
   tlsCert: z
     .string()
     .min(1)
@@ -189,6 +156,7 @@ export const settingsSchema = z.object({
     .describe(
       'Whether requests need a credential for the names of a namespace that no AdapterPolicy holds for. auto: unless the port is on a loopback address; allow: no; deny: yes.',
     ),
+  ...frontSettings,
   httpMetrics: z
     .enum(['auto', 'on', 'off'])
     .default('auto')
@@ -221,8 +189,17 @@ export const settingsSchema = z.object({
     .enum(evictionPolicyNames)
     .prefault('hit-density')
     .describe(
-      'Which adapter leaves RAM first, among unused ones of the same priority that no rollout holds and nobody pinned. hit-density: the one that saves the least reloading per byte, by how often and how recently it was used; lru: the least recently used.',
+      'Which adapter leaves RAM first, among unused ones of the same priority that no rollout holds and nobody pinned, and which one of those that are there for requests alone leaves the disk. hit-density: the one that saves the least reloading per byte, by how often and how recently it was used; lru: the least recently used.',
     ),
+  prefetch: z
+    .enum(['on', 'ram', 'off'])
+    .prefault('on')
+    .describe(
+      'Whether adapters are brought nearer before they are asked for, where nothing has to leave for it and nobody waits: after a request what the same route may be asked for next, such as the adapter of the same user, from registries to the disk; into free RAM what was used before. ram: nothing is downloaded for it; off: not at all.',
+    ),
+  prefetchDownloads: bytes
+    .prefault('256Mi')
+    .describe('Bytes that may be downloaded in an hour for what nobody asked for yet.'),
   disk: bytes
     .optional()
     .describe(
@@ -231,7 +208,7 @@ export const settingsSchema = z.object({
   adapterDisk: bytes
     .prefault('2Gi')
     .describe(
-      'Disk budget of adapters and their compiled files. Above 90 percent of it, adapters that are there for requests alone and were used longest ago leave the disk, down to 80 percent.',
+      'Disk budget of adapters and their compiled files. Above 90 percent of it, adapters that are there for requests alone and are worth their place least leave the disk, down to 80 percent.',
     ),
   deltaLookup: duration
     .prefault('3s')
@@ -292,6 +269,11 @@ export const settingsSchema = z.object({
     .prefault('auto')
     .describe(
       'Memory for keys and values, copies included. A request starts when its prompt and some tokens fit, and waits again when those that run grow beyond the memory; `adaptlet status` says when requests waited for that. The rest keeps what prompts and answers began with. auto: what the limit of the container leaves beside the base model and the other budgets, or half of what the machine leaves; as much as all requests can use, and 512Mi at least where there is so much.',
+    ),
+  structureMemory: bytes
+    .prefault('192Mi')
+    .describe(
+      'Memory for compiled structures of answers (JSON schemas, patterns, grammars), of a base model that generates: those in use, and those that are kept for their tenants. One takes 16 MiB or more with a vocabulary of 49,152 tokens, and in proportion with others. 0: no structures.',
     ),
   prefixCache: z
     .enum(['true', 'false'])

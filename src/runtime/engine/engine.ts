@@ -36,6 +36,8 @@ export type EngineInfo = CompileTarget & {
   /** Of the task `generate`. */
   readonly room?: PromptRoom;
   readonly kv?: KvRoom;
+  /** Absent: it has no chat template. */
+  readonly chat?: ChatInfo;
   /** Of the task `embed`. */
   readonly encoder?: EncoderInfo;
   /** Of the task `infer`. */
@@ -68,12 +70,46 @@ export type PromptRoom = {
   readonly answerTokens?: number;
 };
 
-export type ChatMessage = { readonly role: string; readonly content: string };
+/** A call of a tool that an assistant made; `arguments` is a JSON object, as text. */
+export type MadeCall = { readonly id: string; readonly name: string; readonly arguments: string };
+
+export type ChatMessage = {
+  readonly role: string;
+  readonly content: string;
+  /** Of an assistant: what it called. */
+  readonly calls?: readonly MadeCall[];
+  /** Of an assistant: what it thought before. */
+  readonly reasoning?: string;
+  /** Of a tool: the call that its content answers, and its own name. */
+  readonly answers?: { readonly id: string; readonly name: string };
+};
 
 export type Prompt =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'ids'; readonly ids: readonly number[] }
-  | { readonly kind: 'chat'; readonly messages: readonly ChatMessage[] };
+  | {
+      readonly kind: 'chat';
+      readonly messages: readonly ChatMessage[];
+      /** Tools that may be called: OpenAI's list of them, as JSON. Absent: none. */
+      readonly tools?: string;
+      /** Variables of the chat template. */
+      readonly values?: Readonly<Record<string, string | number | boolean>>;
+    };
+
+/** How a base model writes calls of tools; docs/adr/0086. */
+export type CallFormat = 'hermes' | 'llama' | 'gemma';
+
+/** What the chat template of a base model knows besides messages. */
+export type ChatInfo = {
+  /** `none`: the template takes no tools; `unknown`: it does, and how the model writes calls is not known. */
+  readonly calls: CallFormat | 'none' | 'unknown';
+  /** An answer may have several calls. */
+  readonly parallel: boolean;
+  /** Answers may begin with thoughts, between <think> and </think>. */
+  readonly thinks: boolean;
+  /** The template leaves calls of former turns out: of all prompts, or of those that tell of no tools. Absent: it has them. */
+  readonly dropsCalls?: 'always' | 'untold';
+};
 
 /**
  * How a token is picked from the logits. Applied in this order: logit bias, repetition penalty, frequency and presence
@@ -99,6 +135,26 @@ export type Sampling = {
   readonly logitBias?: readonly (readonly [id: number, bias: number])[];
 };
 
+/**
+ * What the text of an answer has to be: JSON of a schema, or as a regular expression or a grammar in Lark says; or calls of tools,
+ * whose source is {@link CallsSource} as JSON.
+ */
+export type Structure = { readonly kind: 'json' | 'regex' | 'lark' | 'calls'; readonly source: string };
+
+/** Calls, each one of these: a text, arguments by a JSON schema, and a text. */
+export type CallsSource = {
+  readonly calls: readonly {
+    readonly name: string;
+    readonly before: string;
+    readonly schema: object;
+    readonly after: string;
+  }[];
+  /** What stands between two calls. */
+  readonly between: string;
+  /** Calls that an answer may have; it has one at least. */
+  readonly most: number;
+};
+
 export type GenerateInput = Whose & {
   readonly requestId: string;
   /** Engine-side name of a loaded adapter, or null for the base model. */
@@ -114,6 +170,10 @@ export type GenerateInput = Whose & {
   readonly stopTokenIds?: readonly number[];
   /** Log probabilities with each token, and those of that many likeliest tokens. Absent: none. */
   readonly logprobs?: number;
+  /** Absent: any text. */
+  readonly structure?: Structure;
+  /** True: special tokens around thoughts and calls are in the text, which begins with a <think> that the prompt ended with. */
+  readonly marked?: boolean;
   /** Bytes of keys and values that requests of its namespace may take together. Absent: as much as there is. */
   readonly kvLimitBytes?: number;
   /** Bytes of keys and values that its namespace is sure to have. Absent: none. */
@@ -164,6 +224,8 @@ export type GenerateEvent =
        * beginning of the prompt was there already: about what they would have taken for all of it.
        */
       readonly firstTokenMs?: number;
+      /** With the first token: those of the prompt that were computed for it, and not there already. */
+      readonly computedTokens?: number;
     }
   | {
       readonly kind: 'done';
@@ -210,6 +272,9 @@ export type EngineLoad = {
   /** Bytes of keys and values of requests that have a place, and what they may have. */
   readonly kvUsedBytes: number;
   readonly kvBudgetBytes: number;
+  /** With what is kept of those that are over, or wait again; and of that what is guaranteed to nobody. */
+  readonly kvHeldBytes: number;
+  readonly kvSparableBytes: number;
   /** Requests that made way for others so far. */
   readonly preemptions: number;
   /** Places so far that went to adapters which had got none for too long. */
@@ -228,6 +293,14 @@ export type EngineLoad = {
   readonly cachedTokens: number;
   /** One at most for each budget. */
   readonly limits: readonly Limit[];
+};
+
+/** What the engine process may take for now, where that is less than what it was started with. */
+export type MemoryLimits = {
+  /** For keys and values. */
+  readonly kvBytes: number;
+  /** Memory of adapters that left goes back to the system; else it stays for the next ones, which are there sooner. */
+  readonly givesBack: boolean;
 };
 
 export type EngineState = 'starting' | 'ready' | 'down' | 'closed';

@@ -1,6 +1,13 @@
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
-import type { EngineInfo, EngineLoad, GenerateEvent, GenerateInput, ProbeResult } from './engine.ts';
+import type {
+  EngineInfo,
+  EngineLoad,
+  GenerateEvent,
+  GenerateInput,
+  MemoryLimits,
+  ProbeResult,
+} from './engine.ts';
 import type { EncodeInput, EncodeResult, InferInput, InferResult } from './tasks.ts';
 
 /** What the engine process is started with. */
@@ -10,6 +17,8 @@ export type StartOptions = {
   readonly modelFile?: string | undefined;
   readonly cacheDir: string;
   readonly adapterBudgetBytes: number;
+  /** RAM that other processes of this node come to take. Absent: none. */
+  readonly besideBytes?: number;
   readonly threads: number;
   /** Idle threads of a step wait busily for its next operator. */
   readonly spin?: boolean;
@@ -25,6 +34,8 @@ export type StartOptions = {
   readonly kvBudgetBytes?: number | undefined;
   /** How they are stored. Absent: auto, which is float32 unless that leaves hardly any room. */
   readonly kvPrecision?: 'auto' | 'float32' | 'int8';
+  /** Memory for compiled structures. Absent: 192 MiB. */
+  readonly structureBudgetBytes?: number | undefined;
   /** Keys and values of what prompts begin with are used again within a scope. Absent: they are. */
   readonly prefixCache?: boolean;
   /** `auto`, `off`, or the path of a native operator. Absent: auto. */
@@ -64,6 +75,8 @@ export type ToEngine =
   | { readonly kind: 'cancel'; readonly call: number }
   /** The caller of `generate` took this many token events: as many more may be sent. */
   | { readonly kind: 'taken'; readonly call: number; readonly events: number }
+  /** Memory is short, or no longer. */
+  | { readonly kind: 'limit'; readonly limits: MemoryLimits }
   | { readonly kind: 'stop' };
 
 /** An AdaptletError between processes. */

@@ -10,7 +10,7 @@ export type Task = 'generate' | 'embed' | 'infer';
 /** What each task is asked by. */
 const callsOf: Readonly<Record<Task, string>> = {
   generate:
-    'text generation (/v1/completions, /v1/chat/completions, Generate, ModelInfer with the input text)',
+    'text generation (/v1/completions, /v1/chat/completions, /v1/responses, Generate, ModelInfer with the input text)',
   embed:
     'embeddings and classification (/v1/embeddings, /v1/classify, Embed, Classify, ModelInfer with the input text)',
   infer: 'tensors (ModelInfer with the inputs that ModelMetadata tells)',
@@ -94,6 +94,8 @@ export type EncodeInput = Whose & {
   readonly texts: readonly EncoderText[];
   /** `any`: a classification where the adapter has a head, else embeddings. */
   readonly output: 'embedding' | 'classification' | 'any';
+  /** Tokens that texts are cut to, special ones included. Absent: as many as the model reads. */
+  readonly maxTokens?: number;
 };
 
 /** What a head says of one text. All in the order of the labels. */

@@ -40,7 +40,9 @@ const quotaOf = (read: ReadText): number | undefined => {
 const memoryLimitOf = (read: ReadText): number | undefined => {
   const { v1, v2 } = groupsFor('memory', read);
   return smallest([
-    ...v2.map((group) => numberIn(read(join(group, 'memory.max')))),
+    ...v2.flatMap((group) =>
+      ['memory.max', 'memory.high'].map((limit) => numberIn(read(join(group, limit)))),
+    ),
     ...v1.map((group) => numberIn(read(join(group, 'memory.limit_in_bytes')))),
   ]);
 };

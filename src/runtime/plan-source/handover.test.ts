@@ -15,7 +15,7 @@ import {
 } from '../residency/fake-ports.ts';
 import { route } from '../routing/route.ts';
 import { RolloutCounts } from '../serving/counts/rollout-counts.ts';
-import { isAwaited, servingFacts } from '../serving/facts.ts';
+import { isAwaited, isRefused, servingFacts } from '../serving/facts.ts';
 import { type Kept, keptSchema, keptToJson } from '../state/kept.ts';
 import { breakGlass } from '../sync/break-glass.ts';
 import { PlanInForce } from './plan-in-force.ts';
@@ -56,6 +56,7 @@ const start = (shape: WorldShape = {}, remembered: readonly Kept[] = []) => {
         isHere: (at, digest) => facts.isHere(at, digest),
         isHeld: (_, digest) => holds.has(digest),
         isLost: (at) => isAwaited(w.residency.state(at)),
+        isRefused: (at) => isRefused(w.residency.state(at)),
       },
       write: (kept) => {
         const refusal = refusals.pop();

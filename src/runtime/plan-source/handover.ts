@@ -11,6 +11,8 @@ export type HandoverFacts = {
   isHeld(rolloutUid: string, digest: Digest): boolean;
   /** It could not be brought here, and is tried again by itself. */
   isLost(key: ObjectKey): boolean;
+  /** Known not to be signed as the plan in force asks, or broken: it is not tried again by itself. */
+  isRefused(key: ObjectKey): boolean;
 };
 
 type Before = {
@@ -27,7 +29,7 @@ type Before = {
 export const keptOf = (plan: Plan, before: Before, facts: HandoverFacts): ReadonlyMap<ObjectKey, Kept> => {
   const policies = policiesIn(plan);
   const isForbidden = ({ name, body }: Kept['adapter']): boolean =>
-    sourceRefusalOf(policies, partsOf(name)[0], body.source) !== undefined;
+    facts.isRefused(name) || sourceRefusalOf(policies, partsOf(name)[0], body.source) !== undefined;
   const kept = [...plan.values()].flatMap((resource) => {
     const one = resource.type === 'Split' ? keptFor(resource, plan, before, facts) : undefined;
     return one === undefined || isForbidden(one.adapter) ? [] : [[resource.name, one] as const];
@@ -110,7 +112,13 @@ export const withKept = (plan: Plan, kept: ReadonlyMap<ObjectKey, Kept>): Plan =
     const its = planned?.type === 'AdapterSpec' ? planned : adapter;
     const pinned = its === planned && its.body.pinned;
     if (its === planned && its.body.tier === 'Memory') continue;
-    const inMemory = { ...its.body, tier: 'Memory' as const, held: false, pinned };
+    // One that is in no plan any more has to be signed where the stable that it waits for has to be.
+    const nextKey = objectKey(partsOf(rollout)[0], stable.adapter);
+    const marked = its === planned ? its : plan.get(resourceKey({ type: 'AdapterSpec', name: nextKey }));
+    const { signed: ___, ...unmarked } = its.body;
+    const isSigned = marked?.type === 'AdapterSpec' && marked.body.signed === true;
+    const mark = isSigned ? { signed: true as const } : {};
+    const inMemory = { ...unmarked, ...mark, tier: 'Memory' as const, held: false, pinned };
     resources.set(key, versioned({ type: 'AdapterSpec', name: its.name, body: inMemory }));
   }
   return resources;

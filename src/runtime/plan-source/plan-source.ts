@@ -1,5 +1,6 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import type { OperatorVerbs, RolloutVerb } from '../admin/admin.ts';
+import type { BroughtAdapters } from '../admin/lora.ts';
 import type { RolloutView, RuntimeStatus } from '../admin/views.ts';
 import type { Demand } from '../serving/demand.ts';
 
@@ -31,6 +32,8 @@ export type PlanSource = OperatorVerbs & {
   /** Follows what the plan comes from, once the runtime answers requests. */
   follow(): Promise<void>;
   close(): Promise<void>;
+  /** Adapters that callers bring. Absent: all come with the plan. */
+  readonly brought?: BroughtAdapters;
   /** Brings names that the plan does not have. Absent: the plan has all there is. */
   readonly demand?: Demand;
 };

@@ -3,6 +3,10 @@ export type MemoryShare = { readonly guarantee: number; readonly limit: number }
 
 export const noShare: MemoryShare = { guarantee: 0, limit: Infinity };
 
+/** What an artifact counts with on the disk: its bytes, and what its compiled file has beyond twice of them. */
+export const countedBytes = (bytes: number, compiledBytes = 0): number =>
+  bytes + Math.max(0, compiledBytes - 2 * bytes);
+
 type Amount = { readonly owner: string; readonly bytes: number };
 
 /**
@@ -52,6 +56,11 @@ export class Accounts {
   /** Its owner is sure to get it. */
   isGuaranteed({ owner, bytes }: Amount): boolean {
     return this.#of(owner) + bytes <= this.#shareOf(owner).guarantee;
+  }
+
+  /** Its owner is sure to have it: without it, it would have less than is guaranteed. */
+  isWithinGuarantee({ owner, bytes }: Amount): boolean {
+    return this.#of(owner) - bytes < this.#shareOf(owner).guarantee;
   }
 
   /** Whether something of `owner` may leave for a wish. */

@@ -13,6 +13,8 @@ export type AdapterView = {
   readonly pinned: boolean;
   readonly priority: number;
   readonly references: number;
+  /** Requests that wait until it is in RAM; absent: none. */
+  readonly waiting?: number;
   readonly storedBytes: number;
   readonly residentBytes: number;
   /** RAM that it needs, whether it is there or not; 0 while that is not known. */

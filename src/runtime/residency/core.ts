@@ -12,9 +12,13 @@ import type { Engine } from '../engine/engine.ts';
 import type { MemoryShare } from './accounts.ts';
 import type { Entry } from './entry.ts';
 import { createEvictionPolicy, type EvictionPolicyName } from './eviction-policies.ts';
-import { type EvictionPolicy, reloadMs } from './eviction-policy.ts';
-import { type LifecycleEvent, type StateKind, transition } from './lifecycle.ts';
+import { type EvictionPolicy, refetchMs, reloadMs } from './eviction-policy.ts';
+import { halfLifeOnDisk } from './hit-density.ts';
+import { HourlyBytes } from './hourly-bytes.ts';
+import { isInRam, type LifecycleEvent, type StateKind, transition } from './lifecycle.ts';
 import type { Resolutions, Verdicts } from './ports.ts';
+import { PrefetchTally, type PrefetchTier } from './prefetch-tally.ts';
+import { Strangers } from './strangers.ts';
 
 /** One arrow of the lifecycle, as it happened. `at`: wall time in milliseconds since the epoch. */
 export type Transition = {
@@ -48,6 +52,8 @@ export type ResidencyOptions = {
   readonly diskShare?: (namespace: string) => MemoryShare;
   /** Bytes that artifacts may still take. Default: as many as they like. */
   readonly diskFree?: () => number;
+  /** Has left-overs on the disk give way. Default: there are none. */
+  readonly dropLeftovers?: () => Promise<void>;
   /** What is on the disk, and from where to where things leave it that nothing needs. Default: they leave for others alone. */
   readonly diskMarks?: () => DiskMarks;
   /** Compiles and loads at the same time. */
@@ -60,25 +66,28 @@ export type ResidencyOptions = {
   readonly maxWaiting?: number;
   /** Milliseconds without progress after which a fetch is given up. Default 60,000. */
   readonly fetchStallMs?: number;
-  /** Milliseconds after which a compile or a smoke test is given up. Default 120,000. */
+  /** Milliseconds without progress after which a compile is given up, and those of a smoke test. Default 120,000. */
   readonly stageLimitMs?: number;
   /**
    * One adapter at a time is in RAM, however small: what is held or pinned steps down to Compiled, once it is unreferenced, for a request
    * and for what the plan wants in RAM for the first time. Default false: what is held or pinned never leaves RAM.
    */
   readonly oneAdapter?: boolean;
-  /** Who leaves RAM first of those with one priority that nobody uses, holds or has pinned. Default lru. */
+  /** Who leaves RAM, and the disk, first of those with one priority that nobody uses, holds or has pinned. Default lru. */
   readonly evictionPolicy?: EvictionPolicyName;
+  /** What may be brought nearer before it is asked for. Default: nothing. */
+  readonly prefetch?: PrefetchOptions | undefined;
   /**
    * Asked before an adapter is compiled or loaded; resolves once it may be: undefined, or why it may not be now. Then it is
    * left alone like one that finds no room. Default: everything may.
    */
   readonly admit?: (uid: string, digest: Digest) => Promise<string | undefined>;
-  /** True keeps the artifact of a removed adapter on disk, e.g. the history of a rollout. Default: keeps none. */
-  readonly retain?: (digest: Digest) => boolean;
   /** From [0, 1); spreads retries. Default: no spread. */
   readonly random?: () => number;
 };
+
+/** `downloads`: also what is not on the disk, of at most so many bytes in an hour. */
+export type PrefetchOptions = { readonly downloads: boolean; readonly hourlyBytes: number };
 
 /** Bytes. More than `highBytes` is brought down to `lowBytes`. */
 export type DiskMarks = { readonly usedBytes: number; readonly highBytes: number; readonly lowBytes: number };
@@ -91,6 +100,22 @@ export type SourceRefusal = (key: ObjectKey, source: Source) => string | undefin
  * @throws AdaptletError SIGNATURE_UNTRUSTED where nobody here knows
  */
 export type RequirementFor = (resource: Versioned<AdapterResource>) => Requirement | undefined;
+
+/** Milliseconds for which what could not be prefetched, or made way, is left alone. */
+export const prefetchRestMs = 60_000;
+/** And what left before anybody used it. */
+const wastedRestMs = 900_000;
+
+/** An artifact as a namespace has it. */
+export const onDiskName = (owner: string, digest: Digest): string => `${owner} ${digest}`;
+
+/** `isLocal`: it came from a folder of this node. */
+type StoredArtifact = {
+  readonly owner: string;
+  readonly digest: Digest;
+  readonly bytes: number;
+  readonly isLocal: boolean;
+};
 
 /** What the parts of residency share: the table of adapters and the only way to change a state. */
 export class Core {
@@ -109,12 +134,29 @@ export class Core {
   keptOnDisk: ReadonlySet<ObjectKey> = new Set();
   /** A plan is in force: what no adapter has is not needed. */
   hasPlan = false;
+  /** What a place in RAM is worth, by adapter. */
   readonly policy: EvictionPolicy;
+  /** RAM that adapters may take now: the budget, or less while memory is short. Bytes. */
+  ramBytes: number;
+  /** What a place on the disk is worth, by {@link onDiskName}. */
+  readonly diskPolicy: EvictionPolicy;
+  readonly prefetched = new PrefetchTally();
+  /** What prefetches may download. */
+  readonly prefetchBytes: HourlyBytes;
+  /** Single users that have no adapter. */
+  readonly strangers: Strangers;
+  /** Adapters that are worked on. */
+  jobs = 0;
   #ticks = 0;
 
   constructor(options: ResidencyOptions) {
     this.options = options;
-    this.policy = createEvictionPolicy(options.evictionPolicy ?? 'lru');
+    this.ramBytes = options.budgetBytes;
+    const policy = options.evictionPolicy ?? 'lru';
+    this.policy = createEvictionPolicy(policy);
+    this.diskPolicy = createEvictionPolicy(policy, { halfLife: halfLifeOnDisk });
+    this.strangers = new Strangers(options.clock);
+    this.prefetchBytes = new HourlyBytes(options.prefetch?.hourlyBytes ?? 0, options.clock);
   }
 
   /** A number higher than all before. */
@@ -139,8 +181,11 @@ export class Core {
 
   /** A request begins to use the adapter, or a preload has brought it into RAM for one. */
   used(entry: Entry): void {
+    const { key, digest } = entry;
     entry.lastUse = this.tick();
-    this.policy.used(entry.key);
+    this.policy.used(key);
+    if (digest !== undefined) this.diskPolicy.used(onDiskName(namespaceOf(key), digest));
+    this.prefetched.used(entry);
   }
 
   /** What its place in RAM is worth, compared with others at this moment. */
@@ -148,15 +193,33 @@ export class Core {
     return this.policy.worth({ key, bytes: charge, reloadMs: reloadMs(charge) });
   }
 
+  /** What the place of an artifact on the disk is worth, compared with others at this moment. */
+  diskWorth({ owner, digest, bytes, isLocal }: StoredArtifact): number {
+    return this.diskPolicy.worth({
+      key: onDiskName(owner, digest),
+      bytes,
+      reloadMs: refetchMs(bytes, isLocal),
+    });
+  }
+
   *all(): IterableIterator<Entry> {
     yield* this.entries.values();
     yield* this.retiring;
+  }
+
+  /** What left unused is not brought back at once. */
+  #wasted(entry: Entry, tier: PrefetchTier): void {
+    if (!entry.spare.has(tier)) return;
+    this.prefetched.left(entry, tier);
+    entry.prefetchAt = this.options.clock.monotonic() + wastedRestMs;
   }
 
   move(entry: Entry, event: LifecycleEvent): void {
     const from = entry.state.kind;
     const next = transition(entry.state, event);
     if (!next.ok) throw new AdaptletError('INTERNAL', `adapter ${entry.key}: ${next.refusal}`);
+    if (isInRam(entry.state) && !isInRam(next.state)) this.#wasted(entry, 'ram');
+    if (event.kind === 'ArtifactLost') this.#wasted(entry, 'disk');
     entry.state = next.state;
     const { logger, clock } = this.options;
     const { key, uid } = entry;

@@ -6,6 +6,7 @@ import { Entry } from './entry.ts';
 import type { Ram } from './ram.ts';
 import type { Removals } from './removals.ts';
 import type { Signatures } from './signatures.ts';
+import { isNothing } from './strangers.ts';
 import type { Work } from './work.ts';
 
 type Resource = Versioned<AdapterResource>;
@@ -36,7 +37,7 @@ export class Desired {
     keptOnDisk: ReadonlySet<ObjectKey>,
     requirementFor: RequirementFor,
   ): void {
-    const { core, work, removals, signatures } = this.#parts;
+    const { core, work, signatures } = this.#parts;
     core.sourceRefusal = sourceRefusal;
     core.keptOnDisk = keptOnDisk;
     core.requirementFor = requirementFor;
@@ -50,7 +51,6 @@ export class Desired {
       if (isRefused(entry) && sourceRefusal(entry.key, entry.resource.body.source) === undefined)
         work.reset(entry, 'its source is allowed now');
     for (const entry of signatures.follow()) work.reset(entry, 'others may sign it now');
-    removals.sweep();
     work.reconsider();
   }
 
@@ -99,36 +99,71 @@ export class Desired {
 
   /**
    * Registers an adapter that no plan has.
-   * @throws QUEUE_FULL when as many as allowed are in use
+   * @throws QUEUE_FULL when as many as allowed are in use; ADAPTER_NOT_AVAILABLE while its source is not asked again
    */
   ensure(resource: Resource): void {
-    const { core } = this.#parts;
+    const { core, work } = this.#parts;
     const entry = core.entries.get(resource.name);
     if (entry?.planned === true) return;
+    const restMs = core.strangers.restOf({ key: resource.name, uid: resource.body.uid });
     if (entry === undefined) {
-      this.#makePlace(resource.name);
+      if (restMs !== undefined && restMs > 0) {
+        const what = `adapter ${resource.name} cannot serve: its source had none a moment ago`;
+        throw new AdaptletError('ADAPTER_NOT_AVAILABLE', what, { retryAfterMs: restMs });
+      }
+      if (!this.#makePlace(resource.name, true)) {
+        const what = `all ${this.#maxDynamic} adapters of single users are in use`;
+        throw new AdaptletError('QUEUE_FULL', what, { retryAfterMs: 1_000 });
+      }
       this.#add(resource, false);
-    } else if (entry.uid === resource.body.uid) entry.lastUse = core.tick();
-    else this.#replace(entry, resource, false);
+    } else if (entry.uid === resource.body.uid) {
+      entry.lastUse = core.tick();
+      if ((restMs ?? 0) === 0 && hadNothing(entry)) work.reset(entry, 'its source may have it now');
+    } else this.#replace(entry, resource, false);
   }
 
-  /** Of the namespace that has most of them, the one that was used longest ago and is not in use. */
-  #makePlace(newcomer: ObjectKey): void {
+  get #maxDynamic(): number {
+    return this.#parts.core.options.maxDynamic ?? 256;
+  }
+
+  /** Registers an adapter that no plan has, and that nobody asked for, where nothing has to leave RAM for it. */
+  expect(resource: Resource): void {
     const { core } = this.#parts;
-    const maxDynamic = core.options.maxDynamic ?? 256;
+    const { uid } = resource.body;
+    if (core.entries.has(resource.name)) return;
+    if (
+      core.options.resolutions.get(uid) === undefined &&
+      !core.strangers.mayGuess({ key: resource.name, uid })
+    )
+      return;
+    if (!this.#makePlace(resource.name, false)) return;
+    this.#add(resource, false).lastUse = 0;
+  }
+
+  /**
+   * Of the namespace that has most of them one that is not in use: one that is not in RAM, used longest ago, or the one that is
+   * worth its place there least. False: there is none.
+   */
+  #makePlace(newcomer: ObjectKey, alsoInRam: boolean): boolean {
+    const { core } = this.#parts;
     const dynamic = [...core.entries.values()].filter((entry) => !entry.planned);
-    if (dynamic.length < maxDynamic) return;
+    if (dynamic.length < this.#maxDynamic) return true;
     const countOf = countBy([newcomer, ...dynamic.map(({ key }) => key)], namespaceOf);
     const count = ({ key }: Entry): number => countOf.get(namespaceOf(key)) ?? 0;
-    const [oldest] = dynamic
+    const worth = (entry: Entry): number => (isInRam(entry) ? core.worth(entry) : 0);
+    const [victim] = dynamic
       .filter((entry) => entry.references === 0 && entry.waiters.size === 0)
-      .sort((a, b) => count(b) - count(a) || a.lastUse - b.lastUse);
-    if (oldest === undefined) {
-      throw new AdaptletError('QUEUE_FULL', `all ${maxDynamic} adapters of single users are in use`, {
-        retryAfterMs: 1_000,
-      });
-    }
-    this.#retire(oldest);
+      .filter((entry) => alsoInRam || !isInRam(entry))
+      .sort(
+        (a, b) =>
+          count(b) - count(a) ||
+          Number(isInRam(a)) - Number(isInRam(b)) ||
+          worth(a) - worth(b) ||
+          a.lastUse - b.lastUse,
+      );
+    if (victim === undefined) return false;
+    this.#retire(victim);
+    return true;
   }
 
   /** Unregister, drain, unload, and only then the disk: nothing is freed that is referenced. */
@@ -143,6 +178,7 @@ export class Desired {
     entry.cancelRetry?.();
     entry.abort.abort(removed);
     work.refuse(entry, removed);
+    core.prefetched.left(entry, 'disk');
     if (entry.state.kind === 'Resident') ram.drain(entry, 'removed from the plan');
     ram.pump();
     void this.#finish(entry);
@@ -172,6 +208,12 @@ const countBy = <T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMa
   for (const item of items) counts.set(keyOf(item), (counts.get(keyOf(item)) ?? 0) + 1);
   return counts;
 };
+
+const isInRam = ({ charge }: Entry): boolean => charge > 0;
+
+/** Its source said so, and nothing else is known of it. */
+const hadNothing = ({ digest, state }: Entry): boolean =>
+  digest === undefined && state.kind === 'Failed' && isNothing(state.failure.code);
 
 const isRefused = ({ state }: Entry): boolean =>
   state.kind === 'Failed' && state.failure.code === 'SOURCE_NOT_ALLOWED';

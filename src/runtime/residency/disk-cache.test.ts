@@ -186,6 +186,21 @@ describe('an artifact that the disk has lost', () => {
     expect([w.residency.awaitedOnDisk, w.disk.size]).toEqual([0, 1]);
   });
 
+  it('is asked of every source that has it before it waits for the next try', async () => {
+    const w = node(5);
+    w.content.set('b0', 'a0');
+    w.residency.apply([adapterOf('a0'), adapterOf('b0')]);
+    await use(w, 'a0');
+    await use(w, 'b0');
+    w.disk.delete(w.digest('a0'));
+    const fetched = w.script.count('fetch b0');
+    w.script.fail('fetch a0', new AdaptletError('REGISTRY_DENIED', 'no more'), 9);
+    w.residency.lostOnDisk([w.digest('a0')]);
+    await settle();
+    expect([w.residency.awaitedOnDisk, w.disk.size]).toEqual([0, 1]);
+    expect(w.script.count('fetch b0')).toBe(fetched + 1);
+  });
+
   it('holds up no other one where its source goes silent', async () => {
     const w = await lost();
     w.residency.apply([adapterOf('a0'), adapterOf('b0')]);

@@ -14,6 +14,7 @@ const holding = (of: string, more: Partial<DiskHolding<string>> = {}): DiskHoldi
     protected: false,
     isWanted: false,
     priority: 0,
+    worth: 0,
     lastUse: 0,
     ...more,
   };
@@ -54,6 +55,26 @@ describe('a namespace over its limit', () => {
     expect(planDisk(full, wish('a', { patient: false }), at)).toMatchObject({ kind: 'limited' });
     expect(planDisk(full, wish('a'), at)).toMatchObject({ kind: 'fits' });
     expect(planDisk(full, wish('b', { patient: false }), at)).toEqual({ kind: 'fits', evict: [] });
+  });
+});
+
+describe('what came by a guess and nobody used', () => {
+  const shareOf = shares({ a: { guarantee: 20 } });
+  const guess = holding('a-guess', { priority: -Infinity, isGuess: true });
+  const used = ['b1', 'b2'].map((name) => holding(name));
+
+  it('leaves first, whoever has most and whatever is guaranteed to its namespace', () => {
+    for (const owner of ['a', 'b', 'c'])
+      expect(planDisk([...used, guess], wish(owner), { freeBytes: 0, shareOf })).toEqual({
+        kind: 'fits',
+        evict: ['a-guess'],
+      });
+    expect(planFree([...used, guess], 15, { freeBytes: 0, shareOf })).toEqual(['a-guess', 'b1']);
+  });
+
+  it('stays while it is in use', () => {
+    const busy = { ...guess, isIdle: false };
+    expect(planFree([...used, busy], 100, { freeBytes: 0, shareOf })).toEqual(['b1', 'b2']);
   });
 });
 

@@ -14,7 +14,11 @@ export type DiskHolding<T> = {
   /** The plan wants it on the disk, such as an older version of a rollout. */
   readonly isWanted: boolean;
   readonly priority: number;
+  /** By the policy of eviction; compared only between holdings of one call. */
+  readonly worth: number;
   readonly lastUse: number;
+  /** It came by a prefetch, nobody has used it, and nothing keeps it: it leaves first, also of what is guaranteed to its owner. */
+  readonly isGuess?: boolean;
 };
 
 /** An artifact that is to come to the disk. */
@@ -34,11 +38,12 @@ export type DiskPlan<T> =
   /** Its namespace would have more than it may, beside so many bytes. */
   | { readonly kind: 'limited'; readonly heldBytes: number; readonly limitBytes: number };
 
-/** The first victim first: unprotected, there for requests alone, lowest priority, least recently used. */
+/** The first victim first: unprotected, there for requests alone, lowest priority, least worth, least recently used. */
 const byClaim = <T>(a: DiskHolding<T>, b: DiskHolding<T>): number =>
   Number(a.protected) - Number(b.protected) ||
   Number(a.isWanted) - Number(b.isWanted) ||
   a.priority - b.priority ||
+  a.worth - b.worth ||
   a.lastUse - b.lastUse;
 
 type Shares = { readonly freeBytes: number; readonly shareOf: (owner: string) => MemoryShare };
@@ -105,18 +110,23 @@ const mostOf = <T>(items: readonly T[], amountOf: (item: T) => number): T | unde
     undefined,
   );
 
+/** Bytes by which a holding has to leave before others: what its owner has too many, and any number of what came by a guess. */
+const excess = <T>({ owner, isGuess }: DiskHolding<T>, beyond: (owner: string) => number): number =>
+  isGuess === true ? Infinity : beyond(owner);
+
 /** There for requests alone: it can be fetched again when one comes. */
 const isCache = <T>(one: DiskHolding<T>): boolean => !one.protected && !one.isWanted && one.freedBytes > 0;
 
 /**
  * What leaves the disk for something new. Pure.
  *
- * - A namespace stays within its limit: its own go, the least recently used first, never those that are in use, pinned or part of a
+ * - A namespace stays within its limit: its own go, what is worth its place least first, never those that are in use, pinned or part of a
  *   rollout, the version before among them; where that is not enough, or nobody waits for the new one, it does not come.
  * - What is guaranteed to a namespace has room, as far as others have whole artifacts beyond what is guaranteed to them: those leave, of
  *   whoever is most beyond first; what they pinned or have in a rollout only for a patient wish. Nobody goes below its guarantee.
  * - For anything else what is there for requests alone leaves, of whoever is most beyond its guarantee, the one that comes included: who
  *   brings many loses its own. Only for a rollout those leave that have less. Nothing leaves where all of it would be too little.
+ * - Before all of those leaves what came by a prefetch and nobody used, whoever has it.
  * - Whether it fits the disk is said by the store.
  */
 export const planDisk = <T>(
@@ -133,15 +143,16 @@ export const planDisk = <T>(
 
   const { missingBytes } = wish;
   const mayLeave = (one: DiskHolding<T>, now: Ledger<T>): boolean =>
-    one.owner === wish.owner || one.bytes <= now.beyond(one.owner);
+    one.isGuess === true || one.owner === wish.owner || one.bytes <= now.beyond(one.owner);
   if (ledger.heldBy(wish.owner) + wish.bytes <= guarantee) {
     const isFree = ledger.makeFree(missingBytes, (now) => {
       const others = now.idle.filter(
-        (one) => one.owner !== wish.owner && one.freedBytes > 0 && mayLeave(one, now),
+        (one) =>
+          (one.owner !== wish.owner || one.isGuess === true) && one.freedBytes > 0 && mayLeave(one, now),
       );
       const free = others.filter((one) => !one.protected);
       const victims = free.length === 0 && wish.patient ? others : free;
-      return mostOf(victims, ({ owner }) => now.beyond(owner));
+      return mostOf(victims, (one) => excess(one, (owner) => now.beyond(owner)));
     });
     if (isFree) return { kind: 'fits', evict: ledger.evict };
   }
@@ -150,10 +161,12 @@ export const planDisk = <T>(
     const beyond = (owner: string): number => now.beyond(owner) + (owner === wish.owner ? wish.bytes : 0);
     const victims = now.idle.filter(
       (one) =>
-        isCache(one) && mayLeave(one, now) && isEven(one.owner, beyond(one.owner) - beyond(wish.owner)),
+        isCache(one) &&
+        mayLeave(one, now) &&
+        (one.isGuess === true || isEven(one.owner, beyond(one.owner) - beyond(wish.owner))),
     );
     // Of those that have as much, its own.
-    return mostOf(victims, ({ owner }) => beyond(owner) + (owner === wish.owner ? 0.5 : 0));
+    return mostOf(victims, (one) => excess(one, (owner) => beyond(owner) + (owner === wish.owner ? 0.5 : 0)));
   };
   const fair = ledger.copy();
   const isEnough = fair.makeFree(missingBytes, (now) =>
@@ -175,8 +188,8 @@ export const planFree = <T>(
   const ledger = new Ledger(holdings, shares);
   ledger.makeFree(bytes, (now) =>
     mostOf(
-      now.idle.filter((one) => isCache(one) && one.bytes <= now.beyond(one.owner)),
-      ({ owner }) => now.beyond(owner),
+      now.idle.filter((one) => isCache(one) && (one.isGuess === true || one.bytes <= now.beyond(one.owner))),
+      (one) => excess(one, (owner) => now.beyond(owner)),
     ),
   );
   return ledger.evict;

@@ -2,8 +2,8 @@ import { type Digest, namespaceOf } from '../../api/names.ts';
 import type { Arrival } from '../../artifact/wish.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import { Mutex } from '../engine/mutex.ts';
-import { type MemoryShare, noShare } from './accounts.ts';
-import type { Core } from './core.ts';
+import { countedBytes, type MemoryShare, noShare } from './accounts.ts';
+import { type Core, onDiskName } from './core.ts';
 import { type DiskHolding, type DiskPlan, type DiskWish, planDisk, planFree, planTrim } from './disk-plan.ts';
 import type { Entry } from './entry.ts';
 import type { Ram } from './ram.ts';
@@ -46,7 +46,10 @@ type OnDisk = {
   readonly comingBytes: number;
 };
 
-const sumOf = (groups: readonly Group[]): number => groups.reduce((sum, { bytes }) => sum + bytes, 0);
+const isCopied = ({ resource }: Entry): boolean => resource.body.source.path !== undefined;
+
+const sumOf = (groups: readonly Group[], of: (group: Group) => number): number =>
+  groups.reduce((sum, group) => sum + of(group), 0);
 
 /**
  * What namespaces have on the disk, and what leaves it for something new ({@link planDisk}).
@@ -62,6 +65,8 @@ export class DiskRoom {
   readonly #reserved = new Set<Entry>();
   /** Kept ones that could not be removed: nothing is gained by trying again. `namespace digest`. */
   readonly #stuck = new Set<string>();
+  readonly #counted = ({ digest, bytes }: Group): number =>
+    countedBytes(bytes, this.#parts.core.options.compiler.bytesOf(digest));
 
   constructor(parts: DiskRoomParts) {
     this.#parts = parts;
@@ -69,16 +74,19 @@ export class DiskRoom {
 
   /** Bytes of the adapters of a namespace, those on their way included. */
   usedBy(namespace: string): number {
-    return sumOf(this.#groups({ of: namespace }));
+    return sumOf(this.#groups({ of: namespace }), this.#counted);
   }
 
   /**
    * Room for what an adapter needs, until it is `settled`; others leave first, where they have to.
-   * @throws NAMESPACE_ADAPTER_DISK, or the reason of the signal
+   * @throws NAMESPACE_ADAPTER_DISK, STORE_FULL, or the reason of the signal
    */
   async admit(entry: Entry, arrival: Arrival, errand: Errand): Promise<void> {
     await this.#turns.run(async () => {
-      await this.#makeRoom(entry, errand, () => this.#planFor(entry, arrival));
+      if (entry.prefetch === undefined) {
+        await this.#makeRoom(entry, errand, () => this.#planFor(entry, arrival));
+        await this.#checkBoth(entry, arrival);
+      } else if (!this.#isSpare(entry, arrival)) entry.prefetch.stop.abort();
       // Given up: nobody would say that it is settled.
       errand.signal.throwIfAborted();
       entry.offDisk = false;
@@ -95,7 +103,7 @@ export class DiskRoom {
   check(entry: Entry): void {
     const plan = entry.refused === undefined ? undefined : this.#plan(entry, entry.refused);
     if (entry.refused !== undefined && plan?.kind === 'limited')
-      throw this.#refusal(entry, entry.refused, plan);
+      throw this.#refusal(entry, countedBytes(entry.refused.bytes, entry.compiledBytes), plan);
   }
 
   /** The store has set room aside for it: what is free on the disk is so beside it. */
@@ -112,18 +120,39 @@ export class DiskRoom {
 
   /**
    * Room for the compiled file of an adapter that is here, as far as others may leave for it.
-   * @throws the reason of the signal
+   * @throws STORE_FULL where it is known to be too little, or the reason of the signal
    */
   async forCompiled(entry: Entry, digest: Digest, errand: Errand): Promise<void> {
+    // Nothing leaves for a guess.
+    if (entry.prefetch !== undefined) return;
     if (this.#parts.core.options.compiler.bytesOf(digest) !== undefined) return;
     const arrival = { digest, bytes: entry.storedBytes, missingBytes: 0 };
     // It is here: the limit of its namespace was asked for before.
     const unlimited = (of: string): MemoryShare => ({ ...this.#shareOf(of), limit: Infinity });
-    await this.#turns.run(() =>
-      this.#makeRoom(entry, errand, () => {
+    await this.#turns.run(async () => {
+      await this.#makeRoom(entry, errand, () => {
         const plan = this.#plan(entry, arrival, unlimited);
         return plan.kind === 'fits' ? plan.evict : [];
-      }),
+      });
+      await this.#checkBoth(entry, arrival);
+    });
+  }
+
+  /**
+   * What is known to need far more room with its compiled file than its artifact has is not fetched, or read, while there is too little
+   * for both.
+   * @throws STORE_FULL with the numbers
+   */
+  async #checkBoth(entry: Entry, arrival: Arrival): Promise<void> {
+    const { compiledBytes } = entry;
+    if (compiledBytes === undefined) return;
+    const lack = () => this.#bytesFor(entry, arrival);
+    if (lack().missingBytes > lack().freeBytes) await this.#parts.core.options.dropLeftovers?.();
+    const { missingBytes, freeBytes } = lack();
+    if (missingBytes <= freeBytes) return;
+    throw new AdaptletError(
+      'STORE_FULL',
+      `${entry.key} needs ${missingBytes} bytes of disk, of which its compiled file has ${compiledBytes}; ${freeBytes} are free`,
     );
   }
 
@@ -182,11 +211,23 @@ export class DiskRoom {
   /** What has to leave so that nobody has more than its limit. */
   #beyondLimits(): readonly Group[] {
     const isOver = (groups: readonly Group[], owner: string): boolean =>
-      sumOf(groups) > this.#shareOf(owner).limit;
+      sumOf(groups, this.#counted) > this.#shareOf(owner).limit;
     const owners = Map.groupBy(this.#groups(), ({ owner }) => owner);
     // What is within its limits costs one look at each adapter.
     if (![...owners].some(([owner, groups]) => isOver(groups, owner))) return [];
     return planTrim(this.#holdings(undefined), (of) => this.#shareOf(of));
+  }
+
+  /** Below the high mark there is room that nobody needs, and prefetches may download so much. */
+  #isSpare(entry: Entry, arrival: Arrival): boolean {
+    const { options, prefetchBytes } = this.#parts.core;
+    const { usedBytes, highBytes } = options.diskMarks?.() ?? { usedBytes: 0, highBytes: Infinity };
+    const { freeBytes, missingBytes } = this.#bytesFor(entry, arrival);
+    if (missingBytes > Math.min(freeBytes, highBytes - usedBytes)) return false;
+    const plan = this.#plan(entry, arrival);
+    if (plan.kind !== 'fits' || plan.evict.length > 0) return false;
+    if (isCopied(entry) || arrival.missingBytes === 0) return true;
+    return options.prefetch?.downloads === true && prefetchBytes.take(arrival.missingBytes);
   }
 
   async #makeRoom(entry: Entry, { signal, alive }: Errand, plan: () => readonly Group[]): Promise<void> {
@@ -205,18 +246,19 @@ export class DiskRoom {
     const plan = this.#plan(entry, arrival);
     if (plan.kind === 'fits') return plan.evict;
     entry.refused = arrival;
-    throw this.#refusal(entry, arrival, plan);
+    throw this.#refusal(entry, countedBytes(arrival.bytes, entry.compiledBytes), plan);
   }
 
   #plan(entry: Entry, arrival: Arrival, shareOf = (of: string) => this.#shareOf(of)): DiskPlan<Group> {
-    const { digest, bytes } = arrival;
+    const { digest } = arrival;
+    const bytes = countedBytes(arrival.bytes, entry.compiledBytes);
     const owner = namespaceOf(entry.key);
     const { freeBytes, missingBytes } = this.#bytesFor(entry, arrival);
     const { limit } = shareOf(owner);
     // Most arrivals find room: for those not everything on the disk is looked at.
     const own = limit === Infinity ? [] : this.#groups({ but: entry, of: owner });
     const comingBytes = own.some((group) => group.digest === digest) ? 0 : bytes;
-    if (missingBytes <= freeBytes && (limit === Infinity || sumOf(own) + comingBytes <= limit))
+    if (missingBytes <= freeBytes && (limit === Infinity || sumOf(own, this.#counted) + comingBytes <= limit))
       return { kind: 'fits', evict: [] };
     const holdings = this.#holdings(entry);
     const isThere = holdings.some((one) => one.owner === owner && one.of.digest === digest);
@@ -236,7 +278,7 @@ export class DiskRoom {
    */
   #bytesFor(entry: Entry, { digest, bytes: artifactBytes, missingBytes }: Arrival) {
     const { diskFree = () => Infinity, compiler } = this.#parts.core.options;
-    const compiledBytes = compiler.bytesOf(digest) === undefined ? artifactBytes : 0;
+    const compiledBytes = compiler.bytesOf(digest) === undefined ? (entry.compiledBytes ?? artifactBytes) : 0;
     const reserved = new Set<Digest>();
     const promised = new Map<Digest, number>();
     for (const [other, one] of this.#coming) {
@@ -256,7 +298,7 @@ export class DiskRoom {
 
   #refusal(
     entry: Entry,
-    { bytes }: Arrival,
+    bytes: number,
     { heldBytes, limitBytes }: Extract<DiskPlan<Group>, { kind: 'limited' }>,
   ): AdaptletError {
     return new AdaptletError(
@@ -274,7 +316,7 @@ export class DiskRoom {
       const found = entry === but || (of ?? owner) !== owner ? undefined : this.#onDisk(entry);
       if (found === undefined) continue;
       const { digest, storedBytes, comingBytes } = found;
-      const name = `${owner} ${digest}`;
+      const name = onDiskName(owner, digest);
       const group = groups.get(name) ?? { owner, digest, entries: [], bytes: 0, isStored: false };
       group.entries.push(entry);
       if (storedBytes === undefined) {
@@ -287,7 +329,7 @@ export class DiskRoom {
     }
     for (const kept of this.#parts.core.hasPlan ? this.#parts.removals.kept(of) : []) {
       const { owner, digest, bytes } = kept;
-      groups.set(`${owner} ${digest}`, { owner, digest, entries: [], kept, bytes, isStored: true });
+      groups.set(onDiskName(owner, digest), { owner, digest, entries: [], kept, bytes, isStored: true });
     }
     return [...groups.values()];
   }
@@ -307,20 +349,28 @@ export class DiskRoom {
 
   #holdings(but: Entry | undefined): readonly DiskHolding<Group>[] {
     const groups = this.#groups({ but });
-    const { keptOnDisk, options } = this.#parts.core;
+    const { core } = this.#parts;
+    const { keptOnDisk, options } = core;
+    core.diskPolicy.divided(groups.length);
     const owners = Map.groupBy(groups, ({ digest }) => digest);
     return groups.map((group) => {
       const { owner, digest, entries, kept, bytes } = group;
       const isShared = (owners.get(digest)?.length ?? 0) > 1 || but?.digest === digest;
+      const isLocal = kept?.isLocal ?? entries.every(isCopied);
+      const isSpare = kept === undefined && entries.every(({ spare }) => spare.has('disk'));
+      const isProtected = entries.some((entry) => entry.protected || keptOnDisk.has(entry.key));
+      const isWanted = entries.some(({ resource }) => resource.body.tier !== 'None');
       return {
         of: group,
         owner,
-        bytes,
+        bytes: this.#counted(group),
         freedBytes: isShared ? 0 : bytes + (options.compiler.bytesOf(digest) ?? 0),
-        isIdle: !this.#stuck.has(`${owner} ${digest}`) && entries.every((entry) => this.#isIdle(entry)),
-        protected: entries.some((entry) => entry.protected || keptOnDisk.has(entry.key)),
-        isWanted: entries.some(({ resource }) => resource.body.tier !== 'None'),
-        priority: kept === undefined ? Math.max(...entries.map(({ priority }) => priority)) : 0,
+        isIdle: !this.#stuck.has(onDiskName(owner, digest)) && entries.every((entry) => this.#isIdle(entry)),
+        protected: isProtected,
+        isWanted,
+        isGuess: isSpare && !isProtected && !isWanted,
+        priority: isSpare ? -Infinity : kept ? 0 : Math.max(...entries.map(({ priority }) => priority)),
+        worth: core.diskWorth({ owner, digest, bytes, isLocal }),
         lastUse: kept?.lastUse ?? Math.max(...entries.map(({ lastUse }) => lastUse)),
       };
     });
@@ -334,7 +384,7 @@ export class DiskRoom {
 
   async #evict({ owner, digest, entries, kept }: Group): Promise<void> {
     if (kept !== undefined && !(await this.#parts.removals.dropKept(owner, digest)))
-      this.#stuck.add(`${owner} ${digest}`);
+      this.#stuck.add(onDiskName(owner, digest));
     const reason = 'it left the disk for others';
     for (const entry of entries) {
       if (!this.#isIdle(entry)) continue;

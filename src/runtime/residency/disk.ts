@@ -18,6 +18,8 @@ export type DiskParts = {
   readonly signatures: Signatures;
   /** Its namespace has no room for it on the disk. */
   readonly noRoom: (entry: Entry, error: AdaptletError) => void;
+  /** It is about to be fetched. */
+  readonly fetching: (entry: Entry) => void;
 };
 
 /** Codes that say: the artifact on this disk is damaged or gone, the publisher's may be good. */
@@ -33,6 +35,7 @@ export class Disk {
   readonly #removals: Removals;
   readonly #room: DiskRoom;
   readonly #noRoom: DiskParts['noRoom'];
+  readonly #fetching: DiskParts['fetching'];
   readonly #loads: PrioritySemaphore;
   readonly #signatures: Signatures;
   readonly #fetches: PrioritySemaphore;
@@ -41,12 +44,13 @@ export class Disk {
   /** Two adapters with one content compile one after the other: the second finds the file. */
   readonly #compiling = new Map<Digest, Promise<unknown>>();
 
-  constructor({ core, watch, removals, room, loads, signatures, noRoom }: DiskParts) {
+  constructor({ core, watch, removals, room, loads, signatures, noRoom, fetching }: DiskParts) {
     this.#core = core;
     this.#watch = watch;
     this.#removals = removals;
     this.#room = room;
     this.#noRoom = noRoom;
+    this.#fetching = fetching;
     this.#loads = loads;
     this.#signatures = signatures;
     const { maxParallelFetches: fetches = 4 } = core.options;
@@ -102,7 +106,8 @@ export class Disk {
     if (entry.digest !== undefined && (await this.#find(entry, entry.digest))) return;
     this.#room.check(entry);
     const places = entry.resource.body.source.path === undefined ? this.#fetches : this.#copies;
-    await places.run(entry, entry.abort.signal, () => this.#fetch(entry, repairs));
+    this.#fetching(entry);
+    await places.run(entry, entry.signal, () => this.#fetch(entry, repairs));
   }
 
   /** Takes what is on the disk for this adapter; false when it is not, or was removed before there was room. */
@@ -115,7 +120,7 @@ export class Disk {
     const found = await look();
     if (found === undefined) return false;
     const { bytes } = found;
-    const errand = { signal: entry.abort.signal, alive: () => undefined };
+    const errand = { signal: entry.signal, alive: () => undefined };
     await this.#room.admit(entry, { digest, bytes, missingBytes: 0 }, errand);
     if ((await look()) === undefined) return false;
     entry.storedBytes = bytes;
@@ -136,7 +141,7 @@ export class Disk {
 
   async #fetch(entry: Entry, repairs: Set<string>): Promise<void> {
     const { artifacts, clock, resolutions, fetchStallMs = 60_000 } = this.#core.options;
-    const { uid } = entry;
+    const { uid, signal: outer } = entry;
     const expected = entry.digest;
     this.#core.move(entry, { kind: 'FetchStarted' });
     try {
@@ -146,7 +151,7 @@ export class Disk {
         code: 'FETCH_STALLED',
         what: `the fetch of adapter ${entry.key} made no progress`,
       } as const;
-      const fetched = await withLimit(limit, entry.abort.signal, (signal, alive) => {
+      const fetched = await withLimit(limit, outer, (signal, alive) => {
         const fetching = artifacts.fetch(entry.wish, expected, {
           signal,
           admit: async (arrival) => {
@@ -161,6 +166,7 @@ export class Disk {
             entry.note = `received ${receivedBytes} of ${totalBytes} bytes`;
             alive();
           },
+          onWork: alive,
         });
         entry.onDisk = ended(fetching);
         return fetching;
@@ -178,10 +184,12 @@ export class Disk {
       entry.storedBytes = fetched.bytes;
       entry.fetched = true;
       entry.note = '';
+      if (entry.prefetch !== undefined) this.#core.prefetched.brought(entry, 'disk', fetched.bytes);
     } catch (error) {
       entry.note = '';
+      if (!entry.planned && expected === undefined) this.#core.strangers.failed(entry, errorCodeOf(error));
       const isLimited = errorCodeOf(error) === 'NAMESPACE_ADAPTER_DISK';
-      if (entry.abort.signal.aborted || isLimited) {
+      if (outer.aborted || isLimited || entry.prefetch !== undefined) {
         const reason = isLimited ? 'no room on the disk for its namespace' : 'not wanted any more';
         this.#core.move(entry, { kind: 'FetchStopped', reason });
       }
@@ -245,13 +253,18 @@ export class Disk {
       code: 'COMPILE_STALLED',
       what: `the compile of adapter ${entry.key} did not end`,
     } as const;
-    const work = withLimit(limit, signal, (inner) => {
+    const work = withLimit(limit, signal, (inner, alive) => {
       const compiling = compiler.compile(
         {
           digest,
           folder: artifacts.folder(digest),
           bytes: entry.storedBytes,
-          verify: (s) => artifacts.verify(digest, s),
+          verify: (s) => artifacts.verify(digest, s, alive),
+          alive,
+          makeRoom: (bytes) => {
+            entry.compiledBytes = bytes;
+            return this.#room.forCompiled(entry, digest, { signal: inner, alive });
+          },
         },
         engine.info(),
         inner,

@@ -4,6 +4,7 @@ import type { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import type { CompiledAdapter } from '../compiled/compiled-adapter.ts';
 import type { State } from './lifecycle.ts';
+import type { PrefetchTier } from './prefetch-tally.ts';
 
 /** Someone who waits for an adapter to be Resident. */
 export type Waiter = {
@@ -16,6 +17,9 @@ export type Waiter = {
 
 /** How far an adapter should be brought. */
 export type Goal = 'none' | 'disk' | 'ram';
+
+/** Work that nobody waits for and the plan does not ask for. `stop` is aborted when something else needs what it takes. */
+export type Prefetching = { readonly to: 'disk' | 'ram'; readonly stop: AbortController };
 
 /** The name of an adapter inside the engine. It contains the digest, so that two contents never share a name. */
 export const engineNameOf = (key: ObjectKey, digest: Digest): string => `${key}--${shortDigest(digest)}`;
@@ -47,6 +51,8 @@ export class Entry {
   /** The requirement for which they were looked for in vain. */
   unsignedFor: string | undefined;
   compiled: CompiledAdapter | undefined;
+  /** Of its compiled file, where that turned out to be far larger than its artifact. */
+  compiledBytes: number | undefined;
   /** What it needs in RAM: what its compiled file says, or what the engine reported. */
   bytes: number | undefined;
 
@@ -59,6 +65,13 @@ export class Entry {
   references = 0;
   /** Position in the order of uses; higher is more recent. */
   lastUse = 0;
+
+  /** Set while it is brought nearer on a guess: until its work ends, or somebody waits for it. */
+  prefetch: Prefetching | undefined;
+  /** Bytes that were prefetched and not used since: it leaves before what was used. */
+  readonly spare = new Map<PrefetchTier, number>();
+  /** Monotonic time before which it is not prefetched again. */
+  prefetchAt = 0;
 
   /** Was Resident when the engine process ended. */
   warm = false;
@@ -121,7 +134,14 @@ export class Entry {
     if (this.abort.signal.aborted) return 'none';
     if (this.waiters.size > 0) return 'ram';
     if (!this.evictedByHand && (this.wantedInRam || this.warm)) return 'ram';
+    if (this.prefetch !== undefined) return this.evictedByHand ? 'disk' : this.prefetch.to;
     return this.wantedInRam || this.resource.body.tier === 'Disk' ? 'disk' : 'none';
+  }
+
+  /** Ends the work that begins now. */
+  get signal(): AbortSignal {
+    const { abort, prefetch } = this;
+    return prefetch === undefined ? abort.signal : AbortSignal.any([abort.signal, prefetch.stop.signal]);
   }
 
   /** Evicted for someone more urgent, or without room: left alone until its time comes or someone waits for it. */

@@ -1,5 +1,5 @@
 import type { EvictionPolicy } from './eviction-policy.ts';
-import { hitDensity } from './hit-density.ts';
+import { type HitDensityOptions, hitDensity } from './hit-density.ts';
 
 /** The policies that a runtime may be set to. */
 export const evictionPolicyNames = ['hit-density', 'lru'] as const;
@@ -12,5 +12,7 @@ const lru = (): EvictionPolicy => ({
   worth: () => 0,
 });
 
-export const createEvictionPolicy = (name: EvictionPolicyName): EvictionPolicy =>
-  name === 'lru' ? lru() : hitDensity();
+export const createEvictionPolicy = (
+  name: EvictionPolicyName,
+  options: HitDensityOptions = {},
+): EvictionPolicy => (name === 'lru' ? lru() : hitDensity(options));

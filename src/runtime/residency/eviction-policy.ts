@@ -1,20 +1,20 @@
-/** An adapter in RAM that could leave. */
+/** An adapter in RAM, or an artifact on the disk, that could leave. */
 export type Evictable = {
   readonly key: string;
-  /** Of the RAM budget. */
+  /** Of the budget that it leaves. */
   readonly bytes: number;
   /** Expected milliseconds until it would serve again. */
   readonly reloadMs: number;
 };
 
 /**
- * Which adapter is worth its place in RAM least. The last word only: what is protected, in use or of higher priority
- * is decided before. Pure but for what it remembers of the uses it was told; memory is bounded.
+ * Which adapter is worth its place in RAM, or on the disk, least. The last word only: what is protected, in use or of higher
+ * priority is decided before. Pure but for what it remembers of the uses it was told; memory is bounded.
  */
 export type EvictionPolicy = {
-  /** A request begins to use the adapter, which is or was just loaded into RAM. */
+  /** A request begins to use the adapter, which is or was just brought here. */
   used(key: string): void;
-  /** Room is about to be made in RAM, in which so many adapters are now. */
+  /** Room is about to be made where so many adapters are now. */
   divided(adapters: number): void;
   /** The lowest leaves first; of equals the least recently used. A newcomer may be worth less than all others. */
   worth(adapter: Evictable): number;
@@ -30,3 +30,14 @@ const msPerByte = 0.75e-6;
  * nothing is fetched again for it.
  */
 export const reloadMs = (bytes: number): number => fixedMs + msPerByte * bytes;
+
+/** Milliseconds until an artifact is compiled, whatever its size; of one from a network more: asking, and a link of 100 Mbit/s. */
+const compileMs = 200;
+const askMs = 200;
+const linkMsPerByte = 80e-6;
+
+/**
+ * Expected time from Remote to Compiled: a model, as {@link reloadMs} is. `isLocal`: it is copied from a folder of this node.
+ */
+export const refetchMs = (bytes: number, isLocal: boolean): number =>
+  compileMs + (isLocal ? 0 : askMs + linkMsPerByte * bytes);

@@ -47,6 +47,11 @@ export const fitOf = (core: Core, keys: readonly ObjectKey[]): Fit => {
 export const servesNow = (core: Core, { state, wasResident }: Entry): boolean =>
   state.kind === 'Resident' || (core.options.oneAdapter === true && wasResident && isOnDisk(state));
 
+const waitersOf = ({ waiters }: Entry): Pick<AdapterView, 'waiting'> => {
+  const waiting = [...waiters].filter(({ kind }) => kind === 'request').length;
+  return waiting === 0 ? {} : { waiting };
+};
+
 /** One adapter as status shows it. */
 export const viewOf = (core: Core, entry: Entry): AdapterView => ({
   key: entry.key,
@@ -63,6 +68,7 @@ export const viewOf = (core: Core, entry: Entry): AdapterView => ({
   neededBytes: bytesOf(entry),
   rank: entry.compiled?.rank ?? 0,
   targetModules: entry.compiled?.targetModules ?? [],
+  ...waitersOf(entry),
   ...(entry.compiled?.labels === undefined ? {} : { labels: entry.compiled.labels }),
 });
 

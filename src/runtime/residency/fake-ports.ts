@@ -35,6 +35,8 @@ export type World = {
   readonly digest: (name: string) => Digest;
   /** RAM that the engine reports beyond what the compiled file says. */
   readonly extra: Map<string, number>;
+  /** What is called while `fetch a` or `compile a` goes on without a byte of the source. */
+  readonly works: Map<string, () => void>;
 };
 
 export type WorldShape = Partial<ResidencyOptions> & {
@@ -62,6 +64,7 @@ export const world = (shape: WorldShape = {}): World => {
   const resolutions = shape.resolved ?? new Map<string, Digest>();
   const content = new Map<string, string>();
   const extra = new Map<string, number>();
+  const works = new Map<string, () => void>();
   const { grants, reserved, endsLate = false, signed = new Map(), signable = new Map() } = shape;
   const arrows: Transition[] = [];
   const names = new Map<Digest, string>();
@@ -74,7 +77,7 @@ export const world = (shape: WorldShape = {}): World => {
   const engine = new FakeEngine(script, (name) => sizeOf(name) + (extra.get(name) ?? 0));
 
   const artifacts: Artifacts = {
-    async fetch({ source, key: wished }, expected, { signal, onProgress, admit, onReserved }) {
+    async fetch({ source, key: wished }, expected, { signal, onProgress, onWork, admit, onReserved }) {
       const name = source.path?.path ?? source.oci?.image ?? '';
       await admit?.({ digest: digest(name), bytes: 5, missingBytes: 5 });
       if (reserved?.has(digest(name)) === false) {
@@ -82,6 +85,7 @@ export const world = (shape: WorldShape = {}): World => {
         onReserved?.();
       }
       onProgress?.({ receivedBytes: 1, totalBytes: 2 });
+      if (onWork !== undefined) works.set(`fetch ${name}`, onWork);
       await script.enter(`fetch ${name}`);
       if (!endsLate) signal.throwIfAborted();
       void expected;
@@ -132,9 +136,10 @@ export const world = (shape: WorldShape = {}): World => {
     },
   };
   const compiler: Compiler = {
-    async compile({ digest: d, verify }, _info, signal) {
+    async compile({ digest: d, verify, alive }, _info, signal) {
       const name = names.get(d) ?? 'unknown';
       await verify(signal);
+      if (alive !== undefined) works.set(`compile ${name}`, alive);
       await script.enter(`compile ${name}`);
       return {
         file: `/compiled/${name}`,
@@ -180,7 +185,20 @@ export const world = (shape: WorldShape = {}): World => {
     ...shape,
   });
   residency.onTransition((arrow) => arrows.push(arrow));
-  return { residency, engine, script, clock, disk, verdicts, resolutions, arrows, content, digest, extra };
+  return {
+    residency,
+    engine,
+    script,
+    clock,
+    disk,
+    verdicts,
+    resolutions,
+    arrows,
+    content,
+    digest,
+    extra,
+    works,
+  };
 };
 
 /** Bytes that the engine holds. */

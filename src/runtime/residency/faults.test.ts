@@ -259,3 +259,22 @@ it('a compile that never ends is given up and does not hold up others for ever',
   expect(lease.name).toBe('a');
   expect(reasonOf(w, 'stuck')).toBe('COMPILE_STALLED');
 });
+
+it.each(['fetch', 'compile'])(
+  'a %s that works on without a word of its source is not silent',
+  async (stage) => {
+    const w = world({ fetchStallMs: 1_000, stageLimitMs: 1_000 });
+    const work = w.script.hold(`${stage} a`);
+    w.residency.apply([adapter('a')]);
+    await settle();
+    for (let second = 0; second < 3; second++) {
+      w.clock.advance(900);
+      await settle();
+      w.works.get(`${stage} a`)?.();
+    }
+    work.resolve();
+    using lease = await acquire(w, 'a');
+    expect(lease.name).toBe('a');
+    expect(w.script.count(`${stage} a`)).toBe(1);
+  },
+);

@@ -48,6 +48,17 @@ it('what is used often outlives any number of adapters that are used once', () =
   for (const key of times(20, (i) => `popular-${i}`)) expect(worth(policy, key)).toBeGreaterThan(scanned);
 });
 
+it('what is used at regular times keeps its place right after a use as well, which is when it is never used', () => {
+  const policy = hitDensity();
+  const least: number[] = [];
+  for (let round = 0; round < 2_000; round += 1) {
+    play(policy, [`regular-${round % 6}`, `once-${round}-x`, `once-${round}-y`]);
+    const regular = times(6, (i) => `regular-${i}`).map((key) => worth(policy, key));
+    least.push(Math.min(...regular) / worth(policy, `once-${round}-y`));
+  }
+  expect(Math.min(...least.slice(200))).toBeGreaterThan(1);
+});
+
 it('when popularity moves, the once popular lose their places to the newly popular, long before their counts do', () => {
   const policy = hitDensity({ halfLife: () => 100_000 });
   play(

@@ -14,7 +14,7 @@ type History = {
 };
 
 export type HitDensityOptions = {
-  /** Uses of any adapter after which a use counts half, by how many adapters have room in RAM. */
+  /** Uses of any adapter after which a use counts half, by how many adapters have room. */
   readonly halfLife?: (adapters: number) => number;
   /** Adapters whose history is kept; of more the least recently used is forgotten. */
   readonly maxKept?: number;
@@ -22,7 +22,14 @@ export type HitDensityOptions = {
 
 /** Long enough to tell the adapters that just have room from those that just have none, and no longer. */
 const usesPerAdapter = 16;
-const halfLifeOf = (adapters: number): number => Math.min(2 ** 17, Math.max(256, usesPerAdapter * adapters));
+/** On the disk, where room is for more and what is popular changes within days. */
+const usesPerArtifact = 64;
+const halfLifeFor =
+  (usesEach: number) =>
+  (adapters: number): number =>
+    Math.min(2 ** 17, Math.max(256, usesEach * adapters));
+const halfLifeInRam = halfLifeFor(usesPerAdapter);
+export const halfLifeOnDisk = halfLifeFor(usesPerArtifact);
 /** Uses of any adapter after which what the table has learned counts half. */
 const learningHalfLife = 2 ** 14;
 
@@ -63,9 +70,19 @@ class Corrections {
     }
   }
 
+  /**
+   * From this age up to that one at which the most came of what was foretold. What is used at regular times is never used right after
+   * a use, and is worth its place all the same.
+   */
   of(frequency: number, age: number): number {
-    const at = cell(frequency, age);
-    return ((this.#came[at] ?? 0) + prior) / ((this.#foretold[at] ?? 0) + prior);
+    let [came, foretold, most] = [prior, prior, 0];
+    const end = (frequency + 1) * ageClasses;
+    for (let at = cell(frequency, age); at < end; at += 1) {
+      came += this.#came[at] ?? 0;
+      foretold += this.#foretold[at] ?? 0;
+      most = Math.max(most, came / foretold);
+    }
+    return most;
   }
 
   halve(): void {
@@ -87,7 +104,7 @@ class Corrections {
  * Time is counted in uses: the same requests have the same victims, and a quiet night ages nothing.
  */
 export const hitDensity = ({
-  halfLife = halfLifeOf,
+  halfLife = halfLifeInRam,
   maxKept = 2 ** 16,
 }: HitDensityOptions = {}): EvictionPolicy & { readonly kept: number } => {
   const histories = new Map<string, History>();

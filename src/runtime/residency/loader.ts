@@ -223,6 +223,8 @@ export class Loader {
     if (core.life === life) await watch.announced();
     if (isInRam(entry.state)) ram.lost(entry);
     entry.engineDeaths += 1;
+    // A guess that may have ended it is not worth another end.
+    if (entry.prefetch !== undefined) throw error;
     if (entry.engineDeaths < maxEngineDeaths) return true;
     const times = entry.engineDeaths;
     throw new AdaptletError(

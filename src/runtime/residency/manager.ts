@@ -21,8 +21,10 @@ import type { Entry } from './entry.ts';
 import { type Fit, fitOf, servesNow, viewOf, viewsOf } from './facts.ts';
 import type { State } from './lifecycle.ts';
 import { Loader } from './loader.ts';
+import { Prefetch } from './prefetch.ts';
+import type { PrefetchTier, PrefetchTotals } from './prefetch-tally.ts';
 import { PrioritySemaphore } from './priority-semaphore.ts';
-import { Ram } from './ram.ts';
+import { type MemoryUse, Ram } from './ram.ts';
 import { Refetch } from './refetch.ts';
 import { Removals } from './removals.ts';
 import { type Lease, Requests, reasonOf, unknownAdapter } from './requests.ts';
@@ -31,6 +33,9 @@ import { byUrgency } from './urgency.ts';
 import { Work } from './work.ts';
 
 export type { Lease } from './requests.ts';
+
+/** An adapter of the plan, or one that no plan has. */
+export type Expected = ObjectKey | Versioned<AdapterResource>;
 
 /** How long `close` waits for what cannot be interrupted. */
 const closeMs = 5_000;
@@ -67,9 +72,16 @@ export type Residency = {
   ): void;
   /**
    * Registers an adapter that no plan has; the least recently used of them is dropped.
-   * @throws QUEUE_FULL
+   * @throws QUEUE_FULL; ADAPTER_NOT_AVAILABLE where its source had nothing a moment ago
    */
   ensure(resource: Versioned<AdapterResource>): void;
+  /**
+   * These may be asked for soon, the likeliest first: they are brought nearer where nobody needs what that takes. Those that no plan
+   * has are registered, as far as there are places.
+   */
+  expect(next: readonly Expected[]): void;
+  /** What came of that, since this runtime started. */
+  prefetched(): Readonly<Record<PrefetchTier, PrefetchTotals>>;
   /** A lease at once, or undefined. */
   tryAcquire(key: ObjectKey, options?: { readonly digest?: Digest }): Lease | undefined;
   /**
@@ -110,9 +122,18 @@ export type Residency = {
    * was Resident: {@link acquire} brings it back.
    */
   serves(key: ObjectKey, digest: Digest): boolean;
+  /**
+   * Why an adapter that is here would not serve, by the plan in force and what is kept of its signatures; undefined: it would.
+   * @throws STORE_*
+   */
+  whyNot(key: ObjectKey): Promise<string | undefined>;
   /** The digest of an adapter once it is known. */
   resolved(key: ObjectKey): Digest | undefined;
   usage(): Usage;
+  /** What there is for one who divides memory. */
+  memoryUse(): MemoryUse;
+  /** RAM that adapters may take for now, at most the budget; what nobody uses leaves down to that. Guarantees and pins stay. */
+  limitMemory(bytes: number): void;
   /** RAM of what was loaded for requests for adapters of a namespace since this was asked last. */
   takeLoads(namespace: string): number;
   /** RAM of the adapters of a namespace. */
@@ -172,6 +193,9 @@ export const createResidency = (options: ResidencyOptions): Residency => {
       noRoom: (entry, error) => {
         work.noDisk(entry, error);
       },
+      fetching: (entry) => {
+        prefetch.makeWay(entry);
+      },
     }),
     arrived: (entry) => {
       requests.arrived(entry);
@@ -183,8 +207,16 @@ export const createResidency = (options: ResidencyOptions): Residency => {
       work.notAdmitted(entry, message);
     },
   });
-  const work = new Work(core, ram, (entry) => loader.run(entry));
+  const work = new Work(
+    core,
+    ram,
+    (entry) => loader.run(entry),
+    () => {
+      prefetch.next();
+    },
+  );
   const requests = new Requests(core, ram, work);
+  const prefetch = new Prefetch({ core, ram, work, waiting: () => requests.waiting });
   const desired = new Desired({ core, ram, work, removals, signatures });
 
   const known = (key: ObjectKey): Entry => {
@@ -232,6 +264,12 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     ensure: (resource) => {
       desired.ensure(resource);
     },
+    expect: (next) => {
+      if (!prefetch.isOn) return;
+      for (const one of next) if (typeof one !== 'string') desired.expect(one);
+      prefetch.expect(next.map((one) => (typeof one === 'string' ? one : one.name)));
+    },
+    prefetched: () => core.prefetched.totals,
     tryAcquire: (key, { digest } = {}) => requests.tryAcquire(key, digest),
     acquire: (key, { digest, signal }) => requests.acquire(key, digest, signal),
     preload: (key, signal) => requests.preload(key, signal),
@@ -256,6 +294,12 @@ export const createResidency = (options: ResidencyOptions): Residency => {
       const entry = core.entries.get(key);
       return entry?.digest === digest && servesNow(core, entry);
     },
+    whyNot: async (key) => {
+      const { resource, digest, state } = known(key);
+      if (state.kind === 'Failed') return `${state.failure.code}: ${state.failure.message}`;
+      const refusal = core.sourceRefusal(key, resource.body.source);
+      return refusal ?? (digest === undefined ? undefined : await signatures.refusal(known(key), digest));
+    },
     resolved: (key) => core.entries.get(key)?.digest,
     usage: () => ({
       budgetBytes: options.budgetBytes,
@@ -264,6 +308,12 @@ export const createResidency = (options: ResidencyOptions): Residency => {
       waiting: requests.waiting,
       limit: ram.limit,
     }),
+    memoryUse: () => ram.use,
+    limitMemory: (bytes) => {
+      const before = core.ramBytes;
+      ram.limitTo(bytes);
+      if (core.ramBytes > before) work.roomCame();
+    },
     takeLoads: (namespace) => core.takeLoads(namespace),
     usedBy: (namespace) => ram.usedBy(namespace),
     diskUsedBy: (namespace) => room.usedBy(namespace),

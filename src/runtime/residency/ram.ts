@@ -5,6 +5,7 @@ import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
 import { isInRam, type LifecycleEvent } from './lifecycle.ts';
 import { type Holding, planRoom, type Wish } from './room.ts';
+import { planShrink } from './shrink.ts';
 import { byUrgency, isAskedFor, isPatient, Turns } from './urgency.ts';
 
 const unloadRetryMs = 1_000;
@@ -18,6 +19,20 @@ export type Reservation =
 
 /** `isLimit`: of its namespace. */
 export type Refused = { readonly kind: 'refused'; readonly message: string; readonly isLimit: boolean };
+
+/** What adapters take of RAM, in bytes. */
+export type MemoryUse = {
+  readonly usedBytes: number;
+  /** Of that: nobody uses it, and nothing keeps it from leaving when memory is short. */
+  readonly sparableBytes: number;
+  /** Of that: it is on its way out. */
+  readonly leavingBytes: number;
+  /** What the largest adapter needs, as far as that is known. */
+  readonly largestBytes: number;
+};
+
+const bytesIn = (holdings: readonly Holding<Entry>[]): number =>
+  holdings.reduce((sum, { bytes }) => sum + bytes, 0);
 
 type Pending = { readonly bytes: number; readonly settle: (reservation: Reservation) => void };
 
@@ -54,7 +69,18 @@ export class Ram {
     return bytes;
   }
   get free(): number {
-    return this.#core.options.budgetBytes - this.used;
+    return this.#core.ramBytes - this.used;
+  }
+  get use(): MemoryUse {
+    const holdings = this.#holdings((entry) => entry.charge);
+    let largestBytes = 0;
+    for (const { bytes = 0 } of this.#core.all()) largestBytes = Math.max(largestBytes, bytes);
+    return {
+      usedBytes: bytesIn(holdings),
+      sparableBytes: bytesIn(planShrink(Number.POSITIVE_INFINITY, holdings, this.#core.options.memoryShare)),
+      leavingBytes: bytesIn(holdings.filter(({ phase }) => phase === 'leaving')),
+      largestBytes,
+    };
   }
   /** Adapters that wait for room. */
   get waiting(): number {
@@ -86,8 +112,12 @@ export class Ram {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      while (this.#again && (this.#pending.size > 0 || this.#core.options.memoryShare !== undefined)) {
+      while (
+        this.#again &&
+        (this.#pending.size > 0 || this.#core.options.memoryShare !== undefined || this.free < 0)
+      ) {
         this.#again = false;
+        this.#shrink();
         this.#divide();
       }
     } finally {
@@ -107,19 +137,42 @@ export class Ram {
     pending.settle(reservation);
   }
 
+  /** Adapters may take so many bytes from now on, at most the budget; what nobody uses leaves down to that. */
+  limitTo(bytes: number): void {
+    this.#core.ramBytes = Math.min(bytes, this.#core.options.budgetBytes);
+    this.pump();
+  }
+
+  #shrink(): void {
+    if (this.free >= 0) return;
+    const { usedBytes, leavingBytes } = this.use;
+    const over = usedBytes - leavingBytes - this.#core.ramBytes;
+    const holdings = this.#holdings((entry) => entry.charge);
+    for (const { of: entry } of planShrink(over, holdings, this.#core.options.memoryShare)) {
+      entry.blocked = true;
+      this.drain(entry, 'evicted because memory is short');
+    }
+  }
+
   #divide(): void {
     for (const entry of this.#pending.keys()) {
       if (entry.goal !== 'ram') this.#settle(entry, { kind: 'unwanted' });
     }
-    const { budgetBytes, oneAdapter = false, memoryShare } = this.#core.options;
+    const { oneAdapter = false, memoryShare } = this.#core.options;
+    const budgetBytes = this.#core.ramBytes;
     const plan = planRoom(
       budgetBytes,
-      this.#holdings(),
+      this.#holdings((entry) => this.#place(entry.charge)),
       this.#wishes(),
       oneAdapter ? undefined : memoryShare,
     );
     for (const entry of plan.grant) this.#settle(entry, { kind: 'granted' });
     for (const { of: entry, fixedBytes, limitBytes } of plan.refuse) {
+      if (entry.prefetch !== undefined) {
+        entry.prefetch = undefined;
+        this.#settle(entry, { kind: 'unwanted' });
+        continue;
+      }
       const needs = `${entry.key} needs ${this.#pending.get(entry)?.bytes ?? 0} bytes of RAM`;
       const message =
         limitBytes === undefined
@@ -153,28 +206,31 @@ export class Ram {
       logger.warn(this.#limit, 'a budget of memory keeps requests from running together');
   }
 
-  /** Bytes that an adapter takes of the budget when room is divided: all of it where one adapter is to be in RAM. */
+  /** Bytes that an adapter takes of the budget when room is divided: all of it, and more where it is larger, where one adapter is to be in RAM. */
   #place(bytes: number): number {
-    const { oneAdapter = false, budgetBytes } = this.#core.options;
-    return oneAdapter ? budgetBytes : bytes;
+    const { oneAdapter = false } = this.#core.options;
+    return oneAdapter ? Math.max(bytes, this.#core.ramBytes) : bytes;
   }
 
-  #holdings(): Holding<Entry>[] {
+  /** Bytes of each as `bytesOf` says. */
+  #holdings(bytesOf: (entry: Entry) => number): Holding<Entry>[] {
     const holdings: Holding<Entry>[] = [];
     const charged = [...this.#core.all()].filter((entry) => entry.charge > 0);
     this.#core.policy.divided(charged.length);
     for (const entry of charged) {
       const { kind } = entry.state;
+      const isGuess = entry.spare.has('ram') && !entry.wantedInRam;
       const phase = kind === 'Resident' ? 'resident' : kind === 'Draining' ? 'leaving' : 'loading';
       holdings.push({
         of: entry,
         owner: namespaceOf(entry.key),
-        bytes: this.#place(entry.charge),
+        bytes: bytesOf(entry),
         phase,
         references: entry.references,
         protected: entry.protected,
         wanted: entry.wantedInRam,
-        priority: entry.priority,
+        priority: isGuess ? -Infinity : entry.priority,
+        isGuess,
         worth: this.#core.worth(entry),
         lastUse: entry.lastUse,
       });
@@ -193,6 +249,7 @@ export class Ram {
         bytes: this.#place(this.#pending.get(entry)?.bytes ?? 0),
         patient: isPatient(entry) || firstTime,
         overProtected: firstTime || (oneAdapter && entry.waiters.size > 0),
+        isPrefetch: entry.prefetch !== undefined,
         wanted: entry.wantedInRam,
         priority: entry.priority,
       };
@@ -260,8 +317,8 @@ export class Ram {
 
   /** One adapter is out of RAM because the engine process ended. */
   lost(entry: Entry): void {
-    // What was leaving is not wanted back.
-    entry.warm = entry.state.kind === 'Resident';
+    // What was leaving is not wanted back, nor what nobody used.
+    entry.warm = entry.state.kind === 'Resident' && !entry.spare.has('ram');
     this.#core.move(entry, { kind: 'EngineLost' });
     this.#freed(entry);
   }

@@ -16,6 +16,8 @@ const op = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('abandon' as const), which: fc.nat(20) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('evict' as const), name }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('pin' as const), name, pinned: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('limit' as const), bytes: fc.nat(60) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('expect' as const), name }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('kill' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('start' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.nat(3_000) }) },
@@ -61,8 +63,22 @@ class Player {
   /** Leases of the present life of the engine, by engine-side name. */
   readonly used = new Map<string, number>();
 
-  constructor(oneAdapter: boolean, evictionPolicy: EvictionPolicyName) {
-    this.w = world({ budgetBytes, sizes, oneAdapter, evictionPolicy, maxParallelLoads: 2 });
+  constructor(
+    oneAdapter: boolean,
+    evictionPolicy: EvictionPolicyName,
+    { prefetches, shares }: { readonly prefetches: boolean; readonly shares: boolean },
+  ) {
+    const prefetch = prefetches ? { downloads: true, hourlyBytes: Infinity } : undefined;
+    const of = (guarantee: number, limit: number) => () => ({ guarantee, limit });
+    this.w = world({
+      ...(shares ? { memoryShare: of(10, 30), diskShare: of(5, 15) } : {}),
+      budgetBytes,
+      sizes,
+      oneAdapter,
+      evictionPolicy,
+      prefetch,
+      maxParallelLoads: 2,
+    });
     this.w.residency.apply(names.map((n) => adapter(n)));
     const unload = this.w.engine.unload.bind(this.w.engine);
     this.w.engine.unload = (engineName) => {
@@ -94,11 +110,17 @@ class Player {
       case 'pin':
         if (residency.state(key(step.name)) !== undefined) residency.pin(key(step.name), step.pinned);
         return;
+      case 'expect':
+        residency.expect([key(step.name)]);
+        return;
       case 'kill':
         if (engine.state !== 'ready') return;
         this.leases.length = 0;
         this.used.clear();
         engine.kill();
+        return;
+      case 'limit':
+        residency.limitMemory(step.bytes);
         return;
       case 'start':
         if (engine.state === 'down') engine.become('ready');
@@ -208,9 +230,10 @@ it('whatever happens in whatever order: the budget holds, nothing in use is unlo
     fc.asyncProperty(
       fc.boolean(),
       fc.constantFrom(...evictionPolicyNames),
+      fc.record({ prefetches: fc.boolean(), shares: fc.boolean() }),
       fc.array(fc.tuple(op, fc.boolean()), { minLength: 5, maxLength: 60 }),
-      async (oneAdapter, policy, history) => {
-        const player = new Player(oneAdapter, policy);
+      async (oneAdapter, policy, shape, history) => {
+        const player = new Player(oneAdapter, policy, shape);
         for (const [step, pause] of history) {
           player.play(step);
           if (pause) await settle();

@@ -56,10 +56,9 @@ export class Refetch {
 
   async #bring(digest: Digest): Promise<void> {
     const { clock, logger, random = () => 0 } = this.#core.options;
-    const entry = this.#whoHas(digest);
     let delayMs = 0;
     try {
-      if (entry !== undefined) await this.#fetch(entry, digest);
+      await this.#fetchAny(this.#whoHave(digest), digest);
       this.#lost.delete(digest);
       this.#failures = 0;
     } catch (error) {
@@ -81,10 +80,29 @@ export class Refetch {
   }
 
   /** Whose states say that it is on the disk. All others fetch it when they need it. */
-  #whoHas(digest: Digest): Entry | undefined {
-    for (const entry of this.#core.entries.values())
-      if (entry.digest === digest && !entry.offDisk && isOnDisk(entry.state)) return entry;
-    return undefined;
+  #whoHave(digest: Digest): Entry[] {
+    return [...this.#core.entries.values()].filter(
+      (entry) => entry.digest === digest && !entry.offDisk && isOnDisk(entry.state),
+    );
+  }
+
+  /**
+   * From the source of one of them after the other, until one has it. Who was removed meanwhile needs it no more.
+   * @throws that of the last one
+   */
+  async #fetchAny(entries: readonly Entry[], digest: Digest): Promise<void> {
+    let failure: { readonly error: unknown } | undefined;
+    for (const entry of entries) {
+      if (entry.abort.signal.aborted) continue;
+      try {
+        await this.#fetch(entry, digest);
+        return;
+      } catch (error) {
+        if (this.#stop.signal.aborted) throw error;
+        if (!entry.abort.signal.aborted) failure = { error };
+      }
+    }
+    if (failure !== undefined) throw failure.error;
   }
 
   async #fetch(entry: Entry, digest: Digest): Promise<void> {
@@ -106,12 +124,10 @@ export class Refetch {
           admit: (arrival) => this.#room.admit(entry, arrival, { signal, alive }),
           onReserved: () => this.#room.reserved(entry),
           onProgress: alive,
+          onWork: alive,
         }),
       );
       logger.info({ digest, key: entry.key }, 'a damaged artifact was fetched again');
-    } catch (error) {
-      // The adapter was removed meanwhile: nobody needs it.
-      if (!entry.abort.signal.aborted) throw error;
     } finally {
       this.#room.settled(entry);
     }

@@ -9,6 +9,8 @@ export type Kept = {
   readonly digest: Digest;
   readonly bytes: number;
   readonly lastUse: number;
+  /** It came from a folder of this node. */
+  readonly isLocal: boolean;
 };
 
 /** Takes artifacts and compiled files off the disk once no adapter has their digest any more. */
@@ -16,9 +18,7 @@ export class Removals {
   readonly #core: Core;
   readonly #running = new Map<Digest, Promise<void>>();
   /** Of what was kept. */
-  readonly #lastUses = new Map<Digest, number>();
-  /** Kept by `retain` although no adapter has them. */
-  readonly #retained = new Set<Digest>();
+  readonly #left = new Map<Digest, Pick<Kept, 'lastUse' | 'isLocal'>>();
 
   constructor(core: Core) {
     this.#core = core;
@@ -35,10 +35,6 @@ export class Removals {
     if (digest === undefined) return;
     if (this.#inUse(digest)) {
       await this.#release(entry, digest);
-      return;
-    }
-    if (this.#core.options.retain?.(digest) === true) {
-      this.#retained.add(digest);
       return;
     }
     if (entry.state.kind === 'Stored' || entry.state.kind === 'Compiled') {
@@ -59,10 +55,10 @@ export class Removals {
   }
 
   /** One of a single user that made place for another: its artifact stays, as long as nobody needs its room. */
-  keep({ planned, digest, offDisk, wish, lastUse }: Entry): boolean {
+  keep({ planned, digest, offDisk, wish, lastUse, resource }: Entry): boolean {
     if (planned || digest === undefined || offDisk) return false;
     if (this.#core.options.artifacts.stored(wish, digest) === undefined) return false;
-    this.#lastUses.set(digest, lastUse);
+    this.#left.set(digest, { lastUse, isLocal: resource.body.source.path !== undefined });
     return true;
   }
 
@@ -79,14 +75,14 @@ export class Removals {
     }
     const kept: Kept[] = [];
     for (const { digest, bytes, namespaces } of this.#core.options.artifacts.held()) {
-      if (this.#running.has(digest) || this.#retained.has(digest)) continue;
-      const lastUse = this.#lastUses.get(digest) ?? 0;
+      if (this.#running.has(digest)) continue;
+      const left = this.#left.get(digest) ?? { lastUse: 0, isLocal: false };
       for (const owner of namespaces)
         if ((of ?? owner) === owner && !claimed.has(`${owner} ${digest}`))
-          kept.push({ owner, digest, bytes, lastUse });
+          kept.push({ owner, digest, bytes, ...left });
       // What is granted to nobody is nobody's, but for adapters from before there were grants.
       if (namespaces.length === 0 && (of ?? '') === '' && !claimed.has(digest))
-        kept.push({ owner: '', digest, bytes, lastUse });
+        kept.push({ owner: '', digest, bytes, ...left });
     }
     return kept;
   }
@@ -108,7 +104,7 @@ export class Removals {
       logger.warn({ err: error, digest }, 'an artifact that nothing needs could not be removed');
     }
     const left = held();
-    if (left === undefined) this.#lastUses.delete(digest);
+    if (left === undefined) this.#left.delete(digest);
     return left === undefined || (isShared && !left.namespaces.includes(namespace));
   }
 
@@ -118,16 +114,6 @@ export class Removals {
       if ((its === digest || arriving === digest) && (namespace === '' || namespaceOf(key) === namespace))
         return true;
     return false;
-  }
-
-  /** Looks again at what was retained. */
-  sweep(): void {
-    for (const digest of this.#retained) {
-      const inUse = this.#inUse(digest);
-      if (!inUse && this.#core.options.retain?.(digest) === true) continue;
-      this.#retained.delete(digest);
-      if (!inUse) void this.#remove(digest);
-    }
   }
 
   /** What its fetch brought before it was cancelled. */

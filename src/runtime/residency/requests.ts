@@ -110,6 +110,7 @@ export class Requests {
     signal.addEventListener('abort', abort, { once: true });
     this.#waiting += 1;
     entry.evictedByHand = false;
+    entry.prefetch = undefined;
     entry.waiters.add(waiter);
     this.#ram.pump();
     this.#work.kick(entry);
@@ -163,11 +164,13 @@ export class Requests {
     entry.blocked = false;
     entry.wasResident = true;
     entry.note = '';
-    entry.lastUse = this.#core.tick();
+    const { prefetch } = entry;
+    if (prefetch === undefined) entry.lastUse = this.#core.tick();
+    else this.#core.prefetched.brought(entry, 'ram', entry.charge);
     const waiters = [...entry.waiters];
     entry.waiters.clear();
     // Someone means to use it soon; a request counts when it gets its lease.
-    if (!waiters.some(({ kind }) => kind === 'request')) this.#core.used(entry);
+    if (prefetch === undefined && !waiters.some(({ kind }) => kind === 'request')) this.#core.used(entry);
     for (const waiter of waiters) waiter.granted(entry);
     this.#ram.pump();
   }

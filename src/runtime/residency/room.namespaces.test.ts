@@ -206,3 +206,11 @@ describe('whatever a node holds and is asked for', () => {
     });
   });
 });
+
+it('nothing leaves for a guess, whatever is guaranteed to its namespace', () => {
+  const held = [holding('b1', 10), holding('b2', 10, { priority: -9 })];
+  const guess = wish('a1', 10, { patient: false, isPrefetch: true });
+  const given = shares({ a: { guarantee: 20 } });
+  expect(planRoom(20, held, [guess], given)).toMatchObject({ grant: [], evict: [] });
+  expect(planRoom(30, held, [guess], given)).toMatchObject({ grant: ['a1'], evict: [] });
+});

@@ -15,6 +15,8 @@ export type Holding<T> = {
   /** By the policy of eviction; compared only between holdings of one call. */
   readonly worth: number;
   readonly lastUse: number;
+  /** It came by a prefetch, and nobody has used it: what is guaranteed to its owner is not for that. */
+  readonly isGuess?: boolean;
 };
 
 /** Who asks for bytes, the most urgent first. */
@@ -29,6 +31,8 @@ export type Wish<T> = {
   readonly patient: boolean;
   /** Protected ones step down for it when nothing else does. */
   readonly overProtected: boolean;
+  /** A guess: nothing leaves for it. */
+  readonly isPrefetch?: boolean;
   readonly wanted: boolean;
   readonly priority: number;
 };
@@ -43,7 +47,7 @@ export type RoomPlan<T> = {
 };
 
 /** The first victim first: unprotected, unreferenced, lowest priority, least worth, least recently used. */
-const byClaim = <T>(a: Holding<T>, b: Holding<T>): number =>
+export const byClaim = <T>(a: Holding<T>, b: Holding<T>): number =>
   Number(a.protected) - Number(b.protected) ||
   Number(a.references > 0) - Number(b.references > 0) ||
   a.priority - b.priority ||
@@ -55,6 +59,8 @@ const weaker = <T>(victim: Holding<T>, wish: Wish<T>): boolean =>
 
 /** What is guaranteed to a namespace is its own, whatever others pinned or hold beyond what is guaranteed to them. */
 const mayEvict = <T>(victim: Holding<T>, wish: Wish<T>, accounts: Accounts): boolean => {
+  if (wish.isPrefetch === true) return false;
+  if (victim.isGuess === true && !victim.protected && victim.references === 0) return true;
   if (!accounts.mayTake(victim.owner, wish)) return false;
   const isOwed = victim.owner !== wish.owner && accounts.isGuaranteed(wish);
   if (victim.protected && !wish.overProtected && !(isOwed && wish.patient)) return false;
@@ -119,8 +125,8 @@ const victimsFor = <T>(
  *
  * Guarantees: what is granted fits into bytes that are free now; nobody is evicted for a wish that would not fit after
  * it; a less urgent wish is granted before a more urgent one only when both fit together, so that none starves. A namespace never
- * gets beyond its limit, and what it holds within what is guaranteed to it leaves for itself only. Beyond that it loses something to
- * another only while it holds more than its part ({@link Accounts}).
+ * gets beyond its limit, and what it holds within what is guaranteed to it leaves for itself only, unless it
+ * came by a prefetch and nobody used it. Beyond that it loses something to another only while it holds more than its part ({@link Accounts}).
  */
 export const planRoom = <T>(
   budgetBytes: number,

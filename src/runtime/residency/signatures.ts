@@ -1,5 +1,5 @@
 import type { Digest } from '../../api/names.ts';
-import { errorCodeOf } from '../../errors/adaptlet-error.ts';
+import { asAdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { Requirement } from '../../signature/requirement.ts';
 import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
@@ -45,11 +45,20 @@ export class Signatures {
    * @throws AdaptletError STORE_*
    */
   async isKept(entry: Entry, digest: Digest): Promise<boolean> {
+    return (await this.refusal(entry, digest)) === undefined;
+  }
+
+  /**
+   * Why what is kept on the disk does not do; undefined: it does.
+   * @throws AdaptletError STORE_*
+   */
+  async refusal(entry: Entry, digest: Digest): Promise<string | undefined> {
     try {
       await this.#check(entry, digest, undefined);
-      return true;
+      return undefined;
     } catch (error) {
-      if (errorCodeOf(error).startsWith('SIGNATURE_')) return false;
+      const { code, what } = asAdaptletError(error, 'verifying signatures');
+      if (code.startsWith('SIGNATURE_')) return `${code}: ${what}`;
       throw error;
     }
   }

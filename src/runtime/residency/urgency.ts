@@ -2,13 +2,21 @@ import { namespaceOf } from '../../api/names.ts';
 import type { Entry } from './entry.ts';
 
 /** Who waits for a load, from the most to the least urgent. */
-type Urgency = 'request' | 'rollout' | 'preload' | 'warm' | 'prefetch';
-const order: Readonly<Record<Urgency, number>> = { request: 0, rollout: 1, preload: 2, warm: 3, prefetch: 4 };
+type Urgency = 'request' | 'rollout' | 'preload' | 'warm' | 'disk' | 'prefetch';
+const order: Readonly<Record<Urgency, number>> = {
+  request: 0,
+  rollout: 1,
+  preload: 2,
+  warm: 3,
+  disk: 4,
+  prefetch: 5,
+};
 
 const urgencyOf = (entry: Entry): Urgency => {
   for (const waiter of entry.waiters) if (waiter.kind === 'request') return 'request';
   if (entry.held || entry.waiters.size > 0) return 'rollout';
-  if (entry.goal !== 'ram') return 'prefetch';
+  if (entry.prefetch !== undefined) return 'prefetch';
+  if (entry.goal !== 'ram') return 'disk';
   return entry.wantedInRam || entry.pinned ? 'preload' : 'warm';
 };
 

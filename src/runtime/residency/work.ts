@@ -1,7 +1,7 @@
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import { backoffMs } from '../../time/backoff.ts';
-import type { Core } from './core.ts';
-import type { Entry } from './entry.ts';
+import { type Core, prefetchRestMs } from './core.ts';
+import type { Entry, Prefetching } from './entry.ts';
 import { isInRam } from './lifecycle.ts';
 import type { Ram, Refused } from './ram.ts';
 import { byUrgency } from './urgency.ts';
@@ -24,17 +24,24 @@ export const notAvailable = (
     retryAfterMs === undefined ? {} : { retryAfterMs },
   );
 
+/** Where a prefetch was to bring it. */
+const isThere = ({ state }: Entry, { to }: Prefetching): boolean =>
+  state.kind === 'Resident' || (to === 'disk' && state.kind === 'Compiled');
+
 /** Starts work on adapters, one job each, and says what follows when a job fails. */
 export class Work {
   closed = false;
   readonly #core: Core;
   readonly #ram: Ram;
   readonly #run: (entry: Entry) => Promise<void>;
+  readonly #rested: () => void;
 
-  constructor(core: Core, ram: Ram, run: (entry: Entry) => Promise<void>) {
+  /** `rested` is told when no adapter is worked on. */
+  constructor(core: Core, ram: Ram, run: (entry: Entry) => Promise<void>, rested: () => void) {
     this.#core = core;
     this.#ram = ram;
     this.#run = run;
+    this.#rested = rested;
   }
 
   /** Starts what the goal of the adapter asks for, if that is possible now. */
@@ -43,6 +50,7 @@ export class Work {
     if (entry.parked) return;
     if (!this.mayTry(entry)) return;
     entry.blocked = false;
+    this.#core.jobs += 1;
     entry.job = this.#do(entry);
   }
 
@@ -53,13 +61,33 @@ export class Work {
   }
 
   async #do(entry: Entry): Promise<void> {
+    const { prefetch } = entry;
     try {
       await this.#run(entry);
     } catch (error) {
-      if (!entry.abort.signal.aborted) this.#fail(entry, error);
+      if (!entry.abort.signal.aborted && !this.#isGuess(entry, prefetch, error)) this.#fail(entry, error);
     }
     entry.job = undefined;
+    if (prefetch !== undefined && !isThere(entry, prefetch)) {
+      const restUntil = this.#core.options.clock.monotonic() + prefetchRestMs;
+      entry.prefetchAt = Math.max(entry.prefetchAt, restUntil);
+    }
+    // What it was begun for ends with it.
+    entry.prefetch = undefined;
+    this.#core.jobs -= 1;
     this.kick(entry);
+    if (this.#core.jobs === 0) this.#rested();
+  }
+
+  /** It failed, or made way, while nobody waited for it: it stays where it is, and who asks for it finds out anew. */
+  #isGuess(entry: Entry, prefetch: Prefetching | undefined, error: unknown): boolean {
+    const { logger } = this.#core.options;
+    if (prefetch === undefined) return false;
+    if (prefetch.stop.signal.aborted) return true;
+    if (entry.prefetch === undefined || isInRam(entry.state)) return false;
+    logger.info({ err: error, key: entry.key }, 'an adapter could not be prefetched');
+    entry.note = '';
+    return true;
   }
 
   #fail(entry: Entry, cause: unknown): void {
@@ -103,10 +131,20 @@ export class Work {
 
   /** Stays Compiled: there is no room for it. */
   noRoom(entry: Entry, { message, isLimit }: Refused): void {
-    const error = isLimit
-      ? new AdaptletError('NAMESPACE_ADAPTER_MEMORY', message, { retryAfterMs: blockedMs })
-      : notAvailable(entry, 'RESIDENCY_BUDGET', message);
+    const code = isLimit ? 'NAMESPACE_ADAPTER_MEMORY' : this.#shortageOf(entry);
+    const error =
+      code === 'RESIDENCY_BUDGET'
+        ? notAvailable(entry, code, message)
+        : new AdaptletError(code, message, { retryAfterMs: blockedMs });
     this.#park(entry, error, message, 'an adapter finds no room in RAM');
+  }
+
+  /** Whether an adapter finds no room because memory is short now, or in any case. */
+  #shortageOf({ bytes = 0 }: Entry): 'MEMORY_PRESSURE' | 'RESIDENCY_BUDGET' {
+    const { ramBytes, options } = this.#core;
+    return ramBytes < options.budgetBytes && bytes <= options.budgetBytes
+      ? 'MEMORY_PRESSURE'
+      : 'RESIDENCY_BUDGET';
   }
 
   /** Stays Remote: its namespace has no room for it on the disk. */
@@ -138,6 +176,11 @@ export class Work {
   ramFreed(entry: Entry): void {
     this.kick(entry);
     if (entry.blocked) this.#unblockLater(entry);
+    this.roomCame();
+  }
+
+  /** There is more room in RAM. */
+  roomCame(): void {
     if (this.#ram.waiting > 0) return;
     const blocked = [...this.#core.entries.values()].filter((other) => other.blocked).sort(byUrgency);
     for (const other of blocked) {

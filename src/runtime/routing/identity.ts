@@ -10,6 +10,12 @@ export const identityHeaders = {
   speculation: 'x-adaptlet-speculation',
 } as const;
 
+/**
+ * What a client sends back of an earlier answer, so that a node which does not know its session goes on as the other one did. A
+ * node believes no more of it than it has signed itself.
+ */
+export const sessionTokenHeader = 'x-adaptlet-session-token';
+
 /** Longest value of a user, a session or a tenant, in UTF-16 code units. */
 export const maxIdentityLength = 256;
 

@@ -1,47 +1,121 @@
+import { hintHeader, type Leaf, type Match, type Preset, presets } from '../../api/match.ts';
 import { compileRegex } from '../../api/regex.ts';
-import type { Match } from '../../api/route.ts';
+import { type Labelled, type LabelOf, labelledText } from './labelled.ts';
 import type { RequestContext } from './request.ts';
+import { all, any, negated, type Verdict } from './verdict.ts';
 
-type Test = (context: RequestContext) => boolean;
+type Test = (context: RequestContext, labelOf: LabelOf) => Verdict;
 type HeaderMatch = NonNullable<Match['headers']>[number];
 
+/** One thing that a match asks. */
+export type Condition = {
+  /** As a manifest says it. */
+  readonly text: string;
+  readonly test: Test;
+  /** What the request has there, for people; '' for nothing. Never the prompt. */
+  readonly given: (context: RequestContext, labelOf: LabelOf) => string;
+};
+
+/** The matches of a rule. */
+export type Matcher = {
+  readonly test: Test;
+  /** Of each match its conditions, in the order in which they are looked at. Empty: every request matches. */
+  readonly alternatives: readonly (readonly Condition[])[];
+};
+
 /**
- * Compiles the matches of a rule, once per plan: what is given in one match must hold altogether, the matches are
- * alternatives, and no matches at all take every request. A header, user or tenant that is absent does not match.
+ * Compiles the matches of a rule, once per plan. What binds first: `not`, then what is given in one match (all of it must
+ * hold), then the matches (one must hold); no matches at all take every request. A header, user or tenant that is absent does
+ * not match. What cannot be told, as of an uncertain classifier, is no match and no negation of one. Classifiers are asked
+ * last, and only where the rest of their match holds.
  * @throws RangeError for a pattern that is not RE2
  */
-export const compileMatches = (matches: readonly Match[]): Test => {
+export const compileMatches = (matches: readonly Match[]): Matcher => {
   const alternatives = matches.map(compileMatch);
-  if (alternatives.length === 0) return () => true;
-  return (context) => alternatives.some((accepts) => accepts(context));
+  if (alternatives.length === 0) return { test: () => true, alternatives };
+  const tests = alternatives.map(together);
+  const [only] = tests;
+  if (only !== undefined && tests.length === 1) return { test: only, alternatives };
+  return { test: (context, labelOf) => any(tests, (test) => test(context, labelOf)), alternatives };
 };
 
-const compileMatch = ({ headers = [], user, tenant }: Match): Test => {
-  const tests = headers.map(compileHeader);
-  if (user?.in !== undefined) tests.push(oneOf('user', user.in));
-  if (user?.prefix !== undefined) {
-    const { prefix } = user;
-    tests.push((context) => context.user?.startsWith(prefix) === true);
-  }
-  if (tenant !== undefined) tests.push(oneOf('tenant', tenant.in));
-  return (context) => tests.every((test) => test(context));
+const together = (conditions: readonly Condition[]): Test => {
+  const [only] = conditions;
+  if (only !== undefined && conditions.length === 1) return only.test;
+  return (context, labelOf) => all(conditions, ({ test }) => test(context, labelOf));
 };
 
-const oneOf = (key: 'user' | 'tenant', values: readonly string[]): Test => {
-  const set = new Set(values);
-  return (context) => {
-    const value = context[key];
-    return value !== undefined && set.has(value);
+const compileMatch = ({ not = [], ...leaf }: Match): readonly Condition[] => {
+  const conditions = compileLeaf(leaf);
+  const negations = not.map(compileNegation);
+  // A classifier costs most.
+  return [...conditions.filter(isCheap), ...negations, ...conditions.filter((one) => !isCheap(one))];
+};
+
+const isCheap = ({ text }: Condition): boolean => !text.startsWith('classifier ');
+
+const compileNegation = (leaf: Leaf): Condition => {
+  const conditions = compileLeaf(leaf);
+  const test = together(conditions);
+  return {
+    text: `not (${conditions.map((one) => one.text).join(' and ')})`,
+    test: (context, labelOf) => negated(test(context, labelOf)),
+    given: (context, labelOf) =>
+      conditions
+        .map((one) => one.given(context, labelOf))
+        .filter((given) => given !== '')
+        .join('; '),
   };
 };
 
-const compileHeader = ({ name, type, value }: HeaderMatch): Test => {
+const compileLeaf = (leaf: Leaf): readonly Condition[] => {
+  const { headers = [], user, tenant, promptRegex, adapterHint, classifier } = leaf;
+  return [
+    ...headers.map(compileHeader),
+    ...(user?.in === undefined ? [] : [oneOf('user', user.in)]),
+    ...(user?.prefix === undefined ? [] : [userPrefix(user.prefix)]),
+    ...(tenant === undefined ? [] : [oneOf('tenant', tenant.in)]),
+    ...presetNames.flatMap((name) => {
+      const values = leaf[name]?.in;
+      return values === undefined ? [] : [compilePreset(name, values)];
+    }),
+    ...(adapterHint === undefined ? [] : [compileHint(adapterHint.in)]),
+    ...(promptRegex === undefined ? [] : [compilePrompt(promptRegex)]),
+    ...(classifier === undefined ? [] : [compileClassifier(classifier)]),
+  ];
+};
+
+const presetNames = Object.keys(presets) as Preset[];
+
+const oneOf = (key: 'user' | 'tenant', values: readonly string[]): Condition => {
+  const set = new Set(values);
+  return {
+    text: `${key} in ${listed(values)}`,
+    test: (context) => {
+      const value = context[key];
+      return value !== undefined && set.has(value);
+    },
+    given: (context) => context[key] ?? '',
+  };
+};
+
+const userPrefix = (prefix: string): Condition => ({
+  text: `user begins with ${prefix}`,
+  test: ({ user }) => user?.startsWith(prefix) === true,
+  given: ({ user }) => user ?? '',
+});
+
+const compileHeader = ({ name, type, value }: HeaderMatch): Condition => {
   const accepts = compileValue(type, value);
   // Header names of a context are lower-case.
   const key = name.toLowerCase();
-  return ({ headers }) => {
-    const given = headers.get(key);
-    return given !== undefined && accepts(given);
+  return {
+    text: `header ${key} ${type} ${value}`,
+    test: ({ headers }) => {
+      const given = headers.get(key);
+      return given !== undefined && accepts(given);
+    },
+    given: ({ headers }) => headers.get(key) ?? '',
   };
 };
 
@@ -50,4 +124,63 @@ const compileValue = (type: HeaderMatch['type'], value: string): ((given: string
   if (type === 'Prefix') return (given) => given.startsWith(value);
   const regex = compileRegex(value);
   return (given) => regex.matches(given);
+};
+
+/** The first language of `accept-language`, whatever its weight. */
+const firstLanguage = (header: string | undefined): string | undefined => header?.split(/[,;]/, 1)[0]?.trim();
+
+const compilePreset = (name: Preset, values: readonly string[]): Condition => {
+  const ranges = values.map((value) => value.toLowerCase());
+  const givenIn = ({ headers }: RequestContext): string | undefined =>
+    headers.get(presets[name]) ??
+    (name === 'locale' ? firstLanguage(headers.get('accept-language')) : undefined);
+  return {
+    text: `${name} in ${listed(values)}`,
+    test: (context) => {
+      const given = givenIn(context)?.trim().toLowerCase();
+      if (given === undefined) return false;
+      return ranges.some((range) => given === range || given.startsWith(`${range}-`));
+    },
+    given: (context) => givenIn(context) ?? '',
+  };
+};
+
+const compileHint = (names: readonly string[]): Condition => {
+  const set = new Set(names);
+  return {
+    text: `adapterHint in ${listed(names)}`,
+    test: ({ headers }) => set.has(headers.get(hintHeader) ?? ''),
+    given: ({ headers }) => headers.get(hintHeader) ?? '',
+  };
+};
+
+const compilePrompt = (pattern: string): Condition => {
+  const regex = compileRegex(pattern);
+  return {
+    text: `promptRegex ${pattern}`,
+    test: ({ prompt }) => {
+      if (prompt === undefined) return 'unknown';
+      if (!prompt.isCut) return regex.test(prompt.text);
+      return regex.testBeginning(prompt.text) ? true : 'unknown';
+    },
+    given: ({ prompt }) => {
+      if (prompt === undefined) return 'the prompt has no text';
+      return `${prompt.text.length} characters${prompt.isCut ? ', and more that are not looked at' : ''}`;
+    },
+  };
+};
+
+const compileClassifier = ({ name, labels }: NonNullable<Leaf['classifier']>): Condition => {
+  const set = new Set(labels);
+  const verdictOf = ({ label, doubt }: Labelled): Verdict => (doubt === '' ? set.has(label) : 'unknown');
+  return {
+    text: `classifier ${name} in ${listed(labels)}`,
+    test: (_, labelOf) => verdictOf(labelOf(name)),
+    given: (_, labelOf) => labelledText(labelOf(name)),
+  };
+};
+
+const listed = (values: readonly string[]): string => {
+  const some = values.slice(0, 5).join(', ');
+  return values.length > 5 ? `[${some} and ${values.length - 5} more]` : `[${some}]`;
 };

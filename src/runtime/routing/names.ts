@@ -28,6 +28,17 @@ export const resolve = (table: RoutingTable, callersNamespace: string, model: st
   throw notFound(table, model, kind, namespace ?? callersNamespace, name);
 };
 
+/** The route that `model` stands for; undefined: it stands for something else, or for nothing. */
+export const routeAskedFor = (
+  table: RoutingTable,
+  callersNamespace: string,
+  model: string,
+): RouteEntry | undefined => {
+  const { kind, namespace, name } = readName(model, callersNamespace);
+  const found = find(table, kind, namespace ?? callersNamespace, name, namespace === undefined);
+  return found?.kind === 'route' ? found.route : undefined;
+};
+
 /**
  * The Adapter that `model` may stand for, when it is well formed; undefined for every name that can be none. For
  * looking it up elsewhere: what clients send goes no further unchecked.

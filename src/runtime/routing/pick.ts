@@ -4,7 +4,8 @@ import { hash64, hash64Hex } from '../../rollout/hash.ts';
 /** Chooses one of the targets of a rule for a key; undefined when no target has a weight. */
 export type Pick = (key: string) => Target | undefined;
 
-const nameOf = ({ rollout, adapter }: Target): string => {
+/** What a target is called among those of its rule: `rollout:x`, `adapter:x` or `base`. */
+export const targetName = ({ rollout, adapter }: Target): string => {
   if (rollout !== undefined) return `rollout:${rollout}`;
   return adapter === undefined ? 'base' : `adapter:${adapter}`;
 };
@@ -31,7 +32,7 @@ export const compilePick = (
   >();
   for (const { weight, ...target } of targets) {
     if (weight <= 0) continue;
-    const name = nameOf(target);
+    const name = targetName(target);
     const sum = weight + (merged.get(name)?.weight ?? 0);
     merged.set(name, { target, weight: sum, seed: hash64(name, BigInt(`0x${salt}`)) });
   }

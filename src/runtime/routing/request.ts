@@ -15,6 +15,15 @@ export type RequestContext = {
   /** False: each step of the engine gives it one token. */
   readonly speculate?: boolean;
   readonly headers: ReadonlyMap<string, string>;
+  /** What rules see of the prompt; absent: it has no text. In no log and no trace. */
+  readonly prompt?: PromptText;
+};
+
+/** The beginning of a prompt. */
+export type PromptText = {
+  readonly text: string;
+  /** There is more. */
+  readonly isCut: boolean;
 };
 
 export type Arm = 'stable' | 'canary' | 'base';
@@ -29,4 +38,8 @@ export type ServedBy = {
   /** '' when an Adapter was asked for by its own name. */
   readonly arm: Arm | '';
   readonly rule: string;
+  /** What classifiers said that were asked on the way; absent: none was. */
+  readonly classified?: string;
+  /** By which a node knows the session again; absent: its rule keeps no decisions, or there are no tokens here. */
+  readonly sessionToken?: string;
 };

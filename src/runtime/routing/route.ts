@@ -6,10 +6,23 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SplitResource } from '../../plan/resources.ts';
 import { bucketOf } from '../../rollout/judge/counts.ts';
 import { armOf, keyOf } from '../../rollout/splitter.ts';
-import type { Candidate, CountedAs, Decision, ServingFacts, SplitAtRequest } from './decision.ts';
+import { chooseRule } from './choose-rule.ts';
+import type {
+  Candidate,
+  CountedAs,
+  Decision,
+  KeptChoice,
+  KeptVersion,
+  ServingFacts,
+  SplitAtRequest,
+} from './decision.ts';
+import { type KeptArm, keptArm } from './kept-arm.ts';
+import { classifiedText, labelledText } from './labelled.ts';
 import { resolve } from './names.ts';
+import { targetName } from './pick.ts';
 import type { RequestContext } from './request.ts';
 import { stableArm } from './stable-arm.ts';
+import { userTarget } from './sticky.ts';
 import {
   type CompiledRule,
   partsOf,
@@ -67,27 +80,33 @@ export const effectiveWeight = ({ name, body }: SplitResource, facts: ServingFac
   return facts.serves(key, canary.digest) && !facts.isHeld(uid, canary.digest) ? weight : 0;
 };
 
+/** `kept`: the version that the session of the request has already. */
 const ofRollout = (
   split: SplitResource,
   rule: string,
   { table, context, facts, requestId }: Passage,
+  kept?: KeptVersion,
 ): Candidate[] => {
   const [namespace, rollout] = partsOf(split.name);
-  const { canary, uid, hashOn } = split.body;
-  const stable = stableArm(split, facts, refusalOfBase(table, namespace));
+  const { canary, former, uid, hashOn } = split.body;
+  const baseRefusal = refusalOfBase(table, namespace);
+  const stable = stableArm(split, facts, baseRefusal);
   if (stable === undefined) {
     const why = split.body.message === '' ? 'it has no stable adapter yet' : split.body.message;
     return [{ kind: 'unavailable', reason: `rollout ${split.name} cannot serve: ${why}`, rule }];
   }
   const key = keyOf(hashOn, { ...context, requestId });
   const weight = effectiveWeight(split, facts);
+  const hashed: KeptArm = canary !== undefined && weight > 0 ? armOf(canary.seed, key, weight) : 'stable';
+  const side = kept === undefined ? hashed : keptArm(split, kept, { weight, facts, baseRefusal });
   const at: SplitAtRequest = {
     key: split.name,
     uid,
     canaryDigest: canary?.digest ?? '',
     weight: split.body.weight,
-    // What answers in place of stable is nothing to compare the canary with.
-    ...(stable.trouble === '' ? countedAs(canary, weight, key) : {}),
+    // What answers in place of stable is nothing to compare the canary with. Who has a version already was not put there by
+    // this weight: such sessions would be missing on one side.
+    ...(stable.trouble === '' && kept === undefined ? countedAs(canary, weight, key) : {}),
   };
   const candidate = (
     arm: 'stable' | 'canary',
@@ -105,9 +124,12 @@ const ofRollout = (
       ...(stable.isReplaceable ? { isReplaceable: true } : {}),
     };
   };
-  const onCanary = canary !== undefined && weight > 0 && armOf(canary.seed, key, weight) === 'canary';
   // Stable is second: the canary may leave the RAM between this decision and the moment it is acquired.
-  return onCanary ? [candidate('canary', canary), ofStable()] : [ofStable()];
+  if (side === 'canary' && canary !== undefined) return [candidate('canary', canary), ofStable()];
+  if (side === 'former' && former !== undefined)
+    return [{ ...candidate('stable', former), isReplaceable: true }, ofStable()];
+  if (side === 'base') return [{ kind: 'base', rule, rollout }, ofStable()];
+  return [ofStable()];
 };
 
 const countedAs = (
@@ -121,29 +143,78 @@ const countedAs = (
 
 const ofRoute = (entry: RouteEntry, passage: Passage): Candidate[] => {
   if (!entry.accepted) return [{ kind: 'unavailable', reason: entry.message, rule: '' }];
-  const rule = entry.rules.find(({ matches }) => matches(passage.context));
+  const kept = passage.facts.kept?.(entry, passage.context);
+  const again = kept && ofKept(entry, kept, passage);
+  if (again !== undefined) return again;
+  const { rule, labels, refusal } = chooseRule(entry, passage.context, passage.facts);
+  const withLabels = (candidates: readonly Candidate[]): Candidate[] =>
+    labels.length === 0
+      ? [...candidates]
+      : candidates.map((candidate) => ({ ...candidate, classified: classifiedText(labels) }));
+  if (refusal !== undefined) return withLabels([refusal]);
   if (rule === undefined) {
-    return [{ kind: 'unavailable', reason: `no rule matches this request in route ${entry.key}`, rule: '' }];
+    const why = labels.filter(({ doubt }) => doubt !== '').map(labelledText);
+    const reason = [`no rule matches this request in route ${entry.key}`, ...why].join('; ');
+    return withLabels([{ kind: 'unavailable', reason, rule: '' }]);
   }
-  const [namespace] = partsOf(entry.key);
-  const first = rule.perUser === undefined ? ofTargets(entry, rule, passage) : ofUser(entry, rule, passage);
-  return [...first, ...rule.fallback.flatMap((target) => ofTarget(target, namespace, rule.name, passage))];
+  // What a classifier could not say it may say next time, or on another node: no session keeps what was decided without it.
+  const { sticky: _, ...each } = rule;
+  return withLabels(ofRule(entry, labels.some(({ isAbsent }) => isAbsent === true) ? each : rule, passage));
 };
 
-const ofTargets = (entry: RouteEntry, rule: CompiledRule, passage: Passage): Candidate[] => {
+/** What a session keeps, then what its rule has besides; undefined: the rule does not have it any more. */
+const ofKept = (
+  entry: RouteEntry,
+  { rule: name, target, version }: KeptChoice,
+  passage: Passage,
+): Candidate[] | undefined => {
+  const rule = entry.rules.find((one) => one.name === name);
+  if (rule?.sticky === undefined || !rule.sticky.targets.has(target)) return undefined;
   const [namespace] = partsOf(entry.key);
+  const to = rule.sticky.targets.get(target);
+  const first =
+    to === undefined
+      ? ofUser(entry, rule, passage)
+      : ofTarget(to, namespace, name, passage, rule.sticky.keeps === 'Version' ? version : undefined);
+  const others = ofRule(entry, rule, passage).filter(({ keepable }) => keepable?.target !== target);
+  return [...asKeepable(entry, rule, target, first), ...others];
+};
+
+/** What a rule has for a request, then its fallbacks. */
+const ofRule = (entry: RouteEntry, rule: CompiledRule, passage: Passage): Candidate[] => {
+  const [namespace] = partsOf(entry.key);
+  const fallbacks = rule.fallback.flatMap((target) =>
+    asKeepable(entry, rule, targetName(target), ofTarget(target, namespace, rule.name, passage)),
+  );
+  if (rule.perUser !== undefined)
+    return [...asKeepable(entry, rule, userTarget, ofUser(entry, rule, passage)), ...fallbacks];
   const target = rule.pick?.(keyOf(rule.hashOn, { ...passage.context, requestId: passage.requestId }));
-  if (target !== undefined) return ofTarget(target, namespace, rule.name, passage);
-  return [
-    {
-      kind: 'unavailable',
-      reason: `rule ${rule.name} of route ${entry.key} has no target with a weight`,
-      rule: rule.name,
-    },
-  ];
+  if (target === undefined) {
+    const reason = `rule ${rule.name} of route ${entry.key} has no target with a weight`;
+    return [{ kind: 'unavailable', reason, rule: rule.name }, ...fallbacks];
+  }
+  const first = ofTarget(target, namespace, rule.name, passage);
+  return [...asKeepable(entry, rule, targetName(target), first), ...fallbacks];
 };
 
-const ofTarget = (target: Target, namespace: string, rule: string, passage: Passage): Candidate[] => {
+/** What a session would keep of them, where the rule keeps decisions. */
+const asKeepable = (
+  entry: RouteEntry,
+  { name: rule, sticky }: CompiledRule,
+  target: string,
+  candidates: Candidate[],
+): Candidate[] =>
+  sticky === undefined
+    ? candidates
+    : candidates.map((one) => ({ ...one, keepable: { route: entry, sticky, rule, target } }));
+
+const ofTarget = (
+  target: Target,
+  namespace: string,
+  rule: string,
+  passage: Passage,
+  kept?: KeptVersion,
+): Candidate[] => {
   const { splits, adapters } = passage.table;
   const absent = (what: string): Extract<Candidate, { kind: 'unavailable' }> => {
     return {
@@ -156,7 +227,7 @@ const ofTarget = (target: Target, namespace: string, rule: string, passage: Pass
   if (target.rollout !== undefined) {
     const key = objectKey(namespace, target.rollout);
     const split = splits.get(key);
-    return split === undefined ? [absent(`rollout ${key}`)] : ofRollout(split, rule, passage);
+    return split === undefined ? [absent(`rollout ${key}`)] : ofRollout(split, rule, passage, kept);
   }
   const key = objectKey(namespace, target.adapter ?? '');
   if (!adapters.has(key)) return [{ ...absent(`adapter ${key}`), missing: key }];

@@ -32,7 +32,7 @@ export const stableArm = (
   const trouble = troubleOf(split, stable, facts);
   const formerTrouble = former === undefined ? undefined : troubleOf(split, former, facts);
   const canFormer = former !== undefined && formerTrouble === undefined;
-  const isFormerHere = canFormer && (facts.isHere?.(keyOf(split, former), former.digest) ?? true);
+  const isFormerHere = canFormer && (facts.isHere?.(keyOfVersion(split, former), former.digest) ?? true);
   if (trouble === undefined) {
     const isReplaceable = isFormerHere || fallbackToBase;
     return { kind: 'adapter', bound: stable, trouble: '', isReplaceable };
@@ -54,10 +54,17 @@ export const stableArm = (
 
 const named = ({ adapter, digest }: BoundAdapter): string => `${adapter}@${shortDigest(digest)}`;
 
-const keyOf = ({ name }: SplitResource, { adapter }: BoundAdapter) => objectKey(partsOf(name)[0], adapter);
+/** The Adapter of a version. */
+export const keyOfVersion = ({ name }: SplitResource, { adapter }: BoundAdapter) =>
+  objectKey(partsOf(name)[0], adapter);
 
-const troubleOf = (split: SplitResource, bound: BoundAdapter, facts: ServingFacts): Trouble | undefined => {
+/** Why a version cannot serve here; undefined: it can. */
+export const troubleOf = (
+  split: SplitResource,
+  bound: BoundAdapter,
+  facts: ServingFacts,
+): Trouble | undefined => {
   const { uid } = split.body;
-  if (facts.troubleOf !== undefined) return facts.troubleOf(uid, keyOf(split, bound), bound.digest);
+  if (facts.troubleOf !== undefined) return facts.troubleOf(uid, keyOfVersion(split, bound), bound.digest);
   return facts.isHeld(uid, bound.digest) ? { reason: 'held back on this node', isFinal: true } : undefined;
 };

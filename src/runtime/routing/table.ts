@@ -1,4 +1,5 @@
 import { refusalOfSource } from '../../api/allowed-source.ts';
+import { classifierProblems, patternProblem } from '../../api/classifier-references.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { HashOn } from '../../api/rollout.ts';
 import type { PerUser, Target } from '../../api/route.ts';
@@ -14,16 +15,18 @@ import type {
   Versioned,
 } from '../../plan/resources.ts';
 import { type Requirement, requirementOf } from '../../signature/requirement.ts';
-import { compileMatches } from './match.ts';
+import { compileMatches, type Matcher } from './match.ts';
 import { compilePick, type Pick } from './pick.ts';
-import type { RequestContext } from './request.ts';
+import { compileSticky, type Sticky } from './sticky.ts';
 
 /** A rule with everything compiled that can be. Exactly one of pick, perUser is present in a rule that the schema passed. */
 export type CompiledRule = {
   readonly name: string;
-  readonly matches: (context: RequestContext) => boolean;
+  readonly matches: Matcher;
   readonly pick?: Pick;
   readonly perUser?: PerUser;
+  /** Absent: each request is decided by itself. */
+  readonly sticky?: Sticky;
   readonly hashOn: HashOn;
   readonly fallback: readonly Target[];
 };
@@ -179,7 +182,7 @@ export const signatureOf = (
     const what = `the policy of the namespace ${namespace} says who has to have signed, and is not on this node`;
     throw new AdaptletError('SIGNATURE_UNTRUSTED', what, {
       advice:
-        'Look into the log of the node for why it has not taken the policy; upgrade it where it is of an earlier version.',
+        'Look into the log of the node for why it has not taken the policy; upgrade it where it is of an earlier version. Where the policy asks for no signatures any more: correct the Adapter if it is not valid, and release the runtime if it is held.',
     });
   }
   return requirementOf(
@@ -209,14 +212,20 @@ const compileRoute = (resource: Versioned<RouteResource>, previous: RoutingTable
   const before = previous?.routes.get(resource.name);
   if (before?.accepted === true && before.resource.version === resource.version) return before;
   const [namespace, name] = partsOf(resource.name);
+  const problem = classifierProblems(resource.body)[0]?.message ?? patternProblem(resource.body.rules);
+  if (problem !== undefined)
+    return refusedRoute(resource, `route ${resource.name} cannot be used: ${problem}`);
   const rules: CompiledRule[] = [];
-  for (const { name: rule, matches, targets, perUser, hashOn, fallback } of resource.body.rules) {
+  for (const one of resource.body.rules) {
+    const { name: rule, matches, targets, perUser, hashOn, fallback } = one;
+    const sticky = compileSticky(one);
     try {
       rules.push({
         name: rule,
         matches: compileMatches(matches),
         ...(targets === undefined ? {} : { pick: compilePick(namespace, name, rule, targets) }),
         ...(perUser === undefined ? {} : { perUser }),
+        ...(sticky === undefined ? {} : { sticky }),
         hashOn,
         fallback,
       });

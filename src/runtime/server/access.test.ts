@@ -199,7 +199,10 @@ describe('who has none, or a wrong one', () => {
       '/v1/chat/completions',
       '/v1/embeddings',
       '/v1/classify',
+      '/v1/responses',
       '/v1/feedback',
+      '/v1/load_lora_adapter',
+      '/v1/unload_lora_adapter',
     ]) {
       const answer = await node.ask({ path, headers: { ...anonymous, ...bearer('adk_wrong') }, body });
       expect([path, answer.status]).toEqual([path, 401]);

@@ -126,3 +126,33 @@ it('a priority above 0 needs the right Priority; one below does not', () => {
   expect(context(urgent, {}, callerWith('Priority')).priority).toBe(1);
   expect(context({ 'x-adaptlet-priority': '-5' }, {}, callerWith()).priority).toBe(-5);
 });
+
+it('a caller proposes an adapter where its credential has the right Hints; otherwise nobody sees that it did', () => {
+  const hint = { 'x-adaptlet-adapter-hint': 'medical-v2', 'x-department': 'medical' };
+  expect(context(hint, {}, callerWith()).headers).toEqual(new Map([['x-department', 'medical']]));
+  expect(context(hint, {}, callerWith('Hints')).headers.get('x-adaptlet-adapter-hint')).toBe('medical-v2');
+});
+
+it('what a gateway says of a request holds where the request came through it, with the rights of its credential', () => {
+  const headers = {
+    'x-llm-d-inference-fairness-id': 'acme',
+    'x-llm-d-inference-objective': 'interactive',
+    'x-session-id': 's1',
+  };
+  const gateway = { objectives: new Map([['interactive', 7]]) };
+  expect(context(headers, {}, { ...anonymous, gateway })).toMatchObject({
+    tenant: 'acme',
+    priority: 7,
+    session: 's1',
+  });
+  const untrusted = context(headers);
+  expect([untrusted.tenant, untrusted.priority, untrusted.session]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  const other = { ...headers, 'x-llm-d-inference-fairness-id': 'other' };
+  expect(() => context(other, {}, { ...callerWith(), gateway })).toThrow(/right Priority/);
+  const own = context({ ...other, 'x-llm-d-inference-objective': 'none' }, {}, { ...callerWith(), gateway });
+  expect([own.tenant, own.session]).toEqual(['acme', undefined]);
+});

@@ -1,9 +1,11 @@
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { hintHeader } from '../../api/match.ts';
 import { type Caller, type Grant, grantOf, lacks } from '../callers/caller.ts';
 import { credentialHeaders } from '../callers/credential.ts';
+import { asOwnHeaders } from '../callers/gateway.ts';
 import { type Identity, identityHeaders, identityOf, ownIdentityOf } from '../routing/identity.ts';
 import { namespaceIn } from '../routing/names.ts';
 import type { RequestContext } from '../routing/request.ts';
+import { refuse } from './refuse.ts';
 import { wire } from './wire.ts';
 
 /** What a request may bring along. More is refused: a header cut short could route to the wrong adapter. */
@@ -18,9 +20,8 @@ export const headerLimits = {
 
 export type Headers = ReadonlyMap<string, string>;
 
-const refuse = (what: string): never => {
-  throw new AdaptletError('REQUEST_INVALID', what);
-};
+/** Who asks, and with which headers. */
+export type Asking = { readonly headers: Headers; readonly caller: Caller };
 
 /**
  * Headers by lower-case name; repeated ones joined by ", " as HTTP does.
@@ -77,7 +78,8 @@ export const askedNamespace = (headers: Headers, caller: Caller, named?: string)
  * @throws REQUEST_INVALID for an empty model or an identity over its limit; FORBIDDEN or UNAUTHENTICATED for what the
  * caller may not ask for
  */
-export const requestContext = (headers: Headers, asked: Asked, caller: Caller): RequestContext => {
+export const requestContext = (given: Headers, asked: Asked, caller: Caller): RequestContext => {
+  const headers = caller.gateway === undefined ? given : asOwnHeaders(given, caller.gateway);
   const model = checkedName('model', asked.model) ?? refuse('model is empty');
   const named =
     checkedName('namespace', headers.get(wire.namespace)) ?? checkedName('namespace', asked.namespace);
@@ -105,7 +107,11 @@ const whoOf = (grant: Grant, headers: Headers, { user, session }: Asked): Identi
 /** Credentials go no further, nor does what a caller may not say: routes match by headers. */
 const withoutClaims = (headers: Headers, { rights }: Grant): Headers => {
   const { user, session, tenant } = identityHeaders;
-  const hidden = [...credentialHeaders, ...(rights.has('Users') ? [] : [user, session, tenant])];
+  const hidden = [
+    ...credentialHeaders,
+    ...(rights.has('Users') ? [] : [user, session, tenant]),
+    ...(rights.has('Hints') ? [] : [hintHeader]),
+  ];
   if (!hidden.some((name) => headers.has(name))) return headers;
   const left = new Map(headers);
   for (const name of hidden) left.delete(name);

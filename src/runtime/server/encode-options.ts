@@ -1,15 +1,12 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { EncoderText } from '../engine/tasks.ts';
 import type { EncodeRequest, Serving } from '../serving/serving.ts';
+import { refuse } from './refuse.ts';
 
 /** Texts of one request, as OpenAI has it. */
 const maxTexts = 2048;
 /** No vocabulary has tokens of more characters: a text over this many for each token that is read would be cut anyway. */
 const maxCharactersPerToken = 128;
-
-const refuse = (what: string): never => {
-  throw new AdaptletError('REQUEST_INVALID', what);
-};
 
 const checkText = (text: EncoderText, place: number, { vocabSize, encoder }: Serving['base']): void => {
   const most = encoder?.maxTokens ?? Infinity;

@@ -75,3 +75,28 @@ it('the reason of an aborted request wins over the errors that it causes', async
   exchange.cancel();
   expect(exchange.fail(new Error('socket hang up')).code).toBe('REQUEST_CANCELLED');
 });
+
+it('lines of logs about a request have its trace, and the id of its answer once it has one', async () => {
+  const lines: [object, string][] = [];
+  const note = (keys: object, message: string): void => void lines.push([keys, message]);
+  const parts = fakeParts({ log: { debug: note, info: note, warn: note, error: note } });
+  const trace = '0af7651916cd43dd8448eb211c80319c';
+  const headers = new Map([['traceparent', `00-${trace}-b7ad6b7169203331-01`]]);
+  const answered = new Exchange(parts, { protocol: 'grpc', method: 'm', headers });
+  const context = requestContext(new Map(), { model: 'sql' }, await openIdentify()({ headers: new Map() }));
+  const request = generateRequest({ kind: 'text', text: 'a' }, {}, grpcDefaults, parts.serving.base);
+  const { id } = await answered.begin(context, request);
+  await answered.collect();
+  answered.end();
+  answered.end();
+  new Exchange(parts, { protocol: 'grpc', method: 'm', headers }).fail(
+    new AdaptletError('REQUEST_INVALID', 'wrong'),
+  );
+  expect(lines).toEqual([
+    [{ method: 'm', caller: undefined, id, trace_id: trace }, 'request answered'],
+    [
+      { method: 'm', caller: undefined, trace_id: trace, code: 'REQUEST_INVALID', reason: 'wrong' },
+      'request refused',
+    ],
+  ]);
+});

@@ -4,9 +4,11 @@ import type { Clock } from '../../time/clock.ts';
 import type { Identify } from '../callers/caller.ts';
 import type { GenerateEvent, TakenLogprob } from '../engine/engine.ts';
 import type { RequestContext } from '../routing/request.ts';
-import type { Answered, GenerateRequest, Generation, Serving } from '../serving/serving.ts';
+import type { Answered, GenerateRequest, Generation, GenerationEvent, Serving } from '../serving/serving.ts';
+import type { Stage, Stages } from '../serving/stages.ts';
 import type { Headers } from './context.ts';
 import { Deadlines, type Timeouts } from './deadlines.ts';
+import type { ConnectionLimits } from './limits.ts';
 import type { RequestRecord, Telemetry } from './telemetry/telemetry.ts';
 
 /** What every protocol needs to answer a request. */
@@ -20,6 +22,7 @@ export type Parts = {
   readonly timeouts: Timeouts;
   /** Milliseconds that a stream may wait for its reader before the generation is ended. */
   readonly slowClientMs: number;
+  readonly limits: ConnectionLimits;
 };
 
 export type Call = {
@@ -41,6 +44,36 @@ export type Answer = {
   readonly done: Done;
 };
 
+/** An answer of which not all events came yet. */
+class AnswerParts {
+  #text = '';
+  readonly #ids: number[] = [];
+  readonly #logprobs: TakenLogprob[] = [];
+  #done: Done | undefined;
+
+  add(event: GenerateEvent): void {
+    if (event.kind === 'done') {
+      this.#done = event;
+      return;
+    }
+    this.#text += event.text;
+    this.#ids.push(...event.ids);
+    this.#logprobs.push(...(event.logprobs ?? []));
+  }
+
+  /** Undefined until it is whole. */
+  get answer(): Answer | undefined {
+    if (this.#done === undefined) return undefined;
+    return { text: this.#text, ids: this.#ids, logprobs: this.#logprobs, done: this.#done };
+  }
+}
+
+/** Tokens of a request: its prompt counts once, however many answers there are. */
+export type TokenCounts = Pick<Done, 'promptTokens' | 'cachedTokens' | 'completionTokens'>;
+
+/** Why the signal fires behind an answer. One for all: an error for each request is a trace of the stack for each. */
+const over = new AdaptletError('REQUEST_CANCELLED', 'the request is over');
+
 /**
  * One request from its arrival to its end: the signal that ends it, its telemetry and its generation.
  *
@@ -53,11 +86,17 @@ export class Exchange {
   readonly #record: RequestRecord;
   readonly #deadlines: Deadlines;
   readonly #method: string;
-  #events: AsyncIterator<GenerateEvent> | undefined;
-  #done: Done | undefined;
+  #events: AsyncIterator<GenerationEvent> | undefined;
+  #choices = 1;
+  /** Last events of the answers that are complete. */
+  readonly #ends: Done[] = [];
+  /** That of the first answer, whose tokens the request waited for. */
+  #firstEnd: Done | undefined;
   #promptTokens = 0;
   /** Its credential, once it is known. */
   #caller: string | undefined;
+  /** Of the answer, once it begins. */
+  #id: string | undefined;
   #verdict: AdaptletError | undefined;
   #ended = false;
 
@@ -96,8 +135,12 @@ export class Exchange {
   /** Resolves when the request is admitted, with what serves it. */
   async begin(context: RequestContext, request: GenerateRequest): Promise<Omit<Generation, 'events'>> {
     this.#routing(context);
-    const { id, served, events } = await this.#parts.serving.generate(context, request, this.signal);
+    this.#choices = request.choices ?? 1;
+    const stages = (stage: Stage): void => this.#record.stage(stage);
+    const { serving } = this.#parts;
+    const { id, served, events } = await serving.generate(context, request, this.signal, stages);
     this.#events = events[Symbol.asyncIterator]();
+    this.#id = id;
     this.#record.acquired(id, served);
     this.signal.throwIfAborted();
     return { id, served };
@@ -106,46 +149,66 @@ export class Exchange {
   /** A request that is answered as a whole, with what served it. */
   async once<Result>(
     context: RequestContext,
-    ask: (serving: Serving, signal: AbortSignal) => Promise<Answered<Result>>,
+    ask: (serving: Serving, signal: AbortSignal, stages: Stages) => Promise<Answered<Result>>,
     promptTokensOf: (result: Result) => number,
   ): Promise<Answered<Result>> {
     this.#routing(context);
-    const answered = await ask(this.#parts.serving, this.signal);
+    const answered = await ask(this.#parts.serving, this.signal, (stage) => this.#record.stage(stage));
+    this.#id = answered.id;
     this.#record.acquired(answered.id, answered.served);
     this.#promptTokens = promptTokensOf(answered.result);
     this.signal.throwIfAborted();
     return answered;
   }
 
-  /** The events of the generation up to and with `done`. Throws what ended it otherwise. */
-  async *events(): AsyncGenerator<GenerateEvent, void> {
+  /** Of the answers that are complete. */
+  get counts(): TokenCounts {
+    const ends = this.#ends;
+    return {
+      promptTokens: ends[0]?.promptTokens ?? 0,
+      // What the others found there is the prompt of the first one.
+      cachedTokens: ends.length === 0 ? 0 : Math.min(...ends.map(({ cachedTokens = 0 }) => cachedTokens)),
+      completionTokens: ends.reduce((sum, { completionTokens }) => sum + completionTokens, 0),
+    };
+  }
+
+  /** The events of the generation up to and with the `done` of each answer. Throws what ended it otherwise. */
+  async *events(): AsyncGenerator<GenerationEvent, void> {
     const events = this.#events;
     if (events === undefined) throw new AdaptletError('INTERNAL', `${this.#method} reads before it began`);
-    while (this.#done === undefined) {
+    while (this.#ends.length < this.#choices) {
       this.signal.throwIfAborted();
       const came = this.#deadlines.awaitToken();
       const next = await events.next().finally(came);
       if (next.done === true) break;
-      if (next.value.kind === 'done') this.#done = next.value;
+      if (next.value.kind === 'done') this.#completed(next.value, next.value.choice);
       else this.#record.token();
       yield next.value;
     }
-    if (this.#done !== undefined) return;
+    if (this.#ends.length === this.#choices) return;
     this.signal.throwIfAborted();
     throw new AdaptletError('INTERNAL', `the generation of ${this.#method} ended without a last event`);
   }
 
-  /** The whole answer. */
+  #completed(end: Done, choice = 0): void {
+    this.#ends.push(end);
+    if (choice === 0) this.#firstEnd = end;
+  }
+
+  /** The whole answer, of a request for one. */
   async collect(): Promise<Answer> {
-    let text = '';
-    const ids: number[] = [];
-    const logprobs: TakenLogprob[] = [];
-    for await (const event of this.events()) {
-      if (event.kind === 'done') return { text, ids, logprobs, done: event };
-      text += event.text;
-      ids.push(...event.ids);
-      logprobs.push(...(event.logprobs ?? []));
-    }
+    const [answer] = await this.collectAll();
+    return answer ?? this.#lacksEnd();
+  }
+
+  /** All answers, whole, in their order. */
+  async collectAll(): Promise<readonly Answer[]> {
+    const parts = Array.from({ length: this.#choices }, () => new AnswerParts());
+    for await (const event of this.events()) parts[event.choice ?? 0]?.add(event);
+    return parts.map((one) => one.answer ?? this.#lacksEnd());
+  }
+
+  #lacksEnd(): never {
     throw new AdaptletError('INTERNAL', `the generation of ${this.#method} has no last event`);
   }
 
@@ -160,14 +223,16 @@ export class Exchange {
     const cause: unknown = this.#verdict ?? (this.signal.aborted ? this.signal.reason : error);
     const failure = asAdaptletError(cause, this.#method);
     this.#finish(failure.code);
-    if (failure.code === 'INTERNAL')
-      this.#parts.log.error({ method: this.#method, caller: this.#caller, err: failure }, 'request failed');
-    else
-      this.#parts.log.debug(
-        { method: this.#method, caller: this.#caller, code: failure.code, reason: failure.what },
-        'request refused',
-      );
+    const keys = this.#keys();
+    if (failure.code === 'INTERNAL') this.#parts.log.error({ ...keys, err: failure }, 'request failed');
+    else this.#parts.log.debug({ ...keys, code: failure.code, reason: failure.what }, 'request refused');
     return failure;
+  }
+
+  /** What every line about the request has: the trace as well, so that both are found by each other. */
+  #keys(): object {
+    const id = this.#id === undefined ? {} : { id: this.#id };
+    return { method: this.#method, caller: this.#caller, ...id, ...this.#record.ids };
   }
 
   #routing(context: RequestContext): void {
@@ -180,22 +245,27 @@ export class Exchange {
     if (this.#ended) return;
     this.#ended = true;
     this.#deadlines.stop();
+    const generated = this.#firstEnd;
     this.#record.end({
       code,
-      promptTokens: this.#done?.promptTokens ?? this.#promptTokens,
-      completionTokens: this.#done?.completionTokens ?? 0,
+      promptTokens: this.#ends[0]?.promptTokens ?? this.#promptTokens,
+      completionTokens: this.counts.completionTokens,
+      ...(generated === undefined
+        ? {}
+        : { generated: { ...generated, finishReasons: this.#ends.map(({ finishReason }) => finishReason) } }),
     });
-    this.cancel();
+    if (code === 'OK') this.#parts.log.debug(this.#keys(), 'request answered');
+    this.abort(over);
     if (this.#events !== undefined) this.#drain(this.#events);
   }
 
   /** A generator that was never read never runs its finally: reading it to its end releases what it holds. */
-  #drain(events: AsyncIterator<GenerateEvent>): void {
+  #drain(events: AsyncIterator<GenerationEvent>): void {
     const drain = async (): Promise<void> => {
       while ((await events.next()).done !== true);
     };
     drain().catch((error: unknown) => {
-      this.#parts.log.debug({ method: this.#method, err: error }, 'generation ended after its request');
+      this.#parts.log.debug({ ...this.#keys(), err: error }, 'generation ended after its request');
     });
   }
 }

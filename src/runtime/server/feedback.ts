@@ -1,14 +1,14 @@
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { RecordedFeedback } from '../serving/serving.ts';
 import type { Parts } from './exchange.ts';
+import { refuse } from './refuse.ts';
 
 /** Rewards are from minus to plus this. */
 export const maxReward = 1_000_000;
 const maxId = 128;
 
 /** What the OpenAI API puts before the id of an answer. */
-const prefix = /^(?:cmpl|chatcmpl|classify)-/;
+const prefix = /^(?:(?:cmpl|chatcmpl|classify)-|resp_)/;
 
 /** The id as answers of gRPC have it. */
 export const plainId = (id: string): string => id.replace(prefix, '');
@@ -31,8 +31,4 @@ export const takeFeedback = (
   const taken = serving.feedback(plainId(id), reward, (namespace) => caller.grantIn(namespace) !== undefined);
   if (taken.isFirst) telemetry.feedback(taken);
   return taken;
-};
-
-const refuse = (what: string): never => {
-  throw new AdaptletError('REQUEST_INVALID', what);
 };

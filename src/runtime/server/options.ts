@@ -1,7 +1,9 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { Prompt, PromptRoom } from '../engine/engine.ts';
+import type { Prompt, PromptRoom, Structure } from '../engine/engine.ts';
+import { chatTexts } from '../engine/model/chat-input.ts';
 import type { GenerateRequest, Serving } from '../serving/serving.ts';
-import { outside, refuse, within } from './range.ts';
+import { outside, within } from './range.ts';
+import { refuse } from './refuse.ts';
 import { type SamplingOptions, samplingOf } from './sampling-options.ts';
 
 /** What a client may ask of a generation, as every protocol reads it. Absent ones take the protocol's default. */
@@ -11,6 +13,11 @@ export type Options = SamplingOptions & {
   readonly stopTokenIds?: readonly number[] | undefined;
   /** How many of the likeliest tokens besides the one that was taken; undefined: no log probabilities. */
   readonly logprobs?: number | undefined;
+  readonly structure?: Structure | undefined;
+  /** See GenerateInput. */
+  readonly marked?: boolean | undefined;
+  /** Answers to the request. */
+  readonly choices?: number | undefined;
 };
 
 /** `maxTokens`: Infinity for what there is room for. */
@@ -24,6 +31,9 @@ const stopLimits = { count: 16, length: 256, tokens: 16 } as const;
 
 /** Likeliest tokens with each token: what OpenAI allows. */
 const maxLogprobs = 20;
+
+/** Answers to one request: each takes a place in the engine. */
+const maxChoices = 16;
 
 /**
  * Characters that one token may stand for on average. No language comes near; without a bound the engine would turn
@@ -68,10 +78,7 @@ const checkedPrompt = (prompt: Prompt, base: Base): Prompt => {
   if (prompt.kind === 'chat') {
     // A chat template gives every message a token at least.
     if (prompt.messages.length > room.tokens) tooLong(`${prompt.messages.length} messages`, room);
-    checkedText(
-      prompt.messages.map(({ content }) => content),
-      room,
-    );
+    checkedText(chatTexts(prompt), room);
     return prompt.messages.length === 0 ? refuse('messages is empty') : prompt;
   }
   if (prompt.ids.length === 0) refuse('the prompt is empty');
@@ -117,8 +124,9 @@ export const generateRequest = (
   // The context length is 0 until the base model is loaded for the first time.
   const context = base.contextLength > 0 ? base.contextLength : Number.MAX_SAFE_INTEGER;
   const unasked = Math.min(defaults.maxTokens, base.room?.answerTokens ?? Infinity, context);
-  const { maxTokens = unasked, stopTokenIds = [], logprobs } = options;
+  const { maxTokens = unasked, stopTokenIds = [], logprobs, structure, marked } = options;
   const stopTokens = checkedStopTokens(stopTokenIds, base);
+  const choices = within('n', options.choices ?? 1, { min: 1, max: maxChoices, whole: true });
   return {
     prompt: checkedPrompt(prompt, base),
     maxTokens: within('max_tokens', maxTokens, { min: 1, max: context, whole: true }),
@@ -127,6 +135,9 @@ export const generateRequest = (
     sampling: samplingOf(options, defaults.temperature, base.vocabSize),
     stop: checkedStops(options.stop ?? []),
     ...(stopTokens.length === 0 ? {} : { stopTokenIds: stopTokens }),
+    ...(structure === undefined ? {} : { structure }),
+    ...(marked === true ? { marked } : {}),
+    ...(choices === 1 ? {} : { choices }),
     ...(logprobs === undefined
       ? {}
       : { logprobs: within('logprobs', logprobs, { min: 0, max: maxLogprobs, whole: true }) }),

@@ -1,9 +1,4 @@
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
-
-/** @throws REQUEST_INVALID, always */
-export const refuse = (what: string): never => {
-  throw new AdaptletError('REQUEST_INVALID', what);
-};
+import { refuse } from './refuse.ts';
 
 export type Range = { readonly min: number; readonly max: number; readonly whole?: boolean };
 

@@ -1,6 +1,7 @@
 import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type { Sampling } from '../engine/engine.ts';
-import { above, outside, refuse, within } from './range.ts';
+import { above, outside, within } from './range.ts';
+import { refuse } from './refuse.ts';
 
 /** What a client may ask of the choice of tokens, as every protocol reads it. */
 export type SamplingOptions = {

@@ -1,3 +1,6 @@
+import type { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { ErrorCode } from '../../errors/catalogue.ts';
+import { sessionTokenHeader } from '../routing/identity.ts';
 import type { ServedBy } from '../routing/request.ts';
 
 /** Metadata keys and header names of the data plane. The same on gRPC and HTTP. */
@@ -14,6 +17,10 @@ export const wire = {
   arm: 'x-adaptlet-arm',
   /** Of a response: the rule of the route that decided; absent without one. */
   rule: 'x-adaptlet-rule',
+  /** Of a response: what classifiers of the route said; absent where none was asked. */
+  classified: 'x-adaptlet-classified',
+  /** Of a response: what a client may send back with the next request of its session; absent where nothing is kept. */
+  sessionToken: sessionTokenHeader,
   /** Of a response: what Feedback and logs know the request by. */
   requestId: 'x-adaptlet-request-id',
   /** Of an error: its code in the error catalogue. */
@@ -28,11 +35,27 @@ const headerValue = (text: string): string =>
 
 /** The headers that tell what produced an answer, and its id. Empty ones are left out. */
 export const servedHeaders = (id: string, served: ServedBy): [string, string][] => [
-  ...(['adapter', 'digest', 'rollout', 'arm', 'rule'] as const)
-    .map((key): [string, string] => [wire[key], headerValue(served[key])])
+  ...(['adapter', 'digest', 'rollout', 'arm', 'rule', 'classified', 'sessionToken'] as const)
+    .map((key): [string, string] => [wire[key], headerValue(served[key] ?? '')])
     .filter(([, value]) => value !== ''),
   [wire.requestId, id],
 ];
 
-/** Whole seconds for retry-after, at least one. */
-export const retryAfterSeconds = (ms: number): string => String(Math.max(1, Math.ceil(ms / 1000)));
+/** What passes by itself within seconds, also where who throws it does not know when. Others say themselves where waiting helps. */
+const passing: ReadonlySet<ErrorCode> = new Set([
+  'ENGINE_DOWN',
+  'QUEUE_FULL',
+  'MEMORY_PRESSURE',
+  'NO_VERSION_SERVES',
+]);
+const usualRetryMs = 1000;
+
+/** Milliseconds after which a request may be sent again. Undefined where coming back does not help. */
+export const comeAgainMs = ({ retryAfterMs, code }: AdaptletError): number | undefined =>
+  retryAfterMs ?? (passing.has(code) ? usualRetryMs : undefined);
+
+/** The value of retry-after: whole seconds of {@link comeAgainMs}, at least one. Gateways leave an endpoint alone for that long. */
+export const retryAfterOf = (error: AdaptletError): string | undefined => {
+  const ms = comeAgainMs(error);
+  return ms === undefined ? undefined : String(Math.max(1, Math.ceil(ms / 1000)));
+};

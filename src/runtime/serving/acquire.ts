@@ -45,7 +45,8 @@ const acquire = async (
   candidate: Candidate,
   signal: AbortSignal,
 ): Promise<Acquired> => {
-  const { rule } = candidate;
+  const { rule, classified } = candidate;
+  const by = { rule, ...(classified === undefined ? {} : { classified }) };
   switch (candidate.kind) {
     case 'base': {
       const served: ServedBy = {
@@ -53,7 +54,7 @@ const acquire = async (
         digest: engine.info().baseDigest,
         rollout: candidate.rollout ?? '',
         arm: 'base',
-        rule,
+        ...by,
       };
       return { lease: undefined, candidate, served };
     }
@@ -66,7 +67,7 @@ const acquire = async (
       return {
         lease,
         candidate,
-        served: { adapter: lease.name, digest: lease.digest, rollout: '', arm: '', rule },
+        served: { adapter: lease.name, digest: lease.digest, rollout: '', arm: '', ...by },
       };
     }
     case 'adapter': {
@@ -85,7 +86,7 @@ const acquire = async (
       return {
         lease,
         candidate,
-        served: { adapter: lease.name, digest: lease.digest, rollout, arm, rule },
+        served: { adapter: lease.name, digest: lease.digest, rollout, arm, ...by },
       };
     }
   }

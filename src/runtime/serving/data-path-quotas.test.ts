@@ -58,7 +58,7 @@ describe('tokens are counted', () => {
     expect(usedOf(node)).toBe(3);
   });
 
-  it('of an answer that its reader left: what came, and about its prompt', async () => {
+  it('of an answer that its reader left: what came, and its prompt', async () => {
     const node = start({ tokensPerMinute: 1000 });
     const prompt = { kind: 'ids', ids: Array.from({ length: 100 }, () => 1) } as const;
     const { events } = await node.path.generate(

@@ -13,10 +13,11 @@ import {
 import { FakeClock } from '../../time/fake-clock.ts';
 import type { Engine, GenerateEvent, GenerateInput } from '../engine/engine.ts';
 import type { EncodeInput, Task } from '../engine/tasks.ts';
-import type { Lease, Residency } from '../residency/manager.ts';
+import type { Expected, Lease, Residency } from '../residency/manager.ts';
+import type { KeepsSessions, ServingFacts } from '../routing/decision.ts';
 import { buildTable } from '../routing/table.ts';
 import { RolloutCounts } from './counts/rollout-counts.ts';
-import { DataPath } from './data-path.ts';
+import { DataPath, type DataPathParts } from './data-path.ts';
 import type { Demand } from './demand.ts';
 import { servingFacts } from './facts.ts';
 import { Guard } from './guard/guard.ts';
@@ -72,7 +73,12 @@ const queued = async (signal: AbortSignal): Promise<void> => {
 };
 
 /** A data path over an engine that answers with the adapter's name, or fails as `fail` says. */
-export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Digest>>, demand?: Demand) => {
+export const dataPathOver = (
+  plan: Plan,
+  resident: Readonly<Record<string, Digest>>,
+  demand?: Demand,
+  sessions?: KeepsSessions & Required<Pick<ServingFacts, 'kept'>>,
+) => {
   const asked: GenerateInput[] = [];
   const encoded: EncodeInput[] = [];
   const references = new Map<string, number>();
@@ -113,7 +119,8 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
       }
       state.onFirst();
       const { firstTokenMs } = state;
-      const token = { kind: 'token', ids: [1], text: input.engineName ?? 'base' } as const;
+      const computedTokens = input.prompt.kind === 'ids' ? input.prompt.ids.length : 1;
+      const token = { kind: 'token', ids: [1], text: input.engineName ?? 'base', computedTokens } as const;
       yield firstTokenMs === undefined ? token : { ...token, firstTokenMs };
       if (fail !== undefined) throw fail;
       signal.throwIfAborted();
@@ -169,17 +176,25 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     tables.now = buildTable(new Map([...plan, ...planOf(...more)]), { name: 'tiny' });
     quotas.follow(tables.now);
   };
-  const path = new DataPath({
+  const expected: (readonly Expected[])[] = [];
+  const parts: DataPathParts = {
     engine,
     clock,
     residency,
     guard,
     counts: tally,
     quotas,
-    facts: servingFacts(residency, guard),
+    facts: { ...servingFacts(residency, guard), ...(sessions === undefined ? {} : { kept: sessions.kept }) },
+    sessions,
     table: () => tables.now,
     demand,
-  });
+    expect: (after) => void expected.push(after),
+  };
+  const path = new DataPath(parts);
+  /** The same with more that routing may ask. */
+  const withFacts = (more: Partial<ServingFacts>) =>
+    new DataPath({ ...parts, facts: { ...parts.facts, ...more } });
+  const withMirror = (mirror: NonNullable<DataPathParts['mirror']>) => new DataPath({ ...parts, mirror });
   const request = {
     prompt: { kind: 'text', text: 'x' },
     maxTokens: 4,
@@ -193,7 +208,7 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
       signal,
     );
     const events = await Array.fromAsync(generation.events);
-    return { served: generation.served, events };
+    return { id: generation.id, served: generation.served, events };
   };
   const embed = async (model: string) =>
     await path.encode(
@@ -203,12 +218,15 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     );
   return {
     path,
+    withFacts,
+    withMirror,
     ask,
     embed,
     tables,
     encoded,
     arrive,
     asked,
+    expected,
     references,
     state,
     clock,

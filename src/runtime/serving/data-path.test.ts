@@ -36,6 +36,37 @@ describe('the data path', () => {
     expect(asked).toMatchObject([{ ...whose, scope, priority: 5, maxTokens: 4 }]);
   });
 
+  it('says which part of a request begins', async () => {
+    const { path, request } = dataPathOver(canaryPlan, { good, next });
+    const stages: string[] = [];
+    const ask = (model: string) =>
+      path.generate(
+        { namespace: 'default', model, user: 'u1', headers: new Map() },
+        request,
+        new AbortController().signal,
+        (stage) => {
+          stages.push(stage);
+        },
+      );
+    await Array.fromAsync((await ask('sql')).events);
+    expect(stages).toEqual(['route', 'load', 'engine']);
+    await expect(ask('nothing')).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' });
+    expect(stages.slice(3)).toEqual(['route']);
+  });
+
+  it('says what the same route may be asked for next, once a request was let in', async () => {
+    const targets = ['good', 'next'].map((name) => ({ adapter: name, weight: name === 'good' ? 100 : 1 }));
+    const rules = [{ name: 'all', matches: [], targets, hashOn: 'Request', fallback: [] }];
+    const plan = planOf(adapter('good'), adapter('next'), route(rules));
+    const { ask, expected } = dataPathOver(plan, { good, next });
+    const { served } = await ask('front');
+    expect(expected).toEqual([[key(served.adapter === 'good' ? 'next' : 'good')]]);
+    await ask('good');
+    expect(expected.at(-1)).toEqual([]);
+    await expect(ask('nobody')).rejects.toThrow('nobody');
+    expect(expected).toHaveLength(2);
+  });
+
   it('gives back its reference after the last event', async () => {
     const { ask, references } = dataPathOver(planOf(adapter('good')), { good });
     expect((await ask('good')).served).toMatchObject({ adapter: 'good', digest: good, arm: '' });

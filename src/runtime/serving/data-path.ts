@@ -1,25 +1,37 @@
 import { randomUUID } from 'node:crypto';
-import { errorCodeOf } from '../../errors/adaptlet-error.ts';
+import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { Engine, GenerateEvent } from '../engine/engine.ts';
 import type { EncodeResult, InferResult, Task } from '../engine/tasks.ts';
 import { refuseTask } from '../engine/tasks.ts';
-import type { Residency } from '../residency/manager.ts';
-import type { Decision, ServingFacts } from '../routing/decision.ts';
+import type { Expected, Residency } from '../residency/manager.ts';
+import type { Candidate, Decision, KeepsSessions, ServingFacts } from '../routing/decision.ts';
+import { inputTextOf, promptTextOf, withPrompt } from '../routing/prompt-text.ts';
 import type { RequestContext, ServedBy } from '../routing/request.ts';
 import { route } from '../routing/route.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import { type Acquired, type AcquireParts, acquireFirst, withTrouble } from './acquire.ts';
+import { decided } from './ask-ahead.ts';
+import { asTheyCome, choiceOf, heard, resumed } from './choices.ts';
 import { Input } from './guard/deadly-inputs.ts';
 import type { Guard } from './guard/guard.ts';
 import { type Outcome, outcomeOf } from './guard/outcome.ts';
 import type { MirroredGeneration } from './mirror/copy.ts';
 import type { Mirror } from './mirror/mirror.ts';
+import { nextAsked } from './next-asked.ts';
 import { routeOnDemand } from './on-demand.ts';
 import type { OpenRequest, Quotas } from './quotas/quotas.ts';
-import { weightedTokens } from './quotas/weighted-tokens.ts';
+import { aboutTokens, weightedTokens } from './quotas/weighted-tokens.ts';
 import { scopeOf, turnOf } from './request-scope.ts';
 import { RequestWatch, type WatchParts } from './request-watch.ts';
-import type { Answered, EncodeRequest, GenerateRequest, Generation, InferRequest } from './serving.ts';
+import type {
+  Answered,
+  EncodeRequest,
+  GenerateRequest,
+  Generation,
+  GenerationEvent,
+  InferRequest,
+} from './serving.ts';
+import { type Stages, unheard } from './stages.ts';
 
 export type DataPathParts = AcquireParts &
   WatchParts & {
@@ -31,8 +43,12 @@ export type DataPathParts = AcquireParts &
     readonly facts: ServingFacts;
     /** The table of the plan in force; swapped as a whole. */
     readonly table: () => RoutingTable;
+    /** Hears what may be asked for after a request. Absent: nothing is brought nearer before it is asked for. */
+    readonly expect?: ((next: readonly Expected[]) => void) | undefined;
     /** Absent: no canary gets copies. */
     readonly mirror?: Mirror | undefined;
+    /** Absent: each request is decided by itself. */
+    readonly sessions?: KeepsSessions | undefined;
   };
 
 type Passage = {
@@ -42,6 +58,16 @@ type Passage = {
   readonly input: Input;
   readonly open: OpenRequest;
   readonly signal: AbortSignal;
+  readonly stages: Stages;
+};
+
+/** The generations of one request in the engine: one for each answer, all of one lease. */
+type Generations = {
+  readonly first: IteratorResult<GenerateEvent>;
+  /** The first answer's is the one that `first` came from; the others have not begun. */
+  readonly all: readonly [AsyncIterator<GenerateEvent>, ...AsyncIterator<GenerateEvent>[]];
+  /** Ends all of them, also one whose next event is waited for. */
+  readonly stop: () => void;
 };
 
 /** What follows the events of an answer. */
@@ -50,9 +76,11 @@ type Relayed = {
   readonly watch: RequestWatch;
   readonly input: Input;
   readonly open: OpenRequest;
-  readonly prompt: GenerateRequest['prompt'];
   readonly mirrored: MirroredGeneration | undefined;
 };
+
+/** What serves a request, and what it was routed to first. */
+type Admitted = { readonly acquired: Acquired; readonly first: Candidate | undefined };
 
 /** A request whose answer has begun, and what is to be settled at its end. */
 type Begun<Result> = {
@@ -85,36 +113,52 @@ export class DataPath {
     context: RequestContext,
     request: GenerateRequest,
     signal: AbortSignal,
+    stages: Stages = unheard,
   ): Promise<Generation> {
     const id = randomUUID();
+    const { choices = 1 } = request;
     const input = new Input(context, request);
-    const open = this.#parts.quotas.enter(context.namespace);
+    const open = this.#parts.quotas.enter(context.namespace, choices);
+    const asking = withPrompt(context, promptTextOf(request.prompt));
     const { served, acquired, watch, result } = await this.#serve(
-      { asked: 'generate', id, context, input, open, signal },
-      async ({ lease }, on) => {
+      { asked: 'generate', id, context: asking, input, open, signal, stages },
+      async ({ lease }, on): Promise<Generations> => {
         const engineName = lease?.engineName ?? null;
-        const whose = { ...scopeOf(context), ...open.forEngine, loadedBytes: this.#loadedFor(context) };
-        const asked = { requestId: id, engineName, ...request, ...whose };
-        const events = this.#parts.engine.generate(asked, on.signal)[Symbol.asyncIterator]();
+        const others = new AbortController();
+        const engineSignal = choices === 1 ? on.signal : AbortSignal.any([on.signal, others.signal]);
+        const begin = (choice: number): AsyncIterator<GenerateEvent> => {
+          const whose = { ...scopeOf(context), ...open.forEngine, loadedBytes: this.#loadedFor(context) };
+          const requestId = choice === 0 ? id : `${id}-${choice}`;
+          const asked = { requestId, engineName, ...choiceOf(request, choice), ...whose };
+          return this.#parts.engine.generate(asked, engineSignal)[Symbol.asyncIterator]();
+        };
+        const events = begin(0);
         // The first event tells whether the engine admits the request at all: an error here is still a plain error.
-        const first = await firstOf(events, () => open.used(weightedTokens(request.prompt).rest));
+        const first = await firstOf(events, () => open.used(aboutTokens(request.prompt)));
         await answerBegan(first, events, on);
-        return { first, events };
+        // The others begin once the engine has taken the first one: nothing of them has to be taken back for another version.
+        const more = Array.from({ length: choices - 1 }, (_, index) => begin(index + 1));
+        const reason = 'Another answer to the same request ended it';
+        const stop = (): void => others.abort(new AdaptletError('REQUEST_CANCELLED', reason));
+        return { first, all: [events, ...more], stop };
       },
     );
-    const mirrored = this.#parts.mirror?.generation(acquired.candidate, served, id, request);
-    const relayed = { acquired, watch, input, open, prompt: request.prompt, mirrored };
-    return { id, served, events: this.#relay(result.first, result.events, relayed) };
+    const mirrored = this.#parts.mirror?.generation(acquired.candidate, served, id, choiceOf(request, 0));
+    const relayed = { acquired, watch, input, open, mirrored };
+    return { id: watch.id, served, events: this.#relay(result, relayed) };
   }
 
   async encode(
     context: RequestContext,
     request: EncodeRequest,
     signal: AbortSignal,
+    stages: Stages = unheard,
   ): Promise<Answered<EncodeResult>> {
     const input = new Input(context, request);
     const open = this.#parts.quotas.enter(context.namespace);
-    const passage = { asked: 'embed', id: randomUUID(), context, input, open, signal } as const;
+    const asking = withPrompt(context, inputTextOf(request.texts));
+    const about = { context: asking, input, open };
+    const passage = { asked: 'embed', id: randomUUID(), ...about, signal, stages } as const;
     return await this.#whole(
       passage,
       ({ lease }, engineSignal) => {
@@ -137,10 +181,11 @@ export class DataPath {
     context: RequestContext,
     request: InferRequest,
     signal: AbortSignal,
+    stages: Stages = unheard,
   ): Promise<Answered<InferResult>> {
     const input = new Input(context, request);
     const open = this.#parts.quotas.enter(context.namespace);
-    const passage = { asked: 'infer', id: randomUUID(), context, input, open, signal } as const;
+    const passage = { asked: 'infer', id: randomUUID(), context, input, open, signal, stages } as const;
     const { guaranteed } = open.forEngine;
     const whose = { ...turnOf(context), guaranteed };
     return await this.#whole(passage, (_, engineSignal) =>
@@ -181,21 +226,28 @@ export class DataPath {
   }
 
   async #serveInTurn<Result>(
-    { asked, id, context, input, signal }: Passage,
+    passage: Passage,
     begin: (acquired: Acquired, watch: RequestWatch) => Promise<Result>,
   ): Promise<Begun<Result>> {
-    const { inputs } = this.#parts.guard;
+    const { id, context, input, signal, stages } = passage;
+    const { sessions, guard } = this.#parts;
+    const { inputs } = guard;
     let deaths = 0;
     for (;;) {
-      const acquired = await this.#admit(asked, id, context, signal);
+      const { acquired, first } = await this.#admit(passage);
       const { served } = acquired;
       const watch = new RequestWatch(this.#parts, id, acquired, signal);
       this.#inEngine++;
       this.#parts.mirror?.loadChanged(this.#inEngine);
       const left = inputs.given(input, served.digest);
+      stages('engine');
       try {
-        return { acquired, watch, served, result: await begin(acquired, watch) };
+        const result = await begin(acquired, watch);
+        const sessionToken = first && sessions?.served(context, first, acquired.candidate, served);
+        const told = sessionToken === undefined ? served : { ...served, sessionToken };
+        return { acquired, watch, served: told, result };
       } catch (error) {
+        if (first !== undefined) sessions?.failed(context, first);
         this.#settle(acquired, watch, outcomeOf(error), error);
         if (errorCodeOf(error) === 'ENGINE_DOWN') deaths += 1;
         if (signal.aborted || !watch.needsAnother || deaths > 1) throw withTrouble(acquired.candidate, error);
@@ -206,14 +258,36 @@ export class DataPath {
   }
 
   /** Routes and acquires. A base model that does something else is refused before an adapter is loaded for it. */
-  async #admit(asked: Task, id: string, context: RequestContext, signal: AbortSignal): Promise<Acquired> {
-    const { engine, table, facts, demand } = this.#parts;
+  async #admit({ asked, id, context, signal, stages }: Passage): Promise<Admitted> {
+    const { engine, table, facts, demand, sessions } = this.#parts;
     const { task } = engine.info();
     if (task !== asked) throw refuseTask(task, asked);
-    const decide = (): Decision => route(table(), context, facts, id);
-    const candidates =
-      demand === undefined ? decide().candidates : await routeOnDemand(decide, context, demand, signal);
-    return await acquireFirst(this.#parts, candidates, signal);
+    stages('route');
+    let first: Candidate | undefined;
+    const routed = (): Decision => {
+      const decision = route(table(), context, facts, id);
+      [first] = decision.candidates;
+      return decision;
+    };
+    const lacking = (): Promise<void> | undefined => {
+      const answers = facts.awaited?.(context, signal);
+      // Kept in the moment of the decision: others of its session may be decided while this one waits.
+      if (answers === undefined && first !== undefined) sessions?.decided(context, first);
+      return answers;
+    };
+    const decide = (): Decision | Promise<Decision> => decided(routed, lacking);
+    try {
+      const { candidates } = await (demand === undefined
+        ? decide()
+        : routeOnDemand(decide, context, demand, signal));
+      stages('load');
+      const acquired = await acquireFirst(this.#parts, candidates, signal);
+      this.#parts.expect?.(nextAsked(table(), context, acquired.candidate));
+      return { acquired, first };
+    } catch (error) {
+      if (first !== undefined) sessions?.failed(context, first);
+      throw error;
+    }
   }
 
   /** A request that the engine answers at once. */
@@ -232,36 +306,47 @@ export class DataPath {
     this.#parts.guard.inputs.answered(passage.input);
     this.#settle(acquired, watch, 'success', undefined);
     settled(acquired, result);
-    return { id: passage.id, served, result };
+    return { id: watch.id, served, result };
   }
 
+  /** The request is complete with the last of its answers, and fails with the first one that does. */
   async *#relay(
-    first: IteratorResult<GenerateEvent>,
-    events: AsyncIterator<GenerateEvent>,
-    { acquired, watch, input, open, prompt, mirrored }: Relayed,
-  ): AsyncGenerator<GenerateEvent> {
+    { first, all, stop }: Generations,
+    { acquired, watch, input, open, mirrored }: Relayed,
+  ): AsyncGenerator<GenerationEvent> {
     let outcome: Outcome = 'neutral';
     let failure: unknown;
-    const tokens = weightedTokens(prompt);
+    const [head, ...more] = all;
+    const counted = (one: AsyncIterator<GenerateEvent>) =>
+      heard(one, (event) => open.used(weightedTokens(event)));
+    const begun = counted(resumed(first, head));
+    const events: AsyncIterator<GenerationEvent> =
+      more.length === 0 ? begun : asTheyCome([begun, ...more.map(counted)]);
+    let left = all.length;
+    this.#inEngine += more.length;
+    if (more.length > 0) this.#parts.mirror?.loadChanged(this.#inEngine);
     try {
-      for (let next = first; next.done !== true; next = await events.next()) {
-        open.used(tokens.of(next.value));
-        if (next.value.kind === 'done') {
+      for (let next = await events.next(); next.done !== true; next = await events.next()) {
+        const { choice = 0 } = next.value;
+        if (next.value.kind === 'done') left -= 1;
+        if (left === 0) {
           outcome = 'success';
           watch.answerCompleted();
           this.#parts.guard.inputs.answered(input);
         }
-        mirrored?.observe(next.value);
+        if (choice === 0) mirrored?.observe(next.value);
         yield next.value;
       }
     } catch (error) {
       outcome = outcomeOf(error);
       failure = error;
+      this.#parts.quotas.failed(input.namespace, error);
       throw error;
     } finally {
-      // A consumer that leaves early ends the generation in the engine first: until then the adapter is in use.
-      await events.return?.();
-      open.used(tokens.rest);
+      // A consumer that leaves early ends the generations in the engine first: until then the adapter is in use.
+      if (more.length > 0) stop();
+      await Promise.all(all.map(async (one) => await one.return?.()));
+      this.#inEngine -= more.length;
       open[Symbol.dispose]();
       this.#settle(acquired, watch, outcome, failure);
       if (mirrored !== undefined && outcome === 'success') this.#parts.mirror?.offer(mirrored.copy());

@@ -1,3 +1,4 @@
+import type { ObjectKey } from '../../api/names.ts';
 import { catalogue } from '../../errors/catalogue.ts';
 import { isOnDisk, type State } from '../residency/lifecycle.ts';
 import type { Residency } from '../residency/manager.ts';
@@ -26,11 +27,25 @@ export const servingFacts = (
   },
 });
 
+/** What a node has of an adapter, for people. */
+export const stateIn =
+  (residency: Pick<Residency, 'state'>) =>
+  (key: string): string => {
+    const state = residency.state(key as ObjectKey);
+    if (state === undefined) return 'not on this node';
+    return state.kind === 'Failed' ? `Failed: ${state.failure.code}` : state.kind;
+  };
+
 /** It could not be brought, or has no room now: it is tried again by itself, and says nothing about the adapter. */
 export const isAwaited = (state: State | undefined): boolean =>
   state?.kind === 'Failed' &&
   catalogue[state.failure.code].retry === 'Backoff' &&
   state.failure.code !== 'ENGINE_DOWN';
+
+/** It does not serve, and is not tried again by itself, or only for a signature that somebody may add. */
+export const isRefused = (state: State | undefined): boolean =>
+  state?.kind === 'Failed' &&
+  (catalogue[state.failure.code].retry !== 'Backoff' || state.failure.code.startsWith('SIGNATURE_'));
 
 /**
  * A failure that is tried again by itself says nothing about the adapter, unless it is that of an engine that ends

@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { Candidate, Decision } from '../routing/decision.ts';
+import type { Decision } from '../routing/decision.ts';
 import { adapterAskedFor } from '../routing/names.ts';
 import type { RequestContext } from '../routing/request.ts';
 import type { Brought, Demand } from './demand.ts';
@@ -18,36 +18,39 @@ const why: Record<Brought, string> = {
  * @throws those of `route`, with what came of asking
  */
 export const routeOnDemand = async (
-  route: () => Decision,
+  route: Route,
   context: RequestContext,
   demand: Demand,
   signal: AbortSignal,
-): Promise<readonly Candidate[]> => {
-  const first = attempt(route);
+): Promise<Decision> => {
+  const first = await attempt(route);
   const missing =
     'refusal' in first
       ? adapterAskedFor(context.namespace, context.model)
       : first.candidates.flatMap((c) => (c.kind === 'unavailable' ? (c.missing ?? []) : []))[0];
   if (missing === undefined) {
     if ('refusal' in first) throw first.refusal;
-    return first.candidates;
+    return first;
   }
   const brought = await demand.bring(missing, signal);
   signal.throwIfAborted();
-  const second = brought === 'here' ? attempt(route) : first;
+  const second = brought === 'here' ? await attempt(route) : first;
   if ('refusal' in second) throw explained(second.refusal, brought);
-  return second.candidates.map((candidate) =>
+  const candidates = second.candidates.map((candidate) =>
     candidate.kind === 'unavailable' && candidate.missing === missing && why[brought] !== ''
       ? { ...candidate, reason: `${candidate.reason}; ${why[brought]}` }
       : candidate,
   );
+  return { candidates };
 };
+
+type Route = () => Decision | Promise<Decision>;
 
 type Attempt = Decision | { readonly refusal: AdaptletError };
 
-const attempt = (route: () => Decision): Attempt => {
+const attempt = async (route: Route): Promise<Attempt> => {
   try {
-    return route();
+    return await route();
   } catch (error) {
     if (error instanceof AdaptletError && error.code === 'MODEL_NOT_FOUND') return { refusal: error };
     throw error;

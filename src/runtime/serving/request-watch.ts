@@ -22,6 +22,8 @@ export type WatchParts = {
  * the request with which that was found out.
  */
 export class RequestWatch {
+  /** Of the answer, as its caller gets it: where a rollout chose, feedback about it counts by what it says. */
+  readonly id: string;
   /** Of the call of the engine. */
   readonly signal: AbortSignal;
   readonly #parts: WatchParts;
@@ -47,10 +49,11 @@ export class RequestWatch {
     caller: AbortSignal,
   ) {
     const { clock, guard } = parts;
-    const request = requestOf(id, candidate, served);
+    const request = requestOf(candidate, served);
     const isCanary = request?.arm === 'canary';
     this.#parts = parts;
     this.#request = request;
+    this.id = request === undefined ? id : parts.counts.feedback.idOf(request);
     this.#namespace = candidate.kind === 'adapter' ? namespaceOf(candidate.key) : '';
     this.#startedMs = clock.monotonic();
     this.signal = isCanary ? AbortSignal.any([caller, this.#withdrawal.signal]) : caller;
@@ -125,8 +128,8 @@ export class RequestWatch {
   }
 }
 
-const requestOf = (id: string, candidate: Candidate, { digest }: ServedBy): TalliedRequest | undefined => {
+const requestOf = (candidate: Candidate, { digest }: ServedBy): TalliedRequest | undefined => {
   if (candidate.kind !== 'adapter' || candidate.split === undefined) return undefined;
   const { split, rollout, arm } = candidate;
-  return arm === 'stable' || arm === 'canary' ? { id, split, rollout, arm, digest } : undefined;
+  return arm === 'stable' || arm === 'canary' ? { split, rollout, arm, digest } : undefined;
 };

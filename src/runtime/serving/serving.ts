@@ -1,5 +1,5 @@
 import type { Digest } from '../../api/names.ts';
-import type { GenerateEvent, GenerateInput, PromptRoom } from '../engine/engine.ts';
+import type { ChatInfo, GenerateEvent, GenerateInput, PromptRoom } from '../engine/engine.ts';
 import type {
   EncodeInput,
   EncodeResult,
@@ -10,6 +10,7 @@ import type {
   TensorsInfo,
 } from '../engine/tasks.ts';
 import type { Arm, RequestContext, ServedBy } from '../routing/request.ts';
+import type { Stages } from './stages.ts';
 
 /** What to generate; who asks for it is in the {@link RequestContext}. */
 export type GenerateRequest = Omit<
@@ -23,12 +24,19 @@ export type GenerateRequest = Omit<
   | 'kvGuaranteedBytes'
   | 'loadedBytes'
   | 'priority'
->;
+> & {
+  /** Answers to it, all of what served the first one; each has the seed after the one before. Absent: one. */
+  readonly choices?: number;
+};
+
+/** `choice`: which of the answers it is of, from 0; absent where there is one. */
+export type GenerationEvent = GenerateEvent & { readonly choice?: number };
 
 export type Generation = {
   readonly id: string;
   readonly served: ServedBy;
-  readonly events: AsyncIterable<GenerateEvent>;
+  /** Those of several answers as they come; each answer has a last event of its own. */
+  readonly events: AsyncIterable<GenerationEvent>;
 };
 
 export type EncodeRequest = Pick<EncodeInput, 'texts' | 'output'>;
@@ -69,7 +77,12 @@ export type Serving = {
    * events must be consumed or the signal aborted. `signal.reason` is DEADLINE_EXCEEDED or REQUEST_CANCELLED.
    * @throws MODEL_NOT_FOUND, ADAPTER_NOT_AVAILABLE, QUEUE_FULL, DEADLINE_EXCEEDED, REQUEST_CANCELLED, REQUEST_INVALID
    */
-  generate(context: RequestContext, request: GenerateRequest, signal: AbortSignal): Promise<Generation>;
+  generate(
+    context: RequestContext,
+    request: GenerateRequest,
+    signal: AbortSignal,
+    stages?: Stages,
+  ): Promise<Generation>;
   /**
    * Embeds or classifies texts.
    * @throws as of `generate`, and TASK_UNSUPPORTED, CLASSIFIER_MISSING, PROMPT_TOO_LONG
@@ -78,17 +91,23 @@ export type Serving = {
     context: RequestContext,
     request: EncodeRequest,
     signal: AbortSignal,
+    stages?: Stages,
   ): Promise<Answered<EncodeResult>>;
   /**
    * Runs a graph of plain tensors.
    * @throws as of `generate`, and TASK_UNSUPPORTED, INFER_FAILED
    */
-  infer(context: RequestContext, request: InferRequest, signal: AbortSignal): Promise<Answered<InferResult>>;
+  infer(
+    context: RequestContext,
+    request: InferRequest,
+    signal: AbortSignal,
+    stages?: Stages,
+  ): Promise<Answered<InferResult>>;
   /**
    * Says how good the answer with this id was; higher is better. Given again, it changes nothing; another one takes its
    * place.
    * @param isAllowed whether the caller may ask for names of a namespace
-   * @throws FEEDBACK_UNKNOWN, also for an answer of a namespace that the caller may not ask
+   * @throws FEEDBACK_UNKNOWN, also for an answer of a namespace that the caller may not ask; FEEDBACK_FULL
    */
   feedback(id: string, reward: number, isAllowed: (namespace: string) => boolean): RecordedFeedback;
   models(namespace: string): readonly ModelCard[];
@@ -102,6 +121,8 @@ export type Serving = {
     readonly task: Task;
     /** Of the task `generate`. */
     readonly room?: PromptRoom;
+    /** Of the task `generate`. Absent: it has no chat template. */
+    readonly chat?: ChatInfo;
     /** Of the task `embed`. */
     readonly encoder?: EncoderInfo;
     /** Of the task `infer`. */

@@ -25,6 +25,8 @@ export type ControllerParts = {
   readonly logger: Logger;
   readonly runtime: { readonly baseModel: string; readonly labels: Readonly<Record<string, string>> };
   readonly memory: Pick<StateFile<StandaloneMemory>, 'write'>;
+  /** What keys for tokens of sessions are made of. Absent: there are no tokens. */
+  readonly sessionSecret?: string;
   readonly node: NodeFacts;
   /** Asks a server for the number of a metric. */
   readonly measure: Measure;
@@ -59,6 +61,7 @@ export class StandaloneController {
   #filesInForce: FolderState | undefined;
   #remembered: Promise<void> = Promise.resolve();
 
+  readonly #onFolder = new Set<() => void>();
   readonly #metrics: MetricsOfRollouts;
   readonly #stopMetrics: () => void;
 
@@ -94,6 +97,7 @@ export class StandaloneController {
     if ('unreadable' in merged) {
       const problem = { file: folder, line: 0, reason: `${merged.unreadable}; the last plan stays in force` };
       this.#report = { state: 'unreadable', problems: [problem] };
+      for (const listener of this.#onFolder) listener();
       return;
     }
     const held = merged.held === '' ? [] : [{ file: folder, line: 0, reason: merged.held }];
@@ -103,6 +107,13 @@ export class StandaloneController {
     }
     this.#setFiles(merged.state);
     this.reconcile();
+    for (const listener of this.#onFolder) listener();
+  }
+
+  /** Calls the listener once a change of the folder is in force, or is known not to be. The result ends that. */
+  onFolder(listener: () => void): () => void {
+    this.#onFolder.add(listener);
+    return () => this.#onFolder.delete(listener);
   }
 
   /**
@@ -166,12 +177,12 @@ export class StandaloneController {
   }
 
   #putInForce(): void {
-    const { runtime, apply } = this.#parts;
+    const { runtime, apply, sessionSecret } = this.#parts;
     const manifests = objectsOf(this.#files).flatMap((m): Manifest[] => {
       if (m.kind === 'AdapterAnalysis') return [];
       return [m.kind === 'AdapterRollout' ? this.#withStatus(m) : m];
     });
-    const { plan, problems } = compilePlan({ manifests, runtime });
+    const { plan, problems } = compilePlan({ manifests, runtime, sessionSecret });
     this.#planProblems = [...problems, ...this.#foreign()].map((problem) => this.#locate(problem));
     this.#filesInForce = this.#files;
     apply(plan);

@@ -3,6 +3,7 @@ import type { RolloutObject } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
+import type { BroughtAdapters } from '../admin/lora.ts';
 import type { DecidedRollout, PlanSource } from '../plan-source/plan-source.ts';
 import type { StandaloneController } from './controller.ts';
 import { followFolder } from './follow.ts';
@@ -17,6 +18,8 @@ export type StandaloneParts = {
   /** Absent: the last plan stays in force. */
   readonly manifests: string | undefined;
   readonly namespace: string;
+  /** Absent: what is in the folder is all there is. */
+  readonly brought?: BroughtAdapters | undefined;
 };
 
 /** Milliseconds in which counts of copies are gathered before a status says them. */
@@ -28,7 +31,7 @@ const noOperator = async (): Promise<never> => {
 
 /** A folder of manifests, decided about on this node. */
 export const standaloneSource = (parts: StandaloneParts): PlanSource => {
-  const { controller, clock, manifests, namespace } = parts;
+  const { controller, clock, manifests, namespace, brought } = parts;
   let watch: Disposable | undefined;
   let cancelLook: (() => void) | undefined;
   return {
@@ -55,6 +58,7 @@ export const standaloneSource = (parts: StandaloneParts): PlanSource => {
     },
     trustCluster: noOperator,
     confirmRemovals: noOperator,
+    ...(brought === undefined ? {} : { brought }),
   };
 };
 

@@ -1,4 +1,5 @@
 import type { Digest } from '../../api/names.ts';
+import { credentialsIn } from '../../artifact/docker-config.ts';
 import { Registry } from '../../artifact/registry.ts';
 import { kvFields } from '../admin/kv-text.ts';
 import { ModelDelivery } from '../base-model/delivery.ts';
@@ -8,7 +9,7 @@ import { type ModelState, modelText } from '../base-model/model-state.ts';
 import { openModelStore } from '../base-model/model-store.ts';
 import { untilReady } from '../base-model/until-ready.ts';
 import { type ModelSource, modelSourceOf } from '../config/model-source.ts';
-import { type EngineClient, startEngine } from '../engine/client/client.ts';
+import { type EngineClient, type EngineOptions, startEngine } from '../engine/client/client.ts';
 import type { Disk } from './disk.ts';
 import type { NodeEgress } from './egress.ts';
 import { engineOptions } from './engine.ts';
@@ -25,10 +26,10 @@ export type BaseModel = {
   /** How far it is has changed, or more of it arrived. */
   readonly onChange: (listener: () => void) => void;
   /**
-   * Brings the model here and into the engine; resolves when it is ready.
+   * Brings the model here and into the engine; resolves when it is ready. `besideBytes`: see {@link EngineOptions}.
    * @throws those of a base model that cannot be used
    */
-  readonly load: () => Promise<void>;
+  readonly load: (besideBytes?: () => number) => Promise<void>;
 };
 
 type Network = { readonly egress: NodeEgress; readonly downloads: Downloads };
@@ -62,7 +63,11 @@ export const openBaseModel = async (
   stack.defer(() => engine.close());
   stack.defer(() => stop.abort());
 
-  const start = async (modelDir: string, modelFile: string | undefined): Promise<void> => {
+  const start = async (
+    modelDir: string,
+    modelFile: string | undefined,
+    besideBytes: EngineOptions['besideBytes'],
+  ): Promise<void> => {
     parts.logger.info(
       { model: modelDir, ...(modelFile === undefined ? {} : { modelFile }) },
       'loading the base model; the first time takes longer, as its graph is optimised and proved on this machine',
@@ -71,7 +76,7 @@ export const openBaseModel = async (
       doing = what;
       tell();
     };
-    engine.begin(startEngine({ ...engineOptions(parts, { modelDir, modelFile }), onDoing }));
+    engine.begin(startEngine({ ...engineOptions(parts, { modelDir, modelFile }), onDoing, besideBytes }));
     await untilReady(engine);
     await disk.nodeDisk.countPrepared();
     isReady = true;
@@ -99,16 +104,16 @@ export const openBaseModel = async (
     state,
     manifestDigest: () => folderManifest ?? delivery?.digest ?? '',
     onChange: (listener) => void listeners.push(listener),
-    load: async () => {
+    load: async (besideBytes) => {
       if (source.kind === 'folder') {
-        await start(source.folder, parts.settings.modelFile);
+        await start(source.folder, parts.settings.modelFile, besideBytes);
         inBackground(
           (signal) => identify(engine.info().graphFile, signal),
           'the digest of the base model could not be computed',
         );
       } else if (delivery !== undefined) {
         const delivered = await delivery.run(stop.signal);
-        await start(delivered.folder, delivered.file);
+        await start(delivered.folder, delivered.file, besideBytes);
         await delivery.serves(delivered.digest);
         inBackground(
           (signal) => delivery.check(delivered.digest, signal),
@@ -135,7 +140,11 @@ const openDelivery = async (
     source,
     modelFile,
     // One attempt each: the delivery says that it failed, and tries again.
-    registry: new Registry({ ...registryOptions(settings, { clock, random, ...network }), attempts: 1 }),
+    registry: new Registry({
+      ...registryOptions(settings, { clock, random, ...network }),
+      credentials: credentialsIn(settings.baseRegistryConfig ?? settings.registryConfig),
+      attempts: 1,
+    }),
     remembered: remembered.model,
     memory: memory.model,
     clock,

@@ -1,3 +1,4 @@
+import { FeedbackKeys } from '../serving/counts/feedback-keys.ts';
 import { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import { Guard } from '../serving/guard/guard.ts';
 import { Holds } from '../serving/guard/holds.ts';
@@ -12,10 +13,12 @@ export type Canaries = {
   readonly trials: Trials;
   readonly guard: Guard;
   readonly counts: RolloutCounts;
+  readonly feedbackKeys: FeedbackKeys;
 };
 
+/** `instance`: of this process. */
 export const watchCanaries = (
-  { clock, logger }: Pick<RuntimeParts, 'clock' | 'logger'>,
+  { clock, logger, instance }: Pick<RuntimeParts, 'clock' | 'logger'> & { readonly instance: string },
   { memory, remembered }: Pick<Disk, 'memory' | 'remembered'>,
   signals: Signals,
 ): Canaries => {
@@ -38,9 +41,18 @@ export const watchCanaries = (
     if (change.kind === 'released') trials.forget(change.rolloutUid);
     if (change.kind === 'held' || change.kind === 'recovered') signals.emit('held');
   });
+  const feedbackKeys = new FeedbackKeys(remembered.feedback, (kept) => {
+    memory.feedback.write({ own: kept.own, given: [...kept.given] }).catch((error: unknown) => {
+      logger.error(
+        { err: error },
+        'keys of ids of answers could not be written to disk; feedback about them is refused after a restart',
+      );
+    });
+  });
   const counts = new RolloutCounts(
     () => signals.emit('counted'),
     () => signals.emit('mirrored'),
+    { instance, keys: feedbackKeys },
   );
-  return { holds, trials, guard, counts };
+  return { holds, trials, guard, counts, feedbackKeys };
 };

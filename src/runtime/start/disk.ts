@@ -3,6 +3,7 @@ import type { Artifacts } from '../../artifact/artifacts.ts';
 import { DeltaTally } from '../../artifact/delta-tally.ts';
 import type { ContentStore } from '../../artifact/store.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { SitePeers } from '../peers/peers.ts';
 import { formerAdapters } from '../state/former-adapters.ts';
 import { type Memory, memoryOf, type Recalled, recall } from '../state/memory.ts';
 import type { PullCredentials } from '../sync/pull-credentials.ts';
@@ -46,7 +47,13 @@ export const openDisk = async (
     pulls,
     egress,
     downloads,
-  }: { readonly pulls: PullCredentials; readonly egress: NodeEgress; readonly downloads: Downloads },
+    peers,
+  }: {
+    readonly pulls: PullCredentials;
+    readonly egress: NodeEgress;
+    readonly downloads: Downloads;
+    readonly peers: SitePeers | undefined;
+  },
   stack: AsyncDisposableStack,
 ): Promise<Disk> => {
   await makeDataFolder(settings.dataDir);
@@ -59,7 +66,7 @@ export const openDisk = async (
   const former = formerAdapters(remembered);
   const random = Math.random;
   const deltas = new DeltaTally();
-  const parts = { ...opened, clock, logger, random, former, pulls, egress, downloads, deltas };
+  const parts = { ...opened, clock, logger, random, former, pulls, egress, downloads, deltas, peers };
   const artifacts = await openArtifacts(settings, parts);
   return { store: opened.store, nodeDisk, artifacts, deltas, memory, remembered };
 };

@@ -20,6 +20,7 @@ const node = ({ environment = {}, lookup, hasTenants = true, listed = () => [], 
     egressAllow: [],
     egressDeny: [],
     insecureRegistries: [],
+    registryMirrors: new Map<string, readonly string[]>(),
     hfEndpoint: 'https://huggingface.co',
   };
   const egress = new NodeEgress({ ...none, ...rules }, environment, lookup);

@@ -6,13 +6,17 @@ import { kindOf, networksOf, plainAddress } from '../../egress/address.ts';
 import { apiServerOfPod, type PodEnvironment, withPort } from '../../egress/api-server.ts';
 import { createGuardedFetch, type Lookup } from '../../egress/guarded-fetch.ts';
 import { EgressPolicy } from '../../egress/policy.ts';
+import { type ProxyFor, proxiesOf } from '../../egress/proxy.ts';
 import { modelSourceOf } from '../config/model-source.ts';
 import type { Settings } from '../config/settings.ts';
 
 /** What a translator of the site makes of it is not known: it may be anything that IPv4 has. */
 const translated = '64:ff9b:1::/48';
 
-type Rules = Pick<Settings, 'model' | 'egressAllow' | 'egressDeny' | 'insecureRegistries' | 'hfEndpoint'>;
+type Rules = Pick<
+  Settings,
+  'model' | 'egressAllow' | 'egressDeny' | 'insecureRegistries' | 'registryMirrors' | 'hfEndpoint'
+>;
 
 /** What is known of sources once there is a plan. */
 export type Sources = {
@@ -26,17 +30,20 @@ export type Sources = {
  * Where requests for adapters and the base model lead. Besides public addresses over TLS: what the settings list, the registry of
  * the base model, the hub of the settings for what comes from a hub, and for the adapters of a namespace the registries and web
  * servers that its policy lists. A node without tenants may ask private addresses and this machine as well. Each redirect and each token service is a request of its own.
+ * All of it leaves through the proxy of the environment, if there is one for it.
  */
 export class NodeEgress {
   readonly #rules: Rules;
   readonly #apiServer: readonly string[];
   readonly #lookup: Lookup | undefined;
+  readonly #proxyFor: ProxyFor;
   #sources: Sources = { hasTenants: true, listed: () => [] };
 
   constructor(rules: Rules, environment: PodEnvironment, lookup?: Lookup) {
     this.#rules = rules;
     this.#apiServer = apiServerOfPod(environment);
     this.#lookup = lookup;
+    this.#proxyFor = proxiesOf(environment);
   }
 
   follow(sources: Sources): void {
@@ -63,13 +70,14 @@ export class NodeEgress {
   };
 
   #allowing(more: readonly string[], closed: readonly string[] = []): typeof fetch {
-    const { model, egressAllow, egressDeny, insecureRegistries } = this.#rules;
+    const { model, egressAllow, egressDeny, insecureRegistries, registryMirrors } = this.#rules;
     const source = modelSourceOf(model);
     const ofModel = source.kind === 'registry' ? this.#entriesOf([source.image.registry]) : [];
-    const allow = [...egressAllow, ...insecureRegistries, ...ofModel, ...more];
+    const mirrors = this.#entriesOf([...registryMirrors.values()].flat());
+    const allow = [...egressAllow, ...insecureRegistries, ...mirrors, ...ofModel, ...more];
     const deny = [...egressDeny, ...closed];
     const policy = new EgressPolicy({ allow, deny, apiServer: this.#apiServer, whose: 'runtime' });
-    return createGuardedFetch(policy, this.#lookup);
+    return createGuardedFetch(policy, this.#lookup, this.#proxyFor);
   }
 
   /** A token service may have another port of the same host; of this machine the port alone is meant that was named. */

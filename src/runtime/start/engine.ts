@@ -21,6 +21,7 @@ export const engineOptions = (
   maxQueue: settings.maxQueue,
   kvBudgetBytes: settings.kvMemory === 'auto' ? undefined : settings.kvMemory,
   kvPrecision: settings.kvPrecision,
+  structureBudgetBytes: settings.structureMemory,
   prefixCache: settings.prefixCache,
   loraOperator: settings.loraOperator,
   speculation: settings.speculation === 'auto',

@@ -1,7 +1,7 @@
 import type { PlanParts } from '../plan-source/plan-in-force.ts';
 import type { Residency } from '../residency/manager.ts';
 import type { ServingFacts } from '../routing/decision.ts';
-import { isAwaited } from '../serving/facts.ts';
+import { isAwaited, isRefused } from '../serving/facts.ts';
 import type { Holds } from '../serving/guard/holds.ts';
 import { keptToJson } from '../state/kept.ts';
 import type { Disk } from './disk.ts';
@@ -24,5 +24,6 @@ export const handoverOf = (
     isHere: (key, digest) => facts.isHere(key, digest),
     isHeld: (uid, digest) => holds.isHeld(uid, digest),
     isLost: (key) => isAwaited(residency.state(key)),
+    isRefused: (key) => isRefused(residency.state(key)),
   },
 });

@@ -73,15 +73,18 @@ it('a base model that finds too little takes the place of left-overs of adapters
   expect(freed).toEqual([5]);
 });
 
-it('what is prepared of a base model counts, and what is gone of it does not', async () => {
+it('what is prepared of a base model and of the encoder of classifiers counts, and what is gone of it does not', async () => {
   const disk = diskOf(100, [50, 50]);
   await disk.countPrepared();
   expect(disk.whole.used).toBe(0);
   await mkdir(join(dataDir, 'base/prepared/one'), { recursive: true });
   await writeFile(join(dataDir, 'base/prepared/one/constants.bin'), 'x'.repeat(30));
+  await mkdir(join(dataDir, 'classifier-base'));
+  await writeFile(join(dataDir, 'classifier-base/weights.bin'), 'x'.repeat(5));
   await disk.countPrepared();
-  expect(disk.whole.used).toBe(30);
+  expect(disk.whole.used).toBe(35);
   await rm(join(dataDir, 'base/prepared/one'), { recursive: true });
+  await rm(join(dataDir, 'classifier-base'), { recursive: true });
   await disk.countPrepared();
   expect(disk.whole.used).toBe(0);
 });

@@ -10,6 +10,9 @@ import type { DiskMarks } from '../residency/core.ts';
 const highMark = 0.9;
 const lowMark = 0.8;
 
+/** Below the data folder, what is prepared of the encoder of classifiers. */
+export const classifierBase = 'classifier-base';
+
 /** Nothing, where it went meanwhile. */
 const unlessGone = async <T>(reading: Promise<T>): Promise<T | undefined> => {
   try {
@@ -38,7 +41,8 @@ const bytesBelow = async (folder: string): Promise<number> => {
 export class NodeDisk {
   readonly whole: DiskBudget;
   readonly #adapterBytes: number;
-  readonly #prepared: string;
+  /** Folders. */
+  readonly #prepared: readonly string[];
   readonly #log: Pick<Log, 'warn'>;
   #preparedBytes = 0;
   #dropLeftovers: () => Promise<void> = () => Promise.resolve();
@@ -56,7 +60,7 @@ export class NodeDisk {
     this.#log = log;
     this.whole = new DiskBudget(disk ?? adapterDisk + modelDisk);
     this.#adapterBytes = Math.min(adapterDisk, this.whole.limit);
-    this.#prepared = join(dataDir, 'base');
+    this.#prepared = [join(dataDir, 'base'), join(dataDir, classifierBase)];
   }
 
   /** What base models need: left-overs of adapters, and those that are there for requests alone, make room. */
@@ -91,10 +95,11 @@ export class NodeDisk {
     this.#freeAdapters = freeAdapters;
   }
 
-  /** Counts what the engine prepared of the base model: it writes without asking, and removes what is old. */
+  /** Counts what engines prepared of the base model and of the encoder of classifiers: they write without asking, and remove what is old. */
   async countPrepared(): Promise<void> {
     try {
-      const bytes = await bytesBelow(this.#prepared);
+      let bytes = 0;
+      for (const folder of this.#prepared) bytes += await bytesBelow(folder);
       this.whole.count(bytes - this.#preparedBytes);
       this.#preparedBytes = bytes;
     } catch (error) {

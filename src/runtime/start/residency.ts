@@ -1,12 +1,11 @@
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { createCompiler } from '../adapter/compiler.ts';
-import { CompiledFolder } from '../compiled/compiled-folder.ts';
 import type { Engine } from '../engine/engine.ts';
 import { createResidency, type Residency } from '../residency/manager.ts';
 import type { Trials } from '../serving/guard/trials.ts';
 import type { Quotas } from '../serving/quotas/quotas.ts';
 import { rememberedResolutions, rememberedVerdicts } from '../state/remembered.ts';
+import { openCompiled } from './compiled.ts';
 import type { Disk } from './disk.ts';
 import type { RuntimeParts } from './parts.ts';
 
@@ -17,18 +16,7 @@ export const openResidency = async (
   { engine, trials, quotas }: { readonly engine: Engine; readonly trials: Trials; readonly quotas: Quotas },
   stack: AsyncDisposableStack,
 ): Promise<Residency> => {
-  const { budget, caution } = store;
-  const folder = await CompiledFolder.open({
-    dir: join(settings.dataDir, 'compiled'),
-    budget,
-    makeRoom: () => store.clearLeftovers(),
-    caution,
-  });
-  await folder
-    .removeOrphans((digest) => store.stored(digest) !== undefined)
-    .catch((error: unknown) => {
-      logger.warn({ err: error }, 'compiled files of artifacts that are gone could not be removed');
-    });
+  const folder = await openCompiled('compiled', { settings, logger }, { store });
   const compiler = stack.use(
     createCompiler({
       folder,
@@ -50,12 +38,17 @@ export const openResidency = async (
     memoryShare: (namespace) => quotas.shareOf(namespace, 'adapterMemory'),
     diskShare: (namespace) => quotas.shareOf(namespace, 'adapterDisk'),
     diskFree: () => store.freeBytes,
+    dropLeftovers: () => store.clearLeftovers(),
     diskMarks: () => nodeDisk.marks(store.budget),
     maxParallelLoads: 2,
     maxParallelFetches: settings.maxParallelDownloads,
     admit: (uid, digest) => trials.admit(uid, digest),
     oneAdapter: settings.oneAdapter,
     evictionPolicy: settings.evictionPolicy,
+    prefetch:
+      settings.prefetch === 'off'
+        ? undefined
+        : { downloads: settings.prefetch === 'on', hourlyBytes: settings.prefetchDownloads },
     random: Math.random,
   });
   stack.defer(() => residency.close());

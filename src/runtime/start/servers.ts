@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { isLoopback } from '../../settings/address.ts';
+import { metricsAccess } from '../../telemetry/metrics-access.ts';
 import type { Admin } from '../admin/admin.ts';
 import type { Callers } from '../callers/callers.ts';
 import type { Settings } from '../config/settings.ts';
@@ -67,7 +68,9 @@ export const startServers = async (
   const hasMetrics = httpMetrics === 'on' || (httpMetrics === 'auto' && isLoopback(httpListen));
   const http = await startHttp({ ...listener(httpListen), tls, hasMetrics });
   running.push(http);
-  const health = healthListen === undefined ? undefined : await startHealth(listener(healthListen));
+  const access = await metricsAccess(settings);
+  const health =
+    healthListen === undefined ? undefined : await startHealth({ ...listener(healthListen), access });
   if (health !== undefined) running.push(health);
   const adminAddress = settings.adminListen ?? `unix:${join(settings.dataDir, 'admin.sock')}`;
   const admin = await startAdmin({ ...parts, address: adminAddress });

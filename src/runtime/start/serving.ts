@@ -19,7 +19,7 @@ export type ServingParts = {
 };
 
 const baseOf = (name: string, info: EngineInfo): Serving['base'] => {
-  const { baseDigest: digest, contextLength, vocabSize, task, room, encoder, tensors } = info;
+  const { baseDigest: digest, contextLength, vocabSize, task, room, chat, encoder, tensors } = info;
   return {
     name,
     digest,
@@ -27,6 +27,7 @@ const baseOf = (name: string, info: EngineInfo): Serving['base'] => {
     vocabSize,
     task,
     ...(room === undefined ? {} : { room }),
+    ...(chat === undefined ? {} : { chat }),
     ...(encoder === undefined ? {} : { encoder }),
     ...(tensors === undefined ? {} : { tensors }),
   };
@@ -89,9 +90,9 @@ export const servingOf = ({
   cards,
   isLeaving,
 }: ServingParts): Serving => ({
-  generate: (context, request, signal) => dataPath.generate(context, request, signal),
-  encode: (context, request, signal) => dataPath.encode(context, request, signal),
-  infer: (context, request, signal) => dataPath.infer(context, request, signal),
+  generate: (context, request, signal, stages) => dataPath.generate(context, request, signal, stages),
+  encode: (context, request, signal, stages) => dataPath.encode(context, request, signal, stages),
+  infer: (context, request, signal, stages) => dataPath.infer(context, request, signal, stages),
   feedback: (id, reward, isAllowed) => counts.feedback.record(id, reward, isAllowed),
   models: (namespace) => cards.all(namespace),
   model: (namespace, name) => cards.one(namespace, name),

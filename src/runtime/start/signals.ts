@@ -15,6 +15,8 @@ export type Signals = EventEmitter<{
   counted: [];
   /** A copy of a request was counted. */
   mirrored: [];
+  /** A classifier of a route may be able to answer now, or not any more. */
+  classified: [];
 }>;
 
 export const createSignals = (): Signals => new EventEmitter();

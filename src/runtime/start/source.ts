@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { ObjectKey } from '../../api/names.ts';
@@ -6,14 +7,18 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { errnoOf } from '../../errors/errno.ts';
 import { Identity_Kind } from '../../gen/adaptlet/control/v1/control.ts';
 import { createMeasure } from '../../measurement/measure.ts';
+import { withElsewhere, withTold } from '../../rollout/judge/elsewhere.ts';
 import { reportsOf } from '../../rollout/judge/reports.ts';
+import { ToldRewards } from '../../rollout/judge/told-rewards.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Settings } from '../config/settings.ts';
+import type { SitePeers } from '../peers/peers.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { PlanSource } from '../plan-source/plan-source.ts';
 import type { Residency } from '../residency/manager.ts';
 import { policyOf } from '../routing/table.ts';
 import { StandaloneController } from '../standalone/controller.ts';
+import { LoadedAdapters } from '../standalone/loaded-adapters.ts';
 import { standaloneSource } from '../standalone/source.ts';
 import type { Memory, Recalled } from '../state/memory.ts';
 import { Device } from '../sync/device.ts';
@@ -31,8 +36,10 @@ export type SourceParts = {
   readonly residency: Residency;
   readonly plan: PlanInForce;
   readonly pulls: SyncParts['pulls'];
+  readonly peers: SitePeers | undefined;
   readonly time: NodeTime;
   readonly holds: SyncParts['holds'];
+  readonly feedbackKeys: SyncParts['feedbackKeys'];
   readonly node: SyncParts['node'];
   readonly introduction: () => Pick<
     Introduction,
@@ -66,11 +73,12 @@ export const followsOperator = (settings: Settings, { source }: Pick<Recalled, '
   (givenIn(settings) ?? source) === 'operator';
 
 const operatorSource = (parts: SourceParts): PlanSource => {
-  const { settings, introduction, remembered, time } = parts;
+  const { settings, introduction, remembered, time, peers } = parts;
   const { operator: address, operatorCa: caFile, operatorToken: tokenFile } = settings;
   const device = caFile === undefined ? deviceOf(parts) : undefined;
   return new SyncSource({
     ...parts,
+    peers: peers?.questions,
     random: Math.random,
     operator:
       device !== undefined
@@ -92,6 +100,7 @@ const operatorSource = (parts: SourceParts): PlanSource => {
       baseModel: settings.modelName,
       maxRank: settings.maxRank,
       labels: settings.labels,
+      peerAddress: peers?.address ?? '',
     }),
     remembered: { plan: remembered.plan, link: remembered.link },
   });
@@ -125,6 +134,20 @@ const tokenIn = (file: string, isEnrolled: boolean): EnrolmentToken | undefined 
   return readToken(text, `--enrol-token-file: ${file}`);
 };
 
+/** Made once, so that tokens of sessions count after a restart; a disk that refuses it costs the tokens of this process. */
+const sessionSecretOf = ({
+  memory,
+  remembered,
+  logger,
+}: Pick<SourceParts, 'memory' | 'remembered' | 'logger'>): string => {
+  if (remembered.sessions !== undefined) return remembered.sessions.secret;
+  const secret = randomBytes(32).toString('base64url');
+  memory.sessions.write({ secret }).catch((error: unknown) => {
+    logger.error({ err: error }, 'the secret of sessions could not be written to disk');
+  });
+  return secret;
+};
+
 /** What the only node of a folder is called in reports of counts. */
 const thisNode = 'this-node';
 
@@ -146,6 +169,7 @@ const folderSource = ({
       logger,
       runtime: { baseModel: settings.modelName, labels: settings.labels },
       memory: memory.standalone,
+      sessionSecret: sessionSecretOf({ memory, remembered, logger }),
       node: {
         adapter: (key) => {
           const view = residency.view(key);
@@ -154,7 +178,10 @@ const folderSource = ({
         holds: (uid) => holds.ofRollout(uid),
         reports: (uid, canary, attempt) => {
           const by = { node: thisNode, instance: introduction().instance };
-          return reportsOf(node.splits.reports(uid, canary, attempt).map((counts) => ({ ...by, ...counts })));
+          const reports = node.splits.reports(uid, canary, attempt).map((counts) => ({ ...by, ...counts }));
+          // Of answers that earlier processes of this node gave.
+          const told = ToldRewards.of(node.elsewhere.reports(uid, canary, attempt));
+          return withElsewhere(reportsOf(reports), withTold(new Map(), [{ ...by, told }])).reports;
         },
         mirrored: (uid, canary, attempt) => node.mirrored.ofAttempt(uid, canary, attempt),
         fits: (keys) => residency.fits(keys),
@@ -172,6 +199,10 @@ const folderSource = ({
   const retryAdapter = (key: ObjectKey): void => {
     if (residency.state(key)?.kind === 'Failed') residency.retry(key);
   };
-  const { manifests, namespace } = settings;
-  return standaloneSource({ controller, holds, retryAdapter, clock, manifests, namespace });
+  const { manifests, namespace, importRoots, modelName: baseModel } = settings;
+  const brought =
+    manifests === undefined
+      ? undefined
+      : new LoadedAdapters({ controller, clock, folder: manifests, importRoots, baseModel });
+  return standaloneSource({ controller, holds, retryAdapter, clock, manifests, namespace, brought });
 };

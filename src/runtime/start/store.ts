@@ -9,6 +9,7 @@ import { type DiskThread, startDiskThread } from '../../artifact/disk-thread.ts'
 import { credentialsIn } from '../../artifact/docker-config.ts';
 import { type Former, Grants } from '../../artifact/grants.ts';
 import { KeptBundles } from '../../artifact/kept-bundles.ts';
+import { PeerBlobs, type PeerOutcome } from '../../artifact/peer-blobs.ts';
 import type { RegistryOptions } from '../../artifact/registry.ts';
 import { RetryBudget } from '../../artifact/retry-budget.ts';
 import { BlobSenders } from '../../artifact/senders.ts';
@@ -19,6 +20,8 @@ import { errnoOf } from '../../errors/errno.ts';
 import { Bandwidth } from '../../time/bandwidth.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Settings } from '../config/settings.ts';
+import { PeerHoldings } from '../peers/holdings.ts';
+import type { SitePeers } from '../peers/peers.ts';
 import type { PullCredentials } from '../sync/pull-credentials.ts';
 import type { NodeEgress } from './egress.ts';
 import type { NodeDisk } from './node-disk.ts';
@@ -43,7 +46,7 @@ type RegistryParts = {
 
 /** How registries are spoken to. */
 export const registryOptions = (
-  { insecureRegistries, registryConfig }: Settings,
+  { insecureRegistries, registryConfig, registryMirrors: mirrors }: Settings,
   { clock, random, egress, downloads }: RegistryParts,
 ): Omit<RegistryOptions, 'attempts'> => ({
   fetch: egress.baseModel,
@@ -52,6 +55,7 @@ export const registryOptions = (
   idleMs,
   insecureHosts: insecureRegistries,
   credentials: credentialsIn(registryConfig),
+  mirrors,
   ...downloads,
 });
 
@@ -92,24 +96,25 @@ export const openArtifacts = async (
       readonly former: readonly Former[];
       readonly pulls: PullCredentials;
       readonly deltas: DeltaTally;
+      readonly peers: SitePeers | undefined;
     },
 ): Promise<Artifacts> => {
-  const { store, disk, clock, logger, random, former, pulls, egress, downloads, deltas } = parts;
-  const grants = await Grants.open(storeRoot(settings), store.list(), former, {
-    caution: store.caution,
-  });
+  const { store, disk, clock, logger, random, former, pulls, egress, downloads, deltas, peers } = parts;
+  const { caution } = store;
+  const grants = await Grants.open(storeRoot(settings), store.list(), former, { caution });
   for (const damage of grants.damage)
     logger.warn(damage, 'the grants of an artifact are damaged and were set aside');
-  const senders = await BlobSenders.open(storeRoot(settings), store, clock.now());
+  if (peers !== undefined) peers.holdings = new PeerHoldings({ store, grants, desk: peers.desk });
+  const senders = await BlobSenders.open(storeRoot(settings), store, clock.now(), { caution });
   // What nobody can go on with takes no room from others.
-  await store.caution.run('what nobody can go on with', () =>
+  await caution.run('what nobody can go on with', () =>
     store.dropUnfinished((digest) => senders.knows(digest)),
   );
   return createArtifacts({
     store,
     disk,
     grants,
-    bundles: await KeptBundles.open(storeRoot(settings), store.list()),
+    bundles: await KeptBundles.open(storeRoot(settings), store.list(), { caution }),
     importRoots: settings.importRoots,
     senders,
     registry: { ...registryOptions(settings, { clock, random, egress, downloads }), attempts },
@@ -118,9 +123,30 @@ export const openArtifacts = async (
     credentialFor: (key, source) => pulls.credentialFor(key, source) ?? tokenOf(settings, source),
     fetchFor: egress.fetchFor,
     deltas: deltaOptions(settings, logger, deltas),
+    peers: peers && peerBlobs(peers, parts),
     onQuarantine: (digest, reason) =>
       logger.warn({ digest, reason }, 'a stored artifact is damaged and was set aside'),
   });
+};
+
+const peerBlobs = (
+  { find, desk, tally }: SitePeers,
+  {
+    store,
+    disk,
+    clock,
+    random,
+    logger,
+  }: Opened & Pick<RegistryParts, 'clock' | 'random'> & { readonly logger: Logger },
+): PeerBlobs => {
+  const onOutcome = (outcome: PeerOutcome): void => {
+    tally.count(outcome);
+    if (outcome.result === 'peer') logger.debug(outcome, 'a blob came from a runtime of the site');
+    else if (outcome.result === 'away') logger.debug(outcome, 'a runtime of the site does not answer');
+    else if (outcome.result === 'liar')
+      logger.warn(outcome, 'a runtime of the site sent other bytes than those of a digest');
+  };
+  return new PeerBlobs({ find, desk, store, disk, clock, random, onOutcome });
 };
 
 /** Undefined where they are switched off. */

@@ -87,6 +87,9 @@ export type LinkMemory = z.infer<typeof linkSchema>;
 /** What the plan came from last: it is what a runtime that is told of nothing goes on with. */
 const sourceSchema = z.object({ follows: z.enum(['manifests', 'operator']) });
 
+/** What keys for tokens of sessions are made of on a node that follows a folder. Secret. */
+const sessionsSchema = z.object({ secret: z.string().min(43) });
+
 /** What the base model's reference was resolved to, and whether it was found damaged on the disk. */
 const modelSchema = z.object({ reference: z.string(), digest: digestSchema, damaged: z.boolean() });
 export type ModelMemory = z.infer<typeof modelSchema>;
@@ -99,6 +102,13 @@ const modelFolderSchema = z.object({
   digest: digestSchema,
 });
 export type ModelFolderMemory = z.infer<typeof modelFolderSchema>;
+
+const feedbackKey = z.string().regex(/^[0-9a-f]{64}$/);
+/** What ids of answers are signed with: the key of this node, and those of operators. Secret. */
+export const feedbackSchema = z.object({
+  own: feedbackKey,
+  given: z.array(z.object({ namespace: z.string(), key: feedbackKey })),
+});
 
 /** What is known of the time, in milliseconds since the epoch. */
 const timeSchema = z.object({ atLeast: z.number().min(0), last: z.number().min(0) });
@@ -135,8 +145,10 @@ export const memoryOf = (dataDir: string) => {
     plan: new PlanFile(join(dataDir, 'state')),
     kept: at<readonly Kept[], ReturnType<typeof keptToJson>>('kept.json', keptSchema),
     link: at('link.json', linkSchema),
+    feedback: at('feedback.json', feedbackSchema),
     time: at('time.json', timeSchema),
     device: at('device.json', deviceSchema),
+    sessions: at('sessions.json', sessionsSchema),
     model: at('model.json', modelSchema),
     modelFolder: at('model-folder.json', modelFolderSchema),
   };
@@ -164,9 +176,11 @@ export const recall = async (memory: Memory, logger: Pick<Logger, 'error'>) => {
     source: (await valueOf(memory.source))?.follows,
     plan: plan?.held,
     kept: (await valueOf(memory.kept)) ?? [],
+    feedback: await valueOf(memory.feedback),
     time: await valueOf(memory.time),
     link: await valueOf(memory.link),
     device: await valueOf(memory.device),
+    sessions: await valueOf(memory.sessions),
     model: await valueOf(memory.model),
     modelFolder: await valueOf(memory.modelFolder),
     standalone: await valueOf(memory.standalone),

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
@@ -131,6 +131,26 @@ describe('the plan on the disk', () => {
     });
     await next.write(heldOf({ ...many(20), a1: 3 }));
     expect(await readOf(disk.open(0))).toMatchObject({ held: heldOf({ ...many(20), a1: 3 }), problems: [] });
+  });
+
+  it('is an error that says what to do where the journal may not be read, and loses nothing', async () => {
+    await using disk = await folders();
+    const file = disk.open(0);
+    await file.write(heldOf(many(20)));
+    await file.write(heldOf({ ...many(20), a1: 1 }));
+    const aside = join(disk.folder, 'aside');
+    await rename(disk.journal, aside);
+    // Whoever is root may read all files, but no link that leads to itself.
+    await symlink('plan.log', disk.journal);
+    await expect(disk.open(0).read()).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(
+        /plan\.log cannot be read.*Let the process read and write its data folder/s,
+      ),
+    });
+    await rm(disk.journal);
+    await rename(aside, disk.journal);
+    expect((await readOf(disk.open(0))).held).toEqual(heldOf({ ...many(20), a1: 1 }));
   });
 
   it('refuses what a full disk does not take, and has the plan before', async () => {

@@ -14,7 +14,7 @@ import {
 import { checked, withChecksum } from '../../disk/checked.ts';
 import { syncFolder } from '../../disk/durable.ts';
 import { errnoOf } from '../../errors/errno.ts';
-import { StateFile, type StateRead } from './state-file.ts';
+import { isUnreadable, StateFile, type StateRead, unreadable } from './state-file.ts';
 
 /** A smaller plan is written whole each time, in bytes. */
 const leastBytes = 16 << 10;
@@ -62,6 +62,7 @@ export class PlanFile {
   /**
    * Reads what an earlier process wrote. Of a journal that is torn or damaged the lines before that hold; `problems`
    * says so, and the operator sends again what is missing.
+   * @throws CONFIG_INVALID where a file is there and may not be read
    */
   async read(): Promise<StateRead<ReadHeldPlan>> {
     this.#whole = undefined;
@@ -160,6 +161,7 @@ export class PlanFile {
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return { lines, bytes, isTorn: false };
       const why = error instanceof Error ? error.message : String(error);
+      if (isUnreadable(error)) throw unreadable(this.#journal, why, error);
       const lost = `plan.log: line ${lines.length + 1} and all after it are lost: ${why}`;
       return { lines, bytes, isTorn: false, lost };
     }

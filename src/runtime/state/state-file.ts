@@ -12,6 +12,18 @@ export type StateRead<T> =
   /** Torn, corrupt, on a bad sector or of another version: it was renamed to `setAside`, the runtime goes on without it. */
   | { readonly kind: 'setAside'; readonly setAside: string; readonly reason: string };
 
+/** A worn disk must not keep a node from starting; what only needs other permissions is not lost. */
+export const isUnreadable = (error: unknown): boolean => {
+  const errno = errnoOf(error);
+  return errno !== undefined && errno !== 'EIO' && errno !== 'EISDIR';
+};
+
+export const unreadable = (path: string, why: string, cause: unknown): AdaptletError =>
+  new AdaptletError('CONFIG_INVALID', `--data-dir: ${path} cannot be read: ${why}`, {
+    advice: 'Let the process read and write its data folder.',
+    cause,
+  });
+
 /**
  * One piece of what a runtime remembers: a JSON file that is replaced in one step and checked when it is read.
  * Writes run one after the other; of several that wait only the newest is written.
@@ -37,12 +49,7 @@ export class StateFile<T, Written = T> {
       const errno = errnoOf(error);
       if (errno === 'ENOENT') return { kind: 'absent' };
       const why = error instanceof Error ? error.message : String(error);
-      // A worn disk must not keep a node from starting; what only needs other permissions is not lost.
-      if (errno !== undefined && errno !== 'EIO' && errno !== 'EISDIR')
-        throw new AdaptletError('CONFIG_INVALID', `--data-dir: ${this.#path} cannot be read: ${why}`, {
-          advice: 'Let the process read and write its data folder.',
-          cause: error,
-        });
+      if (isUnreadable(error)) throw unreadable(this.#path, why, error);
       const setAside = `${this.#path}.bad`;
       await rename(this.#path, setAside);
       return { kind: 'setAside', setAside, reason: `${basename(this.#path)}: ${why}` };

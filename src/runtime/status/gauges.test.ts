@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { RuntimeStatus } from '../admin/views.ts';
 import type { EngineLoad } from '../engine/engine.ts';
 import { FakeAdmin } from '../server/testing/fake-admin.ts';
 import { gaugesOf } from './gauges.ts';
@@ -8,6 +9,8 @@ const idle: EngineLoad = {
   waiting: 0,
   kvUsedBytes: 0,
   kvBudgetBytes: 100,
+  kvHeldBytes: 0,
+  kvSparableBytes: 0,
   preemptions: 0,
   overdueTurns: 0,
   fairness: { jain: 1, lag: 0 },
@@ -19,17 +22,31 @@ const idle: EngineLoad = {
   limits: [],
 };
 
-const requestsOf = (inEngine: number, engine: Partial<EngineLoad> | undefined, forAdapter = 0) =>
-  gaugesOf(new FakeAdmin().status(), {
-    inEngine,
-    maxConcurrent: 8,
-    forAdapter,
-    engine: engine === undefined ? undefined : { ...idle, ...engine },
-    mirrored: {},
-    deltas: { results: {}, savedBytes: 0 },
-    quotas: [],
-    store: { usedBytes: 0, budgetBytes: 0, damaged: 0, awaited: 0 },
-  }).requests;
+const gaugesWith = (
+  inEngine: number,
+  engine: Partial<EngineLoad> | undefined,
+  forAdapter = 0,
+  status: Partial<RuntimeStatus> = {},
+) =>
+  gaugesOf(
+    { ...new FakeAdmin().status(), ...status },
+    {
+      inEngine,
+      maxConcurrent: 8,
+      forAdapter,
+      engine: engine === undefined ? undefined : { ...idle, ...engine },
+      mirrored: {},
+      peers: undefined,
+      deltas: { results: {}, savedBytes: 0 },
+      prefetched: {
+        disk: { broughtBytes: 0, wastedBytes: 0, hits: 0 },
+        ram: { broughtBytes: 0, wastedBytes: 0, hits: 0 },
+      },
+      quotas: [],
+      store: { usedBytes: 0, budgetBytes: 0, damaged: 0, awaited: 0 },
+    },
+  );
+const requestsOf = (...given: Parameters<typeof gaugesWith>) => gaugesWith(...given).requests;
 
 it.each([
   ['all of a few run', 3, { running: 3 }, { running: 3, waiting: 0 }],
@@ -52,4 +69,26 @@ it.each([
 ])('requests that run, and that wait: %s', (_, inEngine, engine, expected) => {
   expect(requestsOf(inEngine, engine)).toEqual(expected);
   expect(requestsOf(inEngine, engine, 2)).toEqual({ ...expected, waiting: expected.waiting + 2 });
+});
+
+it('pickers are told how many blocks of keys and values there are, none before the base model is loaded', () => {
+  const kv = { precision: 'float32', bytesPerToken: 100, requests: 2, tokens: 5, because: '' } as const;
+  const keysAndValues = { ...kv, budgetBytes: 16 * 100 * 7 + 99 };
+  expect(gaugesWith(0, undefined, 0, { keysAndValues }).cacheBlocks).toBe(7);
+  const { keysAndValues: _, ...loading } = new FakeAdmin().status();
+  const load = { inEngine: 0, maxConcurrent: 8, forAdapter: 0, engine: undefined };
+  expect(
+    gaugesOf(loading, {
+      ...load,
+      mirrored: {},
+      peers: undefined,
+      deltas: { results: {}, savedBytes: 0 },
+      prefetched: {
+        disk: { broughtBytes: 0, wastedBytes: 0, hits: 0 },
+        ram: { broughtBytes: 0, wastedBytes: 0, hits: 0 },
+      },
+      quotas: [],
+      store: { usedBytes: 0, budgetBytes: 0, damaged: 0, awaited: 0 },
+    }).cacheBlocks,
+  ).toBe(0);
 });

@@ -1,7 +1,7 @@
 import type { RuntimeStatus } from '../admin/views.ts';
 import type { EngineLoad } from '../engine/engine.ts';
-import type { AdapterView } from '../residency/adapter-view.ts';
-import type { RuntimeGauges } from '../server/telemetry/gauges.ts';
+import { cacheBlockTokens, type RuntimeGauges } from '../server/telemetry/gauges.ts';
+import { pickerNames } from './picker-names.ts';
 
 /** Requests under way; `inEngine` run there or wait for their turn, `forAdapter` wait until an adapter is in RAM. */
 export type Load = {
@@ -13,20 +13,13 @@ export type Load = {
   /** Copies of requests that canaries were given, by what became of them. */
   readonly mirrored: Readonly<Record<string, number>>;
   readonly deltas: RuntimeGauges['deltas'];
+  readonly peers: RuntimeGauges['peers'];
+  readonly prefetched: RuntimeGauges['prefetched'];
+  readonly sessions?: RuntimeGauges['sessions'];
+  readonly classifiers?: RuntimeGauges['classifiers'];
   /** Limits of namespaces, and what was refused by them. */
   readonly quotas: RuntimeGauges['quotas'];
   readonly store: RuntimeGauges['store'];
-};
-
-const nameOf = ({ key }: AdapterView): string => key.slice(key.indexOf('/') + 1);
-
-/** How many adapters the RAM budget holds, as far as the sizes of those in it tell; for pickers that balance by it. */
-const capacityOf = ({ adapters, memory }: RuntimeStatus): number => {
-  const inRam = adapters.filter((a) => a.residentBytes > 0);
-  const largest = Math.max(0, ...inRam.map((a) => a.residentBytes));
-  return largest === 0
-    ? Math.max(1, adapters.length)
-    : Math.max(inRam.length, Math.floor(memory.budgetBytes / largest));
 };
 
 /**
@@ -38,12 +31,14 @@ const runningOf = ({ inEngine, maxConcurrent, engine }: Load): number => {
   return Math.min(inEngine, places);
 };
 
+/** What the memory for keys and values holds; 0 before the base model was loaded, and where it does not generate. */
+const blocksOf = ({ keysAndValues: kv }: RuntimeStatus): number =>
+  kv === undefined ? 0 : Math.floor(kv.budgetBytes / (kv.bytesPerToken * cacheBlockTokens));
+
 /** The gauges of a scrape, from the status of the runtime. */
 export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
   const adapters: Record<string, number> = {};
   for (const { state } of status.adapters) adapters[state] = (adapters[state] ?? 0) + 1;
-  const inState = (...states: string[]): string[] =>
-    status.adapters.filter((a) => states.includes(a.state)).map(nameOf);
   const running = runningOf(load);
   return {
     ready: status.engine === 'ready',
@@ -55,6 +50,7 @@ export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
     // A plan that is followed without an operator has an address of ''.
     connected: status.operator?.address ? status.operator.state === 'connected' : undefined,
     memory: status.memory,
+    pressure: status.memoryPressure,
     disk: status.disk,
     store: load.store,
     model: status.model,
@@ -69,11 +65,12 @@ export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
     engine: load.engine,
     mirrored: load.mirrored,
     deltas: load.deltas,
+    peers: load.peers,
+    prefetched: load.prefetched,
+    sessions: load.sessions,
+    classifiers: load.classifiers,
     quotas: load.quotas,
-    lora: {
-      max: capacityOf(status),
-      running: inState('Resident'),
-      waiting: load.forAdapter > 0 ? inState('Fetching', 'Stored', 'Compiled', 'Loaded') : [],
-    },
+    lora: pickerNames(status),
+    cacheBlocks: blocksOf(status),
   };
 };

@@ -4,6 +4,7 @@ import type { EngineClient } from '../engine/client/client.ts';
 import type { Engine, EngineInfo } from '../engine/engine.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { DecidedRollout, PlanSource } from '../plan-source/plan-source.ts';
+import type { PressureView } from '../pressure/memory-pressure.ts';
 import type { Residency } from '../residency/manager.ts';
 import type { ServingFacts } from '../routing/decision.ts';
 import { effectiveWeight } from '../routing/route.ts';
@@ -26,6 +27,7 @@ export type StatusParts = {
   readonly lost: () => { readonly damaged: number; readonly awaited: number };
   readonly engine: Engine & Pick<EngineClient, 'now'>;
   readonly residency: Residency;
+  readonly memory: { readonly view: () => PressureView; readonly warnings: () => readonly string[] };
   readonly plan: PlanInForce;
   readonly holds: Pick<Holds, 'ofRollout'>;
   readonly counts: ServedCounts;
@@ -58,9 +60,10 @@ export class StatusReport {
       refusedProviders,
       operators,
       loraOperator,
-      limits: [...limits, ...p.quotas.notKept, ...lossOf(p.lost())],
+      limits: [...limits, ...p.memory.warnings(), ...p.quotas.notKept, ...lossOf(p.lost())],
       ...(kv === undefined ? {} : { keysAndValues: kv }),
       memory: { budgetBytes, usedBytes },
+      memoryPressure: p.memory.view(),
       shortages: [...(limit === undefined ? [] : [limit]), ...(p.engine.now?.limits ?? [])],
       disk: p.disk(),
       ...p.source.report(),

@@ -128,6 +128,44 @@ describe('breaking the glass on a node that follows an operator', () => {
     expect(node.holds.all()).toEqual([]);
   });
 
+  it('refuses to go back to what would not serve, and holds nothing', async () => {
+    const node = await start({ stable: arm('b'), former: arm('a') });
+    node.residency.refusals.set('team-a/a', 'SIGNATURE_MISSING: nobody signed it');
+    const asked = node.source.verb(sql, 'rollback');
+    await expect(asked).rejects.toMatchObject({
+      code: 'VERB_REFUSED',
+      message: expect.stringContaining('a, the one before, would not serve: SIGNATURE_MISSING'),
+    });
+    expect(node.holds.all()).toEqual([]);
+    expect(node.served()).toMatchObject({ key: 'team-a/b' });
+  });
+
+  it('goes back by one version, and says what to do for an older one', async () => {
+    const node = await start({ stable: arm('b'), former: arm('a') });
+    await node.source.verb(sql, 'rollback');
+    await expect(node.source.verb(sql, 'rollback')).rejects.toMatchObject({
+      code: 'VERB_REFUSED',
+      message: expect.stringMatching(
+        /b was rolled back on this node, and a serves; .*`kubectl adaptlet undo sql -n team-a --to ADAPTER`.*by the name of an older Adapter/,
+      ),
+    });
+    expect(node.served()).toMatchObject({ key: 'team-a/a' });
+    // As the error says: by its own name.
+    const context = { namespace: 'team-a', model: 'c', user: 'u1', headers: new Map() };
+    expect(routeRequest(node.plan.table, context, node.facts, 'r1').candidates[0]).toMatchObject({
+      key: 'team-a/c',
+    });
+  });
+
+  it('keeps a stable out for good that its guard had held for a while', async () => {
+    const node = await start({ stable: arm('b'), former: arm('a') });
+    node.holds.hold('uid-sql', fakeDigest('b'), 'Guard', 'failed 5 times', { arm: 'stable' });
+    await node.source.verb(sql, 'rollback');
+    node.holds.recover('uid-sql', fakeDigest('b'));
+    expect(node.holds.all()).toMatchObject([{ cause: 'BreakGlass', arm: 'stable' }]);
+    expect(node.served()).toMatchObject({ key: 'team-a/a' });
+  });
+
   it('gives free what it held by retry', async () => {
     const node = await start({ stable: arm('b'), former: arm('a') });
     await node.source.verb(sql, 'rollback');

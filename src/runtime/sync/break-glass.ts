@@ -11,8 +11,8 @@ export type BreakGlassParts = {
   readonly table: () => RoutingTable;
   /** The stable that is to come, while another one serves in its place. */
   readonly awaited: PlanInForce['awaited'];
-  readonly holds: Pick<Holds, 'hold' | 'isHeld' | 'ofRollout' | 'release' | 'saved'>;
-  readonly residency: Pick<Residency, 'state' | 'retry'>;
+  readonly holds: Pick<Holds, 'hold' | 'ofRollout' | 'release' | 'saved'>;
+  readonly residency: Pick<Residency, 'state' | 'retry' | 'whyNot'>;
 };
 
 const byHand = 'rolled back by hand on this node';
@@ -35,7 +35,7 @@ export const breakGlass = async (
 ): Promise<void> => {
   const split = parts.table().splits.get(key);
   if (split === undefined) throw new AdaptletError('MODEL_NOT_FOUND', `there is no AdapterRollout ${key}`);
-  if (verb === 'rollback') rollBack(parts, split);
+  if (verb === 'rollback') await rollBack(parts, split);
   else if (verb === 'retry') retry(parts, split);
   else {
     const [words, flag] = verb === 'promote-full' ? ['promote', ' --full'] : [verb, ''];
@@ -45,7 +45,10 @@ export const breakGlass = async (
   await parts.holds.saved();
 };
 
-const rollBack = ({ holds, residency, awaited }: BreakGlassParts, { name, body }: SplitResource): void => {
+const rollBack = async (
+  { holds, residency, awaited, table }: BreakGlassParts,
+  { name, body }: SplitResource,
+): Promise<void> => {
   const { uid, stable, canary, former } = body;
   if (stable !== undefined && awaited(name) !== undefined) {
     // It serves in place of a stable that is not here yet: who asks waits for that one.
@@ -57,15 +60,35 @@ const rollBack = ({ holds, residency, awaited }: BreakGlassParts, { name, body }
     return;
   }
   if (stable === undefined) throw refused(name, 'nothing serves it yet');
-  if (holds.isHeld(uid, stable.digest)) return;
+  const isBack = holds
+    .ofRollout(uid)
+    .some(({ digest, cause }) => digest === stable.digest && cause === 'BreakGlass');
+  if (isBack) throw refused(name, goneBackAlready(name, body));
   if (former === undefined) throw refused(name, `there is no stable adapter before ${stable.adapter}`);
   const [namespace] = partsOf(name);
-  const state = residency.state(objectKey(namespace, former.adapter))?.kind;
+  const key = objectKey(namespace, former.adapter);
+  const state = residency.state(key)?.kind;
   // What would have to be downloaded first helps nobody who breaks the glass.
   if (state === undefined || !here.has(state)) {
     throw refused(name, `${former.adapter}, the one before, is ${state ?? 'not'} here`);
   }
+  const why = await residency.whyNot(key);
+  if (why !== undefined) throw refused(name, `${former.adapter}, the one before, would not serve: ${why}`);
+  const now = table().splits.get(name)?.body;
+  if (now?.uid !== uid || now.stable?.digest !== stable.digest || now.canary !== undefined)
+    throw refused(name, 'the operator decided something else meanwhile; look, and ask again');
   holds.hold(uid, stable.digest, 'BreakGlass', byHand, { arm: 'stable' });
+};
+
+/** A node knows one version before stable: what to do for an older one. */
+const goneBackAlready = (key: ObjectKey, { stable, former }: SplitResource['body']): string => {
+  const [namespace, name] = partsOf(key);
+  const now = former === undefined ? 'nothing before it is here' : `${former.adapter} serves`;
+  return (
+    `${stable?.adapter} was rolled back on this node, and ${now}; a node goes back by one version. ` +
+    `To an older one: \`kubectl adaptlet undo ${name} -n ${namespace} --to ADAPTER\`, for all nodes. ` +
+    'Without an operator, send requests by the name of an older Adapter that `adaptlet status` shows'
+  );
 };
 
 const retry = ({ holds, residency, awaited }: BreakGlassParts, { name, body }: SplitResource): void => {

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { Hello } from '../../gen/adaptlet/control/v1/control.ts';
+import { Hello, Peers } from '../../gen/adaptlet/control/v1/control.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { Connection, type Peer } from './connection.ts';
 import { MemoryOperator, settle } from './testing/memory-operator.ts';
@@ -26,8 +26,10 @@ const make = ({ random = () => 0 }: { random?: () => number } = {}) => {
     commit: async ({ nonce }) => ({ nonce, refused: [] }),
     unknown: (names) => void told.push(`unknown ${names.join()}`),
     credential: ({ id }) => void told.push(`credential ${id}`),
+    peers: ({ id }) => void told.push(`peers ${id}`),
+    feedbackKeys: ({ keys }) => void told.push(`keys ${keys.length}`),
     broken: () => void told.push('broken'),
-    held: () => ({ held: [{ key: 'Split a/b', version: 'v' }] }),
+    held: () => ({ held: [{ key: 'Split a/b', version: 'v' }], sameParts: [] }),
     subscribe: () => ({ names: subscriptions }),
     report: () => undefined,
   };
@@ -247,20 +249,23 @@ describe('a connection', () => {
   });
 });
 
-describe('a request for a credential', () => {
+describe('a question', () => {
   const request = { id: 1n, key: 'team-a/sql', image: 'r/a:v1', secret: 'login', refused: false };
   const answer = { id: 1n, authorization: 'Bearer a', lifetimeMs: 1n, reason: '', advice: '' };
 
   it('goes out on a stream that is connected, and on no other; its answer is told', async () => {
     const { operator, connection, told } = make();
     await settle();
-    expect(connection.credential(request)).toBe(false);
+    const question = { $case: 'credential', value: request } as const;
+    expect(connection.ask(question)).toBe(false);
     operator.last.welcome();
-    expect(connection.credential(request)).toBe(true);
+    expect(connection.ask(question)).toBe(true);
     expect(operator.last.requests.at(-1)?.message).toEqual({ $case: 'credential', value: request });
     operator.last.send({ $case: 'credential', value: answer });
     expect(told.at(-1)).toBe('credential 1');
+    operator.last.send({ $case: 'peers', value: Peers.fromPartial({ id: 2n }) });
+    expect(told.at(-1)).toBe('peers 2');
     operator.last.end();
-    expect(connection.credential(request)).toBe(false);
+    expect(connection.ask(question)).toBe(false);
   });
 });

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { Ack, CredentialRequest, Hello, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Ack, Hello, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Dial, StreamEnd, SyncStream } from './dial.ts';
-import { type Current, Outbox } from './outbox.ts';
+import { type Current, Outbox, type Question } from './outbox.ts';
 
 type Message<Case extends string> = Extract<SyncResponse['message'], { $case: Case }>['value'];
 
@@ -19,6 +19,8 @@ export type Peer = Current & {
   commit(commit: Message<'commit'>): Promise<Ack>;
   unknown(names: readonly string[]): void;
   credential(credential: Message<'credential'>): void;
+  peers(answer: Message<'peers'>): void;
+  feedbackKeys(given: Message<'feedbackKeys'>): void;
   /** The stream ended, or none came about. */
   broken(): void;
 };
@@ -96,9 +98,9 @@ export class Connection {
   }
 
   /** False: there is no stream now. */
-  credential(request: CredentialRequest): boolean {
+  ask(question: Question): boolean {
     if (this.#state.kind !== 'connected' || this.#attempt === undefined) return false;
-    this.#attempt.outbox.credential(request);
+    this.#attempt.outbox.ask(question);
     return true;
   }
 
@@ -169,8 +171,10 @@ export class Connection {
       if (message.$case === 'put') peer.put(message.value);
       else if (message.$case === 'remove') peer.remove(message.value);
       else if (message.$case === 'unknown') peer.unknown(message.value.names);
-      else if (message.$case === 'heldWanted') attempt.outbox.held();
+      else if (message.$case === 'heldWanted') attempt.outbox.held(message.value.partHashes);
       else if (message.$case === 'credential') peer.credential(message.value);
+      else if (message.$case === 'peers') peer.peers(message.value);
+      else if (message.$case === 'feedbackKeys') peer.feedbackKeys(message.value);
       else void this.#commit(attempt, message.value);
     } catch (error) {
       const isUntrusted = error instanceof AdaptletError && error.code === 'CLUSTER_UNTRUSTED';

@@ -102,7 +102,7 @@ const answer = ({ node }: Node, users: number) => {
     if (candidate?.kind !== 'adapter' || candidate.split === undefined) throw new Error('no rollout chose');
     const { split: by, rollout, arm, digest = stable.digest } = candidate;
     if (arm !== 'stable' && arm !== 'canary') throw new Error('no arm was chosen');
-    node.tally.answered({ id: `r${i}`, split: by, rollout, arm, digest }, 10);
+    node.tally.answered({ split: by, rollout, arm, digest }, 10);
   }
 };
 const filesOf = async (): Promise<Record<string, number>> => {

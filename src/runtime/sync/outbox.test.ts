@@ -13,7 +13,11 @@ const make = () => {
       sent.push(message);
       free = done;
     },
-    { held: () => ({ held: [] }), subscribe: () => ({ names: [...names] }), report: () => undefined },
+    {
+      held: () => ({ held: [], sameParts: [] }),
+      subscribe: () => ({ names: [...names] }),
+      report: () => undefined,
+    },
   );
   const flow = () => {
     const done = free;
@@ -25,12 +29,12 @@ const make = () => {
 };
 
 describe('the outbox', () => {
-  it('sends each request for a credential, after answers and before what is state', () => {
+  it('sends each question, after answers and before what is state', () => {
     const { outbox, flow, cases } = make();
     const request = { id: 1n, key: 'team-a/sql', image: 'r/a:v1', secret: 'login', refused: false };
     outbox.subscribe();
     outbox.subscribe();
-    for (const id of [1n, 2n]) outbox.credential({ ...request, id });
+    for (const id of [1n, 2n]) outbox.ask({ $case: 'credential', value: { ...request, id } });
     outbox.ack({ nonce: 1n, refused: [] });
     for (let i = 0; i < 5; i++) flow();
     expect(cases()).toEqual(['subscribe', 'ack', 'credential', 'credential', 'subscribe']);

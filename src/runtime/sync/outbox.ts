@@ -1,15 +1,12 @@
-import type {
-  Ack,
-  CredentialRequest,
-  HeldList,
-  Report,
-  Subscribe,
-  SyncRequest,
-} from '../../gen/adaptlet/control/v1/control.ts';
+import type { Ack, HeldList, Report, Subscribe, SyncRequest } from '../../gen/adaptlet/control/v1/control.ts';
+
+/** What is asked for a fetch. */
+export type Question = Extract<SyncRequest['message'], { $case: 'credential' | 'peers' }>;
 
 /** What is sent as it is at the moment when it can be sent. */
 export type Current = {
-  readonly held: () => HeldList;
+  /** Without the parts of which the other side has the hash. */
+  readonly held: (partHashes: readonly Uint8Array[]) => HeldList;
   readonly subscribe: () => Subscribe;
   /** Undefined: nothing is to be told. */
   readonly report: () => Report | undefined;
@@ -21,15 +18,16 @@ export type Send = (message: SyncRequest, sent: () => void) => void;
 /**
  * The one write path of a stream. Subscriptions and reports are state: while the stream takes nothing only their need
  * is remembered, so that a slow stream costs no memory and gets the newest afterwards. So is the list of what is held. Answers to commits go first and
- * are all sent; the operator waits for each before its next commit. So are requests for credentials, of which there is one for
+ * are all sent; the operator waits for each before its next commit. So are questions, of which there are one or two for
  * each fetch under way.
  */
 export class Outbox {
   readonly #send: Send;
   readonly #current: Current;
   readonly #acks: Ack[] = [];
-  readonly #credentials: CredentialRequest[] = [];
-  #held = false;
+  readonly #questions: Question[] = [];
+  /** Hashes of parts that need not be listed; undefined: the list is not wanted. */
+  #held: readonly Uint8Array[] | undefined;
   #subscribe = false;
   #report = false;
   #busy = false;
@@ -45,13 +43,13 @@ export class Outbox {
     this.#pump();
   }
 
-  credential(request: CredentialRequest): void {
-    this.#credentials.push(request);
+  ask(question: Question): void {
+    this.#questions.push(question);
     this.#pump();
   }
 
-  held(): void {
-    this.#held = true;
+  held(partHashes: readonly Uint8Array[]): void {
+    this.#held = partHashes;
     this.#pump();
   }
 
@@ -83,11 +81,12 @@ export class Outbox {
   #next(): SyncRequest['message'] {
     const ack = this.#acks.shift();
     if (ack !== undefined) return { $case: 'ack', value: ack };
-    const credential = this.#credentials.shift();
-    if (credential !== undefined) return { $case: 'credential', value: credential };
-    if (this.#held) {
-      this.#held = false;
-      return { $case: 'held', value: this.#current.held() };
+    const question = this.#questions.shift();
+    if (question !== undefined) return question;
+    if (this.#held !== undefined) {
+      const value = this.#current.held(this.#held);
+      this.#held = undefined;
+      return { $case: 'held', value };
     }
     if (this.#subscribe) {
       this.#subscribe = false;

@@ -1,9 +1,13 @@
+import { isDeepStrictEqual } from 'node:util';
+import { isSameState } from '../../control/same-state.ts';
 import type {
   AdapterReport,
   BaseModelReport,
+  Elsewhere,
   LimitReport,
   Report,
   RolloutReport,
+  RouteClassifiers,
   Usage,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -22,6 +26,8 @@ const empty: Report = {
   baseModel: undefined,
   limits: [],
   resumes: false,
+  likeParts: [],
+  classifiers: undefined,
 };
 
 export const wholeReport = (now: Snapshot): Report => ({
@@ -36,6 +42,7 @@ export const wholeReport = (now: Snapshot): Report => ({
   removalsHeld: now.removalsHeld,
   baseModel: now.baseModel,
   limits: [...now.limits.values()],
+  classifiers: { routes: [...now.classifiers.values()] },
 });
 
 /**
@@ -50,13 +57,14 @@ export const reportSince = (
   now: Snapshot,
   counters: boolean,
 ): { readonly report: Report; readonly told: Snapshot } | undefined => {
-  const adapters = changed(before.adapters, now.adapters, isSameAdapter);
+  const adapters = changed(before.adapters, now.adapters, isSameState);
   const sign = (r: RolloutReport): string =>
     counters ? `${rolloutSign(r)} ${countsSign(r)}` : rolloutSign(r);
   const rollouts = changed(before.rollouts, now.rollouts, (a, b) => sign(a) === sign(b));
   const limits = counters ? changed(before.limits, now.limits, (a, b) => a.refused === b.refused) : [];
   const gone = missing(before.adapters, now.adapters);
   const goneRollouts = missing(before.rollouts, now.rollouts);
+  const routes = changedRoutes(before.classifiers, now.classifiers);
   const isArriving = now.baseModel.state === 'Downloading' && before.baseModel.state === 'Downloading';
   const readiness =
     before.ready !== now.ready || (before.message !== now.message && (counters || !isArriving));
@@ -68,7 +76,7 @@ export const reportSince = (
     (counters && before.baseModel.receivedBytes !== now.baseModel.receivedBytes);
   const news =
     adapters.length + rollouts.length + gone.length + goneRollouts.length > 0 ||
-    limits.length > 0 ||
+    limits.length + routes.length > 0 ||
     readiness ||
     removals ||
     model;
@@ -88,6 +96,7 @@ export const reportSince = (
       ...(model ? { baseModel: now.baseModel } : {}),
       ...(removals ? { removalsHeld: now.removalsHeld ?? noRemovals } : {}),
       limits,
+      ...(routes.length > 0 ? { classifiers: { routes } } : {}),
     },
     told: {
       ...now,
@@ -123,7 +132,7 @@ const lostCounts = (told: RolloutReport, now: RolloutReport | undefined): boolea
 
 const noRemovals = { count: 0, fingerprint: '', remainingMs: 0n };
 
-const changed = <T extends AdapterReport | RolloutReport | LimitReport>(
+const changed = <T extends AdapterReport | RolloutReport | LimitReport | RouteClassifiers>(
   before: ReadonlyMap<string, T>,
   now: ReadonlyMap<string, T>,
   isSame: (old: T, value: T) => boolean,
@@ -135,6 +144,12 @@ const changed = <T extends AdapterReport | RolloutReport | LimitReport>(
   }
   return found;
 };
+
+/** One that has no classifiers any more is told without. */
+const changedRoutes = (before: Snapshot['classifiers'], now: Snapshot['classifiers']): RouteClassifiers[] => [
+  ...changed(before, now, isDeepStrictEqual),
+  ...missing(before, now).map((key) => ({ key, classifiers: [] })),
+];
 
 const missing = (before: ReadonlyMap<string, unknown>, now: ReadonlyMap<string, unknown>): string[] =>
   [...before.keys()].filter((key) => !now.has(key));
@@ -148,22 +163,6 @@ const toldRollouts = (
   const told = new Set(sent.map(({ key }) => key));
   return new Map([...now].map(([key, value]) => [key, told.has(key) ? value : (before.get(key) ?? value)]));
 };
-
-/** Field by field: there may be ten thousand of them in each report. */
-const isSameAdapter = (a: AdapterReport, b: AdapterReport): boolean =>
-  a.uid === b.uid &&
-  a.digest === b.digest &&
-  a.state === b.state &&
-  a.reason === b.reason &&
-  a.message === b.message &&
-  a.isFinal === b.isFinal &&
-  a.inTurn === b.inTurn &&
-  a.storedBytes === b.storedBytes &&
-  a.residentBytes === b.residentBytes &&
-  a.neededBytes === b.neededBytes &&
-  a.rank === b.rank &&
-  a.targetModules.length === b.targetModules.length &&
-  a.targetModules.every((module, index) => module === b.targetModules[index]);
 
 /** All but how many bytes of it are here, and the message that says so. */
 const modelSign = (model: BaseModelReport): string => {
@@ -200,6 +199,7 @@ const countsSign = (r: RolloutReport): string =>
     String(r.servedStable),
     String(r.servedCanary),
     r.counts.map(({ weight, seq }) => [weight, String(seq)]),
+    r.elsewhere.map(({ seq }) => String(seq)),
     mirrorSign(r.mirror),
   ]);
 
@@ -209,11 +209,30 @@ const mirrorSign = (mirror: RolloutReport['mirror']): string =>
     ? ''
     : [mirror.requests, mirror.failed, mirror.dropped, mirror.compared, mirror.equal, mirror.timed].join();
 
-/** Of the counts of each weight, which are long, only those that the other end does not know. */
+/** Of the counts of each weight, and of feedback about answers of others, which are long, only what the other end does not know. */
 const newCounts = (before: RolloutReport | undefined, now: RolloutReport): RolloutReport => {
   if (before === undefined || !isSameTrial(before, now)) return now;
   const told = new Map(before.counts.map(({ weight, seq }) => [weight, seq]));
-  return { ...now, counts: now.counts.filter(({ weight, seq }) => told.get(weight) !== seq) };
+  return {
+    ...now,
+    counts: now.counts.filter(({ weight, seq }) => told.get(weight) !== seq),
+    elsewhere: newElsewhere(before.elsewhere, now.elsewhere),
+  };
+};
+
+const placeOf = ({ origin, weight }: Elsewhere): string => `${origin.toString('hex')} ${weight}`;
+
+const newElsewhere = (before: readonly Elsewhere[], now: readonly Elsewhere[]): Elsewhere[] => {
+  const told = new Map(before.map((one) => [placeOf(one), one]));
+  return now.flatMap((one) => {
+    const last = told.get(placeOf(one));
+    if (last === undefined) return [one];
+    if (last.seq === one.seq) return [];
+    const known = new Map(last.numbers.map((number, i) => [number, last.rewards[i]]));
+    const isNew = (_: number, i: number): boolean => known.get(one.numbers[i] ?? 0) !== one.rewards[i];
+    const newOf = (list: readonly number[]): number[] => list.filter(isNew);
+    return [{ ...one, numbers: newOf(one.numbers), sides: newOf(one.sides), rewards: newOf(one.rewards) }];
+  });
 };
 
 /** Counts are about one attempt of one canary. */

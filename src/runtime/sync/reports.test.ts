@@ -7,6 +7,7 @@ import {
   BaseModelReport,
   type LimitReport,
   RolloutReport,
+  RouteClassifiers,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { Reports } from './reports.ts';
@@ -30,6 +31,7 @@ const make = () => {
     message: '',
     removalsHeld: undefined as Snapshot['removalsHeld'],
     limits: new Map<string, LimitReport>(),
+    classifiers: new Map<string, RouteClassifiers>(),
     baseModel: BaseModelReport.fromPartial({ state: 'Ready' }),
   };
   const sent: { readonly at: number; readonly report: Report }[] = [];
@@ -40,6 +42,7 @@ const make = () => {
       adapters: new Map(now.adapters),
       rollouts: new Map(now.rollouts),
       limits: new Map(now.limits),
+      classifiers: new Map(now.classifiers),
     }),
     due: () => {
       const report = reports.next();
@@ -189,6 +192,29 @@ describe('reports', () => {
     mirror({});
     expect(mirror({ compared: 2n })).toMatchObject({ requests: 4n, compared: 2n });
     expect(mirror({ compared: 2n, failed: 1n })).toMatchObject({ failed: 1n });
+  });
+
+  it('tell of classifiers from the first one on, then of the routes that changed, and which has none any more', () => {
+    const { clock, now, sent, reports } = make();
+    expect(sent[0]?.report.classifiers).toEqual({ routes: [] });
+    const of = (key: string, state: string) =>
+      RouteClassifiers.fromPartial({ key, classifiers: [{ name: 'c', digest: 'd', state }] });
+    const told = (change: () => void) => {
+      const before = sent.length;
+      change();
+      reports.changed();
+      clock.advance(50);
+      return sent.slice(before).map(({ report }) => report.classifiers?.routes);
+    };
+    expect(
+      told(() => {
+        now.classifiers.set('t/a', of('t/a', 'Pending'));
+        now.classifiers.set('t/b', of('t/b', 'Pending'));
+      }),
+    ).toEqual([[of('t/a', 'Pending'), of('t/b', 'Pending')]]);
+    expect(told(() => now.classifiers.set('t/b', of('t/b', 'Ready')))).toEqual([[of('t/b', 'Ready')]]);
+    expect(told(() => now.classifiers.set('t/b', of('t/b', 'Ready')))).toEqual([]);
+    expect(told(() => now.classifiers.delete('t/a'))).toEqual([[{ key: 't/a', classifiers: [] }]]);
   });
 
   it('tell what limits refused every two seconds, of each limit that refused more', () => {

@@ -1,6 +1,7 @@
-import type { Report, ReportsKept } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Report, ReportLike, ReportsKept } from '../../gen/adaptlet/control/v1/control.ts';
 import type { Clock } from '../../time/clock.ts';
 import { forgets, reportSince, resumedReport, wholeReport } from './report-diff.ts';
+import { likeReport } from './report-like.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Least milliseconds between two reports of changed states. */
@@ -13,6 +14,14 @@ export type ReportsParts = {
   readonly snapshot: () => Snapshot;
   /** A report is due: `next` has it. */
   readonly due: () => void;
+};
+
+/** What the Welcome of a stream says of its other end. */
+export type AtOtherEnd = {
+  /** What it has of a former stream; undefined: it knows nothing. */
+  readonly kept?: ReportsKept | undefined;
+  /** What another runtime reported. */
+  readonly like?: ReportLike | undefined;
 };
 
 /** What was told on the last stream that took a report. */
@@ -35,8 +44,8 @@ export class Reports {
   #told: Told | undefined;
   /** Of the open stream; undefined: there is none. */
   #connectionSeq: bigint | undefined;
-  /** What the other end of the open stream has of the one that `#told` is about, before the first report. */
-  #kept: ReportsKept | undefined;
+  /** Of the open stream, before its first report; `kept` is about the stream of `#told`. */
+  #atOtherEnd: AtOtherEnd = {};
   #lastState = Number.NEGATIVE_INFINITY;
   #cancelState: (() => void) | undefined;
   #cancelCounters: (() => void) | undefined;
@@ -46,16 +55,16 @@ export class Reports {
     this.#parts = parts;
   }
 
-  /** A stream begins. `kept`: what its other end has of a former one; undefined: it knows nothing. */
-  open(connectionSeq: bigint, kept?: ReportsKept): void {
+  /** A stream begins. */
+  open(connectionSeq: bigint, atOtherEnd: AtOtherEnd = {}): void {
     this.close();
     this.#connectionSeq = connectionSeq;
-    this.#kept = kept;
+    this.#atOtherEnd = atOtherEnd;
   }
 
   close(): void {
     this.#connectionSeq = undefined;
-    this.#kept = undefined;
+    this.#atOtherEnd = {};
     this.#countersDue = false;
     this.#cancelState?.();
     this.#cancelCounters?.();
@@ -106,12 +115,14 @@ export class Reports {
   }
 
   #first(connectionSeq: bigint, now: Snapshot): Report {
-    const [told, kept] = [this.#told, this.#kept];
-    this.#kept = undefined;
+    const told = this.#told;
+    const { kept, like } = this.#atOtherEnd;
+    this.#atOtherEnd = {};
     this.#told = { connectionSeq, count: 1n, isExact: true, snapshot: now };
     // One report of it that was lost, or that came elsewhere since: nobody can tell what the other end knows.
     const isKept =
       told?.isExact === true && told.connectionSeq === kept?.connectionSeq && told.count === kept.count;
-    return isKept && !forgets(told.snapshot, now) ? resumedReport(told.snapshot, now) : wholeReport(now);
+    if (isKept && !forgets(told.snapshot, now)) return resumedReport(told.snapshot, now);
+    return like === undefined ? wholeReport(now) : likeReport(wholeReport(now), like);
   }
 }

@@ -155,7 +155,14 @@ it('a reconnect of a runtime with 10,000 adapters at rest is less than 4 KiB, bo
   const second = await next(1);
   const { connectionSeq } = first.hello;
   const reportsKept = { connectionSeq, count: BigInt(first.reports.length) };
-  const welcome = { clusterUid: 'cluster-1', replica: 'replica-1', readsHeldHash: true, reportsKept };
+  const welcome = {
+    clusterUid: 'cluster-1',
+    replica: 'replica-1',
+    readsHeldHash: true,
+    reportsKept,
+    reportLike: undefined,
+    feedbackKeys: [],
+  };
   second.send({ $case: 'welcome', value: welcome });
   await waitFor('a report', () => second.reports.length > 0);
   const down = SyncResponse.encode({ message: { $case: 'welcome', value: welcome } }).finish().length;

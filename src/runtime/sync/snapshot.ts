@@ -1,5 +1,6 @@
 import { countsToWire } from '../../control/arm-counts.ts';
 import { copiesToWire } from '../../control/copies-wire.ts';
+import { elsewhereToWire } from '../../control/rewards-wire.ts';
 import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
 import type {
   AdapterReport,
@@ -7,15 +8,18 @@ import type {
   LimitReport,
   RemovalsHeld,
   RolloutReport,
+  RouteClassifiers,
   Usage,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import type { SplitResource } from '../../plan/resources.ts';
 import type { ModelView, ProviderView, RuntimeStatus } from '../admin/views.ts';
+import type { Classifiers } from '../classifiers/classifiers.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { AdapterView } from '../residency/adapter-view.ts';
 import type { ServingFacts } from '../routing/decision.ts';
 import { effectiveWeight } from '../routing/route.ts';
 import type { CopyTally } from '../serving/counts/copy-tally.ts';
+import type { ElsewhereRewards } from '../serving/counts/elsewhere-rewards.ts';
 import type { ServedCounts } from '../serving/counts/served-counts.ts';
 import type { SplitCounts } from '../serving/counts/split-counts.ts';
 import type { Holds } from '../serving/guard/holds.ts';
@@ -33,6 +37,8 @@ export type Snapshot = {
   readonly removalsHeld: RemovalsHeld | undefined;
   /** By namespace and limit. */
   readonly limits: ReadonlyMap<string, LimitReport>;
+  /** By route. */
+  readonly classifiers: ReadonlyMap<string, RouteClassifiers>;
 };
 
 export type SnapshotParts = {
@@ -42,11 +48,13 @@ export type SnapshotParts = {
   readonly counts: Pick<ServedCounts, 'atWeight'>;
   readonly splits: Pick<SplitCounts, 'reports'>;
   readonly mirrored: Pick<CopyTally, 'ofAttempt'>;
+  readonly elsewhere: Pick<ElsewhereRewards, 'reports'>;
   readonly facts: ServingFacts;
   readonly memory: () => RuntimeStatus['memory'];
   readonly disk: () => RuntimeStatus['disk'];
   readonly ready: () => { readonly ok: boolean; readonly reason: string };
   readonly refused: () => ReturnType<Quotas['refused']>;
+  readonly classifiers: Classifiers['states'];
   readonly model: () => ModelView & ProviderView & Pick<RuntimeStatus, 'baseDigest'>;
 };
 
@@ -76,6 +84,12 @@ export const takeSnapshot = (parts: SnapshotParts, removalsHeld: RemovalsHeld | 
           `${namespace}/${limit}`,
           { namespace, limit, refused: whole(refused) },
         ]),
+    ),
+    classifiers: new Map(
+      [...parts.classifiers()].map(([key, of]) => [
+        key,
+        { key, classifiers: of.map((state) => ({ ...state })) },
+      ]),
     ),
   };
 };
@@ -127,7 +141,7 @@ const adapterReport = (view: AdapterView, uid: string): AdapterReport => {
 
 const rolloutReport = (
   split: SplitResource,
-  { holds, counts, splits, mirrored, facts }: SnapshotParts,
+  { holds, counts, splits, mirrored, elsewhere, facts }: SnapshotParts,
 ): RolloutReport => {
   const { uid, stable, canary, weight, mirror = 0 } = split.body;
   const canaryDigest = canary?.digest ?? '';
@@ -146,6 +160,7 @@ const rolloutReport = (
       .ofRollout(uid)
       .map(({ digest, cause, reason, attempt }) => ({ digest, cause, reason, attempt })),
     counts: splits.reports(uid, canaryDigest, canary?.attempt ?? 0).map(countsToWire),
+    elsewhere: elsewhere.reports(uid, canaryDigest, canary?.attempt ?? 0).map(elsewhereToWire),
     mirror: copiesToWire(mirror, mirrored.ofAttempt(uid, canary?.digest, canary?.attempt)),
   };
 };

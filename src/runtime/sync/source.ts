@@ -4,14 +4,17 @@ import type { HeldPlan } from '../../control/held-plan.ts';
 import { Receiver } from '../../control/receiver.ts';
 import { revisionToWire } from '../../control/revision.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { Hello } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Hello, Welcome } from '../../gen/adaptlet/control/v1/control.ts';
+import { enforcedFields } from '../../plan/policy-fields.ts';
 import { resourceKey, type Versioned } from '../../plan/resources.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { OperatorView } from '../admin/views.ts';
+import type { PeerQuestions } from '../peers/questions.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { PlanSource } from '../plan-source/plan-source.ts';
 import type { Residency } from '../residency/manager.ts';
 import { buildTable, partsOf, type RoutingTable } from '../routing/table.ts';
+import type { FeedbackKeys } from '../serving/counts/feedback-keys.ts';
 import type { LinkMemory } from '../state/memory.ts';
 import { type BreakGlassParts, breakGlass } from './break-glass.ts';
 import { Connection, type Peer } from './connection.ts';
@@ -38,7 +41,8 @@ export type Introduction = Pick<
   | 'executionProvider'
   | 'maxRank'
   | 'labels'
->;
+> &
+  Partial<Pick<Hello, 'peerAddress'>>;
 
 export type SyncParts = {
   readonly clock: Clock;
@@ -56,8 +60,12 @@ export type SyncParts = {
   };
   readonly plan: Pick<PlanInForce, 'apply' | 'awaited' | 'look' | 'saved' | 'table' | 'uidOf'>;
   readonly holds: BreakGlassParts['holds'];
-  readonly residency: Pick<Residency, 'state' | 'retry' | 'retryFailed'>;
+  readonly residency: Pick<Residency, 'state' | 'retry' | 'retryFailed' | 'whyNot'>;
   readonly pulls: PullCredentials;
+  /** What the operator gives. */
+  readonly feedbackKeys: Pick<FeedbackKeys, 'learn'>;
+  /** Undefined: this runtime shares no blobs. */
+  readonly peers?: PeerQuestions | undefined;
   /** What reports are made of, besides plan and holds. */
   readonly node: Omit<SnapshotParts, 'plan' | 'holds'>;
 };
@@ -133,7 +141,8 @@ export class SyncSource implements PlanSource {
     if (operator !== undefined) {
       const connection = new Connection({ dial: operator.dial, peer: this.#peer(), clock, logger, random });
       this.#connection = connection;
-      parts.pulls.through((request) => connection.credential(request));
+      parts.pulls.through((request) => connection.ask({ $case: 'credential', value: request }));
+      parts.peers?.through((request) => connection.ask({ $case: 'peers', value: request }));
     }
   }
 
@@ -220,6 +229,7 @@ export class SyncSource implements PlanSource {
         this.#saidHash = isHashed;
         return {
           protocol,
+          peerAddress: '',
           ...this.#parts.introduction(),
           connectionSeq,
           clusterUid,
@@ -227,34 +237,53 @@ export class SyncSource implements PlanSource {
           held: isHashed ? [] : this.#receiver.heldList(),
           heldHash: isHashed ? this.#receiver.heldHash() : Buffer.alloc(0),
           subscriptions: this.demand.names,
+          policyFields: [...enforcedFields],
         };
       },
-      welcome: ({ clusterUid, readsHeldHash, reportsKept }) => {
+      welcome: ({ clusterUid, readsHeldHash, reportsKept, reportLike, feedbackKeys }) => {
         this.#listsHeld = !readsHeldHash;
         // It took an empty list for what is held, and would remove nothing of it.
         if (this.#saidHash && !readsHeldHash)
           throw new Error('the operator reads no hash of what is held; the next Hello lists it');
         this.#follower.welcome(clusterUid);
-        this.#reports.open(this.#connectionSeq, reportsKept);
+        this.#learn(feedbackKeys);
+        this.#reports.open(this.#connectionSeq, { kept: reportsKept, like: reportLike });
         // The peer is told before the connection counts as one.
-        queueMicrotask(() =>
-          this.#parts.residency.retryFailed('PULL_CREDENTIAL_AWAITED', 'the operator is reached again'),
-        );
+        queueMicrotask(() => {
+          this.#parts.residency.retryFailed('PULL_CREDENTIAL_AWAITED', 'the operator is reached again');
+          this.#parts.peers?.connected();
+        });
       },
       put: (resource) => this.#follower.put(resource),
       remove: (key) => this.#follower.remove(key),
       commit: (commit) => this.#follower.commit(commit),
       unknown: (names) => this.demand.unknown(names),
       credential: (credential) => this.#parts.pulls.answered(credential),
+      peers: (answer) => this.#parts.peers?.answered(answer),
+      feedbackKeys: ({ keys }) => this.#learn(keys),
       broken: () => {
         this.#parts.pulls.broken();
+        this.#parts.peers?.broken();
         this.#reports.close();
         this.#follower.broken();
       },
-      held: () => ({ held: this.#receiver.heldList() }),
+      held: (partHashes) => this.#receiver.heldListWithout(partHashes),
       subscribe: () => ({ names: this.demand.names }),
       report: () => this.#reports.next(),
     };
+  }
+
+  /** A key that is none would let everybody make up ids, or could not be read again. */
+  #learn(given: Welcome['feedbackKeys']): void {
+    const keys = given.filter(({ namespace, key }) => key.length === 32 && namespace.length <= 253);
+    if (keys.length < given.length)
+      this.#parts.logger.warn(
+        { left: given.length - keys.length },
+        'keys for ids of answers are not of the form that this version knows; they are left out',
+      );
+    this.#parts.feedbackKeys.learn(
+      keys.map(({ namespace, key }) => ({ namespace, key: key.toString('hex') })),
+    );
   }
 
   #has(name: ObjectKey): boolean {

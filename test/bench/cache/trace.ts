@@ -46,7 +46,7 @@ export const zipf = (n: number, exponent: number, random: Random): (() => number
   };
 };
 
-const shuffled = (n: number, random: Random): number[] => {
+export const shuffled = (n: number, random: Random): number[] => {
   const order = Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1; i > 0; i -= 1) {
     const j = Math.floor(random() * (i + 1));

@@ -33,8 +33,8 @@ const flapMs = 300;
 /** A runtime whose link was cut in one of so many last rounds is not waited for. */
 const flapRounds = 3;
 const mostAborts = 10;
-/** How long events may take to be told, and observations to be written. */
-const [quietMs, observedMs] = [300_000, 10_000] as const;
+/** How long events may take to be told, and observations to be written: of few runtimes, and 4 a second of many. */
+const [toldMs, observedMs, perRuntimeMs] = [300_000, 10_000, 250] as const;
 
 const say = (text: string): void => console.error(text);
 const one = (value: number): Variant => variant([value]);
@@ -87,10 +87,13 @@ const flap = async ({ hollows, size }: Parts, round: number): Promise<void> => {
   await hollows.restore([name]);
 };
 
+const untilQuiet = ({ fleet, size }: Parts): Promise<unknown> =>
+  waitFor('a quiet operator', () => isQuiet(fleet.operators), toldMs + perRuntimeMs * size.runtimes);
+
 /** One flap of a link a second, and nothing else. */
 const onlyFlaps = async (parts: Parts): Promise<Record<string, Variant>> => {
   const { fleet, settings } = parts;
-  await waitFor('a quiet operator', () => isQuiet(fleet.operators), quietMs);
+  await untilQuiet(parts);
   const meter = await startCpuMeter({ operator: fleet.operators.map(({ pid }) => pid) });
   const [counts, began] = [await countsOf(fleet.operators), performance.now()];
   for (let round = 0; round < settings.rounds; round++) {
@@ -108,7 +111,7 @@ const onlyFlaps = async (parts: Parts): Promise<Record<string, Variant>> => {
   };
 };
 
-/** One change of a rollout and one flap of a link a second. */
+/** One change of a rollout and one flap of a link in each round. */
 const underLoad = async (parts: Parts): Promise<Measured> => {
   const { size, settings, fleet, hollows } = parts;
   const operators = [...fleet.operators];
@@ -130,7 +133,7 @@ const underLoad = async (parts: Parts): Promise<Measured> => {
   const changes: Promise<number | undefined>[] = [];
   const flaps: Promise<void>[] = [];
   for (let round = 0; round < settings.rounds; round++) {
-    await sleep(Math.max(0, began + round * 1000 - performance.now()));
+    await sleep(Math.max(0, began + round * settings.everySeconds * 1000 - performance.now()));
     flapped.push(flappingIn(round, size));
     flaps.push(flap(parts, round));
     changes.push(change(parts, round % size.rollouts, flapped.slice(-flapRounds)));
@@ -189,8 +192,9 @@ const reconnectAll = async (parts: Parts): Promise<Record<string, Variant>> => {
   };
 };
 
-const idle = async ({ fleet, hollows, settings, size }: Parts): Promise<Record<string, Variant>> => {
-  await waitFor('a quiet operator', () => isQuiet(fleet.operators), quietMs);
+const idle = async (parts: Parts): Promise<Record<string, Variant>> => {
+  const { fleet, hollows, settings, size } = parts;
+  await untilQuiet(parts);
   const { traffic } = await hollows.census();
   const [counts, began] = [await countsOf(fleet.operators), performance.now()];
   await sleep(settings.idleSeconds * 1000);
@@ -271,7 +275,7 @@ export const measure = async (size: Size, settings: FleetSettings): Promise<Meas
   const parts = { size, settings, fleet, hollows, workload };
   // What a new leader writes once of each runtime, when it has heard of all, is no part of a step.
   await sleep(graceMs);
-  say(`${settings.rounds} s of load`);
+  say(`${settings.rounds * settings.everySeconds} s of load`);
   const measured = await underLoad(parts);
   const results: Record<string, Variant> = {
     ...measured.results,

@@ -12,8 +12,10 @@ export type Part = (typeof parts)[number];
 
 export type FleetSettings = {
   readonly sizes: readonly Size[];
-  /** Seconds of load: one change of a rollout and one flap of a link in each. */
+  /** Of load: one change of a rollout and one flap of a link in each. */
   readonly rounds: number;
+  /** Seconds from one round to the next: more than one where the cores of a machine are too few, so that counts of work hold. */
+  readonly everySeconds: number;
   /** Whole minutes: runtimes ping every 20 s and the operator every 30 s. */
   readonly idleSeconds: number;
   readonly parts: ReadonlySet<Part>;
@@ -52,6 +54,7 @@ export const fleetSettings = (env: Readonly<Record<string, string | undefined>>)
       .split(',')
       .map((text) => ({ runtimes: numberOf('FLEET', text), adapters, rollouts, namespaces })),
     rounds: count('ROUNDS', '30'),
+    everySeconds: count('EVERY', '1'),
     idleSeconds,
     // A replica that is killed leaves no profile.
     parts: new Set(

@@ -50,6 +50,7 @@ const greeted = async (more: Partial<Hello> = {}) => {
 const report = (more: Partial<Report> = {}): Report => ({
   whole: true,
   resumes: false,
+  likeParts: [],
   adapters: [],
   gone: [],
   rollouts: [],
@@ -60,6 +61,7 @@ const report = (more: Partial<Report> = {}): Report => ({
   message: '',
   removalsHeld: undefined,
   limits: [],
+  classifiers: undefined,
   baseModel: undefined,
   ...more,
 });

@@ -6,8 +6,11 @@ import { AdaptletError } from '../../../src/errors/adaptlet-error.ts';
 import { artifacts, type Name, weightsOf } from './artifacts.ts';
 import { keyOf, never, type SmallNode, target } from './node.ts';
 
-/** What was promised to last: said to be there, or gone, before the process ended. */
-export type Promised = Map<Name, 'granted' | 'removed'>;
+/** What was promised to last: said to be there, to be there with its signature, or to be gone, before the process ended. */
+export type Promised = Map<Name, 'granted' | 'signed' | 'removed'>;
+
+/** A signature, as far as a disk is concerned. */
+export const bundle = 'a bundle';
 
 type Step = (node: SmallNode, promised: Promised, data: string) => Promise<void>;
 
@@ -100,6 +103,28 @@ const rot = async (data: string, digest: Digest): Promise<void> => {
 /** The day of a node: each step is tried, whatever became of those before. */
 export const day: readonly (readonly [what: string, step: Step])[] = [
   ['files come', acquire('fresh')],
+  [
+    'its signature is kept',
+    async (node, promised) => {
+      await node.bundles.keep(artifacts.fresh.digest, [Buffer.from(bundle)], []);
+      if (promised.get('fresh') === 'granted') promised.set('fresh', 'signed');
+    },
+  ],
+  [
+    'what is small is begun',
+    async (node) => {
+      const [digest] = weightsOf('broken');
+      await node.senders.begin({ digest, size: 100 }, 'path:broken');
+      await node.senders.begin({ digest, size: 0 }, 'path:broken');
+    },
+  ],
+  [
+    'a file is needed for a moment',
+    async (node) => {
+      await using file = node.store.scratch(50, 'a moment');
+      await node.disk.writeBlob('scratch.write', file.path, Buffer.alloc(50, 'x'));
+    },
+  ],
   ['files in a folder come', (node) => node.add('inner')],
   ['an archive comes', acquire('unpacked')],
   ['files come where there are no links', acquire('copied')],
@@ -130,6 +155,7 @@ export const day: readonly (readonly [what: string, step: Step])[] = [
     'an adapter leaves the plan',
     async (node, promised) => {
       promised.delete('gone');
+      await node.bundles.drop(artifacts.gone.digest);
       await node.grants.drop(artifacts.gone.digest);
       await node.store.remove(artifacts.gone.digest);
       promised.set('gone', 'removed');

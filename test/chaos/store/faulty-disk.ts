@@ -343,6 +343,7 @@ export class FaultyDisk {
         },
         { changes: false },
       ),
+    heard: () => ({ [Symbol.dispose]: () => undefined }),
     weights: () => Promise.reject(new Error('nothing is packed here')),
     extractImage: () => Promise.reject(new Error('there are no images here')),
     rebuild: () => Promise.reject(new Error('there are no deltas here')),

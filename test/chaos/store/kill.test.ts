@@ -29,7 +29,9 @@ const untilKilled = (folder: string, point: string, fault: string): Promise<Prom
       else
         resolve(
           new Map(
-            JSON.parse(stdout.trim().split('\n').at(-1) || '[]') as Iterable<[Name, 'granted' | 'removed']>,
+            JSON.parse(stdout.trim().split('\n').at(-1) || '[]') as Iterable<
+              [Name, 'granted' | 'signed' | 'removed']
+            >,
           ),
         );
     });
@@ -57,7 +59,7 @@ it.each([
     const promised = await untilKilled(folder, point, fault);
     await mkdir(join(folder, 'after'));
     const node = await SmallNode.open(join(folder, 'data'), new FaultyDisk(join(folder, 'after')));
-    expectKept(node, promised);
+    await expectKept(node, promised);
     await expectSound(node, join(folder, 'data'));
     await expectWorks(node);
     expect(node.store.usage.usedBytes).toBeGreaterThan(0);

@@ -4,9 +4,11 @@ import { type Digest, namespaceOf, objectKey } from '../../../src/api/names.ts';
 import { Admission } from '../../../src/artifact/admission.ts';
 import type { Artifacts } from '../../../src/artifact/artifacts.ts';
 import { type Former, Grants } from '../../../src/artifact/grants.ts';
+import { KeptBundles } from '../../../src/artifact/kept-bundles.ts';
 import { blobsOf, type Descriptor, parseManifest, totalBytes } from '../../../src/artifact/manifest.ts';
 import { BlobSenders } from '../../../src/artifact/senders.ts';
 import { ContentStore } from '../../../src/artifact/store.ts';
+import { withChecksum } from '../../../src/disk/checked.ts';
 import { writeDurable } from '../../../src/disk/durable.ts';
 import { adapterResource } from '../../../src/plan/resources.fixture.ts';
 import { versioned } from '../../../src/plan/resources.ts';
@@ -50,6 +52,8 @@ export class SmallNode {
   readonly disk: FaultyDisk;
   readonly store: ContentStore;
   readonly grants: Grants;
+  readonly senders: BlobSenders;
+  readonly bundles: KeptBundles;
   readonly compiled: CompiledFolder;
   readonly clock = new FakeClock();
   readonly engine = engine();
@@ -65,15 +69,12 @@ export class SmallNode {
     const { keepsUnfinished = false, former = [] } = shape;
     const store = await ContentStore.open({ root, budgetBytes, disk: thread, files, keepsUnfinished });
     try {
-      const grants = await Grants.open(root, store.list(), former, { files, caution: store.caution });
-      const compiled = await CompiledFolder.open({
-        dir: join(data, 'compiled'),
-        budget: store.budget,
-        caution: store.caution,
-        files,
-      });
-      const senders = await BlobSenders.open(root, store, 0);
-      return new SmallNode(disk, store, grants, senders, compiled);
+      const { budget, caution } = store;
+      const grants = await Grants.open(root, store.list(), former, { files, caution });
+      const compiled = await CompiledFolder.open({ dir: join(data, 'compiled'), budget, caution, files });
+      const senders = await BlobSenders.open(root, store, 0, { files, caution, leastBytes: 1 });
+      const bundles = await KeptBundles.open(root, store.list(), { files, caution });
+      return new SmallNode(disk, { store, grants, senders, bundles, compiled });
     } catch (error) {
       await store[Symbol.asyncDispose]().catch(() => undefined);
       throw error;
@@ -82,14 +83,19 @@ export class SmallNode {
 
   private constructor(
     disk: FaultyDisk,
-    store: ContentStore,
-    grants: Grants,
-    senders: BlobSenders,
-    compiled: CompiledFolder,
+    {
+      store,
+      grants,
+      senders,
+      bundles,
+      compiled,
+    }: Pick<SmallNode, 'store' | 'grants' | 'senders' | 'bundles' | 'compiled'>,
   ) {
     this.disk = disk;
     this.store = store;
     this.grants = grants;
+    this.senders = senders;
+    this.bundles = bundles;
     this.compiled = compiled;
     this.admission = new Admission(store, grants, senders, { clock: this.clock, ms: 1_000 });
     const resolutions = new Map<string, Digest>();
@@ -215,6 +221,10 @@ export const makePast = async (data: string, disk: FaultyDisk): Promise<void> =>
   await put(`store/tmp/${gone}/manifest.json`, 'half');
   for (const digit of ['1', '2', '3', '4']) await put(`store/quarantine/${digit.repeat(64)}`, 'rotten');
   await put(`store/grants/${gone}.json`, 'of what is gone');
+  await put(`store/senders/${gone}.json`, 'of what is gone');
+  const sent = weightsOf('packed')[0].slice('sha256:'.length);
+  await put(`store/senders/${sent}.json`, withChecksum({ sent: ['path:packed'] }));
+  await put(`store/signatures/${gone}.json`, 'of what is gone');
   await put(`store/grants/${hex('packed')}.json`, 'damaged');
   await put(`store/adapters/${hex('damaged')}/manifest.json`, 'damaged');
   await put('store/lock.12345678', '');

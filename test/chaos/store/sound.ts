@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { digestOf } from '../../../src/artifact/digest.ts';
 import { blobsOf, parseManifest } from '../../../src/artifact/manifest.ts';
 import { artifacts, nameOf, names } from './artifacts.ts';
-import type { Promised } from './day.ts';
+import { bundle, type Promised } from './day.ts';
 import { claimOf, never, type SmallNode } from './node.ts';
 
 /** Bytes of the files below a folder; names of one file count once, and manifests not at all. */
@@ -48,12 +48,13 @@ export const expectSound = async (node: SmallNode, data: string): Promise<void> 
   }
 };
 
-/** What was said to last is there, and granted; what was said to be gone is. */
-export const expectKept = (node: SmallNode, promised: Promised): void => {
+/** What was said to last is there, granted and with its signature; what was said to be gone is. */
+export const expectKept = async (node: SmallNode, promised: Promised): Promise<void> => {
   for (const [name, what] of promised) {
     const { digest } = artifacts[name];
     const isThere = node.store.stored(digest) !== undefined && node.grants.has(digest, claimOf(name));
-    expect(isThere, `${name} was ${what}`).toBe(what === 'granted');
+    expect(isThere, `${name} was ${what}`).toBe(what !== 'removed');
+    if (what === 'signed') expect((await node.bundles.of(digest)).map(String), name).toContain(bundle);
   }
 };
 

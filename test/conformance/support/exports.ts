@@ -128,17 +128,27 @@ export const adapterOf = ({ name }: Export): string => join(exportsFolder, name,
 /** A DoRA adapter of every linear. */
 export const doraOf = ({ name }: Export): string => join(exportsFolder, name, 'dora');
 
+const floatsOf = (file: string): Float32Array => {
+  const bytes = readFileSync(file);
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+};
+
+/** Adapters of other kinds that some models have: of IA3, and of LoRA with biases of the base. */
+export const moreOf = ({ name }: Export): readonly ('ia3' | 'biases')[] =>
+  (['ia3', 'biases'] as const).filter((kind) => existsSync(join(exportsFolder, name, kind)));
+
+export const adapterOfKind = ({ name }: Export, kind: string): string => join(exportsFolder, name, kind);
+
+/** What PyTorch answers with such an adapter, prompt after prompt at all positions. */
+export const goldenOfKind = ({ name }: Export, kind: string): Float32Array =>
+  floatsOf(join(exportsFolder, name, kind, 'golden.f32'));
+
 /** A prompt, and what PyTorch answers at each of its positions, without an adapter and with each. */
 export type Golden = {
   readonly ids: readonly number[];
   readonly base: Float32Array;
   readonly adapted: Float32Array;
   readonly dora: Float32Array;
-};
-
-const floatsOf = (file: string): Float32Array => {
-  const bytes = readFileSync(file);
-  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
 };
 
 /** Of prompts of `most` tokens at most, or where there are none, of as many of the others. */

@@ -70,6 +70,21 @@ const away = (key: object, source: object): Manifest[] => [
   adapterOf('team-c', 'away', source, { preload: { tier: 'Memory' } }),
 ];
 
+/** A route that keeps sessions: what is about medicine goes to the copy. Both tenants have one, by the same names. */
+const talk = (namespace: string, other: string): Manifest => {
+  const rule = (name: string, adapter: string, more: object = {}) => ({
+    name,
+    targets: [{ adapter }],
+    stickyDecision: {},
+    ...more,
+  });
+  const medical = { matches: [{ headers: [{ name: 'x-topic', value: 'medical' }] }] };
+  return manifestOf('AdapterRoute', namespace, 'talk', {
+    model: 'talk',
+    rules: [rule('medical', 'copy', medical), rule('everyone', other)],
+  });
+};
+
 /** A node that both tenants use. */
 export type Ground = {
   readonly place: Place;
@@ -129,7 +144,7 @@ export class Stage {
     await ground.apply([
       manifestOf('AdapterPolicy', 'team-a', 'default', {
         base: 'Deny',
-        clients: { apiKeys: [hash('victim')] },
+        clients: { apiKeys: [{ ...hash('victim'), rights: ['Users'] }] },
         limits: { requests: { guarantee: 2 }, adapterMemory: { guarantee: '16Mi' } },
       }),
       manifestOf('AdapterPolicy', 'team-b', 'default', {
@@ -157,6 +172,7 @@ export class Stage {
       }),
       ...(place === 'node' ? away(hash('elsewhere'), sources.victim) : []),
       adapterOf('team-a', 'sauce', sources.victim, { pinned: true, preload: { tier: 'Memory' } }),
+      adapterOf('team-a', 'copy', sources.victim),
       adapterOf('team-b', 'own', sources.own('reverse'), { preload: { tier: 'Memory' } }),
       // The same files as the other's: what is computed once for one of them must not be for both.
       adapterOf('team-b', 'copy', sources.own('upper'), { preload: { tier: 'Memory' } }),
@@ -169,6 +185,8 @@ export class Stage {
         model: 'assistant',
         rules: [{ name: 'all', targets: [{ adapter: 'sauce' }] }],
       }),
+      talk('team-a', 'sauce'),
+      talk('team-b', 'own'),
       manifestOf('AdapterRoute', 'team-b', 'personal', {
         model: 'personal',
         rules: [{ name: 'users', perUser: { baseModel: 'tiny', source: sources.users } }],
@@ -184,6 +202,9 @@ export class Stage {
           await stage.victim('assistant'),
           await stage.http({ key: keys.app, model: 'own' }),
           await stage.http({ key: keys.app, model: 'copy' }),
+          await stage.victim('copy'),
+          await stage.victim('talk'),
+          await stage.http({ key: keys.app, model: 'talk' }),
         ];
         return all.every(({ status }) => status === 200);
       },
@@ -267,8 +288,9 @@ export class Stage {
   }
 
   /** The victim's own request, which must go on working. */
-  victim(model = 'sauce'): Promise<Seen> {
-    return this.http({ key: this.keys.victim, model, headers: { 'x-adaptlet-namespace': 'team-a' } });
+  victim(model = 'sauce', headers: Readonly<Record<string, string>> = {}): Promise<Seen> {
+    const all = { 'x-adaptlet-namespace': 'team-a', ...headers };
+    return this.http({ key: this.keys.victim, model, headers: all });
   }
 
   async close(): Promise<void> {

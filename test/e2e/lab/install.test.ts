@@ -54,6 +54,22 @@ const plugin = async (...args: readonly string[]) => {
   return stdout;
 };
 
+/** A turn of the session of a user, of the route `talk`; `token`: that of an answer before. */
+const turn = async (user: string, { httpUrl }: Pick<Target, 'httpUrl'>, token = '') => {
+  const { status, headers } = await fetch(`${httpUrl}/v1/completions`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'x-adaptlet-user': user,
+      'x-adaptlet-session': 'talk',
+      ...(token === '' ? {} : { 'x-adaptlet-session-token': token }),
+    },
+    body: JSON.stringify({ model: 'talk', prompt: 'moon:', max_tokens: 1 }),
+  });
+  const said = (name: string): string => headers.get(`x-adaptlet-${name}`) ?? '';
+  return { status, adapter: said('adapter'), token: said('session-token') };
+};
+
 describe.skipIf(obstacles.length > 0)(`an install by helm on three nodes${obstacles.join('; ')}`, () => {
   beforeAll(async () => {
     site = await Site.start(nodes.length, 'default');
@@ -94,6 +110,28 @@ describe.skipIf(obstacles.length > 0)(`an install by helm on three nodes${obstac
   describe.each(nodes)('answers, on node %i through the Service,', (index) => {
     openaiClient(() => targets[index - 1] as Target);
     grpcurlClient(() => targets[index - 1] as Target, grpcurl ?? '');
+  });
+
+  it('keeps sessions with the version that answered them first, on each node, by their tokens', async () => {
+    const rules = '[{name: all, targets: [{rollout: shout}], stickyDecision: {}}]';
+    await site.apply(
+      `apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRoute\nmetadata: {name: talk}\nspec: {model: talk, rules: ${rules}}\n`,
+    );
+    const isRouted = async (target: Target) => (await turn('u0', target)).status === 200;
+    await waitFor('the route on each node', async () =>
+      (await Promise.all(targets.map(isRouted))).every(Boolean),
+    );
+    const [first, ...others] = targets as [Target, ...Target[]];
+    const began = await Promise.all(users.map((user) => turn(user, first)));
+    expect(new Set(began.map(({ adapter }) => adapter))).toEqual(new Set(['upper']));
+    await site.point('reverse', steps);
+    await paused('reverse');
+    for (const target of others) {
+      const went = await Promise.all(users.map((user, index) => turn(user, target, began[index]?.token)));
+      expect(new Set(went.map(({ adapter }) => adapter))).toEqual(new Set(['upper']));
+    }
+    const fresh = await Promise.all(users.map((user) => turn(`${user}-new`, first)));
+    expect(new Set(fresh.map(({ adapter }) => adapter))).toEqual(new Set(['upper', 'reverse']));
   });
 
   it('gives a canary its share on each node, and all of it once it is promoted', async () => {

@@ -1,5 +1,6 @@
 import type { Target } from './target.ts';
 import { adapterTargets } from './targets/adapters.ts';
+import { answerTargets } from './targets/answers.ts';
 import { archiveTargets } from './targets/archives.ts';
 import { artifactTargets } from './targets/artifacts.ts';
 import { brokenTargets } from './targets/broken.fixture.ts';
@@ -18,6 +19,7 @@ export const targets: readonly Target[] = [
   ...artifactTargets,
   ...modelTargets,
   ...requestTargets,
+  ...answerTargets,
   ...credentialTargets,
   ...controlTargets,
   ...manifestTargets,

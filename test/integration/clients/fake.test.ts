@@ -4,8 +4,12 @@ import { startGrpc } from '../../../src/runtime/server/grpc/server.ts';
 import { startHttp } from '../../../src/runtime/server/http/server.ts';
 import { fakeParts } from '../../../src/runtime/server/testing/parts.ts';
 import { tool } from '../../tools/build.ts';
+import { aiSdkClient } from './ai-sdk.ts';
 import { grpcurlClient } from './grpcurl.ts';
+import { kserveClients, kservePython } from './kserve.ts';
 import { openaiChat, openaiClient } from './openai.ts';
+import { langchainClient, openaiPython, openaiPythonClient } from './openai-python.ts';
+import { openaiResponses } from './openai-responses.ts';
 import type { Target } from './target.ts';
 import { tritonClient, tritonProtocol, tritonPython } from './triton.ts';
 
@@ -34,6 +38,15 @@ afterAll(async () => {
 
 openaiClient(() => target);
 openaiChat(() => target);
+openaiResponses(() => target);
+aiSdkClient(() => target);
+
+const openai = await openaiPython();
+if (openai === undefined) it.skip('the openai clients of Python: this machine has no python3');
+else {
+  openaiPythonClient(() => target, openai);
+  langchainClient(() => target, openai);
+}
 
 const executable = await tritonPython();
 if (executable === undefined) it.skip('tritonclient: this machine has no python3');
@@ -41,6 +54,10 @@ else {
   tritonClient(() => target, executable);
   tritonProtocol(dataDescriptors, executable);
 }
+
+const kserve = await kservePython();
+if (kserve === undefined) it.skip("KServe's clients: this machine has no python3");
+else kserveClients(() => target, kserve);
 
 const grpcurl = await tool('grpcurl');
 if (grpcurl === undefined) it.skip('grpcurl: this machine has no go to build it with');

@@ -78,6 +78,24 @@ export const openaiClient = (of: () => Target): void => {
       expect(token_logprobs.length).toBeGreaterThan(0);
     });
 
+    it('gets several answers of one version, whole and streamed', async () => {
+      const { models, sample } = of();
+      const asked = { model: models.rollout, prompt: sample.prompt, ...greedy(), n: 3, seed: 1 };
+      const { choices, usage } = await client().completions.create(asked);
+      expect(choices.map(({ index, text }) => [index, text.trim()])).toEqual(
+        [0, 1, 2].map((index) => [index, sample.adapter]),
+      );
+      const texts = ['', '', ''];
+      const options = { stream: true, stream_options: { include_usage: true } } as const;
+      let tokens: number | undefined;
+      for await (const chunk of await client().completions.create({ ...asked, ...options })) {
+        for (const { index, text } of chunk.choices) texts[index] += text;
+        tokens = chunk.usage?.completion_tokens ?? tokens;
+      }
+      expect(texts).toEqual(choices.map(({ text }) => text));
+      expect(tokens).toBe(usage?.completion_tokens);
+    });
+
     it('lists the models, and finds one by its name', async () => {
       const ids: string[] = [];
       for await (const model of client().models.list()) ids.push(model.id);
@@ -86,6 +104,7 @@ export const openaiClient = (of: () => Target): void => {
       expect(await client().models.retrieve(models.adapter)).toMatchObject({
         id: models.adapter,
         object: 'model',
+        parent: models.base,
       });
     });
 
@@ -94,7 +113,7 @@ export const openaiClient = (of: () => Target): void => {
       const ask = (body: object) =>
         client().completions.create({ model: models.base, prompt: sample.prompt, ...body } as never);
       await expect(ask({ model: 'no-such-model' })).rejects.toBeInstanceOf(NotFoundError);
-      await expect(ask({ n: 2 })).rejects.toBeInstanceOf(BadRequestError);
+      await expect(ask({ best_of: 2 })).rejects.toBeInstanceOf(BadRequestError);
       await expect(ask({ temperature: 9 })).rejects.toMatchObject({
         status: 400,
         type: 'invalid_request_error',

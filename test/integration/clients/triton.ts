@@ -12,11 +12,12 @@ export const tritonClient = (of: () => Target, executable: string): void => {
   describe('tritonclient', () => {
     let seen: Record<string, unknown>;
     beforeAll(async () => {
-      const { grpcAddress, models, sample } = of();
+      const { grpcAddress, httpUrl, models, sample } = of();
       const script = join(import.meta.dirname, 'triton-check.py');
       const args = [
         script,
         grpcAddress,
+        httpUrl.replace('http://', ''),
         models.adapter,
         'no-such-model',
         sample.prompt,
@@ -50,6 +51,30 @@ export const tritonClient = (of: () => Target, executable: string): void => {
       expect(seen['token_ids_shape']).toEqual([1, expect.any(Number)]);
     });
 
+    it('does the same over HTTP, with tensors as bytes and as JSON', () => {
+      expect(seen).toMatchObject({
+        http_live: true,
+        http_ready: true,
+        http_model_ready: true,
+        http_unknown_ready: false,
+        http_id: '7',
+        http_version: seen['version'],
+        http_text: seen['text'],
+        http_json_text: seen['text'],
+        http_token_ids: seen['token_ids'],
+      });
+      expect(seen).toHaveProperty('http_metadata.inputs.0', { name: 'text', datatype: 'BYTES', shape: [1] });
+      const entry = expect.objectContaining({ name: of().models.adapter, state: 'READY' });
+      expect(seen).toHaveProperty('http_index', expect.arrayContaining([entry]));
+      expect(seen).toHaveProperty('http_unknown.message', expect.stringContaining('no-such-model'));
+      expect(seen).toHaveProperty('http_unknown.status', '404');
+    });
+
+    it('streams: the parts are the whole, and a request that fails leaves the stream', () => {
+      expect(seen).toMatchObject({ stream_text: seen['text'] });
+      expect(seen['stream_error']).toContain('no-such-model');
+    });
+
     it('gets errors with status and message', () => {
       expect(seen).toHaveProperty('unknown.status', 'StatusCode.NOT_FOUND');
       expect(seen).toHaveProperty('unknown.message', expect.stringContaining('no-such-model'));
@@ -64,9 +89,9 @@ export const tritonProtocol = (descriptors: string, executable: string): void =>
     const child = run(executable, [join(import.meta.dirname, 'proto-check.py')], { timeout: 60_000 });
     child.child.stdin?.end(descriptors);
     const { stdout } = await child;
-    expect(JSON.parse(stdout)).toEqual({ messages: 21, differences: [] });
+    expect(JSON.parse(stdout)).toEqual({ messages: 22, differences: [] });
   });
 };
 
 /** A Python with tritonclient, or undefined when the machine has no python3. */
-export const tritonPython = (): Promise<string | undefined> => python(['tritonclient[grpc]==2.73.0']);
+export const tritonPython = (): Promise<string | undefined> => python(['tritonclient[grpc,http]==2.73.0']);

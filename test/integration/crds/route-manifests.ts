@@ -10,6 +10,43 @@ const header = (fields: Fields) => matching({ headers: [{ name: 'a', value: 'b',
 const perUser = (source: unknown) => route({ targets: undefined, perUser: { baseModel: 'tiny', source } });
 const target = (fields: Fields) => route({ targets: [fields] });
 
+const everyCondition = {
+  promptRegex: '(?i)invoice',
+  locale: { in: ['de', 'fr-CA'] },
+  deviceType: { in: ['phone'] },
+  location: { in: ['DE-BY'] },
+  task: { in: ['summarize'] },
+  adapterHint: { in: ['medical-v2'] },
+  classifier: { name: 'words', labels: ['medical'] },
+};
+const classifying = (examples: Fields, words: Fields = {}, matches: readonly Fields[] = []) =>
+  manifest('AdapterRoute', {
+    model: 'm',
+    rules: [{ name: 'r', matches, targets: [{ base: true }] }],
+    classifiers: [
+      {
+        name: 'words',
+        minConfidence: 0.5,
+        keywords: { labels: [{ name: 'medical', terms: [{ text: 'heart rate*', weight: 2 }] }] },
+        cache: { by: 'Session' },
+        ...words,
+      },
+      {
+        name: 'table',
+        minConfidence: 0.6,
+        minMargin: 0.1,
+        onUncertain: 'Refuse',
+        maxTokens: 128,
+        examples: {
+          source: { oci: { image: 'r.io/team-a/intent:v1' } },
+          digest: `sha256:${'0'.repeat(64)}`,
+          labels: [{ name: 'a', texts: ['x'] }, { name: 'b', adapter: 'b-v1' }, { name: 'c' }],
+          ...examples,
+        },
+      },
+    ],
+  });
+
 export const routeRows: readonly Row[] = [
   good(
     'an AdapterRoute as in the documentation',
@@ -43,6 +80,39 @@ spec:
     }),
   ),
   good(
+    'every condition on what is asked, and its negation',
+    classifying({}, {}, [
+      { ...everyCondition, not: [everyCondition, { headers: [{ name: 'a', value: 'b' }] }] },
+    ]),
+  ),
+  good('classifiers of both kinds', classifying({})),
+  good('a classifier whose labels its artifact has', classifying({ labels: undefined })),
+  good(
+    'a classifier that runs an encoder',
+    classifying(
+      {},
+      {
+        keywords: undefined,
+        onnx: { source: { oci: { image: 'r.io/team-a/head:v1' } }, digest: `sha256:${'0'.repeat(64)}` },
+      },
+    ),
+  ),
+  bad(
+    'a negation of nothing',
+    matching({ not: [{}] }),
+    'spec.rules[0].matches[0].not[0]: Invalid value: "object": must have at least one of headers, user, tenant, promptRegex, locale, deviceType, location, task, adapterHint, classifier',
+  ),
+  bad(
+    'a pattern for prompts that does not compile',
+    matching({ promptRegex: '(' }),
+    'must be a regular expression in RE2 syntax (no look-around, no back-references)',
+  ),
+  bad(
+    'a classifier that is nothing',
+    classifying({}, { keywords: undefined }),
+    'spec.classifiers[0]: Invalid value: "object": must have exactly one of keywords, examples, onnx, for example keywords: {labels: [{name: medical, terms: [{text: heart}]}]}',
+  ),
+  good(
     'as many users as allowed',
     matching({ user: { in: Array.from({ length: 256 }, (_, i) => `u${i}`) } }),
   ),
@@ -54,6 +124,13 @@ spec:
   good('a per-user image', perUser({ oci: { image: 'r.io/users/u-{user}:{user}' } })),
   good('a per-user path', perUser({ path: { path: 'users/{user}' } })),
   good('a weight of nothing', target({ base: true, weight: 0 })),
+  good('a rule that keeps decisions', route({ stickyDecision: {} })),
+  good('how it keeps them', route({ stickyDecision: { idleTimeout: '24h', keeps: 'Target' } })),
+  bad(
+    'a session that is kept for too long',
+    route({ stickyDecision: { idleTimeout: '25h' } }),
+    'spec.rules[0].stickyDecision.idleTimeout: Invalid value: "string": must be from 1s to 24h',
+  ),
 
   bad(
     'no model',
@@ -144,12 +221,12 @@ spec:
   bad(
     'a match of nothing',
     matching({}),
-    'spec.rules[0].matches[0]: Invalid value: "object": must have at least one of headers, user, tenant; a rule without matches takes every request',
+    'spec.rules[0].matches[0]: Invalid value: "object": must have at least one of headers, user, tenant, promptRegex, locale, deviceType, location, task, adapterHint, classifier, not; a rule without matches takes every request',
   ),
   bad(
     'a match by something of a later version',
-    matching({ locale: 'de' }),
-    'unknown field "spec.rules[0].matches[0].locale"',
+    matching({ weekday: 'monday' }),
+    'unknown field "spec.rules[0].matches[0].weekday"',
   ),
   bad(
     'a header in capitals',

@@ -31,8 +31,8 @@ export const webRows: readonly Row[] = [
   ),
   bad(
     'an archive of which nobody says what it is',
-    adapter({ source: { http: { url: 'https://files.example/a.zip', sha256: 'a'.repeat(64) } } }),
-    'spec.source.http: Invalid value: "object": archive must be one of tar, tar.gz, tar.zst: the path of the address does not end in .tar, .tar.gz, .tgz or .tar.zst',
+    adapter({ source: { http: { url: 'https://files.example/a.rar', sha256: 'a'.repeat(64) } } }),
+    'spec.source.http: Invalid value: "object": archive must be one of tar, tar.gz, tar.zst, zip: the path of the address does not end in .tar, .tar.gz, .tgz, .tar.zst or .zip',
   ),
   bad(
     'an address with a port that there is not',

@@ -153,6 +153,12 @@ const refused: readonly [setting: string, value: unknown, message: string][] = [
     { enabled: true, address: '192.0.2.7:443', gateways: [{ name: 'edge' }] },
     'operator.devices.gateways leads by the name that a device dials',
   ],
+  [
+    'operator.gateway.pools',
+    { tiny: 'edge' },
+    'operator.gateway.pools needs operator.gateway.namespace: InferenceModelRewrites lie beside',
+  ],
+  ['runtime.gateways.objectives', { fast: 1001 }, "at '/runtime/gateways/objectives/fast'"],
   ['operator.nodeLabels', ['a b'], "at '/operator/nodeLabels/0': 'a b' does not match"],
   ['runtime.data.path', 'data', "at '/runtime/data/path': 'data' does not match"],
   ['runtime.data.sizeLimit', '4Gi', 'a hostPath has no limit, runtime.adapters.disk is the budget'],
@@ -192,6 +198,12 @@ const refused: readonly [setting: string, value: unknown, message: string][] = [
     'metrics.serviceMonitor.interval',
     'often',
     "at '/metrics/serviceMonitor/interval': 'often' does not match",
+  ],
+  ['metrics.access', 'all', "at '/metrics/access': value must be one of 'token', 'everybody'"],
+  [
+    'metrics.serviceMonitor.enabled',
+    true,
+    'metrics.annotations and metrics.serviceMonitor.enabled need a Secret in metrics.token.secret',
   ],
 ];
 

@@ -49,9 +49,10 @@ const exists = async (...what: readonly string[]): Promise<boolean> =>
   (await cluster.kubectl('get', ...what)).code === 0;
 
 describe('before anything is installed', () => {
-  // Those that credentials.namespaces names: their Roles are made in them.
+  // Those that credentials.namespaces and operator.gateway name: Roles are made in them.
   beforeAll(async () => {
-    for (const name of ['team-a', 'team-b']) await cluster.kubectlOk(['create', 'namespace', name]);
+    for (const name of ['team-a', 'team-b', 'gateways'])
+      await cluster.kubectlOk(['create', 'namespace', name]);
   });
   it.for(valueSets)('the API server accepts what the chart renders with values/%s.yaml', async (set) => {
     const { stdout } = await render('-f', valuesFile(set));
@@ -214,6 +215,7 @@ describe('rights of the installed', () => {
     ['create', 'leases', ...inNamespace],
     ['update', 'leases/adaptlet-operator', ...inNamespace],
     ['get', 'secrets/adaptlet-ca', ...inNamespace],
+    ['get', 'secrets/adaptlet-sessions', ...inNamespace],
     ['update', 'configmaps/adaptlet-ca', ...inNamespace],
   ])('let the operator %s %s', async (request) => {
     expect(await can(operator, ...request)).toBe(true);

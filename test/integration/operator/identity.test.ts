@@ -131,6 +131,7 @@ describe('a replica', () => {
       fleet: new FleetStore({ clock }),
       nodeAccounts: [`${namespace}/adaptlet-runtime`],
       credential: () => Promise.reject(new Error('no source names a Secret')),
+      siteLabel: 'topology.kubernetes.io/zone',
       replica: 'operator-a',
       serverName: 'localhost',
       address: '127.0.0.1:0',
@@ -175,7 +176,10 @@ describe('a replica', () => {
       'jsonpath={.metadata.uid}',
     ]);
     const runtime = await connect(1n, { zone: 'a', accelerator: 'npu' });
-    expect(runtime.of('welcome')).toEqual([{ clusterUid: uid, replica: 'operator-a', readsHeldHash: true }]);
+    const feedbackKeys = [{ namespace: '', key: expect.any(Uint8Array) as Uint8Array }];
+    expect(runtime.of('welcome')).toEqual([
+      { clusterUid: uid, replica: 'operator-a', readsHeldHash: true, feedbackKeys },
+    ]);
     const before = objects.runtimes.get(objectKey(namespace, name()));
     expect(before?.metadata.ownerReferences).toMatchObject([{ kind: 'Node', uid: nodeUid }]);
     await connect(2n, { zone: 'a', accelerator: 'npu' });

@@ -62,8 +62,12 @@ const post = async (node: TestNode, path: string, body: object) => {
   return answer;
 };
 
-/** Every user asks once on the node and sends what the answer is worth, with a little noise. */
-const askAll = async (node: TestNode, worth: Readonly<Record<string, number>>): Promise<void> => {
+/** Every user asks once on the node and tells some nodes what the answer is worth, with a little noise. */
+const askAll = async (
+  node: TestNode,
+  worth: Readonly<Record<string, number>>,
+  told: readonly TestNode[] = [node],
+): Promise<void> => {
   for (const [i, user] of users.entries()) {
     const { id, choices } = await post(node, 'completions', {
       model: 'shout',
@@ -72,7 +76,7 @@ const askAll = async (node: TestNode, worth: Readonly<Record<string, number>>): 
       temperature: 0,
     });
     const reward = (worth[choices[0]?.text ?? ''] ?? expect.fail(`${choices[0]?.text}`)) + (i % 2) / 10;
-    await post(node, 'feedback', { id, reward });
+    for (const one of told) await post(one, 'feedback', { id, reward });
   }
 };
 
@@ -113,11 +117,12 @@ describe('callers on three runtimes who say what answers are worth', () => {
     expect(status.abort?.reason).toMatch(/^metric quality: reward of the canary differs by -0\.[78]/);
   });
 
-  it('decide an A/B test, whose report stays in the status', async () => {
+  it('decide an A/B test, whose report stays in the status; whoever is told, and two of them, each answer counts once', async () => {
     const abTest = { duration: '15s', promoteWinner: true, goal: { minSampleSize: 50 } };
     await begin('digits', { abTest });
     const worth = { [moon.upper]: 0.4, [moon.digits]: 0.6 };
-    await Promise.all(fleet.nodes.map((node) => askAll(node, worth)));
+    const told = fleet.nodes.slice(0, 2);
+    await Promise.all(fleet.nodes.map((node) => askAll(node, worth, told)));
     const status = await phase('Healthy', 'digits');
     const { variants } = status.analysis?.find(({ name }) => name === 'reward') ?? {};
     expect(variants?.stable?.mean).toBeCloseTo(0.45, 1);

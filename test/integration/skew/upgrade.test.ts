@@ -92,6 +92,38 @@ const rollOut = async (stable: number) => {
   await verb('abort');
   await serves(stable + 1);
 };
+const talkYaml = (version: number, more: object = {}): string =>
+  JSON.stringify({
+    apiVersion: 'adaptlet.io/v1alpha1',
+    kind: 'AdapterRoute',
+    metadata: { name: 'talk', namespace: fleet.namespace },
+    spec: { model: 'talk', rules: [{ name: 'all', targets: [{ adapter: `v${version}` }], ...more }] },
+  });
+/** A turn of a session of the route, on a runtime; `token`: of the answer before. */
+const turn = async (index: number, token: string) => {
+  const response = await fetch(`${fleet.nodes[index]?.http}/v1/completions`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'x-adaptlet-user': 'u1',
+      'x-adaptlet-session': 's1',
+      ...(token === '' ? {} : { 'x-adaptlet-session-token': token }),
+    },
+    body: JSON.stringify({ model: 'talk', prompt: 'moon:', temperature: 0 }),
+  });
+  const { choices } = (await response.json()) as { choices?: readonly { readonly text: string }[] };
+  return { text: choices?.[0]?.text ?? '', token: response.headers.get('x-adaptlet-session-token') ?? '' };
+};
+/** The first runtime answers the route by one text, the second one by another. */
+const answers = (...wanted: readonly string[]) =>
+  waitFor(
+    'both runtimes to have the route',
+    async () => {
+      const all = await Promise.all([turn(0, ''), turn(1, '')]);
+      return JSON.stringify(all.map(({ text }) => text)) === JSON.stringify(wanted);
+    },
+    60_000,
+  );
 const replaceNode = async (index: number, tree: string) => {
   expect(await fleet.nodes[index]?.end()).toBe(0);
   const node = await fleet.restartNode(index, {}, tree);
@@ -137,6 +169,23 @@ describe.skipIf(registryTool === undefined)(title, () => {
 
   it('a runtime of the earlier one at operators of this one', async () => {
     await rollOut(4);
+  });
+
+  it('a route that keeps sessions, which the earlier one does not know', async () => {
+    await fleet.apply(talkYaml(4));
+    await answers(textOf(4), textOf(4));
+    await fleet.apply(talkYaml(6, { stickyDecision: {} }));
+    // It goes on with the former version, and says so.
+    await answers(textOf(4), textOf(6));
+    const saysOf = async (index: number) =>
+      (await fleet.runtime(index))?.refused?.some((one) => one.resource === `Route ${fleet.namespace}/talk`);
+    await waitFor('it to be said', () => saysOf(0), 60_000);
+    expect(await saysOf(1)).not.toBe(true);
+    const began = await turn(1, '');
+    expect(began).toEqual({ text: textOf(6), token: expect.stringMatching(/^v1\./) as string });
+    expect(await turn(1, began.token)).toMatchObject({ text: textOf(6) });
+    expect(await turn(0, began.token)).toEqual({ text: textOf(4), token: '' });
+    await fleet.cluster.kubectlOk(['-n', fleet.namespace, 'delete', 'adapterroute', 'talk']);
   });
 
   it('back: the earlier one on the data, the statuses and the CRDs that this one wrote', async () => {

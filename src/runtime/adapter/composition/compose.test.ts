@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -246,5 +246,99 @@ describe('what is not merged', () => {
       'CONVERT_TARGET_EXISTS',
     );
     expect(await codeOf(() => compose({ plain: 1e39 }))).toBe('ADAPTER_NOT_FINITE');
+  });
+});
+
+describe('a method that is LoRA by another name', () => {
+  it.each(['adalora-pruned', 'loha', 'lokr'])(
+    '%s: becomes plain LoRA with the same changes',
+    async (name) => {
+      const folder = await compose({ [name]: 1 });
+      const [made, own] = [await readAll(folder), await readAll(join(adapters, name))];
+      expect([...made.keys()].sort()).toEqual([...own.keys()].sort());
+      for (const [key, pair] of own)
+        expect(furthest(product(made.get(key)!), product(pair))).toBeLessThan(1e-5);
+      const config = JSON.parse(await readFile(join(folder, 'adapter_config.json'), 'utf8')) as object;
+      expect(config).toMatchObject({ peft_type: 'LORA' });
+    },
+  );
+});
+
+describe('an initial adapter', () => {
+  const trained = 'pissa-trained';
+  const initial = { folder: join(adapters, trained, 'initial'), digest: fakeDigest('e') };
+  const subtract = async (changed: Partial<Parameters<typeof composeAdapters>[0]> = {}): Promise<string> => {
+    const outFolder = fresh();
+    const parents = [{ folder: join(adapters, trained), digest: fakeDigest('d'), weight: 1 }];
+    await composeAdapters({ parents, initial, method: 'cat', outFolder, maxRank: 256, ...changed });
+    return outFolder;
+  };
+
+  it('is subtracted, and named as what counts -1', async () => {
+    const folder = await subtract();
+    const [began, all] = [await readAll(initial.folder), await readAll(folder)];
+    for (const [key, pair] of all) {
+      const half = pair.rank / 2;
+      expect(pair.rank).toBe(2 * began.get(key)!.rank);
+      const behind = pair.a.subarray((pair.a.length / pair.rank) * half);
+      const { a, scale } = began.get(key)!;
+      expect(
+        furthest(
+          behind,
+          a.map((value) => -value * scale),
+        ),
+      ).toBeLessThan(1e-6);
+    }
+    expect(JSON.parse(await readFile(join(folder, 'adaptlet_parents.json'), 'utf8'))).toEqual({
+      method: 'cat',
+      parents: [
+        { digest: fakeDigest('d'), weight: 1 },
+        { digest: fakeDigest('e'), weight: -1 },
+      ],
+    });
+  });
+
+  // What PEFT writes of these needs a data set; their pairs are taken away from the base as those of PiSSA are.
+  it.each<[string, Readonly<Record<string, unknown>>]>([
+    ['corda', { corda_config: { corda_method: 'ipm', cache_file: null, prune_temporary_fields: true } }],
+    ['lora_ga', { lora_ga_config: { direction: 'ArB2r', scale: 'stable', stable_gamma: 16 } }],
+    ['pissa_niter_16', {}],
+  ])('is subtracted of %s as well', async (init_lora_weights, fields) => {
+    const folder = fresh();
+    await cp(join(adapters, trained), folder, { recursive: true });
+    const file = join(folder, 'adapter_config.json');
+    const config = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    await writeFile(file, JSON.stringify({ ...config, init_lora_weights, ...fields }));
+    const refused = compileAdapter({
+      folder,
+      digest: fakeDigest('a'),
+      target: tinyTarget,
+      outFile: fresh(),
+      maxRank: 256,
+    });
+    await expect(refused).rejects.toThrow(/init_lora_weights.*`adaptlet compose ADAPTER --initial INITIAL/);
+    const made = await subtract({ parents: [{ folder, digest: fakeDigest('d'), weight: 1 }] });
+    const plain = await subtract();
+    for (const name of await readdir(plain))
+      expect((await readFile(join(made, name))).equals(await readFile(join(plain, name)))).toBe(true);
+  });
+
+  it('has all modules, of the same ranks, and is subtracted once', async () => {
+    const only = [{ folder: join(adapters, trained), digest: fakeDigest('d'), weight: 1 }];
+    const wrong = [
+      { initial: { ...initial, folder: join(adapters, 'layers-one') } },
+      { initial: { ...initial, folder: join(adapters, 'rank-one') } },
+      { parents: [...only, ...only] },
+      { parents: only.map((parent) => ({ ...parent, weight: 2 })) },
+      { method: 'svd' as const },
+    ];
+    for (const changed of wrong)
+      expect(await codeOf(() => subtract(changed))).toBe('ADAPTERS_NOT_COMPOSABLE');
+  });
+
+  it('does not make up for an initialisation that puts other weights in place of the base', async () => {
+    const parents = [{ folder: join(adapters, 'init-loftq'), digest: fakeDigest('d'), weight: 1 }];
+    expect(await codeOf(() => subtract({ parents }))).toBe('ADAPTER_INIT_CHANGES_BASE');
+    expect(await codeOf(() => compose({ [trained]: 1 }))).toBe('ADAPTER_INIT_CHANGES_BASE');
   });
 });

@@ -7,6 +7,7 @@ import { type FileTensor, safetensorsFile } from '../conversion/safetensors-file
 import { refuseExisting, writeFolder } from '../new-folder.ts';
 import type { Pair } from '../pairs.ts';
 import type { PeftConfig } from '../peft-config.ts';
+import type { Initial } from '../peft-fields.ts';
 import { configFile, openPeftFolder, weightsFile } from '../peft-folder.ts';
 import { floatsOf } from '../weights.ts';
 import { combine, type Merged, type Method, type Share } from './combine.ts';
@@ -21,6 +22,11 @@ export type Parent = {
 export type CompositionInput = {
   readonly parents: readonly Parent[];
   readonly method: Method;
+  /**
+   * The pair that the only parent began with, which its initialisation took away from the weights of the base (PiSSA, OLoRA, CorDA, LoRA-GA):
+   * it is subtracted, as by PEFT's `path_initial_model_for_weight_conversion`.
+   */
+  readonly initial?: Omit<Parent, 'weight'> | undefined;
   /** The largest that `svd` gives. Absent: that of the parents. */
   readonly rank?: number | undefined;
   /** Must not exist; its parent must. */
@@ -43,21 +49,28 @@ const refuse = (what: string): AdaptletError => new AdaptletError('ADAPTERS_NOT_
 type ReadParent = Parent & { readonly config: PeftConfig; readonly shares: ReadonlyMap<string, Piece> };
 type Piece = Share & { readonly pair: Pair };
 
-const refuseKinds = (folder: string, { dora, loraBias, classifies }: PeftConfig): void => {
+const refuseKinds = (folder: string, config: PeftConfig): void => {
+  const { dora, loraBias, classifies, isFeedforward } = config;
   const kinds = {
     'uses DoRA, whose magnitudes hold for its own weights only': dora,
     'has biases of B, which have no place in the sum': loraBias,
     'has a head, which is not low-rank': classifies,
+    'is of IA3, whose factors have no sum': isFeedforward !== undefined,
   };
   for (const [what, is] of Object.entries(kinds)) if (is) throw refuse(`${folder} ${what}`);
 };
 
 /** Reads a parent as a node would, with its own tensors in place of a base model. */
-const readParent = async (parent: Parent, maxRank: number): Promise<ReadParent> => {
-  await using peft = await openPeftFolder(parent.folder, 'any');
+const readParent = async (
+  parent: Parent,
+  maxRank: number,
+  initial: Initial = 'must be plain',
+): Promise<ReadParent> => {
+  await using peft = await openPeftFolder(parent.folder, 'any', initial);
   const { config } = peft;
   refuseKinds(parent.folder, config);
-  const { pairs } = await readStructure(parent.folder, peft, maxRank);
+  const { pairs, vectors } = await readStructure(parent.folder, peft, maxRank);
+  if (vectors.length > 0) throw refuse(`${parent.folder} has biases in place of those of the base`);
   const data = await peft.readData();
   const shares = pairs.map((pair): [string, Piece] => {
     const { site, rank, scale, a, b } = pair;
@@ -89,6 +102,42 @@ const checkAlike = (parents: readonly ReadParent[]): void => {
       }
     }
   }
+};
+
+/** Without one of them a part of the base would be missing, or be there twice. */
+const checkInitial = (trained: ReadParent, initial: ReadParent): void => {
+  for (const [from, to] of [
+    [trained, initial],
+    [initial, trained],
+  ] as const) {
+    for (const [module, { rank }] of from.shares) {
+      const other = to.shares.get(module);
+      if (other?.rank === rank) continue;
+      const there = other === undefined ? 'does not have it' : `has it of rank ${other.rank}`;
+      throw refuse(`${from.folder} has ${quoteUntrusted(module)} of rank ${rank}, ${to.folder} ${there}`);
+    }
+  }
+};
+
+/** Every parent, and what is subtracted behind them. */
+const readParents = async ({
+  parents,
+  initial,
+  method,
+  maxRank,
+}: CompositionInput): Promise<ReadParent[]> => {
+  if (initial === undefined) {
+    const read: ReadParent[] = [];
+    for (const parent of parents) read.push(await readParent(parent, maxRank));
+    return read;
+  }
+  const [only, ...more] = parents;
+  if (only === undefined || more.length > 0 || only.weight !== 1 || method !== 'cat')
+    throw refuse('an initial adapter is subtracted from one adapter, which counts once, by cat');
+  const trained = await readParent(only, maxRank, 'is subtracted');
+  const began = await readParent({ ...initial, weight: -1 }, maxRank);
+  checkInitial(trained, began);
+  return [trained, began];
 };
 
 const checkShape = (folder: string, { pair: { site } }: Piece, { pair }: Piece): void => {
@@ -177,16 +226,15 @@ const configOf = ({ config }: ReadParent, merged: ReadonlyMap<string, Merged>): 
  * model; file system errors as they are
  */
 export const composeAdapters = async (input: CompositionInput): Promise<Composition> => {
-  const { method, outFolder, maxRank } = input;
+  const { method, outFolder } = input;
   await refuseExisting(outFolder);
-  const parents: ReadParent[] = [];
-  for (const parent of input.parents) parents.push(await readParent(parent, maxRank));
+  const parents = await readParents(input);
   checkAlike(parents);
   const [first] = parents;
   if (first === undefined) throw refuse('there is nothing to merge');
   const merged = mergeAll(parents, input);
   const file = safetensorsFile(tensorsOf(merged), { format: 'pt' });
-  const named: Parents = { method, parents: input.parents.map(({ digest, weight }) => ({ digest, weight })) };
+  const named: Parents = { method, parents: parents.map(({ digest, weight }) => ({ digest, weight })) };
   await writeFolder(
     outFolder,
     new Map<string, Uint8Array | string>([

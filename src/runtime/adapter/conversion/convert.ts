@@ -6,6 +6,7 @@ import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import { readStructure } from '../check-folder.ts';
 import { refuseExisting, writeFolder } from '../new-folder.ts';
 import { tensorsOfPair } from '../pairs.ts';
+import type { PeftConfig } from '../peft-config.ts';
 import { configFile, openPeftFolder, weightsFile } from '../peft-folder.ts';
 import type { WeightEntry } from '../scales.ts';
 import { floatsOf } from '../weights.ts';
@@ -42,6 +43,19 @@ const refuseConverted = (entries: readonly WeightEntry[]): void => {
   );
 };
 
+/** Its file would have the tensors of LoRA beside a configuration that says another method. */
+const refuseOtherMethod = (folder: string, { kind, isFeedforward }: PeftConfig): void => {
+  if (isFeedforward !== undefined) {
+    throw new AdaptletError('ADAPTER_PEFT_TYPE', `${folder} is of IA3, which has no matrices`, {
+      advice: 'Publish it as it is: it is small.',
+    });
+  }
+  if (kind === undefined) return;
+  throw new AdaptletError('ADAPTER_PEFT_TYPE', `${folder} is not of LoRA`, {
+    advice: 'Make plain LoRA of it first: `adaptlet compose FOLDER -o OUT`.',
+  });
+};
+
 type Parts = {
   readonly matrices: readonly { readonly entry: WeightEntry; readonly scale: number }[];
   /** Kept as they are: magnitudes, biases and heads are small. */
@@ -52,12 +66,13 @@ type Parts = {
 /** Reads an adapter as a node would, with its own tensors in place of a base model. */
 const readParts = async ({ folder, maxRank }: ConversionInput): Promise<Parts> => {
   await using peft = await openPeftFolder(folder, 'any');
+  refuseOtherMethod(folder, peft.config);
   refuseConverted(peft.entries);
-  const { pairs, head } = await readStructure(folder, peft, maxRank);
+  const { pairs, vectors, head } = await readStructure(folder, peft, maxRank);
   const tensors = pairs.flatMap(tensorsOfPair);
   return {
     matrices: tensors.flatMap(({ entry, factor, matrix }) => (matrix ? [{ entry, scale: factor }] : [])),
-    kept: [...tensors.flatMap(({ entry, matrix }) => (matrix ? [] : [entry])), ...head],
+    kept: [...tensors.flatMap(({ entry, matrix }) => (matrix ? [] : [entry])), ...vectors, ...head],
     data: await peft.readData(),
   };
 };

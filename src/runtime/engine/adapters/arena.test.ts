@@ -1,3 +1,4 @@
+import { platform } from 'node:os';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Arena, type Block } from './arena.ts';
@@ -50,6 +51,34 @@ describe('the arena', () => {
       { numRuns: 60 },
     );
   });
+
+  it.runIf(platform() === 'linux')(
+    'gives the pages of gaps back when it is told to, and no byte of a block',
+    () => {
+      const arena = new Arena(1 << 20);
+      const blocks = Array.from({ length: 5 }, (_, index) => own(arena, 100_000, index + 1));
+      const [first, second, third, fourth, last] = blocks;
+      if (!first || !second || !third || !fourth || !last) throw new Error('five were made');
+      /** Bytes that are not zero: a page that was given back comes back empty. */
+      const written = ({ block }: Owned): number =>
+        new Uint8Array(arena.buffer, block.offset, block.bytes).reduce(
+          (sum, byte) => sum + Number(byte > 0),
+          0,
+        );
+      arena.free(second.block);
+      expect(written(second)).toBe(100_000);
+      arena.givesBack = true;
+      expect(written(second)).toBeLessThan(2 * 4096);
+      arena.free(fourth.block);
+      arena.free(last.block);
+      expect([written(fourth), written(last)].every((bytes) => bytes < 2 * 4096)).toBe(true);
+      expect([first, third].every((owned) => isWhole(arena, owned))).toBe(true);
+      const again = own(arena, 100_000, 9);
+      arena.givesBack = false;
+      arena.free(again.block);
+      expect(written(again)).toBe(100_000);
+    },
+  );
 
   it('holds as many bytes as its budget says, although blocks are rounded up', () => {
     const arena = new Arena(10_000);

@@ -1,10 +1,14 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { discard } from '../ort/libc.ts';
 import { NativeMemory } from '../ort/memory.ts';
 
 /** Bytes that every block begins at a multiple of. */
 const alignment = 64;
 /** Room for the rounding of blocks, so that files that fill a budget to the byte fit. */
 const slack = 1 << 20;
+
+/** Only whole pages can be given back. */
+const pageBytes = 4096n;
 
 /** A part of the arena. It can move while no step runs; the owner is told. */
 export type Block = { readonly offset: number; readonly bytes: number };
@@ -23,9 +27,16 @@ export class Arena {
   readonly #memory: NativeMemory;
   /** In order of their offsets. */
   readonly #places: Place[] = [];
+  #givesBack = false;
 
   constructor(budgetBytes: number) {
     this.#memory = new NativeMemory(roundUp(budgetBytes) + slack);
+  }
+
+  /** True: what is free now, and what becomes free, goes back to the system. Else it stays for the next blocks. */
+  set givesBack(givesBack: boolean) {
+    this.#givesBack = givesBack;
+    if (givesBack) this.#giveBack();
   }
 
   get buffer(): ArrayBuffer {
@@ -66,6 +77,21 @@ export class Arena {
     const index = this.#places.findIndex((place) => place === block);
     if (index < 0) throw new AdaptletError('INTERNAL', `The arena has no block at ${block.offset}`);
     this.#places.splice(index, 1);
+    if (this.#givesBack) this.#giveBack();
+  }
+
+  /** The pages of all gaps. */
+  #giveBack(): void {
+    for (let index = 0; index <= this.#places.length; index += 1) {
+      const first = this.#pageOf(this.#endBefore(index) + Number(pageBytes) - 1);
+      const last = this.#pageOf(this.#endBefore(index) + this.#gapBefore(index));
+      if (last > first) discard(first, Number(last - first));
+    }
+  }
+
+  /** Address of the page that has an offset. */
+  #pageOf(offset: number): bigint {
+    return ((this.address + BigInt(offset)) / pageBytes) * pageBytes;
   }
 
   /** Where the block ends that is before the gap `index`. */

@@ -9,6 +9,7 @@ import type {
   EngineState,
   GenerateEvent,
   GenerateInput,
+  MemoryLimits,
   ProbeResult,
 } from '../engine.ts';
 import { eventWindow, type StartOptions } from '../protocol.ts';
@@ -16,7 +17,9 @@ import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../task
 import { EngineLife } from './engine-life.ts';
 import type { OpeningTimes } from './opening.ts';
 
-export type EngineOptions = StartOptions & {
+export type EngineOptions = Omit<StartOptions, 'besideBytes'> & {
+  /** RAM that other processes of this node have still to take; asked each time the process begins. Absent: none. */
+  readonly besideBytes?: (() => number) | undefined;
   readonly clock: Clock;
   readonly logger: Log;
   /** Milliseconds without a sign of life, while calls are under way, after which the process is killed. */
@@ -35,6 +38,8 @@ export type EngineClient = Engine & {
   readonly now: EngineLoad | undefined;
   /** Why the process ended last, when it has not been ready since. */
   readonly failure: AdaptletError | undefined;
+  /** What its process, and those that come after it, may take from now on. */
+  limit(limits: MemoryLimits): void;
 };
 
 const restartDelays = { firstMs: 100, maxMs: 10_000 };
@@ -54,6 +59,7 @@ class ProcessEngine implements EngineClient {
   #life: EngineLife;
   #info: EngineInfo | undefined;
   #failure: AdaptletError | undefined;
+  #limits: MemoryLimits | undefined;
   #restarts = 0;
   #readyAt: number | undefined;
   #cancelRestart: () => void = () => undefined;
@@ -74,6 +80,11 @@ class ProcessEngine implements EngineClient {
   }
   get failure(): AdaptletError | undefined {
     return this.#failure;
+  }
+
+  limit(limits: MemoryLimits): void {
+    this.#limits = limits;
+    if (this.#state === 'ready') this.#life.limit(limits);
   }
 
   info(): EngineInfo {
@@ -147,9 +158,10 @@ class ProcessEngine implements EngineClient {
   }
 
   #begin(): EngineLife {
-    const { clock, logger, stallTimeoutMs, onDoing = () => undefined, random: _, ...start } = this.#options;
+    const { clock, logger, stallTimeoutMs, random: _, ...given } = this.#options;
+    const { onDoing = () => undefined, besideBytes = () => 0, ...start } = given;
     return new EngineLife({
-      start,
+      start: { ...start, besideBytes: besideBytes() },
       clock,
       logger,
       stallTimeoutMs,
@@ -175,6 +187,7 @@ class ProcessEngine implements EngineClient {
       { enginePid: this.pid, graphFile, baseDigest, ...takes, openingMs: opening },
       'the engine is ready',
     );
+    if (this.#limits !== undefined) this.#life.limit(this.#limits);
     this.#become('ready');
   }
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
-import type { EngineInfo, EngineLoad, GenerateInput, Limit } from '../engine.ts';
+import type { EngineInfo, EngineLoad, GenerateInput, Limit, MemoryLimits } from '../engine.ts';
 import {
   type Answers,
   type FromEngine,
@@ -170,6 +170,10 @@ export class EngineLife {
         if (this.#calls.delete(call)) this.#send({ kind: 'cancel', call });
       },
     };
+  }
+
+  limit(limits: MemoryLimits): void {
+    this.#send({ kind: 'limit', limits });
   }
 
   kill(): void {

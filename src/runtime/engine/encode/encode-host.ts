@@ -5,7 +5,7 @@ import type { Feeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import { Batcher } from '../batch/batcher.ts';
 import { RequestRoom } from '../batch/request-room.ts';
-import type { EngineInfo, ProbeResult } from '../engine.ts';
+import type { EngineInfo, MemoryLimits, ProbeResult } from '../engine.ts';
 import { closing, culpritOf } from '../failures.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import type { AdapterOptions, BatchOptions, HostOptions } from '../host/options.ts';
@@ -31,6 +31,7 @@ export class EncodeHost implements EngineHost {
   readonly #options: EncodeHostOptions;
   readonly steps: StepClock;
   readonly #turns = new Mutex();
+  readonly #arena: Arena;
   readonly #adapters: AdapterTable;
   readonly #heads = new WeakMap<LoadedAdapter, Head>();
   readonly #paths = new WeakMap<LoadedAdapter, PoolingPaths>();
@@ -50,8 +51,9 @@ export class EncodeHost implements EngineHost {
     this.#room = new RequestRoom(options);
     this.#base = basePaths(model, sessions.base.feeds(new Map()));
     this.#withoutAdapter = sessions.lora.feeds(new Map());
+    this.#arena = new Arena(options.adapterBudgetBytes);
     this.#adapters = new AdapterTable({
-      arena: new Arena(options.adapterBudgetBytes),
+      arena: this.#arena,
       graph: sessions.lora,
       expected: info,
       steps: this.#turns,
@@ -67,6 +69,12 @@ export class EncodeHost implements EngineHost {
         const texts = batch.map(({ work }) => work);
         return this.#turns.run(() => this.steps.time(tokens, () => this.#mixed.run(texts)));
       },
+    });
+  }
+
+  limit({ givesBack }: MemoryLimits): void {
+    void this.#turns.run(() => {
+      this.#arena.givesBack = givesBack;
     });
   }
 
@@ -127,7 +135,7 @@ export class EncodeHost implements EngineHost {
           encode: (given) => codec.encode(given),
           input: (text, limit) => texts.input(text, limit, { namespace, tenant, signal: leaving.signal }),
         },
-        encoder.maxTokens,
+        Math.min(encoder.maxTokens, input.maxTokens ?? encoder.maxTokens),
       );
       leaving.signal.throwIfAborted();
       const pieces = ids.map((tokens) => ({

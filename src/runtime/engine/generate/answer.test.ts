@@ -7,8 +7,9 @@ const eos = 0;
 const decode = (ids: readonly number[]): string =>
   new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id !== eos)));
 
-const answer = (maxTokens: number, stops: string[] = []): Answer =>
+const answer = (maxTokens: number, stops: string[] = [], opening = ''): Answer =>
   new Answer({
+    opening,
     detokenizer: new Detokenizer(decode),
     stops: new StopStrings(stops),
     eosIds: new Set([eos]),
@@ -26,6 +27,11 @@ const read = (from: Answer, text: string): { text: string; finish: string | unde
 };
 
 describe('an answer', () => {
+  it('begins with what its prompt opened, once', () => {
+    expect(read(answer(3, [], '<think>\n'), 'abc')).toEqual({ text: '<think>\nabc', finish: 'length' });
+    expect(answer(3, [], '<think>').push(eos)).toEqual({ text: '<think>', finish: 'stop' });
+  });
+
   it('ends at an end token, which counts but has no text', () => {
     const from = answer(10);
     expect(read(from, 'hi\0')).toEqual({ text: 'hi', finish: 'stop' });

@@ -10,6 +10,8 @@ export type AnswerParts = {
   readonly stops: StopStrings;
   readonly eosIds: ReadonlySet<number>;
   readonly maxTokens: number;
+  /** What the text begins with before its first token. Absent: nothing. */
+  readonly opening?: string;
 };
 
 /** Turns tokens into the text of an answer and says when it ends. An end token counts but has no text. */
@@ -25,12 +27,20 @@ export class Answer {
     return this.#tokens;
   }
 
-  push(id: number): Piece {
+  /** `isLast`: nothing may come after it. */
+  push(id: number, isLast = false): Piece {
+    const { opening = '' } = this.#parts;
+    const piece = this.#take(id, isLast);
+    return this.#tokens === 1 && opening !== '' ? { ...piece, text: opening + piece.text } : piece;
+  }
+
+  #take(id: number, isLast: boolean): Piece {
     const { detokenizer, stops, eosIds, maxTokens } = this.#parts;
     this.#tokens += 1;
     if (eosIds.has(id)) return this.#end('', 'stop');
     const { text, stopped } = stops.push(detokenizer.push(id));
     if (stopped) return { text, finish: 'stop' };
+    if (isLast) return this.#end(text, 'stop');
     return this.#tokens < maxTokens ? { text, finish: undefined } : this.#end(text, 'length');
   }
 

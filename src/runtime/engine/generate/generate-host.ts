@@ -1,4 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { unlessAborted } from '../../../time/unless-aborted.ts';
 import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
 import type { Feeds } from '../adapters/feeds.ts';
@@ -9,6 +10,7 @@ import type {
   GenerateEvent,
   GenerateInput,
   KvRoom,
+  MemoryLimits,
   ProbeResult,
   PromptRoom,
 } from '../engine.ts';
@@ -28,8 +30,12 @@ import { type KvShare, KvShares } from '../schedule/kv-shares.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import type { KvRows } from '../session/kv-rows.ts';
 import { compareLogits, type Probed, probe, probeLength } from '../session/probe.ts';
+import { CompileThread } from '../structure/compile-thread.ts';
+import { Structures, usualStructureBytes } from '../structure/structures.ts';
+import type { TokenMask } from '../structure/token-mask.ts';
 import { Answer } from './answer.ts';
 import type { GenerateModel } from './generate-model.ts';
+import { promptRoom, tokensFor } from './prompt-room.ts';
 import { RunningBatch } from './running-batch.ts';
 import { Scheduler } from './scheduler.ts';
 import { type Graph, Sequence } from './sequence.ts';
@@ -46,6 +52,8 @@ export type GenerateHostOptions = HostOptions &
   AdapterOptions & {
     /** Memory for keys and values. */
     readonly kvBudgetBytes: number;
+    /** Memory for compiled structures. Absent: the usual. */
+    readonly structureBudgetBytes?: number | undefined;
     /** Keys and values of what a prompt begins with are used for other requests of its scope. */
     readonly prefixCache: boolean;
     /** A sequence that decodes by itself may give several tokens in a step. */
@@ -62,6 +70,7 @@ export class GenerateHost implements EngineHost {
   readonly #options: GenerateHostOptions;
   readonly steps: StepClock;
   readonly #turns = new Mutex();
+  readonly #arena: Arena;
   readonly #adapters: AdapterTable<DecoderSession>;
   readonly #rows: KvRows | undefined;
   readonly #batch: RunningBatch;
@@ -70,11 +79,14 @@ export class GenerateHost implements EngineHost {
   readonly #room: PromptRoom;
   readonly #candidates = new Candidates();
   readonly #kvShares = new KvShares();
-  /** Requests whose prompts become tokens. */
+  readonly #structures: Structures;
+  /** Requests whose prompts become tokens, or whose structures are compiled. */
   readonly #leaving = new Map<number, AbortController>();
   /** No adapter on the graph that takes them: what the probe compares with. */
   readonly #withoutAdapter: Feeds;
   #probeOfBase: Probed | undefined;
+  /** Bytes of keys and values that may be used now. */
+  #kvLimitBytes = Number.POSITIVE_INFINITY;
 
   constructor(model: GenerateModel, options: GenerateHostOptions) {
     const { sessions, info } = model;
@@ -84,13 +96,19 @@ export class GenerateHost implements EngineHost {
     const baseFeeds = sessions.base.feeds(new Map());
     this.#baseGraph = { session: sessions.base, feeds: () => baseFeeds };
     this.#withoutAdapter = sessions.lora.feeds(new Map());
+    this.#arena = new Arena(options.adapterBudgetBytes);
     this.#adapters = new AdapterTable({
-      arena: new Arena(options.adapterBudgetBytes),
+      arena: this.#arena,
       graph: sessions.lora,
       expected: info,
       steps: this.#turns,
     });
     const { maxConcurrent, kvBudgetBytes, clock } = options;
+    this.#structures = new Structures({
+      thread: new CompileThread({ of: model.vocabulary, clock }),
+      tokenize: (text) => model.codec.encodePart(text),
+      maxBytes: options.structureBudgetBytes ?? usualStructureBytes,
+    });
     this.#room = promptRoom(model, kvBudgetBytes);
     const together = sessions.rowsTogether;
     const mixed = sessions.lora.mixed();
@@ -164,9 +182,9 @@ export class GenerateHost implements EngineHost {
     checkSampling(input.sampling);
     const request = { id, input, adapter, emit, ended };
     const tokens = this.#model.texts.now(input.prompt);
+    if (tokens !== undefined && input.structure === undefined) this.#submit(request, tokens);
     // It reports through `ended`.
-    if (tokens === undefined) void this.#generateLater(request);
-    else this.#submit(request, tokens);
+    else void this.#generateLater(request, tokens);
   }
 
   cancel(id: number): void {
@@ -180,38 +198,65 @@ export class GenerateHost implements EngineHost {
 
   readonly now = (): EngineLoad => {
     const { kvBudgetBytes } = this.#options;
-    const { claimedBytes: kvUsedBytes, done } = this.#batch;
+    const { claimedBytes: kvUsedBytes, heldBytes: kvHeldBytes, sparableBytes, done } = this.#batch;
     const { waiting, ...load } = this.#scheduler.load;
-    return { ...load, waiting: waiting + this.#leaving.size, ...done, kvUsedBytes, kvBudgetBytes };
+    const kv = { kvUsedBytes, kvBudgetBytes, kvHeldBytes, kvSparableBytes: sparableBytes };
+    return { ...load, waiting: waiting + this.#leaving.size, ...done, ...kv };
   };
+
+  limit({ kvBytes, givesBack }: MemoryLimits): void {
+    // A budget that grows again is no sign of a shortage.
+    if (givesBack && kvBytes <= this.#kvLimitBytes) this.#structures.forgetUnused();
+    // For whoever comes from now on; what is there goes after the present step.
+    this.#kvLimitBytes = kvBytes;
+    void this.#turns.run(() => {
+      this.#arena.givesBack = givesBack;
+      this.#batch.limit(kvBytes);
+    });
+  }
 
   /** Ends what runs after its present step and frees the base model. */
   async close(): Promise<void> {
     this.#scheduler.stop();
     for (const leaving of this.#leaving.values()) leaving.abort();
     await this.#model.texts.close();
+    await this.#structures.close();
     await this.#turns.run(() => {
       this.#batch.release();
       this.#model.sessions.release();
     });
   }
 
-  /** Of a long prompt, whose tokens are made elsewhere. */
-  async #generateLater(request: Request): Promise<void> {
+  /** Of a long prompt, whose tokens are made elsewhere; or with a structure, which is compiled elsewhere. */
+  async #generateLater(request: Request, known: PromptTokens | undefined): Promise<void> {
     const { id, input, adapter, ended } = request;
+    const { namespace = '', tenant = '', structure, logprobs } = input;
     const leaving = new AbortController();
+    const { signal } = leaving;
+    let mask: TokenMask | undefined;
     this.#leaving.set(id, leaving);
     adapter?.acquire();
     try {
-      const tokens = await this.#model.texts.later(input.prompt, this.#room.tokens - 1, {
-        namespace: input.namespace ?? '',
-        tenant: input.tenant ?? '',
-        signal: leaving.signal,
-      });
-      leaving.signal.throwIfAborted();
-      this.#submit(request, tokens);
+      const whose = { namespace, tenant };
+      const tokens =
+        known ?? (await this.#model.texts.later(input.prompt, this.#room.tokens - 1, { ...whose, signal }));
+      // Each log probability takes a step.
+      if (structure !== undefined) {
+        const begun = this.#structures.begin(structure, whose, logprobs === undefined);
+        // It is compiled for others of the tenant all the same.
+        mask = await unlessAborted(begun, signal).catch((error: unknown) => {
+          begun.then(
+            (late) => late.release(),
+            () => undefined,
+          );
+          throw error;
+        });
+      }
+      signal.throwIfAborted();
+      this.#submit(request, tokens, mask);
     } catch (error) {
-      ended(leaving.signal.aborted ? { kind: 'cancelled' } : { kind: 'failed', error });
+      mask?.release();
+      ended(signal.aborted ? { kind: 'cancelled' } : { kind: 'failed', error });
     } finally {
       adapter?.release();
       this.#leaving.delete(id);
@@ -219,16 +264,18 @@ export class GenerateHost implements EngineHost {
   }
 
   /** @throws before anything was done */
-  #submit(request: Request, tokens: PromptTokens): void {
+  #submit(request: Request, tokens: PromptTokens, mask?: TokenMask): void {
     const { input, adapter, ended } = request;
-    const sequence = this.#sequence(request, tokens);
+    const sequence = this.#sequence(request, tokens, mask);
     const { capacity } = sequence;
     const kvBytes = this.#rows?.bytesFor(capacity) ?? this.#baseGraph.session.cacheBytes(capacity);
+    this.#checkMemory(sequence);
     const endShare = this.#kvShares.reserve(kvShareOf(input), kvBytes);
     adapter?.acquire();
     const over = (): void => {
       endShare();
       adapter?.release();
+      mask?.release();
     };
     try {
       this.#scheduler.submit(sequence, (ending) => {
@@ -241,6 +288,23 @@ export class GenerateHost implements EngineHost {
     }
   }
 
+  /**
+   * By itself a request has all the memory that there is for keys and values, which is more than what the node has now.
+   * @throws MEMORY_PRESSURE
+   */
+  #checkMemory({ ids, capacity, graph }: Sequence): void {
+    const limitBytes = this.#kvLimitBytes;
+    if (limitBytes >= this.#options.kvBudgetBytes) return;
+    const tokens = this.#rows === undefined ? capacity : Math.min(capacity, ids.length + roomTokens);
+    const bytes = this.#rows?.bytesFor(tokens) ?? graph.session.cacheBytes(tokens);
+    if (bytes <= limitBytes) return;
+    throw new AdaptletError(
+      'MEMORY_PRESSURE',
+      `The request needs ${bytes} bytes of memory for keys and values to begin; memory is short, and of ${this.#options.kvBudgetBytes} bytes ${Math.floor(limitBytes)} may be used now`,
+      { retryAfterMs: pressureRetryMs },
+    );
+  }
+
   /** An answer that may have any number of tokens takes what is left of the limit of its namespace, if that is a decent one. */
   #roomFor(input: GenerateInput, promptTokens: number): PromptRoom {
     const { kvLimitBytes, fitContext } = input;
@@ -251,10 +315,14 @@ export class GenerateHost implements EngineHost {
     return tokens < this.#room.tokens ? { ...this.#room, tokens } : this.#room;
   }
 
-  #sequence({ id, input, adapter, emit }: Request, { count, ids: promptIds }: PromptTokens): Sequence {
+  #sequence(
+    { id, input, adapter, emit }: Request,
+    { count, ids: promptIds }: PromptTokens,
+    mask: TokenMask | undefined,
+  ): Sequence {
     const { codec, settings } = this.#model;
     const { clock, random, prefixCache, speculation } = this.#options;
-    const { sampling, loadedBytes = 0 } = input;
+    const { sampling, loadedBytes = 0, marked = false } = input;
     const maxTokens = tokensFor(input, count, this.#roomFor(input, count));
     return new Sequence({
       id,
@@ -265,12 +333,12 @@ export class GenerateHost implements EngineHost {
       graph: adapter === null ? this.#baseGraph : { session: adapter.graph, feeds: () => adapter.feeds },
       promptIds,
       capacity: promptIds.length + maxTokens,
-      sampler: makeSampler(
-        sampling,
-        seededRandom(sampling.seed ?? random() * 2 ** 32),
+      sampler: makeSampler(sampling, seededRandom(sampling.seed ?? random() * 2 ** 32), {
         promptIds,
-        this.#candidates,
-      ),
+        candidates: this.#candidates,
+        mask: mask === undefined ? undefined : () => mask.mask(),
+      }),
+      mask,
       logprobs:
         input.logprobs === undefined
           ? undefined
@@ -280,10 +348,11 @@ export class GenerateHost implements EngineHost {
               candidates: this.#candidates,
             },
       answer: new Answer({
-        detokenizer: codec.detokenizer(promptIds),
+        detokenizer: codec.detokenizer(promptIds, marked),
         stops: new StopStrings(input.stop),
         eosIds: new Set([...settings.eosIds, ...(input.stopTokenIds ?? [])]),
         maxTokens,
+        opening: marked ? codec.opened(promptIds) : '',
       }),
       speculates: speculation && input.speculate !== false,
       clock,
@@ -297,48 +366,8 @@ const kvShareOf = ({ namespace = '', kvLimitBytes }: GenerateInput): KvShare => 
   limitBytes: kvLimitBytes,
 });
 
-/** Of a graph that appends: its memory for an answer is taken as a whole, and more would keep others from their turns. */
-const appendedTokens = 1024;
-
-/** The context of the model, or the memory for keys and values where that is less. */
-const promptRoom = ({ settings, sessions, codec }: GenerateModel, kvBudgetBytes: number): PromptRoom => {
-  const context = { tokens: settings.contextLength, of: 'the context', more: '' };
-  const memory = {
-    tokens: sessions.base.tokensIn(kvBudgetBytes),
-    of: 'the memory for keys and values (--kv-memory)',
-    more: ' A larger --kv-memory holds more.',
-  };
-  const { maxTokenBytes } = codec;
-  return {
-    ...(memory.tokens < context.tokens ? memory : context),
-    ...(maxTokenBytes === undefined ? {} : { maxTokenBytes }),
-    ...(sessions.rowsTogether ? {} : { answerTokens: appendedTokens }),
-  };
-};
-
-/**
- * Tokens that the answer may have.
- * @throws REQUEST_INVALID, PROMPT_TOO_LONG
- */
-const tokensFor = (input: GenerateInput, promptTokens: number, room: PromptRoom): number => {
-  const { maxTokens, fitContext = false } = input;
-  if (!Number.isInteger(maxTokens) || maxTokens < 1) {
-    throw new AdaptletError(
-      'REQUEST_INVALID',
-      `max_tokens is ${maxTokens}; it must be a whole number, 1 or more`,
-    );
-  }
-  const left = room.tokens - promptTokens;
-  if (maxTokens <= left) return maxTokens;
-  if (fitContext && left > 0) return left;
-  throw new AdaptletError(
-    'PROMPT_TOO_LONG',
-    `The prompt has ${promptTokens} tokens and up to ${maxTokens} are asked for; ${room.of} holds ${room.tokens}`,
-    {
-      advice: `${left > 0 ? 'Shorten the prompt or ask for fewer tokens.' : 'Shorten the prompt.'}${room.more}`,
-    },
-  );
-};
+/** Milliseconds after which memory may have been given back. */
+const pressureRetryMs = 5_000;
 
 /** An error in a step says which weights made it. */
 const nameCulprit = (ending: Ending, adapter: string | null): Ending => {

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import type { Digest } from '../../../api/names.ts';
 import { errorCodeOf } from '../../../errors/adaptlet-error.ts';
-import type { EngineInfo } from '../engine.ts';
+import type { ChatInfo, EngineInfo } from '../engine.ts';
 import { type DecoderSessions, openDecoderSessions } from '../graphs/decoder-sessions.ts';
 import { usedOperator } from '../graphs/model-graphs.ts';
 import type { ModelOptions } from '../host/options.ts';
@@ -25,12 +25,15 @@ import { type OnProvider, openOnFirst } from '../session/choose-provider.ts';
 import type { CacheShape, KvElement } from '../session/kv-cache.ts';
 import { engineVersion } from '../session/runtime-options.ts';
 import { cacheShapeOf } from '../session/step-inputs.ts';
+import type { VocabularyOf } from '../structure/vocabulary.ts';
 
 /** A decoder, ready to run. */
 export type GenerateModel = {
   readonly settings: ModelSettings;
   readonly codec: TextCodec;
   readonly texts: Texts;
+  /** What masks of tokens are about. */
+  readonly vocabulary: VocabularyOf;
   readonly sessions: DecoderSessions;
   readonly kv: KvPlan;
   readonly info: EngineInfo;
@@ -41,7 +44,7 @@ const infoOf = (
   digest: Digest,
   settings: ModelSettings,
   { opened: sessions, provider, refused }: OnProvider<DecoderSessions>,
-  operator: Operator | undefined,
+  { operator, chat }: { readonly operator: Operator | undefined; readonly chat: ChatInfo | undefined },
 ): EngineInfo => ({
   graphFile,
   baseDigest: digest,
@@ -58,6 +61,7 @@ const infoOf = (
   sites: sessions.lora.sites,
   weights: sessions.lora.weights,
   task: 'generate',
+  ...(chat === undefined ? {} : { chat }),
 });
 
 /** Of who has no wish. */
@@ -163,8 +167,9 @@ export const openGenerateModel = async (
     settings: shown,
     codec,
     texts,
+    vocabulary: { model, vocabSize, eosIds: [...settings.eosIds] },
     sessions: chosen.opened,
     kv,
-    info: infoOf(model.graph, digest, shown, chosen, options.operator),
+    info: infoOf(model.graph, digest, shown, chosen, { operator: options.operator, chat: codec.chat }),
   };
 };

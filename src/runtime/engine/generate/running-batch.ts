@@ -8,7 +8,7 @@ import type { Sequence, StepTimes } from './sequence.ts';
 import { Speculation } from './speculation.ts';
 import { type Adapter, type StepParts, StepRunner } from './step.ts';
 
-/** What became of a sequence in a step. `tokens`: that it gave, where it is not one. */
+/** What became of a sequence in a step. `tokens`: that it gave, where it is not one of a row, or none of a prompt. */
 export type Outcome = { readonly tokens?: number } & (
   | { readonly kind: 'goes-on' }
   | { readonly kind: 'complete' }
@@ -42,9 +42,11 @@ export class RunningBatch {
   readonly #limits = new Map<Limit['flag'], Limit>();
   readonly #did = { decodeSteps: 0, decodedTokens: 0, promptTokens: 0, cachedTokens: 0 };
   #filling: Sequence | undefined;
+  #limitBytes: number;
 
   constructor(parts: RunningBatchParts) {
     this.#parts = parts;
+    this.#limitBytes = parts.kvBudgetBytes;
     this.#slots = new Slots(parts.slots);
     this.#steps = new StepRunner(parts);
     this.#memory = parts.kv === undefined ? undefined : new KvMemory(parts.kv, parts.kvBudgetBytes);
@@ -137,12 +139,15 @@ export class RunningBatch {
   /** Runs up to `max` of the tokens that are pending. */
   async fill(sequence: Sequence, max: number): Promise<Outcome> {
     this.#filling = sequence;
+    // The first token of an answer comes with its prompt.
+    const before = sequence.ids.length + (sequence.begun ? 0 : 1);
+    const gave = (): number => Math.max(0, sequence.ids.length - before);
     try {
       const { logits, times } = await this.#steps.fill(sequence, max);
       const complete = sequence.stepped(times, sequence.pending === 0 ? logits : undefined);
-      return { kind: complete ? 'complete' : 'goes-on' };
+      return { kind: complete ? 'complete' : 'goes-on', tokens: gave() };
     } catch (error) {
-      return { kind: 'failed', error };
+      return { kind: 'failed', error, tokens: gave() };
     } finally {
       this.#filling = undefined;
     }
@@ -168,9 +173,9 @@ export class RunningBatch {
       }),
     );
     this.#did.decodeSteps += runs.length;
-    this.#did.decodedTokens += sequences.length;
     const outcomes = new Map<Sequence, Outcome>();
     for (const run of runs) await this.#runEach(run, outcomes);
+    for (const { tokens = 1 } of outcomes.values()) this.#did.decodedTokens += tokens;
     return outcomes;
   }
 
@@ -185,6 +190,22 @@ export class RunningBatch {
   /** Bytes of keys and values of what runs. */
   get claimedBytes(): number {
     return this.#memory?.claimedBytes ?? this.#apartBytes();
+  }
+
+  /** With what is kept of sequences that are over or paused. */
+  get heldBytes(): number {
+    return this.#memory?.usedBytes ?? this.#apartBytes();
+  }
+
+  /** Of that what is kept and guaranteed to nobody. */
+  get sparableBytes(): number {
+    return this.#memory?.sparableBytes ?? 0;
+  }
+
+  /** No more than that is used from now on; what runs stays. Between steps. */
+  limit(bytes: number): void {
+    this.#limitBytes = Math.min(bytes, this.#parts.kvBudgetBytes);
+    this.#memory?.limit(this.#limitBytes);
   }
 
   /** Between steps, once nothing has a slot. */
@@ -251,7 +272,9 @@ export class RunningBatch {
   #placeApart(sequence: Sequence): boolean {
     const { session } = sequence.graph;
     const bytes = session.cacheBytes(sequence.capacity);
-    if (this.#apartBytes() + bytes > this.#parts.kvBudgetBytes) return false;
+    const apart = this.#apartBytes();
+    // One by itself always can.
+    if (apart + bytes > (apart === 0 ? this.#parts.kvBudgetBytes : this.#limitBytes)) return false;
     sequence.place(session.newCache(sequence.capacity));
     return true;
   }
@@ -314,8 +337,10 @@ export class RunningBatch {
 
 /** What a sequence makes of its logits; an error is its own. */
 const taken = (sequence: Sequence, times: StepTimes, logits: Float32Array): Outcome => {
+  const { length } = sequence.ids;
   try {
-    return { kind: sequence.stepped(times, logits) ? 'complete' : 'goes-on' };
+    const kind = sequence.stepped(times, logits) ? 'complete' : 'goes-on';
+    return { kind, tokens: sequence.ids.length - length };
   } catch (error) {
     return { kind: 'failed', error };
   }

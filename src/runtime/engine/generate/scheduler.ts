@@ -346,8 +346,9 @@ export class Scheduler<S extends Schedulable> {
     const outcome = await batch.fill(sequence, this.#pace.max);
     this.#filling = undefined;
     if (this.#madeWay(entry, outcome, before)) return;
-    if (outcome.kind !== 'failed') this.#pace.ran(before - sequence.pending, clock.monotonic() - started);
-    this.#settle(entry, outcome);
+    if (outcome.kind !== 'failed')
+      this.#pace.ran(Math.min(before, this.#pace.max), clock.monotonic() - started);
+    this.#gave(entry, outcome, { usual: 0 });
   }
 
   /** The step ended by that, with nothing done: whatever else failed in it fails again when it is computed again. */
@@ -358,16 +359,18 @@ export class Scheduler<S extends Schedulable> {
   async #decode(entries: readonly Entry<S>[]): Promise<void> {
     this.#filled = [];
     const outcomes = await this.#options.batch.decode(entries.map(({ sequence }) => sequence));
-    for (const entry of entries) {
-      const outcome = outcomes.get(entry.sequence) ?? { kind: 'goes-on' };
-      const { tokens = 1 } = outcome;
-      entry.tokens += tokens;
-      const { pending } = entry.sequence;
-      // More than one: its keys have to be computed again.
-      const again = outcome.kind === 'goes-on' && pending > 1 ? pending : 0;
-      this.#queue.charge(entry.flow, answerTokenCost * tokens + again);
-      this.#settle(entry, outcome);
-    }
+    for (const entry of entries)
+      this.#gave(entry, outcomes.get(entry.sequence) ?? { kind: 'goes-on' }, { usual: 1 });
+  }
+
+  #gave(entry: Entry<S>, outcome: Outcome, { usual }: { readonly usual: number }): void {
+    const { pending } = entry.sequence;
+    const { tokens = usual } = outcome;
+    entry.tokens += tokens;
+    // More than one: its keys have to be computed again, or some came that could only follow.
+    const more = outcome.kind === 'goes-on' && tokens > 0 && pending > 1 ? pending : 0;
+    this.#queue.charge(entry.flow, answerTokenCost * tokens + more);
+    this.#settle(entry, outcome);
   }
 
   /** The prompt was charged as a whole: what is left of it will not be computed now. The next token of an answer was not. */
@@ -379,8 +382,8 @@ export class Scheduler<S extends Schedulable> {
     if (outcome.kind === 'goes-on') return;
     if (outcome.kind === 'complete') this.#completions.count();
     // Whoever was cancelled while the step ran hears of that, not of how the step ended.
-    const ending = entry.sequence.cancelled ? ({ kind: 'cancelled' } as const) : asEnding(outcome);
-    this.#end(entry, ending, outcome.kind === 'complete');
+    const own: Ending = outcome.kind === 'failed' ? outcome : { kind: 'complete' };
+    this.#end(entry, entry.sequence.cancelled ? { kind: 'cancelled' } : own, outcome.kind === 'complete');
   }
 
   /** `areGood`: its keys and values; what a failed step computed is not to be built upon. */
@@ -395,6 +398,3 @@ export class Scheduler<S extends Schedulable> {
     entry.ended(ending);
   }
 }
-
-const asEnding = (outcome: Exclude<Outcome, { readonly kind: 'goes-on' }>): Ending =>
-  outcome.kind === 'failed' ? outcome : { kind: 'complete' };

@@ -10,7 +10,8 @@ import type { Flow } from '../schedule/fair-queue.ts';
 import type { KvOwner } from '../schedule/kv-owner.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import type { KvCache } from '../session/kv-cache.ts';
-import type { Answer } from './answer.ts';
+import type { TokenMask } from '../structure/token-mask.ts';
+import type { Answer, Piece } from './answer.ts';
 
 /** The graph that answers, and what is fed besides the tokens. Feeds can be rebuilt between steps, so they are asked for. */
 export type Graph = { readonly session: DecoderSession; readonly feeds: () => Feeds };
@@ -29,6 +30,8 @@ export type SequenceParts = {
   /** Tokens of prompt and answer at most. */
   readonly capacity: number;
   readonly sampler: Sampler;
+  /** What its tokens may be, which `sampler` keeps to; undefined: anything. */
+  readonly mask: TokenMask | undefined;
   /** Of each token, when the request wants them. */
   readonly logprobs: LogprobParts | undefined;
   readonly answer: Answer;
@@ -185,7 +188,7 @@ export class Sequence implements KvOwner {
   /**
    * A step took tokens of it; with the logits of the last one where that completes what is pending. True when the answer
    * is complete.
-   * @throws LOGITS_NOT_FINITE
+   * @throws LOGITS_NOT_FINITE, STRUCTURE_TOO_COMPLEX
    */
   stepped(times: StepTimes, logits: Float32Array | undefined): boolean {
     this.#first ??= times;
@@ -210,33 +213,43 @@ export class Sequence implements KvOwner {
   /**
    * A step took its next token and a draft of those after it, with the logits of all of them: takes tokens as far as they are
    * those of the draft, and the first that is not. True when the answer is complete.
-   * @throws LOGITS_NOT_FINITE
+   * @throws LOGITS_NOT_FINITE, STRUCTURE_TOO_COMPLEX
    */
   steppedAhead(times: StepTimes, logits: Float32Array, draft: readonly number[]): boolean {
     const size = logits.length / (draft.length + 1);
-    const first = this.filled - draft.length;
-    for (let at = 0; ; at += 1) {
-      this.cache.advance(first + at);
+    const start = this.filled - draft.length;
+    for (let at = 0; ; ) {
+      this.cache.advance(start + at);
       const own = logits.subarray(at * size, (at + 1) * size);
       const complete = at === 0 ? this.stepped(times, own) : this.#take(own);
-      if (complete || this.#cancelled || this.#ids.at(-1) !== draft[at]) return complete;
+      const given = this.#ids.length - start;
+      // Its keys are of no use any more, of none of its tokens.
+      if (complete || this.#cancelled || this.filled === 0) return complete;
+      while (at < given && this.#ids[start + at] === draft[at]) at += 1;
+      if (at === given) continue;
+      this.cache.advance(start + at);
+      return false;
     }
   }
 
+  /** Takes the token that the logits and its sampler say, and those that can only follow it. */
   #take(logits: Float32Array): boolean {
-    const { sampler, answer, emit, logprobs } = this.#parts;
+    const { sampler, mask, emit, logprobs } = this.#parts;
     const id = sampler(logits);
-    const { text, finish } = answer.push(id);
+    const forced = mask?.took(id) ?? [];
+    for (const one of forced) sampler.came(one);
+    const { ids, text, finish } = this.#answered([id, ...forced], mask?.isOver ?? false);
+    const isFirst = this.#ids.length === this.promptTokens;
     this.#window -= 1;
     emit({
       kind: 'token',
-      ids: [id],
+      ids,
       text,
       ...(logprobs === undefined ? {} : { logprobs: [takenLogprob(logits, id, logprobs)] }),
-      ...(answer.tokens === 1 ? { firstTokenMs: this.#firstTokenMs } : {}),
+      ...(isFirst ? { firstTokenMs: this.#firstTokenMs, computedTokens: this.#computed } : {}),
     });
     const table = this.#table;
-    this.#ids.push(id);
+    this.#ids.push(...ids);
     // Its keys are of no use any more: it is filled again.
     if (this.#table !== table) this.cache.advance(0);
     if (finish === undefined) return false;
@@ -245,16 +258,33 @@ export class Sequence implements KvOwner {
       finishReason: finish,
       promptTokens: this.promptTokens,
       cachedTokens: this.#reused,
-      completionTokens: answer.tokens,
+      completionTokens: this.#parts.answer.tokens,
       timing: this.#timing(),
     });
     return true;
   }
 
+  /** Tokens that come together, up to the one that ends the answer. `isWhole`: nothing may come after the last of them. */
+  #answered(tokens: readonly number[], isWhole: boolean): Piece & { readonly ids: readonly number[] } {
+    const ids: number[] = [];
+    let text = '';
+    for (const [index, id] of tokens.entries()) {
+      const piece = this.#parts.answer.push(id, isWhole && index === tokens.length - 1);
+      ids.push(id);
+      text += piece.text;
+      if (piece.finish !== undefined) return { ids, text, finish: piece.finish };
+    }
+    return { ids, text, finish: undefined };
+  }
+
+  /** Tokens of its prompt that were not there already. */
+  get #computed(): number {
+    return this.promptTokens - this.#reused;
+  }
+
   /** As if all of the prompt had been computed: what was there already says nothing about its adapter. */
   get #firstTokenMs(): number {
-    const computed = this.promptTokens - this.#reused;
-    return (this.#prefillMs * (this.promptTokens + stepTokens)) / (computed + stepTokens);
+    return (this.#prefillMs * (this.promptTokens + stepTokens)) / (this.#computed + stepTokens);
   }
 
   #timing(): Extract<GenerateEvent, { kind: 'done' }>['timing'] {

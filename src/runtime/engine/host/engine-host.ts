@@ -1,4 +1,11 @@
-import type { EngineInfo, EngineLoad, GenerateEvent, GenerateInput, ProbeResult } from '../engine.ts';
+import type {
+  EngineInfo,
+  EngineLoad,
+  GenerateEvent,
+  GenerateInput,
+  MemoryLimits,
+  ProbeResult,
+} from '../engine.ts';
 import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../tasks.ts';
 import type { StepClock } from './step-clock.ts';
 
@@ -29,6 +36,8 @@ export type EngineHost = {
   infer?(id: number, input: InferInput): Promise<InferResult>;
   /** What it does at the moment; absent where nothing decodes. */
   readonly now?: () => EngineLoad;
+  /** Takes no more than that from now on, and lets go of what is kept beyond it, after the present step. */
+  limit?(limits: MemoryLimits): void;
   readonly steps: StepClock;
   /** The caller of this request left. */
   cancel(id: number): void;

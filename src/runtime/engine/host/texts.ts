@@ -5,6 +5,36 @@ import type { EncodedInput, TextCodec } from '../model/tokenizer.ts';
 /** Characters that are turned into tokens between two steps: more would hold them up. Some milliseconds. */
 const maxCharacters = 4096;
 
+/** What a template writes around a call at most. */
+const aroundCall = 128;
+
+/** Characters of JSON where each value has a line of its own, as some templates write it. */
+const laidOut = (json: string): number => {
+  let [characters, depth, isText] = [json.length, 0, false];
+  for (let at = 0; at < json.length; at += 1) {
+    const one = json[at] ?? '';
+    if (isText) {
+      if (one === '\\') at += 1;
+      else if (one === '"') isText = false;
+      continue;
+    }
+    if (one === '"') isText = true;
+    else if (one === '{' || one === '[') depth += 1;
+    else if (one === '}' || one === ']') depth -= 1;
+    if ('{[,]}'.includes(one)) characters += 1 + 4 * depth;
+  }
+  return characters;
+};
+
+/** Characters of a prompt as its template writes it, at most; of a long one fewer, which is long anyway. */
+const writtenCharacters = (prompt: Prompt): number => {
+  const characters = charactersOf(prompt);
+  if (prompt.kind !== 'chat' || characters > maxCharacters) return characters;
+  const calls = prompt.messages.flatMap((message) => message.calls ?? []);
+  const written = calls.reduce((sum, call) => sum + aroundCall + laidOut(call.arguments), characters);
+  return written + laidOut(prompt.tools ?? '');
+};
+
 /** Tokens of a prompt, or how many they are where they are of no use. */
 export type PromptTokens = { readonly count: number; readonly ids: readonly number[] };
 
@@ -24,7 +54,7 @@ export class Texts {
 
   /** At once, if it is short; undefined if not. */
   now(prompt: Prompt): PromptTokens | undefined {
-    if (!this.#spend(charactersOf(prompt))) return undefined;
+    if (!this.#spend(writtenCharacters(prompt))) return undefined;
     const ids = this.#codec.encode(prompt);
     return { count: ids.length, ids };
   }

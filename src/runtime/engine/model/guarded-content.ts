@@ -1,4 +1,4 @@
-import type { ChatMessage } from '../engine.ts';
+import { type ChatInput, mapTexts, someText } from './chat-input.ts';
 import type { TokenizerFile } from './tokenizer-config.ts';
 
 /**
@@ -27,21 +27,21 @@ export class GuardedContent {
     this.#pattern = anyOf(this.#specials.map(({ content }) => content));
   }
 
-  /** True when a message spells out a special token. */
-  needed(messages: readonly ChatMessage[]): boolean {
+  /** True when a message, or a tool, spells out a special token. */
+  needed(input: ChatInput): boolean {
     if (this.#specials.length === 0) return false;
     // `search` starts at the beginning, whatever was matched before.
-    return messages.some(({ role, content }) => `${role}\n${content}`.search(this.#pattern) >= 0);
+    return someText(input, (text) => text.search(this.#pattern) >= 0);
   }
 
-  /** Messages without a special token in them. */
-  hide(messages: readonly ChatMessage[]): ChatMessage[] {
+  /** A conversation without a special token in it. */
+  hide(input: ChatInput): ChatInput {
     const index = new Map(this.#specials.map(({ content }, at) => [content, at]));
-    const hide = (text: string): string =>
+    return mapTexts(input, (text) =>
       text
         .replace(noncharacters, '\uFFFD')
-        .replace(this.#pattern, (special) => hidden(index.get(special) ?? 0));
-    return messages.map(({ role, content }) => ({ role: hide(role), content: hide(content) }));
+        .replace(this.#pattern, (special) => hidden(index.get(special) ?? 0)),
+    );
   }
 
   /** Marks the template's own special tokens in what it rendered, and shows again what was hidden. */

@@ -2,7 +2,7 @@
 export type StopResult = { readonly text: string; readonly stopped: boolean };
 
 /** Length of the longest end of `text` that is a beginning of `stop`, but not all of it. */
-const overlap = (text: string, stop: string): number => {
+export const overlap = (text: string, stop: string): number => {
   for (let length = Math.min(text.length, stop.length - 1); length > 0; length -= 1) {
     if (stop.startsWith(text.slice(text.length - length))) return length;
   }

@@ -25,6 +25,12 @@ const lineOf = <Of>(lines: Lines<Of>, key: string, empty: () => Of): Line<Of> =>
 const leastOf = <Of>(lines: Lines<Of>): readonly [key: string, line: Line<Of>] | undefined =>
   [...lines].toSorted(([, a], [, b]) => a.served - b.served)[0];
 
+const longest = <Of>(lines: Lines<Of>, lengthOf: (waiting: Of) => number): Of | undefined =>
+  [...lines.values()].map(({ waiting }) => waiting).toSorted((a, b) => lengthOf(b) - lengthOf(a))[0];
+
+const allOf = <T>(tenants: Tenants<T>): readonly T[] =>
+  [...tenants.values()].flatMap(({ waiting }) => waiting.map(({ item }) => item));
+
 /**
  * Which text is next: of the namespace that was served least, of its tenant that was served least, the shortest. A text is passed by
  * others of its tenant only until these came to as much as it is long itself; so none starves.
@@ -60,6 +66,13 @@ export class TextQueue<T extends Waiting> {
     return item;
   }
 
+  /** The last one of whoever has most waiting: a tenant of the namespace that has most. */
+  get mostDispensable(): T | undefined {
+    const tenants = longest(this.#namespaces, (of) => allOf(of).length);
+    const entries = tenants === undefined ? undefined : longest(tenants, ({ length }) => length);
+    return entries?.at(-1)?.item;
+  }
+
   remove(item: T): void {
     const entries = this.#namespaces.get(item.namespace ?? '')?.waiting.get(item.tenant)?.waiting;
     const place = entries?.findIndex((entry) => entry.item === item) ?? -1;
@@ -74,8 +87,6 @@ export class TextQueue<T extends Waiting> {
   }
 
   #all(): readonly T[] {
-    return [...this.#namespaces.values()].flatMap(({ waiting }) =>
-      [...waiting.values()].flatMap((line) => line.waiting.map(({ item }) => item)),
-    );
+    return [...this.#namespaces.values()].flatMap(({ waiting }) => allOf(waiting));
   }
 }

@@ -4,6 +4,7 @@ import { type Settled, unsettle } from '../../../errors/across-threads.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { Prompt } from '../engine.ts';
+import { chatTexts } from './chat-input.ts';
 import type { ModelFolder } from './folder.ts';
 import { TextQueue, type Waiting } from './text-queue.ts';
 import type { EncodedPrompt, TextTask } from './text-worker.ts';
@@ -146,7 +147,8 @@ export class TextThread {
 export const charactersOf = (prompt: Prompt): number => {
   if (prompt.kind === 'ids') return 0;
   if (prompt.kind === 'text') return prompt.text.length;
-  return prompt.messages.reduce((sum, { role, content }) => sum + role.length + content.length + 16, 0);
+  const roles = prompt.messages.reduce((sum, { role }) => sum + role.length + 16, 0);
+  return chatTexts(prompt).reduce((sum, text) => sum + text.length, roles);
 };
 
 const isOutOfMemory = (error: unknown): boolean =>

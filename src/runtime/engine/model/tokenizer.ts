@@ -1,12 +1,15 @@
 import { Tokenizer } from '@huggingface/tokenizers';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { ChatMessage, Prompt } from '../engine.ts';
-import { openChatTemplate } from './chat-template.ts';
+import type { ChatInfo, Prompt } from '../engine.ts';
+import { chatInfoOf } from './chat-format.ts';
+import { type ChatInput, type ChatPrompt, chatInputOf, mapTexts } from './chat-input.ts';
+import { openChatTemplate, readChatTemplates } from './chat-template.ts';
 import { correctedFile } from './corrections.ts';
 import { Detokenizer } from './detokenizer.ts';
 import type { ModelFolder } from './folder.ts';
 import { GuardedContent, guardedFile } from './guarded-content.ts';
 import { longestToken } from './longest-token.ts';
+import { markedDecode, openThoughts } from './marked-text.ts';
 import { PieceCache } from './piece-cache.ts';
 import { openTokenTexts, type TokenText } from './token-text.ts';
 import {
@@ -15,6 +18,7 @@ import {
   type TokenizerConfig,
   type TokenizerFile,
 } from './tokenizer-config.ts';
+import { probeTools } from './tool-probe.ts';
 
 /** Tokens that an encoder reads of a text. */
 export type EncodedInput = { readonly ids: readonly number[]; readonly isCut: boolean };
@@ -32,6 +36,8 @@ export type TextCodec = {
    * the end of the text. All of them are attended to, and their type is 0.
    */
   encodeInput(text: string, limit: number): EncodedInput;
+  /** Tokens of a text that stands within another: without special ones around it. @throws MODEL_INVALID */
+  encodePart(text: string): readonly number[];
   /** See {@link longestToken}. */
   readonly maxTokenBytes: number | undefined;
   /** Tokens that an encoder's tokenizer.json cuts its input to. */
@@ -40,8 +46,12 @@ export type TextCodec = {
   decode(ids: readonly number[]): string;
   /** One token by itself. */
   describe(id: number): TokenText;
-  /** Text of an answer, piece by piece, that follows the prompt. */
-  detokenizer(promptIds: readonly number[]): Detokenizer;
+  /** Text of an answer, piece by piece, that follows the prompt. `marked`: see GenerateInput. */
+  detokenizer(promptIds: readonly number[], marked?: boolean): Detokenizer;
+  /** What a marked answer begins with: see GenerateInput. */
+  opened(promptIds: readonly number[]): string;
+  /** Undefined: there is no chat template. */
+  readonly chat: ChatInfo | undefined;
 };
 
 /** The package's own types do not resolve; this is what is used of them. */
@@ -85,11 +95,11 @@ const checkTokens = (model: ModelFolder, ids: readonly number[]): readonly numbe
   throw new AdaptletError('MODEL_INVALID', `${model.tokenizer} has a token whose id is no number`);
 };
 
-const wellFormed = (messages: readonly ChatMessage[]): ChatMessage[] =>
-  messages.map(({ role, content }) => ({ role: role.toWellFormed(), content: content.toWellFormed() }));
-
 /** The template writes the special tokens itself. */
 const asRendered = { add_special_tokens: false } as const;
+
+/** Tokens at the end of a prompt that a <think> lies in, with the white space after it. */
+const openingTokens = 16;
 
 /**
  * Opens the tokenizer and chat template of a base model.
@@ -114,16 +124,18 @@ const openCodec = (model: ModelFolder, vocabSize: number): TextCodec => {
 
   const tokens = (of: TokenizerModel, text: string, options?: typeof asRendered): readonly number[] =>
     checkTokens(model, of.encode(text, options).ids);
-  const encodeChat = (messages: readonly ChatMessage[]): readonly number[] => {
-    if (!guard.needed(messages)) return tokens(tokenizer, chat(messages), asRendered);
+  const render = ({ messages, ...more }: ChatInput): string => chat(messages, true, more);
+  const encodeChat = (prompt: ChatPrompt): readonly number[] => {
+    const input = mapTexts(chatInputOf(prompt), (text) => text.toWellFormed());
+    if (!guard.needed(input)) return tokens(tokenizer, render(input), asRendered);
     // Hardly ever needed, and as large as the other one.
     guarded ??= openTokenizer(model, guardedFile(file), config);
-    return tokens(guarded, guard.mark(chat(guard.hide(messages))), asRendered);
+    return tokens(guarded, guard.mark(render(guard.hide(input))), asRendered);
   };
   const idsOf = (prompt: Prompt): readonly number[] => {
     if (prompt.kind === 'ids') return checkIds(prompt.ids, vocabSize);
     if (prompt.kind === 'text') return tokens(tokenizer, prompt.text.toWellFormed());
-    return encodeChat(wellFormed(prompt.messages));
+    return encodeChat(prompt);
   };
   const decode = (ids: readonly number[]): string => {
     const known = ids.filter((id) => tokenizer.id_to_token(id) !== undefined);
@@ -131,6 +143,9 @@ const openCodec = (model: ModelFolder, vocabSize: number): TextCodec => {
     if (known.length === 0) return '';
     return tokenizer.decode(known, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
   };
+  const decodeMarked = markedDecode(decode, file);
+  const templates = readChatTemplates(model, config);
+  const info = templates === undefined ? undefined : chatInfoOf(templates.withTools, probeTools(chat));
   // Special tokens that stand before a text: how far in its first token is.
   const before = tokenizer.encode('a').ids.indexOf(tokenizer.encode('a', asRendered).ids[0] ?? 0);
   return {
@@ -147,10 +162,14 @@ const openCodec = (model: ModelFolder, vocabSize: number): TextCodec => {
       const kept = Math.max(0, limit - (ids.length - own));
       return { ids: [...ids.slice(0, before + kept), ...ids.slice(before + own)], isCut: true };
     },
+    encodePart: (text) => tokens(tokenizer, text, asRendered),
     maxTokenBytes: longestToken(file, config),
     inputLimit: file.truncation?.max_length,
     decode,
     describe: openTokenTexts((id) => tokenizer.id_to_token(id), file),
-    detokenizer: (promptIds) => new Detokenizer(decode, promptIds),
+    detokenizer: (promptIds, marked = false) => new Detokenizer(marked ? decodeMarked : decode, promptIds),
+    opened: (promptIds) =>
+      info?.thinks === true ? openThoughts(decodeMarked(promptIds.slice(-openingTokens))) : '',
+    chat: info,
   };
 };

@@ -1,57 +1,10 @@
-import { resolve } from 'node:path';
 import type { FilePart, Site, StoredWeights, WeightBlock } from '../../compiled/compile-target.ts';
-import { externalPlaceOf } from './external-weights.ts';
 import type { Family } from './families.ts';
-import { type Graph, type Initializer, integerAttribute, type Node } from './graph.ts';
-import { elementType, tensorField } from './schema.ts';
+import { type GraphFiles, type GraphWithFiles, partOf } from './file-parts.ts';
+import { type Graph, integerAttribute, type Node } from './graph.ts';
+import { elementType } from './schema.ts';
 import { type Block, type Linear, linearsOf } from './sites.ts';
-import { readFields } from './wire.ts';
-
-/** Where the files of a graph are. */
-export type GraphFiles = {
-  /** Path of a file that the graph names. */
-  readonly pathOf: (location: string) => string;
-  /** The file that has the graph, byte for byte; absent where none has. */
-  readonly graph?: string;
-};
-
-const bytesOf = new Map<number, number>([
-  [elementType.float, 4],
-  [elementType.uint8, 1],
-]);
-
-/** Where the values of an initialiser of this type are; undefined where no file has them, or where they are of another type. */
-const partOf = (
-  name: string,
-  { graph, files }: { readonly graph: Graph; readonly files: GraphFiles },
-  type: number,
-): FilePart | undefined => {
-  const found = graph.initializers.get(name);
-  if (found === undefined || found.dataType !== type) return undefined;
-  const length = found.dims.reduce((product, size) => product * size, bytesOf.get(type) ?? 0);
-  const place = found.location === undefined ? inline(found, graph, files) : external(name, found, files);
-  return place === undefined || (place.length ?? length) !== length
-    ? undefined
-    : { path: resolve(place.path), offset: place.offset, length };
-};
-
-type PathAndPlace = { readonly path: string; readonly offset: number; readonly length?: number };
-
-const external = (name: string, { bytes }: Initializer, { pathOf }: GraphFiles): PathAndPlace => {
-  const { location, ...place } = externalPlaceOf(name, bytes);
-  return { path: pathOf(location), ...place };
-};
-
-const inline = (
-  { bytes }: Initializer,
-  { model }: Graph,
-  { graph: path }: GraphFiles,
-): PathAndPlace | undefined => {
-  const values = readFields(bytes).find(({ number }) => number === tensorField.rawData);
-  if (path === undefined || values === undefined || bytes.buffer !== model.buffer) return undefined;
-  const offset = bytes.byteOffset - model.byteOffset + values.valueStart;
-  return { path, offset, length: values.end - values.valueStart };
-};
+import { surroundingsOf } from './surroundings.ts';
 
 /** Inputs of MatMulNBits that change what its values stand for, or that are added to its product. */
 const groupOrder = 4;
@@ -78,10 +31,7 @@ const quantised = (
   return { kind: 'blocks', bits, block, values, scales, ...(zeros === undefined ? {} : { zeros }) };
 };
 
-const storedOf = (
-  { node }: Block,
-  of: { readonly graph: Graph; readonly files: GraphFiles },
-): StoredWeights | undefined => {
+const storedOf = ({ node }: Block, of: GraphWithFiles): StoredWeights | undefined => {
   const part = (name: string, type: number): FilePart | undefined => partOf(name, of, type);
   if (node.opType === 'MatMulNBits') return quantised(node, part);
   // A Gemm adds its bias to the product before anything can be scaled.
@@ -90,10 +40,7 @@ const storedOf = (
   return values === undefined ? undefined : { kind: 'columns', values };
 };
 
-const withWeights = (
-  { site, blocks }: Linear,
-  of: { readonly graph: Graph; readonly files: GraphFiles },
-): Site => {
+const withWeights = ({ site, blocks }: Linear, of: GraphWithFiles): Site => {
   const weights: WeightBlock[] = [];
   for (const block of blocks) {
     const stored = storedOf(block, of);
@@ -104,8 +51,11 @@ const withWeights = (
 };
 
 /**
- * The linears that LoRA can reach, each with where its weights are, as far as they can be read.
+ * The linears that LoRA can reach, each with where its weights are, as far as they can be read, and what is around it.
  * @throws MODEL_UNSUPPORTED, MODEL_INVALID
  */
-export const sitesWithWeights = (graph: Graph, family: Family, files: GraphFiles): readonly Site[] =>
-  linearsOf(graph, family).map((linear) => withWeights(linear, { graph, files }));
+export const sitesWithWeights = (graph: Graph, family: Family, files: GraphFiles): readonly Site[] => {
+  const linears = linearsOf(graph, family);
+  const around = surroundingsOf(linears, { graph, files });
+  return linears.map((linear) => ({ ...withWeights(linear, { graph, files }), ...around(linear) }));
+};

@@ -19,17 +19,17 @@ const weightShape = (graph: Graph, value: string): readonly number[] | undefined
 /** Features in and out of a MatMul, Gemm or MatMulNBits with constant weights; undefined for any other node. */
 export const featuresOf = (graph: Graph, node: Node): Features | undefined => {
   if (node.opType === 'MatMulNBits') {
-    const inFeatures = integerAttribute(node, 'K');
-    const outFeatures = integerAttribute(node, 'N');
-    return inFeatures === undefined || outFeatures === undefined ? undefined : { inFeatures, outFeatures };
+    return sized(integerAttribute(node, 'K'), integerAttribute(node, 'N'));
   }
   if (!products.has(node.opType)) return undefined;
   const [rows, columns, ...more] = weightShape(graph, node.inputs[1] ?? '') ?? [];
-  if (rows === undefined || columns === undefined || more.length > 0) return undefined;
-  return (integerAttribute(node, 'transB') ?? 0) === 0
-    ? { inFeatures: rows, outFeatures: columns }
-    : { inFeatures: columns, outFeatures: rows };
+  if (more.length > 0) return undefined;
+  return (integerAttribute(node, 'transB') ?? 0) === 0 ? sized(rows, columns) : sized(columns, rows);
 };
+
+/** Nothing can be added to what has no size. */
+const sized = (inFeatures = 0, outFeatures = 0): Features | undefined =>
+  inFeatures > 0 && outFeatures > 0 ? { inFeatures, outFeatures } : undefined;
 
 const unsupported = (node: Node, what: string): AdaptletError =>
   new AdaptletError('MODEL_UNSUPPORTED', `Node ${node.name} ${what}`);

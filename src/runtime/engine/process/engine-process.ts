@@ -80,6 +80,11 @@ export class EngineProcess {
       case 'taken':
         this.#host?.taken?.(message.call, message.events);
         break;
+      case 'limit':
+        this.#host?.limit?.(message.limits);
+        // What that left is told with the next sign of life.
+        this.#asked = true;
+        break;
       case 'stop':
         void this.#stop();
         break;

@@ -2,11 +2,17 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { taskOf } from './open-host.ts';
+import { kvWishOf, taskOf } from './open-host.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'adaptlet-task-'));
 const withTokenizer = mkdtempSync(join(tmpdir(), 'adaptlet-task-'));
 writeFileSync(join(withTokenizer, 'tokenizer.json'), '{}');
+
+it('keys and values leave free what adapters and the process of classifiers may come to take', () => {
+  const wish = { adapterBudgetBytes: 100, structureBudgetBytes: 30, maxConcurrent: 2 };
+  expect(kvWishOf(wish)).toMatchObject({ besideBytes: 130, requests: 2, precision: 'auto' });
+  expect(kvWishOf({ ...wish, besideBytes: 512 }).besideBytes).toBe(642);
+});
 
 describe('the task of a base model', () => {
   it.each([

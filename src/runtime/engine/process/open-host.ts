@@ -14,6 +14,7 @@ import type { Graph } from '../onnx/graph.ts';
 import { findOperator } from '../ort/operator.ts';
 import type { KvWish } from '../schedule/kv-budget.ts';
 import { inputIds, isEncoder } from '../session/encoder-graph.ts';
+import { usualStructureBytes } from '../structure/structures.ts';
 import type { Task } from '../tasks.ts';
 
 type HostsOptions = GenerateHostOptions & EncodeHostOptions;
@@ -31,6 +32,8 @@ export type OpenHostOptions = { readonly modelDir: string } & EncodeModelOptions
     readonly kvBudgetBytes?: number | undefined;
     /** Absent: auto. */
     readonly kvPrecision?: KvWish['precision'];
+    /** RAM that other processes come to take. Absent: none. */
+    readonly besideBytes?: number;
     /** See {@link findOperator}. Absent: auto. */
     readonly loraOperator?: string | undefined;
   };
@@ -55,12 +58,24 @@ export const taskOf = (folder: string, graph: Pick<Graph, 'inputs' | 'outputs'>)
   return isEncoder(graph) ? 'embed' : 'generate';
 };
 
-const kvWishOf = ({
+/** What is wanted of keys and values: what adapters and other processes may come to take is left free. */
+export const kvWishOf = ({
   kvBudgetBytes: budgetBytes,
   kvPrecision: precision = 'auto',
-  adapterBudgetBytes: besideBytes,
+  adapterBudgetBytes,
+  structureBudgetBytes = usualStructureBytes,
+  besideBytes: others = 0,
   maxConcurrent: requests,
-}: OpenHostOptions & Tuning): KvWish => {
+}: Pick<
+  OpenHostOptions & Tuning,
+  | 'kvBudgetBytes'
+  | 'kvPrecision'
+  | 'adapterBudgetBytes'
+  | 'structureBudgetBytes'
+  | 'besideBytes'
+  | 'maxConcurrent'
+>): KvWish => {
+  const besideBytes = adapterBudgetBytes + structureBudgetBytes + others;
   return { budgetBytes, precision, available: availableMemory(), besideBytes, requests };
 };
 

@@ -112,7 +112,7 @@ describe('sampling', () => {
     ];
     const candidates = new Candidates();
     for (const sampling of options) {
-      const draw = (): number => makeSampler(sampling, () => 0.5, seen, candidates)(wide);
+      const draw = (): number => makeSampler(sampling, () => 0.5, { promptIds: seen, candidates })(wide);
       expect(draw()).toBe(draw());
       takenLogprob(wide, 1, { top: 20, describe: (id) => ({ token: String(id) }), candidates });
     }
@@ -138,7 +138,7 @@ describe('sampling', () => {
       fc.property(logitsOf, options, fc.double({ min: 0, max: 0.999, noNaN: true }), (list, sampling, at) => {
         const least = reference(list, sampling, at, 1 - 1e-9);
         const most = reference(list, sampling, at, 1 + 1e-9);
-        const drawn = makeSampler(sampling, () => at, [], candidates)(list);
+        const drawn = makeSampler(sampling, () => at, { candidates })(list);
         if (sampling.topK === 0 && sampling.topP === 1 && sampling.minP === 0) return;
         expect(most.order.indexOf(drawn)).toBeGreaterThanOrEqual(least.drawn);
         expect(most.order.indexOf(drawn)).toBeLessThanOrEqual(most.drawn);
@@ -183,7 +183,7 @@ describe('sampling', () => {
 
   it('keeps logits that penalties change finite', () => {
     const sampling = { ...all, repetitionPenalty: 1e-45, topK: 2 };
-    expect(makeSampler(sampling, () => 0, [0, 1, 2, 3, 4])(logits)).toBe(1);
+    expect(makeSampler(sampling, () => 0, { promptIds: [0, 1, 2, 3, 4] })(logits)).toBe(1);
   });
 
   it.each([[NaN], [Infinity], [-Infinity]])('ends with LOGITS_NOT_FINITE when a logit is %d', (bad) => {

@@ -1,10 +1,15 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Sampling } from '../engine.ts';
 import { allWeights, Candidates } from './candidates.ts';
+import { allowOnly } from './mask.ts';
 import { makePenalties } from './penalties.ts';
 
 /** Picks the next token from the logits of one position, which stay as they are. */
-export type Sampler = (logits: Float32Array) => number;
+export type Sampler = {
+  (logits: Float32Array): number;
+  /** A token of the answer that was not picked. */
+  came(id: number): void;
+};
 
 const outOfRange = (field: string, value: number, range: string): AdaptletError =>
   new AdaptletError('REQUEST_INVALID', `${field} is ${value}; it must be ${range}`);
@@ -101,26 +106,39 @@ const makePick = (
 };
 
 /**
- * A sampler for one request; it remembers what it picked. Bias and penalties change the logits, then temperature, then
- * top-k, top-p and min-p choose; see {@link Sampling}. The sampler throws LOGITS_NOT_FINITE. `candidates` can be the same
- * one for all requests.
+ * A sampler for one request; it remembers what it picked. Bias and penalties change the logits, `mask` leaves the tokens that may
+ * come, then temperature, then top-k, top-p and min-p choose; see {@link Sampling}. The sampler throws LOGITS_NOT_FINITE, and what
+ * `mask` throws. `candidates` can be the same one for all requests.
  */
 export const makeSampler = (
   sampling: Sampling,
   random: () => number,
-  promptIds: readonly number[] = [],
-  candidates = new Candidates(),
+  {
+    promptIds = [],
+    candidates = new Candidates(),
+    mask,
+  }: {
+    readonly promptIds?: readonly number[];
+    readonly candidates?: Candidates;
+    /** A bit for each token; absent: all of them may come. */
+    readonly mask?: (() => Uint32Array) | undefined;
+  } = {},
 ): Sampler => {
   const pick = makePick(sampling, random, candidates);
   const penalties = makePenalties(sampling, promptIds);
-  if (penalties === undefined) return pick;
+  const came = (id: number): void => penalties?.took(id);
+  if (penalties === undefined && mask === undefined) {
+    return Object.assign((logits: Float32Array) => pick(logits), { came });
+  }
   let changed: Float32Array | undefined;
-  return (logits) => {
+  const sampler = (logits: Float32Array): number => {
     changed = changed?.length === logits.length ? changed : new Float32Array(logits.length);
     changed.set(logits);
-    penalties.apply(changed);
+    penalties?.apply(changed);
+    if (mask !== undefined) allowOnly(mask(), changed);
     const id = pick(changed);
-    penalties.took(id);
+    came(id);
     return id;
   };
+  return Object.assign(sampler, { came });
 };

@@ -10,7 +10,7 @@ export type KvWish = {
   readonly precision: KvElement | 'auto';
   /** Undefined where nobody can tell. */
   readonly available: AvailableMemory | undefined;
-  /** Budgets of adapters and of their copies. */
+  /** Budgets of adapters and of compiled structures, and of other processes. */
   readonly besideBytes: number;
   /** Requests that run at the same time. */
   readonly requests: number;

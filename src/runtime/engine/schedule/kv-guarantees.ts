@@ -12,6 +12,10 @@ export class BytesByNamespace {
   of(namespace: string): number {
     return this.#bytes.get(namespace) ?? 0;
   }
+
+  get all(): number {
+    return this.#bytes.values().reduce((sum, bytes) => sum + bytes, 0);
+  }
 }
 
 /** Something that a namespace keeps: what it has beyond what is guaranteed to it, and when this was used; Infinity: it is paused. */

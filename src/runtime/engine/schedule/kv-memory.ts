@@ -25,10 +25,14 @@ const maxBlocks = 4096;
  * What is kept makes way for what runs, of the namespace first that has most beyond what is guaranteed to it, rows included; the
  * beginnings of those that are paused after the others. What a namespace keeps within what is guaranteed to it makes way for its own
  * rows only, and else for a row that runs by itself.
+ *
+ * While memory is short there is a limit below the budget: more begins only by itself, and what is kept and not guaranteed goes.
  */
 export class KvMemory {
   readonly #kv: KvRows;
   readonly #budgetBytes: number;
+  /** As much as may be used now. */
+  #limitBytes: number;
   /** By row, and the tokens that each has room for. */
   readonly #taken = new Map<number, Taken>();
   readonly #rests = new Map<number, Rest>();
@@ -39,6 +43,19 @@ export class KvMemory {
   constructor(kv: KvRows, budgetBytes: number) {
     this.#kv = kv;
     this.#budgetBytes = budgetBytes;
+    this.#limitBytes = budgetBytes;
+  }
+
+  /** Less than the budget while memory is short. */
+  limit(bytes: number): void {
+    this.#limitBytes = Math.min(bytes, this.#budgetBytes);
+    this.#makeRoom();
+  }
+
+  /** Of what is kept, what is guaranteed to nobody. */
+  get sparableBytes(): number {
+    const kept = this.#kept();
+    return Math.max(0, kept.all - this.#guarantees.sureBytes(this.#rowsOf(this.#taken), kept));
   }
 
   /** Bytes that are taken or kept. */
@@ -109,7 +126,7 @@ export class KvMemory {
     const after = new Map(this.#taken).set(row, takenBy(owner));
     // By itself it has the room of whatever is kept.
     const claims = this.#taken.size === 0 ? this.#rowBytes(after, withRoom) : this.#claims(after, withRoom);
-    if (claims > this.#budgetBytes) return undefined;
+    if (claims > (this.#taken.size === 0 ? this.#budgetBytes : this.#limitBytes)) return undefined;
     this.forget(owner);
     const best = this.#best(owner);
     this.#used(best.row);
@@ -127,7 +144,7 @@ export class KvMemory {
     const grown = { ...taken, tokens };
     const isMore = this.#kv.bytesFor(tokens) > this.#kv.bytesFor(taken.tokens);
     const after = new Map(this.#taken).set(row, grown);
-    if (isMore && this.#taken.size > 1 && this.#claims(after) > this.#budgetBytes) return false;
+    if (isMore && this.#taken.size > 1 && this.#claims(after) > this.#limitBytes) return false;
     if (isMore && this.#rowBytes(after) > this.#budgetBytes) {
       throw new AdaptletError('INTERNAL', `${tokens} tokens do not fit the memory for keys and values`);
     }
@@ -157,13 +174,13 @@ export class KvMemory {
     const isAlone = left.size === 0;
     left.set(rows[0] ?? -1, takenBy(owner));
     const claims = isAlone ? this.#rowBytes(left, withRoom) : this.#claims(left, withRoom, kept);
-    return claims <= this.#budgetBytes;
+    return claims <= (isAlone ? this.#budgetBytes : this.#limitBytes);
   }
 
   /** True when there is room for `owner` beside these rows alone, and what others keep for sure. */
   fitsBeside(owner: KvOwner, rows: readonly number[]): boolean {
     const taken = new Map([...this.#taken].filter(([row]) => rows.includes(row)));
-    return this.#claims(taken.set(-1, takenBy(owner)), withRoom) <= this.#budgetBytes;
+    return this.#claims(taken.set(-1, takenBy(owner)), withRoom) <= this.#limitBytes;
   }
 
   /** The owner of a row is over, or paused; what is there of it is kept, if that may serve somebody. */
@@ -279,7 +296,7 @@ export class KvMemory {
   /** Where there is room for it, also by letting go of what is worth less. */
   #save(row: number, from: number, tokens: number, rest: Rest): SavedTokens | undefined {
     const bytes = this.#kv.savedBytes(tokens);
-    const fits = (): boolean => this.usedBytes + bytes <= this.#budgetBytes && this.#tree.blocks < maxBlocks;
+    const fits = (): boolean => this.usedBytes + bytes <= this.#limitBytes && this.#tree.blocks < maxBlocks;
     while (!fits() && this.#dropOldest({ of: rest }));
     return fits() ? this.#kv.save(row, from, tokens) : undefined;
   }
@@ -314,7 +331,8 @@ export class KvMemory {
   }
 
   #makeRoom(): void {
-    while (this.usedBytes > this.#budgetBytes && this.#dropOldest({ orThen: true }));
+    while (this.usedBytes > this.#budgetBytes && this.#dropOldest({ orThen: 'all' }));
+    while (this.usedBytes > this.#limitBytes && this.#dropOldest({ orThen: 'paused' }));
   }
 
   /** Room for what a copy takes beside what is there, as far as that is possible: true when it is. */
@@ -331,9 +349,9 @@ export class KvMemory {
   /**
    * Lets go of what steps wrote into free rows, then of some of what whoever has most keeps, that was used longest ago: false
    * without any. Of a row its last tokens go. `of`: only of what is worth less than this: it was used before in the same namespace, or
-   * another one has more. `orThen`: of anything, also of what is paused, or kept within what is guaranteed.
+   * another one has more. `orThen`: also of what is paused, or of all, also what is kept within what is guaranteed.
    */
-  #dropOldest({ of, orThen = false }: { readonly of?: Rest; readonly orThen?: boolean } = {}): boolean {
+  #dropOldest({ of, orThen }: { readonly of?: Rest; readonly orThen?: 'paused' | 'all' } = {}): boolean {
     for (let row = 0; row < this.#kv.rows; row += 1) {
       if (this.#taken.has(row) || this.#rests.has(row) || this.#kv.heldBytes(row) === 0) continue;
       this.#kv.discard(row);
@@ -341,7 +359,8 @@ export class KvMemory {
     }
     const [least] = this.#droppable();
     if (least === undefined) return false;
-    if (!orThen && (least.used === Infinity || isSure(least))) return false;
+    if (orThen !== 'all' && isSure(least)) return false;
+    if (orThen === undefined && least.used === Infinity) return false;
     const { namespace, row, rest, ofTree, used, beyond } = least;
     const { namespace: own = '' } = of?.flow ?? {};
     if (of !== undefined && (namespace === own ? used >= of.used : beyond <= this.#beyond(own))) return false;

@@ -6,9 +6,17 @@ import { templateFields } from './generation.ts';
 const shared = {
   model: honoured(z.string()),
   input: honoured(
-    z.union([z.string(), z.array(z.string()), z.array(z.int()), z.array(z.array(z.int()))], {
-      error: 'must be a string, a list of strings, or token ids of one text or of several',
-    }),
+    z.union(
+      [
+        z.string(),
+        z.array(z.string()),
+        z.array(z.int({ abort: true })),
+        z.array(z.array(z.int({ abort: true }))),
+      ],
+      {
+        error: 'must be a string, a list of strings, or token ids of one text or of several',
+      },
+    ),
   ),
   user: honoured(z.string().nullish()),
   messages: refused('conversations are not encoded yet'),

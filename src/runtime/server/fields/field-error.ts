@@ -15,3 +15,7 @@ export class FieldError extends AdaptletError {
     this.param = param;
   }
 }
+
+/** A field that has a value which it must not have. */
+export const wrong = (param: string, what: string): FieldError =>
+  new FieldError('REQUEST_INVALID', `${param} ${what}`, param);

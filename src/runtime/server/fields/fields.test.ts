@@ -5,12 +5,26 @@ import type {
   ChatCompletionCreateParamsBase,
   ChatCompletionFunctionMessageParam,
   ChatCompletionMessage,
+  ChatCompletionMessageToolCall,
   ChatCompletionStreamOptions,
+  ChatCompletionTool,
+  ChatCompletionToolChoiceOption,
   ChatCompletionToolMessageParam,
   ChatCompletionUserMessageParam,
 } from 'openai/resources/chat/completions/completions';
 import type { CompletionCreateParamsBase } from 'openai/resources/completions';
 import type { EmbeddingCreateParams } from 'openai/resources/embeddings';
+import type {
+  EasyInputMessage,
+  ResponseCreateParamsBase,
+  ResponseFormatTextJSONSchemaConfig,
+  ResponseInputContent,
+  ResponseInputItem,
+  ResponseOutputMessage,
+  ResponseOutputRefusal,
+  ResponseOutputText,
+  ResponseTextConfig,
+} from 'openai/resources/responses/responses';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { readChat } from '../http/bodies.ts';
 import { startFakeHttp as start } from '../testing/http-app.ts';
@@ -24,6 +38,14 @@ import {
   type message,
   type streamOptions,
 } from './generation.ts';
+import {
+  type inputItem,
+  type inputPart,
+  responseFields,
+  type textConfig,
+  type textFormat,
+} from './responses.ts';
+import type { namedChoice, toolCall, tool as toolFields } from './tools.ts';
 import { internalNames, vllmNames } from './vllm.fixture.ts';
 
 /** Names that a union of objects has, of any of them. */
@@ -33,10 +55,14 @@ type Lacking<T, F extends Fields> = Exclude<Names<T>, keyof F>;
 const calls: readonly (readonly [string, Fields, Readonly<Record<string, unknown>>])[] = [
   ['/v1/completions', completionFields, { model: 'upper', prompt: 'abc' }],
   ['/v1/chat/completions', chatFields, { model: 'upper', messages: [{ role: 'user', content: 'abc' }] }],
+  ['/v1/responses', responseFields, { model: 'upper', input: 'abc' }],
   ['/v1/embeddings', embeddingFields, { model: 'upper', input: 'abc' }],
   ['/v1/classify', classifyFields, { model: 'upper', input: 'abc' }],
   ['/v1/feedback', feedbackFields, { id: 'r1', reward: 1 }],
 ];
+
+const tool = { type: 'function', function: { name: 'f', parameters: {} } };
+const responseTools = { tools: [{ type: 'function', name: 'f', parameters: {} }] };
 
 /** A value of each field that is read which differs from the default, so that it must be seen to do something. */
 const telling: Readonly<Record<string, unknown>> = {
@@ -46,6 +72,12 @@ const telling: Readonly<Record<string, unknown>> = {
   messages: [{ role: 'user', content: [{ type: 'text', text: 'xy' }] }],
   max_tokens: 2,
   max_completion_tokens: 2,
+  max_output_tokens: 2,
+  n: 2,
+  instructions: 'be brief',
+  include: ['message.output_text.logprobs'],
+  text: { format: { type: 'json_object' } },
+  metadata: { topic: 'x' },
   temperature: 0.5,
   top_p: 0.5,
   top_k: 3,
@@ -59,6 +91,16 @@ const telling: Readonly<Record<string, unknown>> = {
   logit_bias: { 7: 1 },
   logprobs: true,
   top_logprobs: 2,
+  response_format: { type: 'json_object' },
+  structured_outputs: { regex: 'a+' },
+  guided_json: { type: 'null' },
+  guided_regex: 'a+',
+  guided_choice: ['a', 'b'],
+  guided_grammar: 'start: "a"',
+  tools: [tool],
+  tool_choice: 'required',
+  parallel_tool_calls: false,
+  chat_template_kwargs: { enable_thinking: false },
   user: 'anna',
   stream: true,
   stream_options: { include_usage: true },
@@ -71,11 +113,26 @@ const telling: Readonly<Record<string, unknown>> = {
 const beside: Readonly<Record<string, object>> = {
   top_logprobs: { logprobs: true },
   stream_options: { stream: true },
+  tool_choice: { tools: [tool] },
+  parallel_tool_calls: { tools: [tool], tool_choice: 'required' },
 };
+
+const besideOf = (path: string, name: string): object => {
+  if (path !== '/v1/responses') return beside[name] ?? {};
+  if (name === 'top_logprobs') return { include: ['message.output_text.logprobs'] };
+  return Object.hasOwn(beside[name] ?? {}, 'tools')
+    ? { ...beside[name], ...responseTools }
+    : (beside[name] ?? {});
+};
+
+const tellingOf = (path: string, name: string): unknown =>
+  path === '/v1/responses' && name === 'tools' ? responseTools.tools : telling[name];
 
 /** What was asked of the engine, and what was answered but for its id and time. */
 const outcome = async (path: string, body: object): Promise<string> => {
   const { post, parts } = start();
+  const { base } = parts.serving;
+  parts.serving.base = { ...base, chat: { calls: 'hermes', parallel: true, thinks: true } };
   const response = await post(path, body);
   expect(response.status).toBe(200);
   const { calls: generated, encoded, rewards } = parts.serving;
@@ -84,15 +141,15 @@ const outcome = async (path: string, body: object): Promise<string> => {
     model,
     request,
   }));
-  const text = (await response.text()).replaceAll(/"created":\d+/g, '');
+  const text = (await response.text()).replaceAll(/"created(_at)?":\d+/g, '');
   return JSON.stringify([asked, [...rewards], text]);
 };
 
 describe.each(calls)('%s', (path, fields, base) => {
   it('every field that is read does something', async () => {
     for (const name of honouredNames(fields)) {
-      const value = path === '/v1/completions' && name === 'logprobs' ? 2 : telling[name];
-      const without = { ...base, ...beside[name] };
+      const value = path === '/v1/completions' && name === 'logprobs' ? 2 : tellingOf(path, name);
+      const without = { ...base, ...besideOf(path, name) };
       expect(await outcome(path, { ...without, [name]: value }), name).not.toBe(await outcome(path, without));
     }
   });
@@ -166,8 +223,19 @@ it("every field of OpenAI's requests is in the table, also those inside others",
     | ChatCompletionToolMessageParam
     | ChatCompletionUserMessageParam;
   expectTypeOf<Lacking<Messages, typeof message>>().toBeNever();
+  expectTypeOf<Lacking<ChatCompletionTool, typeof toolFields>>().toBeNever();
+  expectTypeOf<Lacking<ChatCompletionMessageToolCall, typeof toolCall>>().toBeNever();
+  type Choices = Exclude<ChatCompletionToolChoiceOption, string>;
+  expectTypeOf<Lacking<Choices, typeof namedChoice>>().toBeNever();
   type Parts = ChatCompletionContentPart | ChatCompletionContentPartRefusal;
   expectTypeOf<Lacking<Parts, typeof contentPart>>().toBeNever();
+  expectTypeOf<Lacking<ResponseCreateParamsBase, typeof responseFields>>().toBeNever();
+  type Items = EasyInputMessage | ResponseInputItem.Message | ResponseOutputMessage;
+  expectTypeOf<Lacking<Items, typeof inputItem>>().toBeNever();
+  type ItemParts = ResponseInputContent | ResponseOutputText | ResponseOutputRefusal;
+  expectTypeOf<Lacking<ItemParts, typeof inputPart>>().toBeNever();
+  expectTypeOf<Lacking<ResponseTextConfig, typeof textConfig>>().toBeNever();
+  expectTypeOf<Lacking<ResponseFormatTextJSONSchemaConfig, typeof textFormat>>().toBeNever();
 });
 
 it.each<[string, object, string]>([
@@ -239,3 +307,25 @@ it.each([{ ['k'.repeat(1_000_000)]: 'x' }, { ['k'.repeat(1_000_000)]: 1 }])(
     expect(text.length).toBeLessThan(1000);
   },
 );
+
+it.each(['prompt', 'guided_choice'])(
+  'an object whose length is no number is refused by its place: %s',
+  async (name) => {
+    const odd = { length: { toString: null } };
+    const response = await start().post('/v1/completions', { model: 'sql', prompt: 'x', [name]: odd });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { param: name, code: 'request_invalid' } });
+  },
+);
+
+it.each<[string, object, string]>([
+  [
+    '/v1/chat/completions',
+    { messages: [{ role: 'assistant', tool_calls: Array(200_000).fill(1) }] },
+    'messages.0.tool_calls.0',
+  ],
+  ['/v1/completions', { prompt: [Array(200_000).fill('a')] }, 'prompt'],
+])('a list that is wrong in all of its elements is refused by its place: %s', async (path, more, param) => {
+  const response = await start().post(path, { model: 'sql', ...more });
+  expect([response.status, await response.json()]).toMatchObject([400, { error: { param } }]);
+});

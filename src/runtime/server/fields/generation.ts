@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { harmless, honoured, objectOf, refused } from './field.ts';
+import { structureFields } from './structure.ts';
+import { toolCall, toolFields } from './tools.ts';
 
 const number = honoured(z.number().nullish());
 
@@ -9,7 +11,6 @@ export const streamOptions = {
   include_obfuscation: refused('chunks are not padded', false),
 };
 
-const constrained = 'constrained decoding is not supported yet';
 const beams = 'there is no beam search yet';
 const tokenIds = 'tokens are given as text';
 const parts = 'prompts are text';
@@ -20,7 +21,7 @@ const onlyRendering = 'it belongs to the render calls of vLLM';
 /** Fields of text generation that would change the answer and that no protocol has. */
 export const refusedOfGeneration = {
   n: refused('each request gets one answer', 1),
-  best_of: refused('each request gets one answer', 1),
+  best_of: refused('all answers are given, and none is picked', 1),
   use_beam_search: refused(beams, false),
   length_penalty: refused(beams, 1),
   min_tokens: refused('a minimum length cannot be set yet', 0),
@@ -29,7 +30,7 @@ export const refusedOfGeneration = {
   allowed_token_ids: refused('tokens cannot be restricted to a list yet; logit_bias bans tokens'),
   logits_processors: refused('clients cannot bring code', []),
   repetition_detection: refused('repetition does not end an answer yet'),
-  thinking_token_budget: refused('thinking is not separated from the answer', -1),
+  thinking_token_budget: refused('thoughts have no limit of their own; max_tokens is one', -1),
   watermarking: refused('answers have no watermark', false),
   include_stop_str_in_output: refused('the stop string is left out', false),
   skip_special_tokens: refused('special tokens are left out of the text', true),
@@ -41,15 +42,6 @@ export const refusedOfGeneration = {
   truncate_prompt_tokens: refused('a prompt that is too long is refused, not cut'),
   truncation_side: harmless('prompts are not cut'),
   echo: refused('the prompt is not part of the answer', false),
-  response_format: refused(constrained, { type: 'text' }),
-  structured_outputs: refused(constrained, {}),
-  structural_tag: refused(constrained),
-  guided_json: refused(constrained),
-  guided_regex: refused(constrained),
-  guided_choice: refused(constrained),
-  guided_grammar: refused(constrained),
-  guided_decoding_backend: refused(constrained),
-  guided_whitespace_pattern: refused(constrained),
   return_token_ids: refused(tokenIds, false),
   return_tokens_as_token_ids: refused(tokenIds, false),
   return_token_offsets: harmless(onlyRendering),
@@ -84,7 +76,9 @@ const shared = {
   user: honoured(z.string().nullish()),
   stream: honoured(z.boolean().nullish()),
   stream_options: honoured(objectOf(streamOptions).nullish(), streamOptions),
+  ...structureFields,
   ...refusedOfGeneration,
+  n: number,
 };
 
 /** `/v1/completions`. */
@@ -92,7 +86,12 @@ export const completionFields = {
   ...shared,
   prompt: honoured(
     z.union(
-      [z.string(), z.array(z.string()).length(1), z.array(z.int()), z.array(z.array(z.int())).length(1)],
+      [
+        z.string(),
+        z.array(z.string()).length(1),
+        z.array(z.int({ abort: true })),
+        z.array(z.array(z.int({ abort: true }))).length(1),
+      ],
       {
         error: 'must be one string, or one list of token ids',
       },
@@ -117,30 +116,31 @@ export const contentPart = {
   video_url: refused(parts),
   file: refused(parts),
   refusal: refused('refusals are not given to the model'),
-  thinking: refused('thinking is not separated from the answer'),
+  thinking: refused('thoughts are given as reasoning_content'),
   uuid: harmless('it identifies media, which are refused'),
   prompt_cache_breakpoint: harmless('prefixes are cached without it'),
 };
 
-const noTools = 'there are no tools yet';
-
 export const message = {
-  role: honoured(z.enum(['system', 'developer', 'user', 'assistant'])),
+  role: honoured(z.enum(['system', 'developer', 'user', 'assistant', 'tool'])),
   content: honoured(
-    z.union([z.string(), z.array(objectOf(contentPart))], {
-      error: 'must be a string or a list of text parts',
-    }),
+    z
+      .union([z.string(), z.array(objectOf(contentPart))], {
+        error: 'must be a string or a list of text parts',
+      })
+      .nullish(),
     contentPart,
   ),
-  name: refused('speaker names are not given to the model'),
-  tool_calls: refused(noTools, []),
-  tool_call_id: refused(noTools),
-  tools: refused(noTools, []),
-  function_call: refused(noTools),
+  /** Of a tool; conversation.ts refuses others. */
+  name: honoured(z.string().nullish()),
+  tool_calls: honoured(z.array(objectOf(toolCall)).nullish(), toolCall),
+  tool_call_id: honoured(z.string().nullish()),
+  tools: refused('tools are given beside the messages', []),
+  function_call: refused('tool_calls took its place'),
   audio: refused(parts),
   refusal: refused('refusals are not given to the model', ''),
-  reasoning: refused('thinking is not separated from the answer', ''),
-  reasoning_content: refused('thinking is not separated from the answer', ''),
+  reasoning: refused('thoughts are given as reasoning_content', ''),
+  reasoning_content: honoured(z.string().nullish()),
   annotations: harmless('annotations are not given to the model'),
 };
 
@@ -164,21 +164,25 @@ export const chatFields = {
   logprobs: honoured(z.boolean().nullish()),
   top_logprobs: number,
   ...templateFields,
+  chat_template_kwargs: honoured(
+    z
+      .record(
+        z.string(),
+        z.union([z.string(), z.number(), z.boolean()], { error: 'must be a text, a number, true or false' }),
+      )
+      .nullish(),
+  ),
   add_generation_prompt: refused('the answer is always a new message', true),
   add_special_tokens: refused(template, false),
   documents: refused(template, []),
   return_prompt_text: refused('the prompt is not part of the answer', false),
-  include_reasoning: refused('thinking is not separated from the answer', true),
-  tools: refused(noTools, []),
-  tool_choice: refused(noTools, 'none', 'auto'),
-  functions: refused(noTools, []),
-  function_call: refused(noTools, 'none', 'auto'),
-  parallel_tool_calls: harmless(noTools),
-  reasoning_effort: refused('the reasoning effort cannot be chosen yet', 'none'),
+  include_reasoning: refused('thoughts stand beside the answer, in reasoning_content', true),
+  ...toolFields,
+  reasoning_effort: refused('the reasoning effort is chosen by chat_template_kwargs'),
   verbosity: refused('the verbosity cannot be chosen yet', 'medium'),
   modalities: refused('answers are text', ['text'], []),
   audio: refused('answers are text'),
-  web_search_options: refused(noTools),
+  web_search_options: refused('there is no web search'),
   moderation: refused('there is no moderation'),
   prediction: harmless('a prediction makes an answer faster, not different'),
   metadata: harmless('answers are not stored'),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { harmless, honoured, refused } from './field.ts';
 import { refusedOfGeneration } from './generation.ts';
+import { structureFields } from './structure.ts';
 
 const number = honoured(z.number({ error: 'must be a number' }).optional());
 const text = z.string({ error: 'must be a string' });
@@ -24,7 +25,7 @@ const triton = {
   sequence_id: refused('models have no state', 0, ''),
   sequence_start: refused('models have no state', false),
   sequence_end: refused('models have no state', false),
-  triton_enable_empty_final_response: refused('there is one response', false),
+  triton_enable_empty_final_response: harmless('the last response always comes'),
 };
 
 const lists = 'parameters hold no lists; use Generate or the OpenAI API';
@@ -51,6 +52,7 @@ export const generateParameters = {
   stop_token_ids: refused(lists),
   logprobs: refused('no output holds them; use Generate or the OpenAI API'),
   stream: refused('there is one response; use Generate', false),
+  ...structureFields,
   ...refusedOfGeneration,
   session_id: refused('use the parameter session'),
   ...triton,

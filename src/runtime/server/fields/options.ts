@@ -2,12 +2,26 @@ import type { z } from 'zod';
 import type { Options } from '../options.ts';
 import type { objectOf } from './field.ts';
 import type { chatFields } from './generation.ts';
+import { structureOf } from './structure.ts';
 
 type Chat = z.infer<ReturnType<typeof objectOf<typeof chatFields>>>;
 
 /** Fields that say how to generate, by the names that the protocols have in common. null is as good as absent. */
 export type NamedOptions = Partial<
-  Omit<Chat, 'model' | 'messages' | 'user' | 'stream' | 'stream_options' | 'logprobs' | 'top_logprobs'>
+  Omit<
+    Chat,
+    | 'model'
+    | 'messages'
+    | 'user'
+    | 'stream'
+    | 'stream_options'
+    | 'logprobs'
+    | 'top_logprobs'
+    | 'tools'
+    | 'tool_choice'
+    | 'parallel_tool_calls'
+    | 'chat_template_kwargs'
+  >
 >;
 
 export const optionsOf = (named: NamedOptions): Options => ({
@@ -24,4 +38,6 @@ export const optionsOf = (named: NamedOptions): Options => ({
   logitBias: named.logit_bias ?? undefined,
   stop: typeof named.stop === 'string' ? [named.stop] : (named.stop ?? undefined),
   stopTokenIds: named.stop_token_ids ?? undefined,
+  structure: structureOf(named),
+  choices: named.n ?? undefined,
 });

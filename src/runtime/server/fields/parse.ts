@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
 import { nearest } from '../../../api/nearest.ts';
+import { parsedBy } from '../../../api/parsed.ts';
 import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import { type Field, type Fields, honouredNames, objectOf } from './field.ts';
 import { FieldError } from './field-error.ts';
@@ -37,18 +38,22 @@ const refusal = (field: Field, path: string, value: unknown, naming: Naming): Fi
 
 const firstRefusal = (fields: Fields, value: unknown, naming: Naming, path = ''): FieldError | undefined => {
   if (!isObject(value)) return undefined;
+  if (Array.isArray(value)) {
+    // What is no object, or a list however deep, has the wrong type, which the schema says. There may be millions.
+    for (let at = 0; at < value.length; at += 1) {
+      const one: unknown = value[at];
+      if (!isObject(one) || Array.isArray(one)) continue;
+      const found = firstRefusal(fields, one, naming, path === '' ? String(at) : `${path}.${at}`);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
   for (const [name, one] of Object.entries(value)) {
     if (one === undefined || one === null) continue;
     const here = path === '' ? shown(name) : `${path}.${shown(name)}`;
     const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
-    // A list of lists has the wrong type, which the schema says; however deep it is.
-    const found = Array.isArray(value)
-      ? Array.isArray(one)
-        ? undefined
-        : firstRefusal(fields, one, naming, here)
-      : field === undefined
-        ? unknown(name, here, fields, naming)
-        : refusal(field, here, one, naming);
+    const found =
+      field === undefined ? unknown(name, here, fields, naming) : refusal(field, here, one, naming);
     if (found !== undefined) return found;
   }
   return undefined;
@@ -71,7 +76,7 @@ export const reader = <F extends Fields>(fields: F, naming: Naming = (path) => p
   const schema = objectOf(fields);
   return (value: unknown): z.infer<typeof schema> => {
     if (isObject(value) && !Array.isArray(value)) refuseFields(fields, value, naming);
-    const parsed = schema.safeParse(value);
+    const parsed = parsedBy(schema, value, 'first');
     if (parsed.success) return parsed.data;
     const [issue] = parsed.error.issues;
     const path = (issue?.path ?? []).map((part) => shown(String(part))).join('.');

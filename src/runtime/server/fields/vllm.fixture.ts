@@ -32,6 +32,13 @@ export const vllmNames = {
     `${generation} ${template} messages top_logprobs max_completion_tokens tools tool_choice reasoning_effort ` +
       'include_reasoning parallel_tool_calls documents return_prompt_text',
   ),
+  '/v1/responses': list(
+    'background include input instructions max_output_tokens max_tool_calls metadata model logit_bias parallel_tool_calls ' +
+      'previous_response_id prompt reasoning service_tier store stream temperature text tool_choice tools top_logprobs top_p ' +
+      'top_k truncation user skip_special_tokens include_stop_str_in_output prompt_cache_key request_id media_io_kwargs ' +
+      'mm_processor_kwargs priority cache_salt enable_response_messages previous_input_messages structured_outputs ' +
+      'repetition_penalty seed stop ignore_eos vllm_xargs kv_transfer_params presence_penalty frequency_penalty',
+  ),
   '/v1/embeddings': list(`${pooling} encoding_format embed_dtype endianness dimensions normalize`),
   '/v1/classify': list(`${pooling} softmax activation`),
 } as const;

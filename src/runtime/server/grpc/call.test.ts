@@ -1,9 +1,11 @@
 import { EventEmitter } from 'node:events';
 import { Metadata, type ServerUnaryCall } from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { retryAfterMsOf } from '../../../grpc/retry-after.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { fakeParts } from '../testing/parts.ts';
-import { exchangeOf } from './call.ts';
+import { exchangeOf, toServiceError } from './call.ts';
 
 it.each([
   { left: 0, ends: 'DEADLINE_EXCEEDED' },
@@ -19,4 +21,9 @@ it.each([
   clock.advance(2000 - left - 1);
   call.emit('cancelled');
   expect(exchange.signal.reason).toMatchObject({ code: ends });
+});
+
+it('what passes by itself says when to come again, in the header of HTTP and as clients of gRPC read it', () => {
+  const { metadata } = toServiceError(new AdaptletError('ENGINE_DOWN', 'killed'));
+  expect([metadata.get('retry-after'), retryAfterMsOf(metadata)]).toEqual([['1'], 1000]);
 });

@@ -1,6 +1,8 @@
+import type { EventEmitter } from 'node:events';
 import {
   type handleUnaryCall,
   Metadata,
+  type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   type ServiceError,
@@ -10,21 +12,24 @@ import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.t
 import { serviceErrorOf } from '../../../grpc/service-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
-import type { Caller, Identify } from '../../callers/caller.ts';
+import type { Identify } from '../../callers/caller.ts';
 import type { ServedBy } from '../../routing/request.ts';
 import { commonNameOf } from '../common-name.ts';
-import { type Headers, readHeaders } from '../context.ts';
+import { type Asking, type Headers, readHeaders } from '../context.ts';
 import { Exchange, type Parts } from '../exchange.ts';
-import { retryAfterSeconds, servedHeaders, wire } from '../wire.ts';
+import { comeAgainMs, retryAfterOf, servedHeaders, wire } from '../wire.ts';
 
 /** An error as gRPC sends it: status, message, and in the trailers its code and when to retry. */
-export const toServiceError = (error: AdaptletError): ServiceError =>
-  serviceErrorOf(
-    error,
-    error.retryAfterMs === undefined ? {} : { [wire.retryAfter]: retryAfterSeconds(error.retryAfterMs) },
-  );
+export const toServiceError = (error: AdaptletError): ServiceError => {
+  const retryAfter = retryAfterOf(error);
+  const headers = retryAfter === undefined ? {} : { [wire.retryAfter]: retryAfter };
+  return serviceErrorOf(error, headers, comeAgainMs(error));
+};
 
-type AnyCall = ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>;
+type AnyCall =
+  | ServerUnaryCall<unknown, unknown>
+  | ServerWritableStream<unknown, unknown>
+  | ServerDuplexStream<unknown, unknown>;
 
 /** Text metadata of a call. Binary values (`-bin`) are left out: nothing routes by them. */
 export const headersOf = (metadata: Metadata): Headers =>
@@ -39,8 +44,6 @@ const addressOf = (peer: string): string | undefined => {
   const end = peer.lastIndexOf(':');
   return end < 0 ? undefined : peer.slice(0, end);
 };
-
-export type Asking = { readonly headers: Headers; readonly caller: Caller };
 
 /**
  * Who called, by the metadata and the connection.
@@ -61,7 +64,7 @@ export const askingOf = async (
 };
 
 /** Milliseconds until the deadline that the client gave, or undefined. */
-const timeLeft = (call: AnyCall, clock: Clock): number | undefined => {
+export const timeLeft = (call: AnyCall, clock: Clock): number | undefined => {
   const deadline = call.getDeadline();
   const at = typeof deadline === 'number' ? deadline : deadline.getTime();
   return Number.isFinite(at) ? at - clock.now() : undefined;
@@ -74,14 +77,14 @@ const timeLeft = (call: AnyCall, clock: Clock): number | undefined => {
 const deadlineMargin = (timeoutMs: number): number => Math.min(250, timeoutMs / 4);
 
 /** grpc-js says `cancelled` when the client leaves and when its deadline passes: the time that is left tells which. */
-const onCancelled = (
+export const onCancelled = (
   call: AnyCall,
   clock: Clock,
   ended: (reason: AdaptletError) => void,
   method: string,
 ): void => {
   const timeoutMs = timeLeft(call, clock);
-  call.on('cancelled', () => {
+  (call as EventEmitter).on('cancelled', () => {
     const left = timeLeft(call, clock);
     const isLate = timeoutMs !== undefined && left !== undefined && left <= deadlineMargin(timeoutMs);
     ended(
@@ -103,6 +106,31 @@ export const exchangeOf = (parts: Parts, call: AnyCall, method: string): Exchang
   onCancelled(call, parts.clock, (reason) => exchange.abort(reason), method);
   return exchange;
 };
+
+type Drains = {
+  once(event: 'drain', listener: () => void): unknown;
+  off(event: 'drain', listener: () => void): unknown;
+};
+
+/**
+ * Resolves when the reader has taken enough, rejects when the exchange ends.
+ * A reader that takes nothing for `slowClientMs` ends it: it must not hold a slot of the engine.
+ */
+export const drained = (call: Drains, exchange: Exchange, parts: Parts): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const settle = (then: () => void): void => {
+      stopTimer();
+      call.off('drain', onDrain);
+      exchange.signal.removeEventListener('abort', onAbort);
+      then();
+    };
+    const onDrain = (): void => settle(resolve);
+    const onAbort = (): void => settle(() => reject(exchange.signal.reason as AdaptletError));
+    const stopTimer = parts.clock.after(parts.slowClientMs, () => exchange.tooSlow());
+    call.once('drain', onDrain);
+    exchange.signal.addEventListener('abort', onAbort);
+    if (exchange.signal.aborted) onAbort();
+  });
 
 export const servedMetadata = (id: string, served: ServedBy): Metadata => {
   const metadata = new Metadata();

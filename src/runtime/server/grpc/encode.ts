@@ -36,7 +36,7 @@ const encode = async (
   const request = encodeRequest(inputs.map(textOf), output, parts.serving.base);
   return await exchange.once(
     context,
-    (serving, signal) => serving.encode(context, request, signal),
+    (serving, signal, stages) => serving.encode(context, request, signal, stages),
     ({ promptTokens }) => promptTokens,
   );
 };

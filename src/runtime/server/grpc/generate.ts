@@ -8,11 +8,17 @@ import {
   type Tokens,
   type TokenLogprob as WireLogprob,
 } from '../../../gen/adaptlet/inference/v1/inference.ts';
-import type { GenerateEvent, Prompt, TokenLogprob } from '../../engine/engine.ts';
+import type {
+  Structure as EngineStructure,
+  GenerateEvent,
+  Prompt,
+  TokenLogprob,
+} from '../../engine/engine.ts';
 import { requestContext } from '../context.ts';
 import type { Exchange, Parts } from '../exchange.ts';
+import { ofChoices } from '../fields/structure.ts';
 import { generateRequest, grpcDefaults, type Options } from '../options.ts';
-import { askingOf, exchangeOf, servedMetadata, toServiceError } from './call.ts';
+import { askingOf, drained, exchangeOf, servedMetadata, toServiceError } from './call.ts';
 import { encodeCalls } from './encode.ts';
 import { feedbackCall } from './feedback.ts';
 
@@ -30,13 +36,40 @@ const promptOf = (prompt: GenerateRequest['prompt']): Prompt => {
 const seedOf = (seed: bigint | undefined): number | undefined =>
   seed === undefined ? undefined : Number(seed);
 
-const optionsOf = ({ maxTokens, sampling, stop, stopTokenIds, logprobs }: GenerateRequest): Options => ({
+const structureOf = (structure: GenerateRequest['structure']): EngineStructure | undefined => {
+  const asked = structure?.of;
+  if (asked === undefined) {
+    if (structure === undefined) return undefined;
+    throw new AdaptletError('REQUEST_INVALID', 'structure is empty: json_schema, regex, choice or grammar');
+  }
+  switch (asked.$case) {
+    case 'jsonSchema':
+      return { kind: 'json', source: asked.value };
+    case 'regex':
+      return { kind: 'regex', source: asked.value };
+    case 'grammar':
+      return { kind: 'lark', source: asked.value };
+    case 'choice':
+      if (asked.value.texts.length > 0) return ofChoices(asked.value.texts);
+      throw new AdaptletError('REQUEST_INVALID', 'structure.choice has no texts');
+  }
+};
+
+const optionsOf = ({
+  maxTokens,
+  sampling,
+  stop,
+  stopTokenIds,
+  logprobs,
+  structure,
+}: GenerateRequest): Options => ({
   ...sampling,
   seed: seedOf(sampling?.seed),
   maxTokens,
   stop,
   stopTokenIds,
   logprobs,
+  structure: structureOf(structure),
 });
 
 const logprobOf = ({ id, token, bytes, logprob }: TokenLogprob): WireLogprob => ({
@@ -74,26 +107,6 @@ const messageOf = (
     },
   };
 };
-
-/**
- * Resolves when the reader has taken enough, rejects when the exchange ends.
- * A reader that takes nothing for `slowClientMs` ends it: it must not hold a slot of the engine.
- */
-const drained = (call: Call, exchange: Exchange, parts: Parts): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const settle = (then: () => void): void => {
-      stopTimer();
-      call.off('drain', onDrain);
-      exchange.signal.removeEventListener('abort', onAbort);
-      then();
-    };
-    const onDrain = (): void => settle(resolve);
-    const onAbort = (): void => settle(() => reject(exchange.signal.reason as AdaptletError));
-    const stopTimer = parts.clock.after(parts.slowClientMs, () => exchange.tooSlow());
-    call.once('drain', onDrain);
-    exchange.signal.addEventListener('abort', onAbort);
-    if (exchange.signal.aborted) onAbort();
-  });
 
 const stream = async (call: Call, exchange: Exchange, parts: Parts): Promise<void> => {
   const { request } = call;

@@ -1,17 +1,19 @@
-import { Server, type ServerOptions } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
 import { InferenceService } from '../../../gen/adaptlet/inference/v1/inference.ts';
 import { dataDescriptors } from '../../../gen/descriptors.ts';
 import { HealthService } from '../../../gen/grpc/health/v1/health.ts';
 import { GRPCInferenceServiceService } from '../../../gen/inference/grpc_service.ts';
-import { closeServer, listen, logGrpc } from '../../../grpc/server.ts';
+import { closeServer, logGrpc } from '../../../grpc/server.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Admin } from '../../admin/admin.ts';
 import type { Parts } from '../exchange.ts';
 import type { CertificateFiles } from '../tls/certificate-files.ts';
 import { grpcCredentials } from '../tls/grpc-credentials.ts';
+import { boundCalls } from './bounds.ts';
 import { inferenceService } from './generate.ts';
 import { createHealth } from './health.ts';
-import { oipService } from './oip/service.ts';
+import { listenWithin } from './listen.ts';
+import { oipService } from './oip.ts';
 import { addReflection } from './reflection.ts';
 
 /** Bytes of one message. A prompt that fills any context fits many times over. */
@@ -36,34 +38,45 @@ export type RunningServer = {
 
 export type GrpcOptions = Parts & {
   readonly admin: Admin;
-  /** `host:port`, port 0 for any free one, or `unix:/path`. */
+  /** `host:port`, port 0 for any free one. IPv6 hosts in brackets. */
   readonly address: string;
   readonly version: string;
   /** Absent: no TLS. */
   readonly tls?: CertificateFiles | undefined;
 };
 
-export const createServer = (log: Log): Server => {
+export const createServer = (log: Log, more: ServerOptions = {}): Server => {
   logGrpc(log);
-  return new Server(serverOptions);
+  return new Server({ ...serverOptions, ...more });
 };
 
 /** The data plane on gRPC: Open Inference Protocol, Generate, health, reflection. */
 export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> => {
-  const server = createServer(options.log);
+  const { idleMs, maxConnections } = options.limits;
+  const server = createServer(options.log, {
+    'grpc.max_connection_idle_ms': idleMs,
+    interceptors: [boundCalls(options)],
+  });
   const services = ['inference.GRPCInferenceService', 'adaptlet.inference.v1.Inference'];
   const health = createHealth(options, services, () => options.serving.ready().ok);
   server.addService(GRPCInferenceServiceService, oipService(options));
   server.addService(InferenceService, inferenceService(options));
   server.addService(HealthService, health.service);
   addReflection(server, dataDescriptors);
-  const credentials = options.tls === undefined ? undefined : grpcCredentials(options.tls);
-  const port = await listen(server, options.address, credentials);
+  const credentials =
+    options.tls === undefined ? ServerCredentials.createInsecure() : grpcCredentials(options.tls);
+  const listening = await listenWithin(server, {
+    address: options.address,
+    credentials,
+    most: maxConnections,
+    clock: options.clock,
+  });
   return {
-    port,
+    port: listening.port,
     async close(graceMs) {
       health.close();
-      await closeServer(server, options.clock, graceMs);
+      listening.stop();
+      await Promise.all([closeServer(server, options.clock, graceMs), listening.end(graceMs)]);
     },
   };
 };

@@ -4,7 +4,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { fakeDigest } from '../testing/fake-serving.ts';
 import { dataLines, startFakeHttp as start } from '../testing/http-app.ts';
-import { maxBodyBytes } from './app.ts';
+import { maxBodyBytes } from './body.ts';
 
 describe('completions', () => {
   it("an answer has OpenAI's shape and tells what served", async () => {
@@ -187,7 +187,7 @@ describe('refusals', () => {
   const text = { model: 'sql', prompt: 'x' };
 
   it.each<[string, string, object, string, RegExp]>([
-    ['/v1/completions', 'n', { ...text, n: 2 }, 'n', /n is not supported/],
+    ['/v1/completions', 'n that is no number', { ...text, n: '2' }, 'n', /number/],
     ['/v1/completions', 'best_of', { ...text, best_of: 3 }, 'best_of', /not supported/],
     ['/v1/completions', 'echo', { ...text, echo: true }, 'echo', /not supported/],
     ['/v1/completions', 'suffix', { ...text, suffix: 'y' }, 'suffix', /not supported/],
@@ -208,12 +208,11 @@ describe('refusals', () => {
       /needs logprobs: true/,
     ],
     ['/v1/chat/completions', 'a bias by text', { ...chat, logit_bias: { 1: 'x' } }, 'logit_bias.1', /number/],
-    ['/v1/chat/completions', 'tools', { ...chat, tools: [{ type: 'function' }] }, 'tools', /not supported/],
     [
       '/v1/chat/completions',
-      'response_format',
-      { ...chat, response_format: { type: 'json_object' } },
-      'response_format',
+      'a structural tag',
+      { ...chat, structured_outputs: { structural_tag: '{}' } },
+      'structured_outputs.structural_tag',
       /not supported/,
     ],
     ['/v1/chat/completions', 'min_tokens', { ...chat, min_tokens: 5 }, 'min_tokens', /not supported/],
@@ -228,8 +227,8 @@ describe('refusals', () => {
     ],
     [
       '/v1/chat/completions',
-      'a tool message',
-      { model: 'sql', messages: [{ role: 'tool', content: 'x' }] },
+      'a role that there is not',
+      { model: 'sql', messages: [{ role: 'function', content: 'x' }] },
       'messages.0.role',
       /role/,
     ],

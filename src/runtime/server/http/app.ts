@@ -1,67 +1,57 @@
-import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
-import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
-import { askedNamespace, readHeaders, requestContext } from '../context.ts';
-import type { Parts } from '../exchange.ts';
-import { chatPrompt, completionPrompt, readChat, readCompletion } from './bodies.ts';
+import { Hono } from 'hono';
+import { askChat } from '../chat/ask-chat.ts';
+import { askedNamespace, requestContext } from '../context.ts';
+import type { OipParts } from '../oip/oip.ts';
+import { askCompletion, readChat, readCompletion } from './bodies.ts';
+import { limitedBodies } from './body.ts';
 import { completions } from './completions.ts';
-import { callerOf } from './connection.ts';
 import { classify, embeddings } from './encode.ts';
 import { feedback } from './feedback.ts';
-import type { Asking } from './handler.ts';
+import { askingOf, failed } from './handler.ts';
 import { addHealth, addMetrics } from './health.ts';
-import { problemResponse } from './problem.ts';
+import { loadLora, unloadLora } from './lora.ts';
+import { createOipApp } from './oip.ts';
+import { responses } from './responses.ts';
 import { chatShape, completionShape, modelObject } from './shapes.ts';
 
-/** Bytes of a request's body. */
-export const maxBodyBytes = 4 << 20;
-
-export type AppParts = Parts & {
+export type AppParts = OipParts & {
   /** /metrics is here, too. */
   readonly hasMetrics: boolean;
 };
 
-/** The data plane on HTTP: OpenAI's API and probes. Needs no socket: `app.request()` answers. */
+/** The data plane on HTTP: OpenAI's API, the Open Inference Protocol and probes. Needs no socket: `app.request()` answers. */
 export const createHttpApp = (parts: AppParts): Hono => {
   const { serving } = parts;
   const app = new Hono();
-
-  const limit = bodyLimit({
-    maxSize: maxBodyBytes,
-    onError: () =>
-      problemResponse(new AdaptletError('REQUEST_TOO_LARGE', `the body has more than ${maxBodyBytes} bytes`)),
-  });
-  const asking = async (c: Context): Promise<Asking> => {
-    const headers = readHeaders(c.req.raw.headers.entries());
-    return { headers, caller: await callerOf(parts, c, headers) };
-  };
+  app.use(limitedBodies(parts));
 
   // Defaults are OpenAI's own: a chat without a limit ends with the room for it.
   app.post(
     '/v1/completions',
-    limit,
     completions(parts, {
       shape: completionShape,
       read: readCompletion,
-      prompt: completionPrompt,
+      ask: askCompletion,
       defaults: { maxTokens: 16, temperature: 1 },
     }),
   );
   app.post(
     '/v1/chat/completions',
-    limit,
     completions(parts, {
       shape: chatShape,
       read: readChat,
-      prompt: chatPrompt,
+      ask: askChat,
       defaults: { maxTokens: Infinity, temperature: 1 },
     }),
   );
-  app.post('/v1/embeddings', limit, embeddings(parts));
-  app.post('/v1/classify', limit, classify(parts));
-  app.post('/v1/feedback', limit, feedback(parts));
+  app.post('/v1/responses', responses(parts));
+  app.post('/v1/embeddings', embeddings(parts));
+  app.post('/v1/classify', classify(parts));
+  app.post('/v1/feedback', feedback(parts));
+  app.post('/v1/load_lora_adapter', loadLora(parts));
+  app.post('/v1/unload_lora_adapter', unloadLora(parts));
   app.get('/v1/models', async (c) => {
-    const { headers, caller } = await asking(c);
+    const { headers, caller } = await askingOf(parts, c);
     return c.json({
       object: 'list',
       data: serving.models(askedNamespace(headers, caller)).map(modelObject),
@@ -69,11 +59,12 @@ export const createHttpApp = (parts: AppParts): Hono => {
   });
   // Names have slashes (namespace/name) and colons (adapter:x).
   app.get('/v1/models/:id{.+}', async (c) => {
-    const { headers, caller } = await asking(c);
+    const { headers, caller } = await askingOf(parts, c);
     const { namespace, model } = requestContext(headers, { model: c.req.param('id') }, caller);
     return c.json(modelObject(serving.model(namespace, model)));
   });
 
+  app.route('/v2', createOipApp(parts));
   addHealth(app, parts);
   if (parts.hasMetrics) addMetrics(app, parts);
 
@@ -82,12 +73,6 @@ export const createHttpApp = (parts: AppParts): Hono => {
     const error = { message, type: 'invalid_request_error', param: null, code: 'not_found' };
     return c.json({ error }, 404);
   });
-  app.onError((error, c) => {
-    const failure = c.req.raw.signal.aborted
-      ? new AdaptletError('REQUEST_CANCELLED', `the caller of ${c.req.path} went away`, { cause: error })
-      : asAdaptletError(error, 'http');
-    if (failure.code === 'INTERNAL') parts.log.error({ err: failure }, 'http request failed');
-    return problemResponse(failure);
-  });
+  app.onError(failed(parts));
   return app;
 };

@@ -1,4 +1,5 @@
 import type { Prompt } from '../../engine/engine.ts';
+import type { Asked } from '../chat/asked.ts';
 import { FieldError } from '../fields/field-error.ts';
 import { chatFields, completionFields } from '../fields/generation.ts';
 import { optionsOf } from '../fields/options.ts';
@@ -11,22 +12,13 @@ export const readChat = reader(chatFields);
 export type CompletionBody = ReturnType<typeof readCompletion>;
 export type ChatBody = ReturnType<typeof readChat>;
 
-export const completionPrompt = ({ prompt }: CompletionBody): Prompt => {
+const completionPrompt = ({ prompt }: CompletionBody): Prompt => {
   if (typeof prompt === 'string') return { kind: 'text', text: prompt };
   const [first] = prompt;
   if (typeof first === 'string') return { kind: 'text', text: first };
   const ids = Array.isArray(first) ? first : prompt.filter((id) => typeof id === 'number');
   return { kind: 'ids', ids };
 };
-
-/** `developer` is what newer OpenAI models call `system`; chat templates only know the latter. */
-export const chatPrompt = ({ messages }: ChatBody): Prompt => ({
-  kind: 'chat',
-  messages: messages.map(({ role, content }) => ({
-    role: role === 'developer' ? 'system' : role,
-    content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
-  })),
-});
 
 /** A chat says with one field whether, and with the other how many; a completion says both with one. */
 const logprobsOf = (body: CompletionBody | ChatBody): number | undefined => {
@@ -40,4 +32,10 @@ const logprobsOf = (body: CompletionBody | ChatBody): number | undefined => {
 export const completionOptions = (body: CompletionBody | ChatBody): Options => ({
   ...optionsOf(body),
   logprobs: logprobsOf(body),
+});
+
+export const askCompletion = (body: CompletionBody): Asked => ({
+  prompt: completionPrompt(body),
+  options: completionOptions(body),
+  form: {},
 });

@@ -1,51 +1,63 @@
 import type { Context } from 'hono';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { Prompt } from '../../engine/engine.ts';
-import { requestContext } from '../context.ts';
+import type { Serving } from '../../serving/serving.ts';
+import { type AnswerReader, answerReaders } from '../chat/answer-reader.ts';
+import type { Asked } from '../chat/asked.ts';
+import { type Asking, requestContext } from '../context.ts';
 import type { Exchange, Parts } from '../exchange.ts';
 import { generateRequest, type OptionDefaults } from '../options.ts';
 import { servedHeaders } from '../wire.ts';
-import { type ChatBody, type CompletionBody, completionOptions } from './bodies.ts';
-import { type Asking, handler, readJson } from './handler.ts';
+import type { ChatBody, CompletionBody } from './bodies.ts';
+import { handler, readJson } from './handler.ts';
 import { endOf } from './logprobs.ts';
 import { problemBody } from './problem.ts';
-
 import { type Head, type Shape, usageOf } from './shapes.ts';
-import { sse } from './sse.ts';
+import { streamed } from './streamed.ts';
 
 export type Kind<Body extends CompletionBody | ChatBody> = {
   readonly shape: Shape;
   readonly read: (body: unknown) => Body;
-  readonly prompt: (body: Body) => Prompt;
+  readonly ask: (body: Body, base: Serving['base']) => Asked;
   readonly defaults: OptionDefaults;
 };
+
+/** Each token tells its probability, also while its text is held back. */
+const nothing = { kind: 'content', text: '' } as const;
 
 /** The data lines of a streamed answer. Its end, good or bad, ends the exchange. */
 async function* lines(
   exchange: Exchange,
   shape: Shape,
   head: Head,
-  withUsage: boolean,
+  { readers, withUsage }: { readonly readers: readonly AnswerReader[]; readonly withUsage: boolean },
 ): AsyncGenerator<string, void> {
   // Clients that asked for usage expect the field in every chunk, null until the last.
   const line = (chunk: object): string => JSON.stringify(withUsage ? { usage: null, ...chunk } : chunk);
   let ended = false;
-  // Where in the answer the next token begins.
-  let offset = 0;
+  // Where in each answer its next token begins.
+  const offsets = new Map<number, number>();
   try {
-    const opening = shape.opening(head);
-    if (opening !== undefined) yield line(opening);
+    for (const choice of readers.keys()) {
+      const opening = shape.opening(head, choice);
+      if (opening !== undefined) yield line(opening);
+    }
     for await (const event of exchange.events()) {
-      if (event.kind === 'token') {
-        const scored = event.logprobs === undefined ? undefined : { tokens: event.logprobs, offset };
-        // Each token tells its probability, also while its text is held back.
-        if (event.text !== '' || scored !== undefined) yield line(shape.chunk(head, event.text, scored));
-        if (scored !== undefined) offset = endOf(scored);
+      const { choice = 0 } = event;
+      const reader = readers[choice];
+      if (reader === undefined) continue;
+      if (event.kind === 'done') {
+        for (const part of reader.end()) yield line(shape.chunk(head, choice, part, undefined));
+        yield line(shape.closing(head, choice, reader.finish(event.finishReason)));
         continue;
       }
-      yield line(shape.closing(head, event.finishReason));
-      if (withUsage) yield line(shape.usage(head, usageOf(event)));
+      const offset = offsets.get(choice) ?? 0;
+      const scored = event.logprobs === undefined ? undefined : { tokens: event.logprobs, offset };
+      const [first = scored === undefined ? undefined : nothing, ...more] = reader.push(event.text);
+      if (first !== undefined) yield line(shape.chunk(head, choice, first, scored));
+      for (const part of more) yield line(shape.chunk(head, choice, part, undefined));
+      if (scored !== undefined) offsets.set(choice, endOf(scored));
     }
+    if (withUsage) yield line(shape.usage(head, usageOf(exchange.counts)));
     // Before the last line is sent: many clients hang up as soon as they read it, and that is no cancellation.
     ended = true;
     exchange.end();
@@ -64,11 +76,13 @@ const answer = async <Body extends CompletionBody | ChatBody>(
   exchange: Exchange,
   parts: Parts,
   { headers, caller }: Asking,
-  { shape, read, prompt, defaults }: Kind<Body>,
+  { shape, read, ask, defaults }: Kind<Body>,
 ): Promise<Response> => {
   const body = read(await readJson(c));
   const context = requestContext(headers, { model: body.model, user: body.user ?? undefined }, caller);
-  const request = generateRequest(prompt(body), completionOptions(body), defaults, parts.serving.base);
+  const { base } = parts.serving;
+  const { prompt, options, form } = ask(body, base);
+  const request = generateRequest(prompt, options, defaults, base);
   const { id, served } = await exchange.begin(context, request);
   const head = {
     id: shape.idPrefix + id,
@@ -76,25 +90,24 @@ const answer = async <Body extends CompletionBody | ChatBody>(
     model: body.model,
     served,
   };
+  const readers = answerReaders(form, id, request.choices ?? 1);
   const answerHeaders = new Headers(servedHeaders(id, served));
   if (body.stream !== true) {
-    const made = await exchange.collect();
-    const scored = request.logprobs === undefined ? undefined : { tokens: made.logprobs, offset: 0 };
-    const whole = shape.whole(head, made, scored);
+    const made = await exchange.collectAll();
+    const choices = readers.flatMap((reader, choice) => {
+      const one = made[choice];
+      if (one === undefined) return [];
+      const scored = request.logprobs === undefined ? undefined : { tokens: one.logprobs, offset: 0 };
+      const told = [...reader.push(one.text), ...reader.end()];
+      return [{ parts: told, finish: reader.finish(one.done.finishReason), scored }];
+    });
+    const whole = shape.whole(head, choices, usageOf(exchange.counts));
     exchange.end();
     return Response.json(whole, { headers: answerHeaders });
   }
-  answerHeaders.set('content-type', 'text/event-stream; charset=utf-8');
-  answerHeaders.set('cache-control', 'no-cache');
-  // Proxies that buffer would hold the tokens back.
-  answerHeaders.set('x-accel-buffering', 'no');
-  const stream = sse(lines(exchange, shape, head, body.stream_options?.include_usage === true), {
-    clock: parts.clock,
-    slowClientMs: parts.slowClientMs,
-    onSlow: () => exchange.tooSlow(),
-    onGone: () => exchange.cancel(),
-  });
-  return new Response(stream, { headers: answerHeaders });
+  const withUsage = body.stream_options?.include_usage === true;
+  const data = lines(exchange, shape, head, { readers, withUsage });
+  return streamed(data, exchange, parts, answerHeaders);
 };
 
 /** The handler of one kind of completion, whole or streamed. A client that disconnects ends the generation. */

@@ -51,7 +51,7 @@ const encoding = <B extends Body>(parts: Parts, kind: Kind<B>) =>
     const request = encodeRequest(textsOf(body.input), kind.output, parts.serving.base);
     const { id, served, result } = await exchange.once(
       context,
-      (serving, signal) => serving.encode(context, request, signal),
+      (serving, signal, stages) => serving.encode(context, request, signal, stages),
       ({ promptTokens }) => promptTokens,
     );
     const whole = {

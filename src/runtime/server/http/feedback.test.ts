@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { fakeDigest } from '../testing/fake-serving.ts';
 import { startFakeHttp as start } from '../testing/http-app.ts';
+import { maxBatch } from './feedback.ts';
 
 it('feedback says what gave the answer, and whether it replaced an earlier one', async () => {
   const { post, parts } = start();
@@ -53,5 +54,45 @@ it.each<[string, unknown, number, string]>([
   const response = await post('/v1/feedback', body);
   expect(response.status).toBe(status);
   expect(await response.json()).toHaveProperty('error.code', code);
+  expect(parts.serving.rewards.size).toBe(0);
+});
+
+it('a list is taken item by item, and what is wrong with one is said in its place', async () => {
+  const { post, parts } = start();
+  const response = await post('/v1/feedback', [
+    { id: 'chatcmpl-r1', reward: 1 },
+    { id: 'nobody', reward: 1 },
+    { id: 'r2', reward: 'good' },
+    7,
+    { id: 'r1', reward: 0 },
+  ]);
+  expect(response.status).toBe(200);
+  const by = { object: 'feedback', rollout: 'sql', arm: 'canary', digest: fakeDigest('a') };
+  expect(await response.json()).toEqual({
+    object: 'list',
+    data: [
+      { ...by, id: 'r1', replaced: false },
+      { object: 'feedback', id: 'nobody', error: expect.objectContaining({ code: 'feedback_unknown' }) },
+      {
+        object: 'feedback',
+        id: 'r2',
+        error: expect.objectContaining({ code: 'request_invalid', param: 'reward' }),
+      },
+      { object: 'feedback', id: null, error: expect.objectContaining({ code: 'request_invalid' }) },
+      { ...by, id: 'r1', replaced: true },
+    ],
+  });
+  expect([...parts.serving.rewards]).toEqual([['r1', 0]]);
+});
+
+it('an empty list has no answers, and one that is too long takes in nothing', async () => {
+  const { post, parts } = start();
+  expect(await (await post('/v1/feedback', [])).json()).toEqual({ object: 'list', data: [] });
+  const items = Array.from({ length: maxBatch + 1 }, () => ({ id: 'r1', reward: 1 }));
+  const response = await post('/v1/feedback', items);
+  expect([response.status, await response.json()]).toEqual([
+    400,
+    { error: expect.objectContaining({ message: expect.stringContaining(`at most ${maxBatch}`) }) },
+  ]);
   expect(parts.serving.rewards.size).toBe(0);
 });

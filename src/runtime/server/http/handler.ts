@@ -1,27 +1,22 @@
 import type { Context } from 'hono';
-import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { Caller } from '../../callers/caller.ts';
-import { type Headers as RequestHeaders, readHeaders } from '../context.ts';
+import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
+import { type Asking, readHeaders } from '../context.ts';
 import { Exchange, type Parts } from '../exchange.ts';
+import { bodyOf } from './body.ts';
 import { callerOf } from './connection.ts';
+import { readJsonText } from './json.ts';
 import { problemResponse } from './problem.ts';
 
 /**
  * The body of a request.
- * @throws REQUEST_INVALID
+ * @throws as of {@link readJsonText} and {@link bodyOf}
  */
 export const readJson = async (c: Context): Promise<unknown> => {
   // Anything else could be sent by a web page without asking first (a CORS simple request).
   if (!/^application\/json\b/i.test(c.req.header('content-type') ?? ''))
     throw new AdaptletError('REQUEST_INVALID', 'content-type must be application/json');
-  try {
-    return await c.req.json();
-  } catch (error) {
-    throw new AdaptletError('REQUEST_INVALID', 'the body is not JSON', { cause: error });
-  }
+  return readJsonText(await bodyOf(c));
 };
-
-export type Asking = { readonly headers: RequestHeaders; readonly caller: Caller };
 
 /** Answers a known caller within an exchange. A client that disconnects ends it; what is thrown fails it. */
 export const handler =
@@ -29,6 +24,7 @@ export const handler =
     parts: Parts,
     method: string,
     answer: (c: Context, exchange: Exchange, asking: Asking) => Promise<Response>,
+    problem = problemResponse,
   ) =>
   async (c: Context): Promise<Response> => {
     const headers = readHeaders(c.req.raw.headers.entries());
@@ -41,10 +37,28 @@ export const handler =
       once: true,
     });
     try {
+      c.set('over', exchange.signal);
       // Before the body is read: strangers cost no more than their headers.
       const caller = await callerOf(parts, c, headers);
       return await answer(c, exchange, { headers, caller });
     } catch (error) {
-      return problemResponse(exchange.fail(error));
+      return problem(exchange.fail(error));
     }
   };
+
+/** What is thrown outside of an exchange, as an answer of an API. */
+export const failed =
+  ({ log }: Pick<Parts, 'log'>, problem = problemResponse) =>
+  (error: Error, c: Context): Response => {
+    const failure = c.req.raw.signal.aborted
+      ? new AdaptletError('REQUEST_CANCELLED', `the caller of ${c.req.path} went away`, { cause: error })
+      : asAdaptletError(error, 'http');
+    if (failure.code === 'INTERNAL') log.error({ err: failure }, 'http request failed');
+    return problem(failure);
+  };
+
+/** Who asks, outside of an exchange. @throws UNAUTHENTICATED; REQUEST_INVALID for headers over their limits */
+export const askingOf = async (parts: Parts, c: Context): Promise<Asking> => {
+  const headers = readHeaders(c.req.raw.headers.entries());
+  return { headers, caller: await callerOf(parts, c, headers) };
+};

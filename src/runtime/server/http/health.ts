@@ -1,4 +1,6 @@
+import type { HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
+import type { MetricsAccess } from '../../../telemetry/metrics-access.ts';
 import type { Parts } from '../exchange.ts';
 
 export type HealthParts = Pick<Parts, 'serving' | 'telemetry'>;
@@ -12,17 +14,27 @@ export const addHealth = (app: Hono, { serving }: Pick<HealthParts, 'serving'>):
   });
 };
 
-/** Adds what Prometheus asks for. It names adapters of all namespaces. */
-export const addMetrics = (app: Hono, { telemetry }: Pick<HealthParts, 'telemetry'>): void => {
-  app.get('/metrics', async (c) =>
-    c.body(await telemetry.metricsText(), 200, {
+/** Adds what Prometheus asks for. It names adapters of all namespaces. `access` absent: everybody may read it. */
+export const addMetrics = (
+  app: Hono,
+  { telemetry, access }: Pick<HealthParts, 'telemetry'> & { readonly access?: MetricsAccess },
+): void => {
+  app.get('/metrics', async (c) => {
+    const { incoming } = (c.env ?? {}) as Partial<HttpBindings>;
+    const verdict = await access?.({
+      address: incoming?.socket.remoteAddress ?? '',
+      authorization: c.req.header('authorization') ?? '',
+    });
+    if (verdict !== undefined && verdict.status !== 200)
+      return c.text(verdict.message, verdict.status, { ...verdict.headers });
+    return c.body(await telemetry.metricsText(), 200, {
       'content-type': 'text/plain; version=0.0.4; charset=utf-8',
-    }),
-  );
+    });
+  });
 };
 
 /** Health without the API: for a runtime that answers requests on loopback only. */
-export const createHealthApp = (parts: HealthParts): Hono => {
+export const createHealthApp = (parts: HealthParts & { readonly access: MetricsAccess }): Hono => {
   const app = new Hono();
   addHealth(app, parts);
   addMetrics(app, parts);

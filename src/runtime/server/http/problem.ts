@@ -1,6 +1,7 @@
 import type { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { ErrorCode } from '../../../errors/catalogue.ts';
 import { FieldError } from '../fields/field-error.ts';
-import { retryAfterSeconds, wire } from '../wire.ts';
+import { retryAfterOf, wire } from '../wire.ts';
 
 /** OpenAI's error body. */
 export type ProblemBody = {
@@ -19,9 +20,10 @@ const typeOf = (status: number): string => {
   return status < 500 ? 'invalid_request_error' : 'server_error';
 };
 
-/** HTTP has a status of its own for a body that is too large. */
-const httpStatusOf = (error: AdaptletError): number =>
-  error.code === 'REQUEST_TOO_LARGE' ? 413 : error.httpStatus;
+/** Statuses of HTTP for what gRPC has none for: a body that is too large, and one that does not come in time. */
+const ownStatuses: Partial<Record<ErrorCode, number>> = { REQUEST_TOO_LARGE: 413, CLIENT_TOO_SLOW: 408 };
+
+const httpStatusOf = ({ code, httpStatus }: AdaptletError): number => ownStatuses[code] ?? httpStatus;
 
 export const problemBody = (error: AdaptletError): ProblemBody => ({
   error: {
@@ -32,10 +34,18 @@ export const problemBody = (error: AdaptletError): ProblemBody => ({
   },
 });
 
-export const problemResponse = (error: AdaptletError): Response => {
+const failureResponse = (error: AdaptletError, body: object): Response => {
   const headers = new Headers({ [wire.error]: error.code });
-  if (error.retryAfterMs !== undefined) headers.set(wire.retryAfter, retryAfterSeconds(error.retryAfterMs));
+  const retryAfter = retryAfterOf(error);
+  if (retryAfter !== undefined) headers.set(wire.retryAfter, retryAfter);
   // RFC 9110, section 11.6.1.
   if (error.code === 'UNAUTHENTICATED') headers.set('www-authenticate', 'Bearer');
-  return Response.json(problemBody(error), { status: httpStatusOf(error), headers });
+  return Response.json(body, { status: httpStatusOf(error), headers });
 };
+
+/** A failure as OpenAI's API tells it. */
+export const problemResponse = (error: AdaptletError): Response => failureResponse(error, problemBody(error));
+
+/** A failure as the Open Inference Protocol tells it: clients show `error`. */
+export const oipProblemResponse = (error: AdaptletError): Response =>
+  failureResponse(error, { error: error.message, code: error.code.toLowerCase() });

@@ -1,5 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { expect, it, vi } from 'vitest';
+import { type MetricsAccess, type MetricsReader, metricsAccess } from '../../../telemetry/metrics-access.ts';
 import { fakeParts } from '../testing/parts.ts';
+import { whileWeStandStill } from '../testing/stand-still.ts';
 import { startHealth, startHttp } from './server.ts';
 
 const start = async (overrides: Parameters<typeof fakeParts>[0] = {}) => {
@@ -61,6 +65,64 @@ it('a request that waits for a place gives it up when its connection breaks', as
   }
 });
 
+it('a client that sends many requests before it has an answer loses its connection, and all of them end', async () => {
+  await using http = await start();
+  const { serving } = http.parts;
+  const { promise: held, resolve: open } = Promise.withResolvers<void>();
+  serving.gate = () => held;
+  const { port } = new URL(http.url);
+  const send = (many: number) => {
+    const body = JSON.stringify({ model: 'sql', prompt: 'abc', max_tokens: 3 });
+    const one = `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.on('error', () => undefined).resume();
+    socket.write(one.repeat(many));
+    return socket;
+  };
+  const few = send(16);
+  await vi.waitFor(() => expect(serving.calls).toHaveLength(16));
+  const many = send(1000);
+  await vi.waitFor(() => expect(many.closed).toBe(true));
+  expect(serving.calls.length).toBeLessThanOrEqual(32);
+  expect(few.closed).toBe(false);
+  few.destroy();
+  await vi.waitFor(() => expect(serving.calls.every(({ signal }) => signal.aborted)).toBe(true));
+  open();
+});
+
+it('a request whose client left before anybody looked is not begun', async () => {
+  await using http = await start();
+  const { port } = new URL(http.url);
+  const body = JSON.stringify({ model: 'sql', prompt: 'abc', max_tokens: 3 });
+  const request = `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  const leave = `
+    let left = 0;
+    for (let i = 0; i < data.many; i += 1) {
+      const socket = require('node:net').connect(Number(data.port), '127.0.0.1', () =>
+        socket.end(data.request, () => socket.destroy()));
+      socket.on('close', () => { left += 1; if (left === data.many) done(); });
+    }`;
+  await whileWeStandStill(leave, { many: 50, port, request });
+  expect((await fetch(`${http.url}/v1/completions`, completion('abc', false))).status).toBe(200);
+  expect(http.parts.serving.calls).toHaveLength(1);
+});
+
+it('clients connect while the server has no time, a thousand of them at once', async () => {
+  await using http = await start();
+  const { port } = new URL(http.url);
+  const most = Math.min(1000, Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8')));
+  const connected = new Int32Array(new SharedArrayBuffer(4));
+  const all = `
+    const late = setTimeout(done, 10_000);
+    for (let i = 0; i < data.most; i += 1) {
+      require('node:net').connect(Number(data.port), '127.0.0.1', () => {
+        if (Atomics.add(data.connected, 0, 1) + 1 === data.most) { clearTimeout(late); done(); }
+      }).on('error', () => undefined);
+    }`;
+  await whileWeStandStill(all, { most, port, connected });
+  expect(Atomics.load(connected, 0)).toBe(most);
+});
+
 it('closing lets a request under way finish and takes no new ones', async () => {
   await using http = await start();
   const { promise: held, resolve: open } = Promise.withResolvers<void>();
@@ -86,7 +148,8 @@ it('an address that is taken or malformed is a configuration error', async () =>
 
 it('a listener for health answers probes and Prometheus, and takes no request', async () => {
   const parts = fakeParts();
-  const server = await startHealth({ ...parts, address: '127.0.0.1:0' });
+  const access = await metricsAccess({ metricsAccess: 'token' });
+  const server = await startHealth({ ...parts, address: '127.0.0.1:0', access });
   const url = `http://127.0.0.1:${server.port}`;
   const statusOf = async (path: string, init?: RequestInit) => (await fetch(`${url}${path}`, init)).status;
   expect(await Promise.all(['/livez', '/readyz', '/metrics'].map((path) => statusOf(path)))).toEqual([
@@ -95,6 +158,26 @@ it('a listener for health answers probes and Prometheus, and takes no request', 
   expect(await statusOf('/v1/completions', completion('x', false))).toBe(404);
   expect(await statusOf('/v1/models')).toBe(404);
   expect(parts.serving.calls).toEqual([]);
+  await server.close(100);
+});
+
+it('a listener for health gives metrics to whom it may, and answers probes of everybody', async () => {
+  const seen: MetricsReader[] = [];
+  const access: MetricsAccess = async (reader) => {
+    seen.push(reader);
+    return { status: 401, message: 'no', headers: { 'www-authenticate': 'Bearer' } };
+  };
+  const server = await startHealth({ ...fakeParts(), address: '127.0.0.1:0', access });
+  const ask = (path: string) =>
+    fetch(`http://127.0.0.1:${server.port}${path}`, { headers: { authorization: 'Bearer word' } });
+  const refused = await ask('/metrics');
+  expect([refused.status, refused.headers.get('www-authenticate'), await refused.text()]).toEqual([
+    401,
+    'Bearer',
+    'no',
+  ]);
+  expect(seen).toEqual([{ address: '127.0.0.1', authorization: 'Bearer word' }]);
+  expect((await ask('/readyz')).status).toBe(200);
   await server.close(100);
 });
 

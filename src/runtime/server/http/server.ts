@@ -1,12 +1,24 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
+import {
+  createServer,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import { Server as NetServer } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { listenOn } from '../../../settings/address.ts';
+import type { MetricsAccess } from '../../../telemetry/metrics-access.ts';
+import { afterWhatCame } from '../after-what-came.ts';
 import type { Parts } from '../exchange.ts';
-import type { CertificateFiles } from '../tls/certificate-files.ts';
+import type { ConnectionLimits } from '../limits.ts';
+import { type CertificateFiles, handshakeMs } from '../tls/certificate-files.ts';
 import { type AppParts, createHttpApp } from './app.ts';
 import { createHealthApp } from './health.ts';
+import { OpenConnections } from './open-connections.ts';
+import { takenBytes, watchReader } from './unread.ts';
 
 type Listening = {
   /** `host:port`; port 0 for any free one. IPv6 hosts in brackets. */
@@ -24,12 +36,6 @@ export type RunningHttp = {
 };
 
 /**
- * A connection that is closed while somebody sends on it is a request that fails. So clients and gateways close those that
- * nobody uses: they do after 60 to 90 seconds, and Node would after 5.
- */
-const keepAliveTimeout = 120_000;
-
-/**
  * Starts HTTP.
  * @throws CONFIG_INVALID when the address cannot be listened on
  */
@@ -40,21 +46,38 @@ export const startHttp = (options: HttpOptions): Promise<RunningHttp> =>
  * Starts a listener that offers health and metrics, and no request.
  * @throws CONFIG_INVALID when the address cannot be listened on
  */
-export const startHealth = (options: Parts & Listening): Promise<RunningHttp> =>
-  listenWith(createHealthApp(options), options);
+export const startHealth = (
+  options: Parts & Listening & { readonly access: MetricsAccess },
+): Promise<RunningHttp> => listenWith(createHealthApp(options), options);
 
-const limits = {
+/** Milliseconds for the headers of a request, and between two looks for requests that take too long. */
+const headersMs = 20_000;
+const lookEveryMs = 5_000;
+
+const optionsOf = ({ idleMs, bodyMs }: ConnectionLimits): ServerOptions => ({
   maxHeaderSize: 64 << 10,
-  requestTimeout: 60_000,
-  headersTimeout: 20_000,
-  keepAliveTimeout,
-};
+  // Who reads a body says that it is late (body.ts). What nobody reads ends by this, behind it.
+  requestTimeout: headersMs + bodyMs + lookEveryMs,
+  headersTimeout: Math.min(headersMs, bodyMs),
+  connectionsCheckingInterval: lookEveryMs,
+  // A connection that is closed while somebody sends on it is a request that fails. Node would close it after 5 seconds.
+  keepAliveTimeout: idleMs,
+});
 
-const serverOf = (tls: CertificateFiles | undefined, listener: RequestListener): Server => {
-  if (tls === undefined) return createServer(limits, listener);
+const serverOf = (
+  tls: CertificateFiles | undefined,
+  limits: ConnectionLimits,
+  listener: RequestListener,
+): Server => {
+  const options = optionsOf(limits);
+  if (tls === undefined) return createServer(options, listener);
   // A client without a certificate may have a key: who it is decides, not the handshake.
-  const handshake = { requestCert: tls.asksClients, rejectUnauthorized: false, handshakeTimeout: 10_000 };
-  const server = createTlsServer({ ...limits, ...handshake, ...tls.context }, listener);
+  const handshake = {
+    requestCert: tls.asksClients,
+    rejectUnauthorized: false,
+    handshakeTimeout: handshakeMs,
+  };
+  const server = createTlsServer({ ...options, ...handshake, ...tls.context }, listener);
   server.once(
     'close',
     tls.onChange((context) => server.setSecureContext(context)),
@@ -62,17 +85,44 @@ const serverOf = (tls: CertificateFiles | undefined, listener: RequestListener):
   return server;
 };
 
+/** An answer that is all there and that its reader does not go on reading ends with its connection: it would stay in memory. */
+const endUnread = (res: ServerResponse, { clock, log }: Pick<Parts, 'clock' | 'log'>): void => {
+  res.once('prefinish', () => {
+    const { socket } = res;
+    if (socket === null || socket.writableLength === 0) return;
+    const tooSlow = (): void => {
+      log.debug({ bytes: socket.writableLength }, 'a client did not read its answer');
+      res.destroy();
+    };
+    res.once(
+      'close',
+      watchReader(clock, () => takenBytes(socket), tooSlow),
+    );
+  });
+};
+
 const listenWith = async (app: Hono, options: Parts & Listening): Promise<RunningHttp> => {
   // Globals stay Node's own: a library must not replace Request and Response for the whole process.
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   let closing = false;
-  const server = serverOf(options.tls, (req, res) => {
+  const connections = new OpenConnections();
+  const server = serverOf(options.tls, options.limits, (req, res) => {
+    if (!connections.isWithin(req.socket, res)) return;
+    endUnread(res, options);
     // A connection that is kept alive would keep the server open after its last answer.
     res.once('close', () => {
-      if (closing) setImmediate(() => server.closeIdleConnections());
+      if (closing) setImmediate(() => connections.endIdle());
     });
-    listener(req, res).catch((error: unknown) => options.log.warn({ err: error }, 'http connection failed'));
+    afterWhatCame(() => {
+      if (req.destroyed || req.socket.destroyed) return;
+      listener(req, res).catch((error: unknown) =>
+        options.log.warn({ err: error }, 'http connection failed'),
+      );
+    });
   });
+  server.maxConnections = options.limits.maxConnections;
+  // The next one gets in: each that is refused costs one that is not used.
+  server.on('drop', () => connections.endLongestIdle());
   const port = await listenOn(server, options.address);
   return {
     port,
@@ -80,11 +130,13 @@ const listenWith = async (app: Hono, options: Parts & Listening): Promise<Runnin
       new Promise((resolve) => {
         closing = true;
         const stopTimer = options.clock.after(graceMs, () => server.closeAllConnections());
-        server.close(() => {
+        // The close of HTTP would cut answers on their way; it ends timers.
+        NetServer.prototype.close.call(server, () => {
           stopTimer();
+          server.close();
           resolve();
         });
-        server.closeIdleConnections();
+        connections.endIdle();
       }),
   };
 };

@@ -1,7 +1,8 @@
 import type { FinishReason } from '../../engine/engine.ts';
 import type { ServedBy } from '../../routing/request.ts';
 import type { ModelCard } from '../../serving/serving.ts';
-import type { Answer } from '../exchange.ts';
+import type { AnswerPart } from '../chat/answer-reader.ts';
+import type { TokenCounts } from '../exchange.ts';
 import { chatLogprobs, completionLogprobs, type Scored } from './logprobs.ts';
 
 export type Usage = {
@@ -21,21 +22,31 @@ export type Head = {
   readonly served: ServedBy;
 };
 
-/** How one kind of completion is written: as a whole, and in chunks. */
+/** Why an answer ended, as OpenAI says it. */
+type Finish = FinishReason | 'tool_calls';
+
+/** A whole answer in its parts. `scored`: its tokens with their log probabilities, where the client asked for them. */
+export type WholeChoice = {
+  readonly parts: readonly AnswerPart[];
+  readonly finish: Finish;
+  readonly scored: Scored | undefined;
+};
+
+/** How one kind of completion is written: as a whole, and in chunks. `choice`: the number of an answer, from 0. */
 export type Shape = {
   readonly method: string;
   readonly idPrefix: string;
-  /** `scored`: its tokens with their log probabilities, where the client asked for them. */
-  readonly whole: (head: Head, answer: Answer, scored: Scored | undefined) => object;
-  /** Before the first text; undefined: nothing. */
-  readonly opening: (head: Head) => object | undefined;
-  readonly chunk: (head: Head, text: string, scored: Scored | undefined) => object;
-  readonly closing: (head: Head, finishReason: FinishReason) => object;
+  /** All answers in their order. */
+  readonly whole: (head: Head, choices: readonly WholeChoice[], usage: Usage) => object;
+  /** Before the first text of an answer; undefined: nothing. */
+  readonly opening: (head: Head, choice: number) => object | undefined;
+  readonly chunk: (head: Head, choice: number, part: AnswerPart, scored: Scored | undefined) => object;
+  readonly closing: (head: Head, choice: number, finish: Finish) => object;
   /** The last chunk, when the client asked for it. */
   readonly usage: (head: Head, usage: Usage) => object;
 };
 
-export const usageOf = (done: Answer['done']): Usage => ({
+export const usageOf = (done: TokenCounts): Usage => ({
   prompt_tokens: done.promptTokens,
   completion_tokens: done.completionTokens,
   total_tokens: done.promptTokens + done.completionTokens,
@@ -53,35 +64,67 @@ const headOf = ({ id, created, model, served }: Head, object: string) => ({
   system_fingerprint: served.digest,
 });
 
-const textChoice = (text: string, finish: FinishReason | null, scored?: Scored) => [
-  {
-    index: 0,
-    text,
-    logprobs: scored === undefined ? null : completionLogprobs(scored),
-    finish_reason: finish,
-  },
-];
+const textOf = (parts: readonly AnswerPart[], kind: 'content' | 'reasoning'): string =>
+  parts.map((part) => (part.kind === kind ? part.text : '')).join('');
+
+const textChoice = (index: number, text: string, finish: Finish | null, scored?: Scored) => ({
+  index,
+  text,
+  logprobs: scored === undefined ? null : completionLogprobs(scored),
+  finish_reason: finish,
+});
 
 export const completionShape: Shape = {
   method: '/v1/completions',
   idPrefix: 'cmpl-',
-  whole: (head, answer, scored) => ({
+  whole: (head, choices, usage) => ({
     ...headOf(head, 'text_completion'),
-    choices: textChoice(answer.text, answer.done.finishReason, scored),
-    usage: usageOf(answer.done),
+    choices: choices.map(({ parts, finish, scored }, index) =>
+      textChoice(index, textOf(parts, 'content'), finish, scored),
+    ),
+    usage,
   }),
   opening: () => undefined,
-  chunk: (head, text, scored) => ({
+  chunk: (head, choice, part, scored) => ({
     ...headOf(head, 'text_completion'),
-    choices: textChoice(text, null, scored),
+    choices: [textChoice(choice, textOf([part], 'content'), null, scored)],
   }),
-  closing: (head, finish) => ({ ...headOf(head, 'text_completion'), choices: textChoice('', finish) }),
+  closing: (head, choice, finish) => ({
+    ...headOf(head, 'text_completion'),
+    choices: [textChoice(choice, '', finish)],
+  }),
   usage: (head, usage) => ({ ...headOf(head, 'text_completion'), choices: [], usage }),
 };
 
-const delta = (content: object, finish: FinishReason | null, scored?: Scored) => [
+type CallPart = Extract<AnswerPart, { kind: 'call' }>;
+
+const callOf = ({ id, name, arguments: written }: CallPart) => ({
+  id,
+  type: 'function',
+  function: { name, arguments: written },
+});
+
+/** Text is null where there are calls alone, as OpenAI has it. */
+const messageOf = (parts: readonly AnswerPart[]) => {
+  const [content, reasoning] = [textOf(parts, 'content'), textOf(parts, 'reasoning')];
+  const calls = parts.filter((part) => part.kind === 'call');
+  return {
+    role: 'assistant',
+    content: content === '' && calls.length > 0 ? null : content,
+    refusal: null,
+    ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls.map(callOf) }),
+  };
+};
+
+const deltaOf = (part: AnswerPart): object => {
+  if (part.kind === 'call') return { tool_calls: [{ index: part.index, ...callOf(part) }] };
+  return part.kind === 'content' ? { content: part.text } : { reasoning_content: part.text };
+};
+
+const delta = (index: number, content: object, finish: Finish | null, scored?: Scored) => [
   {
-    index: 0,
+    index,
     delta: content,
     logprobs: scored === undefined ? null : chatLogprobs(scored),
     finish_reason: finish,
@@ -91,27 +134,28 @@ const delta = (content: object, finish: FinishReason | null, scored?: Scored) =>
 export const chatShape: Shape = {
   method: '/v1/chat/completions',
   idPrefix: 'chatcmpl-',
-  whole: (head, answer, scored) => ({
+  whole: (head, choices, usage) => ({
     ...headOf(head, 'chat.completion'),
-    choices: [
-      {
-        index: 0,
-        message: { role: 'assistant', content: answer.text, refusal: null },
-        logprobs: scored === undefined ? null : chatLogprobs(scored),
-        finish_reason: answer.done.finishReason,
-      },
-    ],
-    usage: usageOf(answer.done),
+    choices: choices.map(({ parts, finish, scored }, index) => ({
+      index,
+      message: messageOf(parts),
+      logprobs: scored === undefined ? null : chatLogprobs(scored),
+      finish_reason: finish,
+    })),
+    usage,
   }),
-  opening: (head) => ({
+  opening: (head, choice) => ({
     ...headOf(head, 'chat.completion.chunk'),
-    choices: delta({ role: 'assistant', content: '' }, null),
+    choices: delta(choice, { role: 'assistant', content: '' }, null),
   }),
-  chunk: (head, content, scored) => ({
+  chunk: (head, choice, part, scored) => ({
     ...headOf(head, 'chat.completion.chunk'),
-    choices: delta({ content }, null, scored),
+    choices: delta(choice, deltaOf(part), null, scored),
   }),
-  closing: (head, finish) => ({ ...headOf(head, 'chat.completion.chunk'), choices: delta({}, finish) }),
+  closing: (head, choice, finish) => ({
+    ...headOf(head, 'chat.completion.chunk'),
+    choices: delta(choice, {}, finish),
+  }),
   usage: (head, usage) => ({ ...headOf(head, 'chat.completion.chunk'), choices: [], usage }),
 };
 

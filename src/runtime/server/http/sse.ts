@@ -10,11 +10,17 @@ export type SseOptions = {
   readonly onGone: () => void;
 };
 
+/** The data of an event, with its name where it has one. Neither has a line break. */
+export type SseLine = string | { readonly event: string; readonly data: string };
+
+const eventOf = (line: SseLine): string =>
+  typeof line === 'string' ? `data: ${line}\n\n` : `event: ${line.event}\ndata: ${line.data}\n\n`;
+
 /**
  * Server-sent events from an iterator of data lines, pulled only as the reader takes them: a slow reader makes the
  * iterator wait, and nothing piles up.
  */
-export const sse = (lines: AsyncIterator<string>, options: SseOptions): ReadableStream<Uint8Array> => {
+export const sse = (lines: AsyncIterator<SseLine>, options: SseOptions): ReadableStream<Uint8Array> => {
   const encoder = new TextEncoder();
   let stopTimer: (() => void) | undefined;
   return new ReadableStream<Uint8Array>(
@@ -26,7 +32,7 @@ export const sse = (lines: AsyncIterator<string>, options: SseOptions): Readable
           controller.close();
           return;
         }
-        controller.enqueue(encoder.encode(`data: ${next.value}\n\n`));
+        controller.enqueue(encoder.encode(eventOf(next.value)));
         stopTimer = options.clock.after(options.slowClientMs, () => {
           options.onSlow();
           // The iterator sees why at its next step, and that step must come: nobody else pulls.

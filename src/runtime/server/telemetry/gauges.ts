@@ -2,6 +2,7 @@ import type { RolloutObject } from '../../../api/objects.ts';
 import { rolloutGauges } from '../../../rollout/gauges.ts';
 import type { MetricFamily } from '../../../telemetry/exposition.ts';
 import type { EngineLoad } from '../../engine/engine.ts';
+import type { PressureView } from '../../pressure/memory-pressure.ts';
 import type { QuotaView } from '../../serving/quotas/quotas.ts';
 import { metrics } from './names.ts';
 
@@ -25,6 +26,7 @@ export type RuntimeGauges = {
     readonly operators: Readonly<Record<string, number>>;
   };
   readonly memory: { readonly usedBytes: number; readonly budgetBytes: number };
+  readonly pressure: PressureView;
   readonly disk: { readonly usedBytes: number; readonly budgetBytes: number };
   readonly store: StoreGauges;
   /** Of the base model while it is fetched, else 0. */
@@ -45,17 +47,50 @@ export type RuntimeGauges = {
   readonly mirrored: Readonly<Record<string, number>>;
   /** What became of files that might have come as deltas. */
   readonly deltas: { readonly results: Readonly<Record<string, number>>; readonly savedBytes: number };
+  /** Blobs of runtimes of the site; undefined where this one takes no part. */
+  readonly peers:
+    | {
+        readonly came: Readonly<Record<string, number>>;
+        readonly sent: number;
+        readonly aside: Readonly<Record<string, number>>;
+      }
+    | undefined;
+  /** What was brought to the disk and into RAM before it was asked for. */
+  readonly prefetched: Readonly<
+    Record<
+      'disk' | 'ram',
+      { readonly broughtBytes: number; readonly wastedBytes: number; readonly hits: number }
+    >
+  >;
+  /** Sessions that routes keep decisions for, and tokens of such by what became of them. Undefined: there are none here. */
+  readonly sessions?:
+    | { readonly sessions: number; readonly tokens: Readonly<Record<string, number>> }
+    | undefined;
+  /** Classifiers of routes. Undefined: there are none here. */
+  readonly classifiers?:
+    | {
+        /** Questions to the encoder, by code. */
+        readonly answers: Readonly<Record<string, number>>;
+        readonly states: Readonly<Record<string, number>>;
+      }
+    | undefined;
   /** Of namespaces with a policy, by limit. */
   readonly quotas: readonly QuotaView[];
+  /** What endpoint pickers route by: names that clients send as `model`. */
   readonly lora: {
-    /** How many adapters may be Resident at a time. */
+    /** As many names as are listed, and one more for each adapter that still fits into RAM. */
     readonly max: number;
-    /** Names that clients send as `model` and that are truly Resident; endpoint pickers route by them. */
+    /** Of adapters that are truly Resident, and of rollouts that serve them. */
     readonly running: readonly string[];
-    /** Names that requests wait for now. */
+    /** Of those that requests wait for now. */
     readonly waiting: readonly string[];
   };
+  /** Blocks of `cacheBlockTokens` tokens that the memory for keys and values holds. */
+  readonly cacheBlocks: number;
 };
+
+/** Tokens of a block in what pickers are told of the memory for keys and values, which here is not cut into blocks: vLLM's default. */
+export const cacheBlockTokens = 16;
 
 const gauge = (metric: { name: string; help: string }, value: number): MetricFamily => ({
   ...metric,
@@ -98,6 +133,19 @@ const perResult = (
   samples: Object.entries(results).map(([result, value]) => ({ labels: { result }, value })),
 });
 
+const perTier = (
+  metric: { name: string; help: string },
+  { disk, ram }: RuntimeGauges['prefetched'],
+  value: (totals: RuntimeGauges['prefetched']['ram']) => number,
+): MetricFamily => ({
+  ...metric,
+  type: 'counter',
+  samples: [
+    { labels: { tier: 'disk' }, value: value(disk) },
+    { labels: { tier: 'ram' }, value: value(ram) },
+  ],
+});
+
 const shareUsed = (engine: EngineLoad | undefined): number =>
   engine === undefined || engine.kvBudgetBytes === 0 ? 0 : engine.kvUsedBytes / engine.kvBudgetBytes;
 
@@ -116,6 +164,48 @@ const providerFamilies = ({ inUse, refused, operators }: RuntimeGauges['provider
   },
 ];
 
+const peerFamilies = (peers: RuntimeGauges['peers']): MetricFamily[] =>
+  peers === undefined
+    ? []
+    : [
+        perResult(metrics.blobBytes, peers.came),
+        counter(metrics.peerSentBytes, peers.sent),
+        perResult(metrics.peersAside, peers.aside),
+      ];
+
+const classifierFamilies = (
+  { answers, states }: RuntimeGauges['classifiers'] = { answers: {}, states: {} },
+): MetricFamily[] => [
+  {
+    ...metrics.classifierAnswers,
+    type: 'counter',
+    samples: Object.entries(answers).map(([code, value]) => ({ labels: { code }, value })),
+  },
+  {
+    ...metrics.classifiers,
+    samples: Object.entries(states).map(([state, value]) => ({ labels: { state }, value })),
+  },
+];
+
+const pressureFamilies = (pressure: PressureView): MetricFamily[] => {
+  const { level, limitBytes, usedBytes, adapterBudgetBytes, kvBudgetBytes } = pressure;
+  const ofLevel = (value: number) => (level === '' ? [] : [{ labels: { level }, value }]);
+  return [
+    { ...metrics.workingSet, samples: ofLevel(usedBytes) },
+    { ...metrics.memoryLimit, samples: ofLevel(limitBytes) },
+    {
+      ...metrics.budgetNow,
+      samples: [
+        { labels: { budget: 'adapters' }, value: adapterBudgetBytes },
+        { labels: { budget: 'kv' }, value: kvBudgetBytes },
+      ],
+    },
+    counter(metrics.shrinks, pressure.shrinks),
+    counter(metrics.memoryRefused, pressure.refused),
+    counter(metrics.memoryKills, pressure.kills),
+  ];
+};
+
 /** Everything that is read at a scrape, as gauges. `nowMs` is wall time. */
 export const metricFamilies = (
   gauges: RuntimeGauges,
@@ -129,6 +219,7 @@ export const metricFamilies = (
   },
   gauge(metrics.memoryUsed, gauges.memory.usedBytes),
   gauge(metrics.memoryBudget, gauges.memory.budgetBytes),
+  ...pressureFamilies(gauges.pressure),
   gauge(metrics.diskUsed, gauges.disk.usedBytes),
   gauge(metrics.diskBudget, gauges.disk.budgetBytes),
   gauge(metrics.nodeDiskUsed, gauges.store.usedBytes),
@@ -161,6 +252,15 @@ export const metricFamilies = (
   gauge(metrics.requestsRunning, gauges.requests.running),
   gauge(metrics.requestsWaiting, gauges.requests.waiting),
   gauge(metrics.kvCacheUsage, shareUsed(gauges.engine)),
+  {
+    ...metrics.cacheConfig,
+    samples: [
+      {
+        labels: { block_size: String(cacheBlockTokens), num_gpu_blocks: String(gauges.cacheBlocks) },
+        value: 1,
+      },
+    ],
+  },
   counter(metrics.prefixQueries, gauges.engine?.promptTokens ?? 0),
   counter(metrics.prefixHits, gauges.engine?.cachedTokens ?? 0),
   counter(metrics.drafts, gauges.engine?.speculation.drafts ?? 0),
@@ -179,5 +279,12 @@ export const metricFamilies = (
   perResult(metrics.mirrored, gauges.mirrored),
   perResult(metrics.deltas, gauges.deltas.results),
   counter(metrics.deltaSavedBytes, gauges.deltas.savedBytes),
+  ...peerFamilies(gauges.peers),
+  perTier(metrics.prefetchHits, gauges.prefetched, ({ hits }) => hits),
+  perTier(metrics.prefetchedBytes, gauges.prefetched, ({ broughtBytes }) => broughtBytes),
+  perTier(metrics.prefetchWastedBytes, gauges.prefetched, ({ wastedBytes }) => wastedBytes),
+  gauge(metrics.sessions, gauges.sessions?.sessions ?? 0),
+  perResult(metrics.sessionTokens, gauges.sessions?.tokens ?? {}),
+  ...classifierFamilies(gauges.classifiers),
   ...decidedRollouts(gauges.rollouts),
 ];

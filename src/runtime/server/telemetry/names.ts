@@ -30,6 +30,30 @@ export const metrics = {
   },
   memoryUsed: { name: 'adaptlet_memory_used_bytes', help: 'RAM that adapters hold.' },
   memoryBudget: { name: 'adaptlet_memory_budget_bytes', help: 'RAM that adapters may hold.' },
+  workingSet: {
+    name: 'adaptlet_memory_working_set_bytes',
+    help: 'Memory in use of what there is least of, a control group or the machine (label level), without pages of files that nobody has mapped.',
+  },
+  memoryLimit: {
+    name: 'adaptlet_memory_limit_bytes',
+    help: 'How much memory that has (label level): beyond it the kernel kills.',
+  },
+  budgetNow: {
+    name: 'adaptlet_memory_budget_now_bytes',
+    help: 'What adapters, and keys and values, may take now, by budget (adapters, kv): less than they were given while memory is short.',
+  },
+  shrinks: {
+    name: 'adaptlet_memory_shrinks_total',
+    help: 'How often adapters, or what is kept of keys and values, were let go of because memory was short.',
+  },
+  memoryRefused: {
+    name: 'adaptlet_memory_refused_total',
+    help: 'Requests that were refused because memory was short and nothing was left to let go of.',
+  },
+  memoryKills: {
+    name: 'adaptlet_memory_kills_total',
+    help: 'Processes of this runtime that the kernel killed for lack of memory within the limits of its control groups, since it started.',
+  },
   diskUsed: { name: 'adaptlet_disk_used_bytes', help: 'Disk that adapters and their compiled files hold.' },
   diskBudget: { name: 'adaptlet_disk_budget_bytes', help: 'Disk that adapters may hold.' },
   nodeDiskUsed: {
@@ -85,7 +109,7 @@ export const metrics = {
   },
   loraRequests: {
     name: 'vllm:lora_requests_info',
-    help: 'Unix time of this reading; labels are the adapters that are Resident and those that requests wait for.',
+    help: 'Unix time of this reading; labels are the names of adapters that are Resident, with those of rollouts that serve them, of those that requests wait for, and how many there may be.',
   },
   requestsRunning: {
     name: 'vllm:num_requests_running',
@@ -98,6 +122,10 @@ export const metrics = {
   kvCacheUsage: {
     name: 'vllm:kv_cache_usage_perc',
     help: 'Share of the memory for keys and values that requests with a row take; 1 is all of it. What is kept for later ones takes the rest.',
+  },
+  cacheConfig: {
+    name: 'vllm:cache_config_info',
+    help: 'Always 1; labels are the tokens of a block and the blocks that the memory for keys and values holds. 0 blocks: the base model is not loaded, or does not generate.',
   },
   prefixQueries: {
     name: 'vllm:prefix_cache_queries_total',
@@ -139,6 +167,46 @@ export const metrics = {
     name: 'adaptlet_delta_saved_bytes_total',
     help: 'Bytes that did not have to come, because a smaller delta did.',
   },
+  blobBytes: {
+    name: 'adaptlet_blob_bytes_total',
+    help: 'Bytes of blobs of adapters that came from registries, where runtimes share them, by result: peer (from a runtime of the site), source (over the uplink; a blob of which a part was here, or which came as a delta, counts whole).',
+  },
+  peerSentBytes: {
+    name: 'adaptlet_peer_sent_bytes_total',
+    help: 'Bytes of blobs that other runtimes of the site got from here.',
+  },
+  peersAside: {
+    name: 'adaptlet_peers_set_aside_total',
+    help: 'How often a runtime of the site was left alone for a while, by result: away (it did not answer, or broke off; 30 seconds), liar (it sent other bytes than those of the digest; 10 minutes).',
+  },
+  prefetchHits: {
+    name: 'adaptlet_prefetch_hits_total',
+    help: 'Adapters that were brought to the disk, or into RAM, before they were asked for, and then were used there, by tier: disk or ram.',
+  },
+  prefetchedBytes: {
+    name: 'adaptlet_prefetched_bytes_total',
+    help: 'Bytes that were brought there before they were asked for.',
+  },
+  prefetchWastedBytes: {
+    name: 'adaptlet_prefetch_wasted_bytes_total',
+    help: 'Those of them that left before anybody used them.',
+  },
+  sessions: {
+    name: 'adaptlet_sessions',
+    help: 'Sessions that this runtime keeps decisions of routes for (stickyDecision), with those that are over and were not asked for since.',
+  },
+  sessionTokens: {
+    name: 'adaptlet_session_tokens_total',
+    help: 'Tokens of sessions that came with requests, by result: accepted, over (past their end), foreign (not signed for this route and caller) or malformed; all but accepted count as none.',
+  },
+  classifierAnswers: {
+    name: 'adaptlet_classifier_answers_total',
+    help: 'Questions of routes to the encoder of onnx classifiers, by code of the error catalogue: OK when it answered, DEADLINE_EXCEEDED where that took longer than 100 ms, QUEUE_FULL where too many waited, ENGINE_DOWN while it was away. With any but OK the classifier was uncertain.',
+  },
+  classifiers: {
+    name: 'adaptlet_classifiers',
+    help: 'Classifiers of routes that need an artifact, by state: Ready, Pending (it is on its way) or Failed.',
+  },
   overdueTurns: {
     name: 'adaptlet_overdue_turns_total',
     help: 'Places that went to an adapter because it had got none for 5 seconds, of this engine process.',
@@ -177,13 +245,21 @@ export const metrics = {
 export const spans = {
   /** One request from its arrival to the end of its answer. */
   request: 'adaptlet.request',
-  /** Identity, routing, and waiting for the adapter and for admission. */
-  acquire: 'adaptlet.acquire',
-  /** From admission to the last token. */
-  generate: 'adaptlet.generate',
+  /** Identity is known: what may serve is chosen, by classifiers as well. */
+  route: 'adaptlet.route',
+  /** Until the adapter is in RAM. */
+  load: 'adaptlet.load',
+  /** In the engine: from its admission to the last token. */
+  engine: 'adaptlet.generate',
+  /** In it, until the first step of the request. */
+  queue: 'adaptlet.queue',
+  /** In it, from there to the first token. */
+  prefill: 'adaptlet.prefill',
+  /** In it, from there to the last token. */
+  decode: 'adaptlet.decode',
 } as const;
 
-/** Names of span attributes. */
+/** Names of span attributes. Those of gen_ai, rpc and error are of OpenTelemetry's semantic conventions. */
 export const attributes = {
   /** The name that the client asked for. */
   model: 'adaptlet.model',
@@ -203,14 +279,42 @@ export const attributes = {
   arm: 'adaptlet.arm',
   /** The rule of the route that decided. */
   rule: 'adaptlet.rule',
+  /** What classifiers of the route said, as in x-adaptlet-classified; absent where none was asked. */
+  classified: 'adaptlet.classified',
+  /** Their scores, 0 to 1, in that order. */
+  classifierScores: 'adaptlet.classifier.scores',
   /** Code of the error catalogue, or OK. */
   code: 'adaptlet.code',
   /** Milliseconds to the first token. */
   timeToFirstToken: 'adaptlet.time_to_first_token_ms',
+  /** Milliseconds in the queue of the engine. */
+  queueMs: 'adaptlet.queue_ms',
+  /** Milliseconds that runs of this prompt took, without those of others between them. */
+  prefillMs: 'adaptlet.prefill_ms',
+  /** The same of steps that gave it tokens. */
+  decodeMs: 'adaptlet.decode_ms',
+  /** Milliseconds until its adapter was in place, where another one had the step before. */
+  switchMs: 'adaptlet.switch_ms',
+  /** chat, text_completion or embeddings. */
+  operation: 'gen_ai.operation.name',
+  /** Always adaptlet. */
+  provider: 'gen_ai.provider.name',
+  /** As adaptlet.model. */
+  requestModel: 'gen_ai.request.model',
+  /** As adaptlet.adapter, where one served. */
+  responseModel: 'gen_ai.response.model',
+  /** As adaptlet.request_id. */
+  responseId: 'gen_ai.response.id',
+  /** Why the answer ended: stop or length. */
+  finishReasons: 'gen_ai.response.finish_reasons',
   /** Tokens of the prompt. */
   promptTokens: 'gen_ai.usage.input_tokens',
+  /** Those of them whose keys and values were there already. */
+  cachedTokens: 'gen_ai.usage.cache_read.input_tokens',
   /** Tokens of the answer. */
   completionTokens: 'gen_ai.usage.output_tokens',
+  /** Code of the error catalogue, of a failure. */
+  errorType: 'error.type',
   /** gRPC or HTTP method, as the semantic conventions name it. */
   method: 'rpc.method',
   /** grpc or http. */

@@ -112,7 +112,15 @@ it('every metric has its exact name and its sentence', async () => {
   expect(text).toContain('adaptlet_mirrored_requests_total{result="equal"} 5');
   expect(text).toContain('adaptlet_deltas_total{result="applied"} 3');
   expect(text).toContain('adaptlet_delta_saved_bytes_total 4000');
+  expect(text).toContain('adaptlet_prefetch_hits_total{tier="disk"} 2');
+  expect(text).toContain('adaptlet_prefetched_bytes_total{tier="ram"} 500');
+  expect(text).toContain('adaptlet_prefetch_wasted_bytes_total{tier="disk"} 300');
+  expect(text).toContain('adaptlet_sessions 6');
+  expect(text).toContain('adaptlet_session_tokens_total{result="foreign"} 1');
+  expect(text).toContain('adaptlet_classifier_answers_total{code="DEADLINE_EXCEEDED"} 2');
+  expect(text).toContain('adaptlet_classifiers{state="Failed"} 1');
   expect(text).toContain('vllm:kv_cache_usage_perc 0.25');
+  expect(text).toContain('vllm:cache_config_info{block_size="16",num_gpu_blocks="40"} 1');
   expect(text).toContain('# TYPE adaptlet_decoded_tokens_total counter\nadaptlet_decoded_tokens_total 35');
   expect(text).toContain('vllm:prefix_cache_queries_total 90');
   expect(text).toContain('vllm:prefix_cache_hits_total 60');
@@ -144,23 +152,39 @@ it('where this runtime decides about rollouts it tells where they stand, as the 
   );
 });
 
-it('a request has one span, below it acquiring and generating, below the span of its caller', async () => {
+it('a request has one span below that of its caller, with its parts below it and those of the engine below that', async () => {
   const exporter = new InMemorySpanExporter();
   const { request } = start(exporter);
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
   const record = request(new Map([['traceparent', traceparent]]));
   record.routing(context);
-  record.acquired('r1', served);
+  for (const stage of ['route', 'load', 'engine'] as const) record.stage(stage);
+  const classified = 'intent=medical;score=0.714;margin=0.714, tone=;score=0.200;margin=0.100;uncertain';
+  record.acquired('r1', { ...served, classified });
   record.token();
-  record.end({ code: 'OK', promptTokens: 1, completionTokens: 1 });
+  const timing = { queueMs: 1, prefillMs: 2, decodeMs: 3, switchMs: 0.5 };
+  const generated = { timing, finishReasons: ['stop', 'length'], cachedTokens: 4 } as const;
+  record.end({ code: 'OK', promptTokens: 9, completionTokens: 1, generated });
+  record.stage('route');
   const finished = exporter.getFinishedSpans();
   const named = (name: string): ReadableSpan | undefined => finished.find((span) => span.name === name);
   const root = named(spans.request);
-  expect(finished.map(({ name }) => name).toSorted()).toEqual([spans.acquire, spans.generate, spans.request]);
+  expect(finished.map(({ name }) => name).toSorted()).toEqual(Object.values(spans).toSorted());
   expect(root?.spanContext().traceId).toBe('0af7651916cd43dd8448eb211c80319c');
+  expect(record.ids).toEqual({
+    trace_id: '0af7651916cd43dd8448eb211c80319c',
+    span_id: root?.spanContext().spanId,
+  });
   expect(root?.parentSpanContext?.spanId).toBe('b7ad6b7169203331');
-  for (const child of [spans.acquire, spans.generate])
-    expect(named(child)?.parentSpanContext?.spanId).toBe(root?.spanContext().spanId);
+  const below = (name: string) => named(name)?.parentSpanContext?.spanId;
+  for (const part of [spans.route, spans.load, spans.engine])
+    expect(below(part)).toBe(root?.spanContext().spanId);
+  for (const part of [spans.queue, spans.prefill, spans.decode])
+    expect(below(part)).toBe(named(spans.engine)?.spanContext().spanId);
+  expect(named(spans.prefill)?.attributes).toMatchObject({
+    'adaptlet.prefill_ms': 2,
+    'adaptlet.switch_ms': 0.5,
+  });
   expect(root?.attributes).toMatchObject({
     'adaptlet.model': 'sql',
     'adaptlet.adapter': 'upper',
@@ -168,8 +192,60 @@ it('a request has one span, below it acquiring and generating, below the span of
     'adaptlet.rollout': 'sql',
     'adaptlet.arm': 'canary',
     'adaptlet.rule': 'r',
+    'adaptlet.classified': classified,
+    'adaptlet.classifier.scores': [0.714, 0.2],
     'adaptlet.code': 'OK',
+    'adaptlet.queue_ms': 1,
+    'adaptlet.decode_ms': 3,
+    'gen_ai.provider.name': 'adaptlet',
+    'gen_ai.request.model': 'sql',
+    'gen_ai.response.id': 'r1',
+    'gen_ai.response.model': 'upper',
+    'gen_ai.response.finish_reasons': ['stop', 'length'],
+    'gen_ai.usage.input_tokens': 9,
+    'gen_ai.usage.cache_read.input_tokens': 4,
   });
+  expect(root?.attributes).not.toHaveProperty('error.type');
+});
+
+it('a request that fails on its way says where, and parts in vain are seen as well', () => {
+  const exporter = new InMemorySpanExporter();
+  const record = start(exporter).request();
+  record.routing(context);
+  for (const stage of ['route', 'load', 'engine', 'route', 'load'] as const) record.stage(stage);
+  record.end({ code: 'QUEUE_FULL', promptTokens: 0, completionTokens: 0 });
+  const finished = exporter.getFinishedSpans();
+  expect(finished.map(({ name, status: { message } }) => [name, message])).toEqual([
+    [spans.route, undefined],
+    [spans.load, undefined],
+    [spans.engine, undefined],
+    [spans.route, undefined],
+    [spans.load, 'QUEUE_FULL'],
+    [spans.request, 'QUEUE_FULL'],
+  ]);
+  expect(finished.at(-1)?.attributes).toMatchObject({ 'error.type': 'QUEUE_FULL' });
+});
+
+it('without a collector lines of logs have the trace of the caller, and none where there is none', () => {
+  const { request } = start();
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const ids = (headers?: Map<string, string>) => request(headers).ids;
+  expect(ids(new Map([['traceparent', traceparent]]))).toEqual({
+    trace_id: '0af7651916cd43dd8448eb211c80319c',
+  });
+  expect(ids()).toEqual({});
+});
+
+it('a request of a caller that is not sampled has no spans, and its lines of logs the trace of the caller', () => {
+  const exporter = new InMemorySpanExporter();
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00';
+  const record = start(exporter).request(new Map([['traceparent', traceparent]]));
+  record.routing(context);
+  for (const stage of ['route', 'load', 'engine'] as const) record.stage(stage);
+  record.acquired('r1', served);
+  record.end({ code: 'OK', promptTokens: 1, completionTokens: 1 });
+  expect(exporter.getFinishedSpans()).toEqual([]);
+  expect(record.ids.trace_id).toBe('0af7651916cd43dd8448eb211c80319c');
 });
 
 it.each([

@@ -2,19 +2,24 @@ import { exposition } from '../../../telemetry/exposition.ts';
 import type { Traces } from '../../../telemetry/traces.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { RequestContext, ServedBy } from '../../routing/request.ts';
+import type { Stage } from '../../serving/stages.ts';
 import type { Headers } from '../context.ts';
 import { Counters } from './counters.ts';
 import { metricFamilies, type RuntimeGauges } from './gauges.ts';
-import { type RequestOutcome, RequestSpans } from './request-spans.ts';
+import { type RequestOutcome, RequestSpans, remoteIds, type TraceIds } from './request-spans.ts';
 
 /** What is written down about one request while it runs. */
 export type RequestRecord = {
   /** Who asks and for what is known; routing begins. */
   routing(context: RequestContext): void;
-  /** Admitted to the engine. */
+  /** A part of it begins. */
+  stage(stage: Stage): void;
+  /** Its answer begins, or is there as a whole. */
   acquired(id: string, served: ServedBy): void;
   /** A token came; the first one is timed. */
   token(): void;
+  /** For lines of logs about the request. Empty: nobody traces it. */
+  readonly ids: TraceIds;
   /** Only the first call counts. */
   end(outcome: RequestOutcome): void;
 };
@@ -64,6 +69,12 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
         routing(context) {
           caller = context.caller;
           spans?.routing(context);
+        },
+        stage(stage) {
+          spans?.stage(stage);
+        },
+        get ids() {
+          return spans?.ids ?? remoteIds(headers);
         },
         acquired(id, by) {
           served = by;

@@ -1,15 +1,48 @@
 import { type ObjectKey, objectKey } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Admin, RolloutVerb } from '../../admin/admin.ts';
+import type { LoraVerbs } from '../../admin/lora.ts';
 import type { RolloutView, RuntimeStatus } from '../../admin/views.ts';
+import type { PressureView } from '../../pressure/memory-pressure.ts';
 import type { AdapterView } from '../../residency/adapter-view.ts';
+import type { Explanation } from '../../routing/explain.ts';
+import type { RequestContext } from '../../routing/request.ts';
 import { fakeDigest } from './fake-serving.ts';
+
+export const fakePressure: PressureView = {
+  phase: 'short',
+  level: 'the memory limit of /sys/fs/cgroup',
+  limitBytes: 4000,
+  usedBytes: 3900,
+  adapterBudgetBytes: 600,
+  adapterFullBytes: 1000,
+  kvBudgetBytes: 300,
+  kvFullBytes: 1000,
+  shrinks: 3,
+  refused: 2,
+  kills: 1,
+};
 
 /** Admin that writes down what it was told. One adapter `default/upper`, one rollout `default/sql`. */
 export class FakeAdmin implements Admin {
   readonly told: string[] = [];
+  /** Absent: requests load no adapters. */
+  lora?: LoraVerbs;
   pinned = false;
   held = false;
+
+  async explain(context: RequestContext): Promise<Explanation> {
+    this.told.push(`explain ${context.namespace}/${context.model} ${context.prompt?.text ?? 'no text'}`);
+    const conditions = [{ text: 'user in [u1]', verdict: 'no', given: 'u2' } as const];
+    return {
+      kind: 'route',
+      route: 'default/assistant',
+      rules: [{ name: 'medical', verdict: 'no', matches: [{ verdict: 'no', conditions }] }],
+      labels: [{ classifier: 'intent', label: 'a', score: 0.5, margin: 0.25, doubt: 'why', scores: [] }],
+      rule: '',
+      candidates: [{ kind: 'base', text: 'the base model' }],
+    };
+  }
 
   status(): RuntimeStatus {
     return {
@@ -43,6 +76,7 @@ export class FakeAdmin implements Admin {
         because: '',
       },
       memory: { budgetBytes: 1000, usedBytes: 100 },
+      memoryPressure: fakePressure,
       shortages: [{ flag: '--kv-memory', effect: 'requests wait', neededBytes: 3000, budgetBytes: 2000 }],
       disk: { budgetBytes: 2000, usedBytes: 200 },
       manifests: {

@@ -3,6 +3,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { GenerateEvent, Prompt, TakenLogprob, TokenLogprob } from '../../engine/engine.ts';
 import type { EncodeResult, InferResult } from '../../engine/tasks.ts';
 import type { RequestContext, ServedBy } from '../../routing/request.ts';
+import { asTheyCome } from '../../serving/choices.ts';
 import type {
   Answered,
   EncodeRequest,
@@ -93,6 +94,8 @@ export class FakeServing implements Serving {
   gate: () => Promise<void> = () => Promise.resolve();
   /** Thrown at admission, or after that many tokens. */
   failure: { readonly error: Error; readonly afterTokens?: number } | undefined;
+  /** Answers in place of the prompt, as they are; the last one goes on for ever. Empty: the prompt. */
+  says: readonly string[] = [];
   /** Generations whose events have come to their end, in whatever way. */
   finished = 0;
 
@@ -139,7 +142,10 @@ export class FakeServing implements Serving {
     await Promise.resolve();
     const by = served[context.model];
     if (by === undefined) throw new AdaptletError('INTERNAL', `the fake does not serve ${context.model}`);
-    return { id: `r${this.calls.length}`, served: by, events: this.#events(request, by, signal) };
+    const answer = (): AsyncGenerator<GenerateEvent> => this.#events(request, by, signal);
+    const { choices = 1 } = request;
+    const events = choices === 1 ? answer() : asTheyCome(Array.from({ length: choices }, answer));
+    return { id: `r${this.calls.length}`, served: by, events };
   }
 
   /** A classification by what capitals it has where an adapter serves and one is not ruled out, else [length, 1]. */
@@ -207,10 +213,11 @@ export class FakeServing implements Serving {
     signal: AbortSignal,
   ): AsyncGenerator<GenerateEvent> {
     try {
-      const plain = textOf(prompt);
+      const said = this.says[Math.min(this.calls.length, this.says.length) - 1];
+      const plain = said ?? (by.adapter === '' ? textOf(prompt) : textOf(prompt).toUpperCase());
       const ends = stop.map((s) => plain.indexOf(s)).filter((at) => at >= 0);
       const whole = plain.slice(0, Math.min(plain.length, ...ends));
-      const tokens = Array.from(by.adapter === '' ? whole : whole.toUpperCase());
+      const tokens = Array.from(whole);
       const told = tokens.slice(0, maxTokens);
       for (const [i, text] of told.entries()) {
         await this.gate();
@@ -222,7 +229,7 @@ export class FakeServing implements Serving {
       yield {
         kind: 'done',
         finishReason: told.length < tokens.length ? 'length' : 'stop',
-        promptTokens: Array.from(plain).length,
+        promptTokens: Array.from(textOf(prompt)).length,
         completionTokens: told.length,
         timing: { queueMs: 1, prefillMs: 2, decodeMs: 3, switchMs: 0.5 },
       };

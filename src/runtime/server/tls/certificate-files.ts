@@ -20,6 +20,9 @@ export type CertificateFilesOptions = {
   readonly log: Log;
 };
 
+/** Milliseconds that a client may take for its handshake. */
+export const handshakeMs = 10_000;
+
 /** Milliseconds between two looks at the files: watches miss what kubelets do with links. */
 export const lookEveryMs = 5_000;
 

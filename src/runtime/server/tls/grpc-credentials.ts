@@ -1,12 +1,17 @@
 import type { SecureContextOptions } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
-import type { CertificateFiles } from './certificate-files.ts';
+import { type CertificateFiles, handshakeMs } from './certificate-files.ts';
 
 /** TLS of a gRPC server whose certificate may become another: for new connections, while open ones go on. */
 class FileCredentials extends ServerCredentials {
   constructor(files: CertificateFiles) {
     // A client without a certificate may have a key: who it is decides, not the handshake.
-    super({ requestCert: files.asksClients, rejectUnauthorized: false }, files.context);
+    const handshake = {
+      requestCert: files.asksClients,
+      rejectUnauthorized: false,
+      handshakeTimeout: handshakeMs,
+    };
+    super(handshake, files.context);
     files.onChange((context: SecureContextOptions) => this.updateSecureContextOptions(context));
   }
 

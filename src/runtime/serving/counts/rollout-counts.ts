@@ -1,15 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import type { Digest, ObjectKey } from '../../../api/names.ts';
 import type { SplitResource } from '../../../plan/resources.ts';
-import { type SplitAtRequest } from '../../routing/decision.ts';
-import { partsOf } from '../../routing/table.ts';
+import type { SplitAtRequest } from '../../routing/decision.ts';
 import { CopyTally } from './copy-tally.ts';
+import { ElsewhereRewards } from './elsewhere-rewards.ts';
 import { Feedback } from './feedback.ts';
+import { FeedbackKeys } from './feedback-keys.ts';
 import { ServedCounts } from './served-counts.ts';
 import { type JudgedArm, SplitCounts } from './split-counts.ts';
 
 /** A request that a rollout gave to one of its arms. */
 export type TalliedRequest = {
-  readonly id: string;
   readonly split: SplitAtRequest;
   readonly rollout: string;
   readonly arm: JudgedArm;
@@ -17,27 +18,33 @@ export type TalliedRequest = {
   readonly digest: Digest;
 };
 
+/** Whose ids of answers are given and taken. */
+type Signing = { readonly instance: string; readonly keys: FeedbackKeys };
+
 /** Everything that is counted of the requests of rollouts. */
 export class RolloutCounts {
   readonly served: ServedCounts;
   readonly splits: SplitCounts;
+  readonly elsewhere: ElsewhereRewards;
   readonly feedback: Feedback;
   readonly copies: CopyTally;
 
   /** `changed` is called with every count of requests, `mirrored` with every one of copies. */
-  constructor(changed: () => void = () => undefined, mirrored: () => void = changed) {
+  constructor(
+    changed: () => void = () => undefined,
+    mirrored: () => void = changed,
+    signing: Signing = { instance: randomUUID(), keys: new FeedbackKeys() },
+  ) {
     this.served = new ServedCounts(changed);
     this.splits = new SplitCounts(changed);
-    this.feedback = new Feedback(this.splits);
+    this.elsewhere = new ElsewhereRewards(changed);
+    this.feedback = new Feedback({ ...signing, splits: this.splits, elsewhere: this.elsewhere });
     this.copies = new CopyTally(mirrored);
   }
 
-  answered({ id, split, rollout, arm, digest }: TalliedRequest, ms: number): void {
+  answered({ split, arm }: TalliedRequest, ms: number): void {
     this.served.add(split, arm);
-    const counter = this.splits.answered(split, arm, ms);
-    const bucket = split.counted?.bucket ?? 0;
-    const [namespace] = partsOf(split.key);
-    this.feedback.answered(id, { uid: split.uid, namespace, rollout, arm, digest, counter, bucket });
+    this.splits.answered(split, arm, ms);
   }
 
   failed({ split, arm }: TalliedRequest): void {
@@ -46,10 +53,12 @@ export class RolloutCounts {
 
   /** The rollouts of the plan in force; what is known of others is forgotten. */
   follow(splits: readonly SplitResource[]): void {
-    const uids = new Set(splits.map(({ body }) => body.uid));
+    const bodies = splits.map(({ body }) => body);
+    const uids = new Set(bodies.map(({ uid }) => uid));
     this.served.keep(uids, new Set<ObjectKey>(splits.map(({ name }) => name)));
-    this.splits.follow(splits.map(({ body }) => body));
-    this.feedback.keep(uids);
+    this.splits.follow(bodies);
+    this.elsewhere.follow(bodies);
+    this.feedback.follow(splits);
     this.copies.keep(uids);
   }
 }

@@ -4,6 +4,7 @@ import { fakeDigest } from '../../../api/names.fixture.ts';
 import { type Digest, objectKey } from '../../../api/names.ts';
 import { buckets, total } from '../../../rollout/judge/counts.ts';
 import { splitReportSchema } from '../../../rollout/judge/reports.ts';
+import { maxRewarded } from '../../../rollout/judge/rewarded.ts';
 import type { SplitAtRequest } from '../../routing/decision.ts';
 import { maxCounters, maxWeights, SplitCounts } from './split-counts.ts';
 
@@ -90,7 +91,7 @@ describe('the counts of a split', () => {
     expect(counts.reports('r1', digest, 2)).toEqual([]);
     expect(counts.reports('r1', fakeDigest('b'), 1)).toEqual([]);
     counts.follow([{ uid: 'r1', canary: canaryOf(2) }]);
-    expect(counts.answered(at(5), 'canary', 10)).toBeUndefined();
+    counts.answered(at(5), 'canary', 10);
     expect(counts.reports('r1', digest, 1)).toEqual([]);
     expect(counts.reports('r1', digest, 2)).toEqual([]);
     counts.answered(at(5, { attempt: 2 }), 'canary', 10);
@@ -122,5 +123,24 @@ describe('the counts of a split', () => {
     const sizes = uids.map((uid) => weightsOf(uid).length);
     expect(total(sizes)).toBe(maxCounters);
     expect([sizes[0], sizes.at(-1)]).toEqual([0, maxWeights]);
+  });
+
+  it('says that it is full before what is known of feedback takes too much of a report', () => {
+    const counts = new SplitCounts();
+    const uids = Array.from({ length: 17 }, (_, i) => `r${i}`);
+    counts.follow(uids.map((uid) => ({ uid, canary: canaryOf(1) })));
+    const rewardAll = (): void => {
+      for (const uid of uids) {
+        for (let weight = 1; weight <= maxWeights; weight += 1) counts.number(at(weight, { uid }));
+        for (let given = maxWeights; given < maxRewarded; given += 1) counts.number(at(1, { uid }));
+        for (let weight = 1; weight <= maxWeights; weight += 1) {
+          const counter = counts.counterOf(uid, weight, maxRewarded - 1);
+          if (counter === undefined || counter === 'Gone') throw new Error(`nothing is counted at ${weight}`);
+          for (const number of [0, maxRewarded - 1])
+            counts.rewarded(counter, { number, bucket: 0, arm: 'canary' }, 1);
+        }
+      }
+    };
+    expect(rewardAll).toThrow(expect.objectContaining({ code: 'FEEDBACK_FULL' }));
   });
 });

@@ -1,7 +1,10 @@
 import type { Digest } from '../../../api/names.ts';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { SplitResource } from '../../../plan/resources.ts';
 import { ArmCounter } from '../../../rollout/judge/counts.ts';
 import type { WeightCounts } from '../../../rollout/judge/reports.ts';
+import { RewardedNumbers } from '../../../rollout/judge/rewarded.ts';
+import type { ToldReward } from '../../../rollout/judge/told-rewards.ts';
 import type { SplitAtRequest } from '../../routing/decision.ts';
 
 export type JudgedArm = 'stable' | 'canary';
@@ -10,19 +13,25 @@ export type JudgedArm = 'stable' | 'canary';
 export const maxWeights = 16;
 /** The same over all rollouts: a report of everything has to fit into one message. */
 export const maxCounters = 512;
+/** Bytes of all of them that say whose feedback is counted: as much as 256 counters need that have most of it. */
+const maxRewardedBytes = 2 << 20;
 
-/** What both arms did while the canary had one weight. Whoever has feedback about it keeps it; dropped, it counts no more. */
+/** What both arms did while the canary had one weight. Dropped, it counts no more. */
 export class WeightCounter {
   readonly weight: number;
-  #seq = 0;
+  #seq: number;
+  #isEmpty = true;
   #arms: Readonly<Record<JudgedArm, ArmCounter>> | undefined = {
     stable: new ArmCounter(),
     canary: new ArmCounter(),
   };
+  readonly #rewarded = new RewardedNumbers();
   #snapshot: WeightCounts | undefined;
 
-  constructor(weight: number) {
+  /** `seq`: of the last change of any other. */
+  constructor(weight: number, seq: number) {
     this.weight = weight;
+    this.#seq = seq;
   }
 
   /** Of the last change. */
@@ -30,13 +39,28 @@ export class WeightCounter {
     return this.#seq;
   }
 
+  /** What it takes to know whose feedback is counted. */
+  get rewardedBytes(): number {
+    return this.#rewarded.bits.length;
+  }
+
   /** False when it was dropped: nothing was counted. */
   change(seq: number, arm: JudgedArm, count: (counter: ArmCounter) => void): boolean {
     if (this.#arms === undefined) return false;
     count(this.#arms[arm]);
+    this.#isEmpty = false;
     this.#seq = seq;
     this.#snapshot = undefined;
     return true;
+  }
+
+  /** Whether a reward for the answer with this number is counted. Undefined: that is not known any more. */
+  wasRewarded(number: number): boolean | undefined {
+    return this.#rewarded.has(number);
+  }
+
+  markRewarded(number: number): void {
+    this.#rewarded.add(number);
   }
 
   drop(): void {
@@ -44,15 +68,18 @@ export class WeightCounter {
     this.#snapshot = undefined;
   }
 
-  /** The same object until something is counted. */
+  /** The same object until something is counted. Undefined: nothing is. */
   snapshot(): WeightCounts | undefined {
-    if (this.#arms === undefined) return undefined;
+    if (this.#arms === undefined || this.#isEmpty) return undefined;
+    if (this.#snapshot !== undefined) return this.#snapshot;
     const { stable, canary } = this.#arms;
-    this.#snapshot ??= {
+    const rewarded = this.#rewarded.snapshot();
+    this.#snapshot = {
       weight: this.weight,
       seq: this.#seq,
       stable: stable.snapshot(),
       canary: canary.snapshot(),
+      ...(rewarded === undefined ? {} : { rewarded }),
     };
     return this.#snapshot;
   }
@@ -63,6 +90,12 @@ type AttemptCounts = {
   readonly canaryDigest: Digest;
   readonly attempt: number;
   readonly weights: Map<number, WeightCounter>;
+  /** By weight: the counts of answers with lower numbers were dropped. */
+  readonly gone: Map<number, number>;
+  /** Lower ones are of a time before this attempt came, or came back. */
+  readonly firstNumber: number;
+  /** Of the next answer. */
+  nextNumber: number;
 };
 
 /**
@@ -75,23 +108,53 @@ export class SplitCounts {
   readonly #attempts = new Map<string, AttemptCounts>();
   readonly #changed: () => void;
   #seq = 0;
+  /** No attempt that is forgotten had higher ones. */
+  #firstNumber = 0;
 
   /** `changed` is called with every count. */
   constructor(changed: () => void = () => undefined) {
     this.#changed = changed;
   }
 
-  /** The result is what feedback about the answer goes to; undefined when nothing was counted. */
-  answered(split: SplitAtRequest, arm: JudgedArm, ms: number): WeightCounter | undefined {
-    return this.#count(split, arm, (counter, bucket) => counter.answered(bucket, ms));
+  answered(split: SplitAtRequest, arm: JudgedArm, ms: number): void {
+    this.#count(split, arm, (counter, bucket) => counter.answered(bucket, ms));
   }
 
   failed(split: SplitAtRequest, arm: JudgedArm): void {
     this.#count(split, arm, (counter, bucket) => counter.failed(bucket));
   }
 
-  /** `instead`: the reward that the same answer had before. */
-  rewarded(counter: WeightCounter, arm: JudgedArm, bucket: number, reward: number, instead?: number): void {
+  /**
+   * Of an answer that begins: none of the same attempt has the same. From here on feedback about it can be counted.
+   * Undefined: the answer is not counted.
+   */
+  number(split: SplitAtRequest): number | undefined {
+    const kept = this.#attemptOf(split);
+    if (kept === undefined || split.counted === undefined) return undefined;
+    this.#counterAt(kept, split.counted.weight);
+    return kept.nextNumber++;
+  }
+
+  /** What an answer of this process is counted in. Gone: in nothing any more. Undefined: there is no such answer. */
+  counterOf(uid: string, weight: number, number: number): WeightCounter | 'Gone' | undefined {
+    const kept = this.#attempts.get(uid);
+    if (kept === undefined || number >= kept.nextNumber) return undefined;
+    if (number < Math.max(kept.firstNumber, kept.gone.get(weight) ?? 0)) return 'Gone';
+    return kept.weights.get(weight);
+  }
+
+  /**
+   * `instead`: the reward that the same answer had before.
+   * @throws FEEDBACK_FULL
+   */
+  rewarded(
+    counter: WeightCounter,
+    { arm, bucket, number }: Omit<ToldReward, 'reward'>,
+    reward: number,
+    instead?: number,
+  ): void {
+    if (instead === undefined) this.#checkRoom();
+    counter.markRewarded(number);
     if (counter.change(this.#seq + 1, arm, (counts) => counts.rewarded(bucket, reward, instead)))
       this.#tell();
   }
@@ -116,26 +179,27 @@ export class SplitCounts {
       const kept = this.#attempts.get(uid);
       if (kept?.canaryDigest === canaryDigest && kept.attempt === attempt) continue;
       this.#forget(uid);
-      this.#attempts.set(uid, { canaryDigest, attempt, weights: new Map() });
+      const numbers = { firstNumber: this.#firstNumber, nextNumber: this.#firstNumber };
+      this.#attempts.set(uid, { canaryDigest, attempt, weights: new Map(), gone: new Map(), ...numbers });
     }
     for (const uid of this.#attempts.keys()) if (!uids.has(uid)) this.#forget(uid);
   }
 
-  #count(
-    { uid, canaryDigest, counted }: SplitAtRequest,
-    arm: JudgedArm,
-    count: (counter: ArmCounter, bucket: number) => void,
-  ): WeightCounter | undefined {
+  /** Undefined: what a former canary, or an attempt before this one, still answers says nothing about the present one. */
+  #attemptOf({ uid, canaryDigest, counted }: SplitAtRequest): AttemptCounts | undefined {
     const kept = this.#attempts.get(uid);
-    // What a former canary, or an attempt before this one, still answers says nothing about the present one.
-    if (counted === undefined || kept?.canaryDigest !== canaryDigest || kept.attempt !== counted.attempt) {
+    if (counted === undefined || kept?.canaryDigest !== canaryDigest || kept.attempt !== counted.attempt)
       return undefined;
-    }
-    const { weight, bucket } = counted;
-    const counter = kept.weights.get(weight) ?? this.#begin(kept, weight);
+    return kept;
+  }
+
+  #count(split: SplitAtRequest, arm: JudgedArm, count: (counter: ArmCounter, bucket: number) => void): void {
+    const kept = this.#attemptOf(split);
+    if (kept === undefined || split.counted === undefined) return;
+    const { weight, bucket } = split.counted;
+    const counter = this.#counterAt(kept, weight);
     counter.change(this.#seq + 1, arm, (counts) => count(counts, bucket));
     this.#tell();
-    return counter;
   }
 
   #tell(): void {
@@ -143,27 +207,45 @@ export class SplitCounts {
     this.#changed();
   }
 
-  #begin(kept: AttemptCounts, weight: number): WeightCounter {
+  #counterAt(kept: AttemptCounts, weight: number): WeightCounter {
+    const known = kept.weights.get(weight);
+    if (known !== undefined) return known;
     if (kept.weights.size >= maxWeights) dropOldest([kept]);
-    const attempts = [...this.#attempts.values()];
-    if (attempts.reduce((sum, { weights }) => sum + weights.size, 0) >= maxCounters) dropOldest(attempts);
-    const counter = new WeightCounter(weight);
+    const counters = this.#counters();
+    if (counters.length >= maxCounters) dropOldest([...this.#attempts.values()]);
+    const counter = new WeightCounter(weight, this.#seq);
     kept.weights.set(weight, counter);
     return counter;
   }
 
+  #counters(): readonly WeightCounter[] {
+    return [...this.#attempts.values()].flatMap(({ weights }) => [...weights.values()]);
+  }
+
+  #checkRoom(): void {
+    const bytes = this.#counters().reduce((sum, { rewardedBytes }) => sum + rewardedBytes, 0);
+    if (bytes < maxRewardedBytes) return;
+    throw new AdaptletError(
+      'FEEDBACK_FULL',
+      `this runtime remembers in ${maxRewardedBytes} bytes which of its answers had feedback, and they are full`,
+    );
+  }
+
   #forget(uid: string): void {
-    for (const counter of this.#attempts.get(uid)?.weights.values() ?? []) counter.drop();
+    const { weights = new Map<number, WeightCounter>(), nextNumber = 0 } = this.#attempts.get(uid) ?? {};
+    for (const counter of weights.values()) counter.drop();
+    this.#firstNumber = Math.max(this.#firstNumber, nextNumber);
     this.#attempts.delete(uid);
   }
 }
 
 /** The counter that was changed longest ago. */
 const dropOldest = (attempts: readonly AttemptCounts[]): void => {
-  const all = attempts.flatMap(({ weights }) =>
-    [...weights.values()].map((counter) => ({ weights, counter })),
+  const all = attempts.flatMap((attempt) =>
+    [...attempt.weights.values()].map((counter) => ({ attempt, counter })),
   );
-  const oldest = all.reduce((a, b) => (b.counter.seq < a.counter.seq ? b : a));
-  oldest.weights.delete(oldest.counter.weight);
-  oldest.counter.drop();
+  const { attempt, counter } = all.reduce((a, b) => (b.counter.seq < a.counter.seq ? b : a));
+  attempt.weights.delete(counter.weight);
+  attempt.gone.set(counter.weight, attempt.nextNumber);
+  counter.drop();
 };

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { fakeDigest } from '../../../api/names.fixture.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { bound, canaryOf, digest, engineDown, error, guardOf, other } from './guard.fixture.ts';
 
@@ -88,6 +89,8 @@ describe('the guard of a canary', () => {
     guard.canaries.recordResult('r1', digest, 'neutral', lost);
     expect(holds.isHeld('r1', digest)).toBe(false);
     guard.classifying.record('r1', other);
+    // A session that is on the version before.
+    guard.classifying.record('r1', fakeDigest('9'));
     guard.canaries.recordResult('r1', digest, 'neutral', lost);
     expect(holds.isHeld('r1', digest)).toBe(true);
   });

@@ -9,6 +9,8 @@ export class ClassifyingStables {
 
   /** An answer of stable was a classification. */
   record(rolloutUid: string, stable: Digest): void {
+    // Sessions of the version before say nothing of this one.
+    if (this.#rollouts.get(rolloutUid)?.stable?.digest !== stable) return;
     this.#seen.set(rolloutUid, stable);
   }
 

@@ -76,7 +76,10 @@ export class Holds {
     return this.#saved;
   }
 
-  /** `arm` is canary, and `attempt` that of the canary in the plan, unless they are named. */
+  /**
+   * `arm` is canary, and `attempt` that of the canary in the plan, unless they are named. What is held stays as it is, but for a stable that
+   * the guard held and a person rolls back: that does not recover by itself any more.
+   */
   hold(
     rolloutUid: string,
     digest: Digest,
@@ -84,7 +87,8 @@ export class Holds {
     reason: string,
     named: { readonly arm?: Hold['arm']; readonly attempt?: number } = {},
   ): void {
-    if (this.isHeld(rolloutUid, digest)) return;
+    const known = this.get(rolloutUid, digest);
+    if (known !== undefined && !(recoversByItself(known) && cause === 'BreakGlass')) return;
     const { clock, logger } = this.#parts;
     const canary = this.#rollouts.get(rolloutUid)?.canary;
     const { arm = 'canary', attempt = canary?.digest === digest ? canary.attempt : 1 } = named;

@@ -9,6 +9,7 @@ const neutralCodes: ReadonlySet<string> = new Set([
   'REQUEST_INVALID',
   'DEADLINE_EXCEEDED',
   'QUEUE_FULL',
+  'MEMORY_PRESSURE',
   'NAMESPACE_REQUESTS',
   'NAMESPACE_TOKENS',
   'NAMESPACE_ADAPTER_MEMORY',
@@ -16,6 +17,7 @@ const neutralCodes: ReadonlySet<string> = new Set([
   'NAMESPACE_KV_MEMORY',
   'MODEL_NOT_FOUND',
   'PROMPT_TOO_LONG',
+  'STRUCTURE_NOT_AVAILABLE',
 ]);
 
 /** What a failed request tells the guard. Everything that is neither neutral nor a success counts against the arm. */

@@ -34,6 +34,35 @@ const refusalOf = (work: () => unknown): AdaptletError => {
 
 const limited = (limits: PolicyLimits): RoutingTable => policyTable({ a: limits });
 
+describe('requests of a node that is short of memory', () => {
+  it('are asked about with whether they are guaranteed, after the limits of their namespace, and count for nothing when refused', () => {
+    const asked: boolean[] = [];
+    const quotas = new Quotas({
+      clock: new FakeClock(),
+      budgets: () => budgets,
+      logger: { warn: () => undefined },
+      admit: (isGuaranteed) => {
+        asked.push(isGuaranteed);
+        if (!isGuaranteed) throw new AdaptletError('MEMORY_PRESSURE', 'no memory');
+      },
+    });
+    quotas.follow(limited({ requests: { guarantee: 1, limit: 1 } }));
+    expect(refusalOf(() => quotas.enter('b')).code).toBe('MEMORY_PRESSURE');
+    const first = quotas.enter('a');
+    expect(refusalOf(() => quotas.enter('a')).code).toBe('NAMESPACE_REQUESTS');
+    first[Symbol.dispose]();
+    quotas.enter('a');
+    expect(asked).toEqual([false, true, true]);
+  });
+
+  it('has the sum of what is guaranteed to namespaces', () => {
+    const { quotas } = start(
+      policyTable({ a: { kvMemory: { guarantee: '100' } }, b: { kvMemory: { guarantee: '200' } } }),
+    );
+    expect([quotas.guaranteed('kvMemory'), quotas.guaranteed('adapterMemory')]).toEqual([300, 0]);
+  });
+});
+
 describe('requests of a namespace', () => {
   it('are refused beyond the limit with number, limit and time, and taken again once one ended', () => {
     const { quotas } = start(limited({ requests: { limit: 2 } }));
@@ -174,4 +203,21 @@ describe('shares of a node', () => {
     const table = limited({ adapterMemory: { guarantee: '300', limit: '200' } });
     expect(sharesOf(table, budgets).of('a').adapterMemory).toEqual({ guarantee: 200, limit: 200 });
   });
+});
+
+it('more answers than the namespace or the node ever has places for are refused as what they are', () => {
+  const parts = { clock: new FakeClock(), budgets: () => budgets, logger: { warn: () => undefined } };
+  const quotas = new Quotas({ ...parts, places: 4 });
+  quotas.follow(limited({ requests: { limit: 2 } }));
+  const refused = { code: 'REQUEST_INVALID', retryAfterMs: undefined };
+  expect(refusalOf(() => quotas.enter('a', 3))).toMatchObject({
+    ...refused,
+    what: expect.stringContaining('namespace a may have 2'),
+  });
+  expect(refusalOf(() => quotas.enter('b', 5))).toMatchObject({
+    ...refused,
+    what: expect.stringContaining('this node runs or keeps waiting 4'),
+  });
+  quotas.enter('b', 4);
+  quotas.enter('a', 2);
 });

@@ -20,6 +20,13 @@ export type QuotasParts = {
   /** What this node has now; of keys and values Infinity while that is not known. */
   readonly budgets: () => NodeBudgets;
   readonly logger: Pick<Log, 'warn'>;
+  /** Requests that the engine runs or has in its queue at most. Absent: any number. */
+  readonly places?: number;
+  /**
+   * Asked about each request that its namespace may have; `isGuaranteed`: it is sure to. Default: the node takes all.
+   * @throws MEMORY_PRESSURE
+   */
+  readonly admit?: (isGuaranteed: boolean) => void;
   /** Called when a limit refused something. */
   readonly onRefused?: () => void;
 };
@@ -123,17 +130,33 @@ export class Quotas {
     return this.#shares?.of(namespace)[amount] ?? { guarantee: 0, limit: Infinity };
   }
 
+  /** What all namespaces together are sure to have. */
+  guaranteed(amount: SharedAmount): number {
+    const shares = this.#shares;
+    return (shares?.namespaces ?? []).reduce((sum, one) => sum + (shares?.of(one)[amount].guarantee ?? 0), 0);
+  }
+
   /**
-   * A request comes.
-   * @throws NAMESPACE_REQUESTS, NAMESPACE_TOKENS
+   * A request comes, for so many answers: it counts as that many until it is disposed of.
+   * @throws NAMESPACE_REQUESTS, NAMESPACE_TOKENS, MEMORY_PRESSURE; REQUEST_INVALID for more answers than the namespace or the node may
+   * have at a time: no retry helps
    */
-  enter(namespace: string): OpenRequest {
+  enter(namespace: string, answers = 1): OpenRequest {
     const usage = this.#usageOf(namespace);
     const { guarantee, limit } = this.shareOf(namespace, 'requests');
-    if (usage.open >= limit) {
+    const { places = Infinity } = this.#parts;
+    if (answers > 1 && answers > Math.min(limit, places)) {
+      const most =
+        limit < places
+          ? `namespace ${namespace} may have ${limit} requests open here`
+          : `this node runs or keeps waiting ${places} requests at most`;
+      throw new AdaptletError('REQUEST_INVALID', `n is ${answers}, and ${most}; each answer counts as one`);
+    }
+    if (usage.open + answers - 1 >= limit) {
+      const more = answers === 1 ? '' : `; ${answers} answers count as ${answers}`;
       throw this.#refuse(namespace, 'NAMESPACE_REQUESTS', {
-        what: `namespace ${namespace} has ${usage.open} requests open here, and may have ${limit}`,
-        retryAfterMs: retryAfterMs(usage.open - limit + 1, usage.completions.perSecond),
+        what: `namespace ${namespace} has ${usage.open} requests open here, and may have ${limit}${more}`,
+        retryAfterMs: retryAfterMs(usage.open + answers - limit, usage.completions.perSecond),
       });
     }
     const { tokens } = usage;
@@ -144,8 +167,9 @@ export class Quotas {
         retryAfterMs: waitMs,
       });
     }
+    this.#parts.admit?.(usage.open + answers - 1 < guarantee);
     const kv = this.shareOf(namespace, 'kvMemory');
-    usage.open += 1;
+    usage.open += answers;
     let isOpen = true;
     return {
       forEngine: {
@@ -157,8 +181,8 @@ export class Quotas {
       [Symbol.dispose]: () => {
         if (!isOpen) return;
         isOpen = false;
-        usage.open -= 1;
-        usage.completions.count();
+        usage.open -= answers;
+        for (let i = 0; i < answers; i++) usage.completions.count();
         this.#forget();
       },
     };

@@ -1,35 +1,23 @@
 import type { GenerateEvent, Prompt } from '../../engine/engine.ts';
+import { chatTexts } from '../../engine/model/chat-input.ts';
 
 /** One of an answer costs as much as two of a prompt, as where places are shared out. */
 const answerTokenCost = 2;
-/** About as many are a token. Used for prompts of answers that were given up only: others say how many tokens they had. */
+/** About as many are a token. */
 const charactersPerToken = 4;
 
-const estimateOf = (prompt: Prompt): number => {
+/** About how many tokens a prompt has, where the engine did not say it. */
+export const aboutTokens = (prompt: Prompt): number => {
   switch (prompt.kind) {
     case 'ids':
       return prompt.ids.length;
     case 'text':
       return Math.ceil(prompt.text.length / charactersPerToken);
     case 'chat':
-      return Math.ceil(
-        prompt.messages.reduce((sum, { content }) => sum + content.length, 0) / charactersPerToken,
-      );
+      return Math.ceil(chatTexts(prompt).reduce((sum, text) => sum + text.length, 0) / charactersPerToken);
   }
 };
 
-/** Weighted tokens of the answer to a prompt, by its events: what was computed, so not what was there already. */
-export const weightedTokens = (prompt: Prompt) => {
-  let isKnown = false;
-  return {
-    of: (event: GenerateEvent): number => {
-      if (event.kind === 'token') return answerTokenCost * event.ids.length;
-      isKnown = true;
-      return event.promptTokens - (event.cachedTokens ?? 0);
-    },
-    /** Once no more events come: of the prompt, where the last event did not come. */
-    get rest(): number {
-      return isKnown ? 0 : estimateOf(prompt);
-    },
-  };
-};
+/** Weighted tokens of what came of an answer: what was computed, so not what was there already. The prompt comes with the first token. */
+export const weightedTokens = (event: GenerateEvent): number =>
+  event.kind === 'token' ? answerTokenCost * event.ids.length + (event.computedTokens ?? 0) : 0;

@@ -62,7 +62,7 @@ export class FakeStream {
 
   /** Keys of the list that the runtime holds, which it is asked for. */
   async listed(): Promise<string[]> {
-    this.send({ $case: 'heldWanted', value: {} });
+    this.send({ $case: 'heldWanted', value: { partHashes: [] } });
     return waitFor('the list', () => {
       const lists = this.requests.flatMap(({ message }) =>
         message?.$case === 'held' ? [message.value] : [],
@@ -78,7 +78,14 @@ export class FakeStream {
   welcome(clusterUid = 'cluster-1'): void {
     this.send({
       $case: 'welcome',
-      value: { clusterUid, replica: 'replica-1', readsHeldHash: true, reportsKept: undefined },
+      value: {
+        clusterUid,
+        replica: 'replica-1',
+        readsHeldHash: true,
+        reportsKept: undefined,
+        reportLike: undefined,
+        feedbackKeys: [],
+      },
     });
   }
 

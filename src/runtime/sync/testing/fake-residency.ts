@@ -46,6 +46,12 @@ export class FakeResidency {
     return { kind: view.state, digest: view.digest, failure: { code: view.reason, message: '' } };
   }
 
+  /** Why an adapter that is here would not serve. */
+  readonly refusals = new Map<string, string>();
+  async whyNot(key: ObjectKey): Promise<string | undefined> {
+    return this.refusals.get(key);
+  }
+
   serves(key: ObjectKey, digest: Digest): boolean {
     const found = this.states.get(key);
     return found?.state === 'Resident' && found.digest === digest;

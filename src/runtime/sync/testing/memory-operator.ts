@@ -41,7 +41,14 @@ export class MemoryStream {
     this.#listener.message({ message });
   }
   welcome(clusterUid = 'cluster-1', more: Partial<Welcome> = {}): void {
-    const usual = { clusterUid, replica: 'replica-1', readsHeldHash: true, reportsKept: undefined };
+    const usual = {
+      clusterUid,
+      replica: 'replica-1',
+      readsHeldHash: true,
+      reportsKept: undefined,
+      reportLike: undefined,
+      feedbackKeys: [],
+    };
     this.send({ $case: 'welcome', value: { ...usual, ...more } });
   }
   put(...resources: readonly Resource[]): void {
@@ -67,7 +74,7 @@ export class MemoryStream {
   }
   /** The list that the runtime holds, which it is asked for. */
   listed(): Held[] {
-    this.send({ $case: 'heldWanted', value: {} });
+    this.send({ $case: 'heldWanted', value: { partHashes: [] } });
     const last = this.requests.at(-1)?.message;
     if (last?.$case !== 'held') throw new Error('the runtime sent no list');
     return last.value.held;

@@ -1,8 +1,11 @@
 import { type Logger, pino } from 'pino';
+import type { ObjectKey } from '../../../api/names.ts';
 import type { HeldPlan } from '../../../control/held-plan.ts';
 import { Identity_Kind } from '../../../gen/adaptlet/control/v1/control.ts';
 import { type Clock, systemClock } from '../../../time/clock.ts';
+import type { ClassifierState } from '../../classifiers/classifiers.ts';
 import { PlanInForce } from '../../plan-source/plan-in-force.ts';
+import { FeedbackKeys } from '../../serving/counts/feedback-keys.ts';
 import { RolloutCounts } from '../../serving/counts/rollout-counts.ts';
 import { servingFacts } from '../../serving/facts.ts';
 import { Guard } from '../../serving/guard/guard.ts';
@@ -32,7 +35,13 @@ export const startTestNode = async (options: TestNodeOptions) => {
   const residency = new FakeResidency();
   const usage = { memory: { budgetBytes: 1000, usedBytes: 0 }, disk: { budgetBytes: 1000, usedBytes: 0 } };
   const refused: { namespace: string; limit: LimitName; refused: number }[] = [];
-  const tally = new RolloutCounts(() => source.counted());
+  const classifiers = new Map<ObjectKey, readonly ClassifierState[]>();
+  const kept = remembered.feedback ?? { own: 'f'.repeat(64), given: [] };
+  const feedbackKeys = new FeedbackKeys(kept, ({ own, given }) => {
+    memory.feedback.write({ own, given: [...given] }).catch(() => undefined);
+  });
+  const counted = (): void => source.counted();
+  const tally = new RolloutCounts(counted, counted, { instance: 'instance-1', keys: feedbackKeys });
   const holds = new Holds(remembered.holds, {
     clock,
     logger,
@@ -53,6 +62,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
   const pulls = new PullCredentials(clock);
   const source = new SyncSource({
     pulls,
+    feedbackKeys,
     clock,
     logger,
     random: () => 0.5,
@@ -85,11 +95,13 @@ export const startTestNode = async (options: TestNodeOptions) => {
       counts: tally.served,
       splits: tally.splits,
       mirrored: tally.copies,
+      elsewhere: tally.elsewhere,
       facts,
       memory: () => usage.memory,
       disk: () => usage.disk,
       ready: () => ({ ok: true, reason: '' }),
       refused: () => refused,
+      classifiers: () => classifiers,
       model: () => ({
         source: '/models/tiny',
         state: 'Ready',
@@ -113,6 +125,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
   return {
     source,
     pulls,
+    feedbackKeys,
     residency,
     plan,
     holds,
@@ -121,6 +134,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
     facts,
     usage,
     refused,
+    classifiers,
     memory,
     get operator() {
       const { operator } = source.report();

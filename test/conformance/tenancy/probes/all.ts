@@ -4,12 +4,14 @@ import { digests } from './digests.ts';
 import { guess } from './guess.ts';
 import { reach } from './reach.ts';
 import { read } from './read.ts';
+import { sessions } from './sessions.ts';
 import { fill, starve } from './share.ts';
 import { time } from './time.ts';
 import { write } from './write.ts';
 
 const client: readonly Probe[] = [
   ...reach,
+  ...sessions,
   ...digests,
   ...read,
   ...write,

@@ -1,11 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import { adapterFacts } from '../../../../src/artifact/adapter-facts.ts';
+import { splitBiases } from '../../../../src/runtime/adapter/base-bias.ts';
 import { safetensorsFile } from '../../../../src/runtime/adapter/conversion/safetensors-file.ts';
+import { sitesOfVectors, vectorsOf } from '../../../../src/runtime/adapter/ia3.ts';
+import { asLora } from '../../../../src/runtime/adapter/kinds/as-lora.ts';
 import { pairsOf, sitesOf, tensorsOfPair } from '../../../../src/runtime/adapter/pairs.ts';
 import { parsePeftConfig } from '../../../../src/runtime/adapter/peft-config.ts';
 import { headerLength, parseHeader, type TensorEntry } from '../../../../src/runtime/adapter/safetensors.ts';
-import { joinScales } from '../../../../src/runtime/adapter/scales.ts';
+import { joinScales, type WeightEntry } from '../../../../src/runtime/adapter/scales.ts';
 import { floatsOf } from '../../../../src/runtime/adapter/weights.ts';
+import { classifierFiles, parseClassifier } from '../../../../src/runtime/classifiers/artifact-file.ts';
+import { StaticTable, type TableParts } from '../../../../src/runtime/classifiers/static-table.ts';
+import { axisHead, axisTable } from '../../../../src/runtime/classifiers/tables.fixture.ts';
 import { codesOf, fileInEach } from '../examples.ts';
 import { json } from '../mutators/json.ts';
 import { safetensors } from '../mutators/safetensors.ts';
@@ -22,6 +28,25 @@ const modules = [
 const config = parsePeftConfig(
   JSON.stringify({ peft_type: 'LORA', r: 4, rank_pattern: { down_proj: 2 }, target_modules: 'all-linear' }),
 );
+
+const ia3 = parsePeftConfig(
+  JSON.stringify({ peft_type: 'IA3', target_modules: '.*', feedforward_modules: ['down_proj', 'o_proj'] }),
+);
+
+/** Methods by a part of the names of their tensors, and the configuration of whatever was trained by them. */
+const methods = [
+  { part: '.lora_E', peft_type: 'ADALORA', rank: 'lora_A', field: 'init_r' },
+  { part: '.hada_', peft_type: 'LOHA', rank: 'hada_w1_b', field: 'r' },
+  { part: '.lokr_', peft_type: 'LOKR', rank: 'lokr_w2_b', field: 'r' },
+].map(({ part, peft_type, rank, field }) => ({
+  part,
+  configOf: (entries: readonly WeightEntry[]) => {
+    const [first] = entries.filter(({ name }) => name.endsWith(rank)).map(({ shape }) => shape[0]);
+    const isWhole = { decompose_both: entries.some(({ name }) => name.endsWith('lokr_w1_a')) };
+    const fields = { peft_type, target_modules: '.*', [field]: Math.max(1, first ?? 8) };
+    return parsePeftConfig(JSON.stringify(peft_type === 'LOKR' ? { ...fields, ...isWhole } : fields));
+  },
+}));
 
 const entriesOf = (
   file: Uint8Array,
@@ -69,15 +94,27 @@ const weights: Target = {
     const rankOf = (module: string): number => ranks.get(`base_model.model.${module}.lora_A.weight`) ?? 0;
     const has = (part: string): boolean => joined.some(({ name }) => name.includes(part));
     const kinds = { dora: has('lora_magnitude_vector'), loraBias: has('lora_B.bias') };
-    const pairs = pairsOf({
-      entries: joined,
-      config: { ...config, ...kinds, rankOf },
-      sites: sitesOf(joined),
-      maxRank: 256,
-    });
     const buffer = new Uint8Array(data).buffer;
-    for (const { entry, factor } of pairs.flatMap(tensorsOfPair))
-      must(floatsOf(entry, buffer, factor).every(Number.isFinite), `${entry.name} is not finite`);
+    const checkFinite = (entry: WeightEntry, from: ArrayBuffer, factor: number): void =>
+      must(floatsOf(entry, from, factor).every(Number.isFinite), `${entry.name} is not finite`);
+    if (has('.ia3_l')) {
+      const sites = sitesOfVectors(joined);
+      for (const { entry } of vectorsOf({ entries: joined, config: ia3, sites }))
+        checkFinite(entry, buffer, 1);
+      return 'ia3';
+    }
+    const method = methods.find(({ part }) => has(part));
+    const written = method === undefined ? { ...config, ...kinds, rankOf } : method.configOf(joined);
+    const made = asLora(written, joined);
+    const { others, biases } = splitBiases(made.entries);
+    const pairs = pairsOf({ ...made, entries: others, sites: sitesOf(others), maxRank: 256 });
+    // Products take many times the bytes of the file: those of a small one are made.
+    const isSmall = made.entries.every(({ begin, end }) => end - begin < 1 << 20);
+    if (!isSmall && method !== undefined) return `${method.part}, not made`;
+    const section = made.dataOf(buffer);
+    for (const { entry, factor } of pairs.flatMap(tensorsOfPair)) checkFinite(entry, section, factor);
+    for (const entry of biases.values()) checkFinite(entry, section, 1);
+    if (method !== undefined) return method.part;
     return Object.entries(kinds)
       .flatMap(([kind, is]) => (is ? [kind] : []))
       .join(' ');
@@ -96,8 +133,10 @@ const configuration: Target = {
   run: (bytes) => {
     const text = textOf(bytes);
     JSON.stringify(adapterFacts(text));
-    const { rankOf, scalingOf, targets } = parsePeftConfig(text, 'any');
+    const read = parsePeftConfig(text, 'any');
+    const { rankOf, scalingOf, targets } = read;
     for (const module of modules) {
+      read.isFeedforward?.(module);
       const rank = rankOf(module);
       must(Number.isSafeInteger(rank) && rank >= 0, `rank ${rank}`);
       must(typeof scalingOf(module) === 'number', 'a factor is no number');
@@ -108,4 +147,38 @@ const configuration: Target = {
   },
 };
 
-export const adapterTargets: readonly Target[] = [weights, configuration];
+const [description = '', numbers = ''] = [
+  ...classifierFiles({ ...axisTable(), head: axisHead }, 'e').values(),
+];
+
+/** One file of a classifier changes, the other is as it was made. */
+const classifierPart = (
+  name: string,
+  mutators: Target['mutators'],
+  example: Uint8Array | string,
+  read: Read,
+): Target => ({
+  name,
+  reads: 'src/runtime/classifiers/artifact-file.ts',
+  examples: () => [Buffer.from(example)],
+  mutators,
+  codes: ['ROUTE_CLASSIFIER_INVALID', ...codesOf('ADAPTER_')],
+  run: (bytes) => {
+    const parts = read(bytes);
+    const vector = new StaticTable(parts).embed('some rain, the court', 64);
+    must(vector === undefined || vector.every(Number.isFinite), 'an embedding is not finite');
+    return parts.head === undefined ? '' : 'head';
+  },
+});
+type Read = (bytes: Uint8Array) => TableParts;
+
+export const adapterTargets: readonly Target[] = [
+  weights,
+  configuration,
+  classifierPart('classifier-description', [json], description, (bytes) =>
+    parseClassifier(bytes, Buffer.from(numbers), 'x'),
+  ),
+  classifierPart('classifier-numbers', [safetensors], numbers, (bytes) =>
+    parseClassifier(Buffer.from(description), bytes, 'x'),
+  ),
+];

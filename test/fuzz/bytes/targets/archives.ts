@@ -5,11 +5,26 @@ import { extract } from '../../../../src/artifact/extract.ts';
 import { safeName } from '../../../../src/artifact/file-name.ts';
 import type { Compression } from '../../../../src/artifact/layers.ts';
 import { tarEntries } from '../../../../src/artifact/tar.ts';
+import { type ZipFixtureEntry, zipOf } from '../../../../src/artifact/zip.fixture.ts';
 import { codesOf } from '../examples.ts';
 import { packed, tar } from '../mutators/tar.ts';
 import { scratch } from '../scratch.ts';
 import { must, type Target } from '../target.ts';
 import { tarFile } from './tar-examples.ts';
+
+/** Archives as zip and zipfile write them, and some that lie. */
+const zipExamples: readonly (readonly ZipFixtureEntry[])[] = [
+  [
+    { name: 'adapter_config.json', content: '{"peft_type":"LORA"}' },
+    { name: 'adapter_model.safetensors', content: Buffer.alloc(1000, 1) },
+  ],
+  [{ name: 'adapter/' }, { name: 'adapter/adapter_config.json', content: '{}', mode: 0o100644 }],
+  [{ name: 'stored', content: 'x'.repeat(300), isStored: true }],
+  [{ name: 'link', content: '/etc/passwd', mode: 0o120777 }],
+  [{ name: '../x', content: 'x' }],
+  [{ name: 'x', content: 'x', size: 1 << 20 }],
+  [{ name: 'bomb', content: Buffer.alloc(4 << 20) }],
+];
 
 const limits = { maxBytes: 1024 * 1024, maxFiles: 16 } as const;
 
@@ -43,11 +58,14 @@ const tarTarget: Target = {
 };
 
 /** Extracts to a folder in an empty one: whatever is beside it afterwards has left it. */
-const archive = (compression: Exclude<Compression, 'none'>, examples: Target['examples']): Target => ({
+const archive = (
+  compression: Exclude<Compression, 'none'> | 'zip',
+  examples: Target['examples'],
+): Target => ({
   name: compression,
-  reads: 'src/artifact/extract.ts',
+  reads: compression === 'zip' ? 'src/artifact/zip.ts, extract.ts' : 'src/artifact/extract.ts',
   examples,
-  mutators: [packed(compression)],
+  mutators: compression === 'zip' ? [] : [packed(compression)],
   codes: codesOf('ARTIFACT_'),
   run: async (bytes) => {
     const around = join(scratch(), compression);
@@ -84,4 +102,5 @@ export const archiveTargets: readonly Target[] = [
   tarTarget,
   archive('gzip', () => tarFile.withBombs().map((file) => gzipSync(file))),
   archive('zstd', () => tarFile.withBombs().map((file) => zstdCompressSync(file))),
+  archive('zip', () => zipExamples.map(zipOf)),
 ];

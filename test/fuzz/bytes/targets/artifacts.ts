@@ -185,6 +185,7 @@ const dockerConfig: Target = {
         auths: {
           'https://index.docker.io/v1/': { auth: 'dTpw' },
           'registry.example': { username: 'u', password: 'p' },
+          'token.example': { auth: 'dTpw', identitytoken: 't' },
         },
       },
       {
@@ -198,9 +199,13 @@ const dockerConfig: Target = {
     const read = parseDockerConfig(textOf(bytes), 'x');
     const entry = entryFor(read, 'registry.example', 'team-a/sql');
     const found = entry && credentialsOf(entry);
-    if (found !== undefined)
-      must(typeof found.username === 'string' && typeof found.password === 'string', 'no texts');
-    return found === undefined ? 'none' : 'some';
+    if (found === undefined) return 'none';
+    const secrets = 'identityToken' in found ? [found.identityToken] : [found.username, found.password];
+    must(
+      secrets.every((text) => typeof text === 'string'),
+      'no texts',
+    );
+    return 'identityToken' in found ? 'token' : 'password';
   },
 };
 

@@ -1,4 +1,6 @@
+import { createHmac } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
+import { fakeDigest } from '../../../../src/api/names.fixture.ts';
 import { certificatePem, readToken, tokenText } from '../../../../src/control/enrolment.ts';
 import { credentialOf } from '../../../../src/runtime/callers/credential.ts';
 import { directoryOf } from '../../../../src/runtime/callers/directory.ts';
@@ -7,6 +9,8 @@ import { tableOf } from '../../../../src/runtime/callers/policies.fixture.ts';
 import { Tokens } from '../../../../src/runtime/callers/tokens.ts';
 import { readHeaders, requestContext } from '../../../../src/runtime/server/context.ts';
 import { openIdentify } from '../../../../src/runtime/server/testing/identify.ts';
+import { answerId, readAnswerId } from '../../../../src/runtime/serving/counts/answer-id.ts';
+import { readToken as readSession, signToken } from '../../../../src/runtime/sessions/token.ts';
 import { silentLog } from '../../../../src/telemetry/log.fixture.ts';
 import { jsonTexts, texts } from '../examples.ts';
 import { words } from '../mutators/bytes.ts';
@@ -172,4 +176,62 @@ const headers: Target = {
   },
 };
 
-export const credentialTargets: readonly Target[] = [token, keySet, enrolment, headers];
+const feedbackKey = Buffer.alloc(32, 1);
+const answered = {
+  origin: '0123456789abcdef',
+  rollout: 'fedcba9876543210',
+  trial: '01234567',
+  arm: 'canary',
+  digest: fakeDigest('a'),
+  number: 7,
+} as const;
+
+/** An id says what was signed, or nothing: whatever else reads as one was made up. */
+const answerIds: Target = {
+  name: 'answer-id',
+  reads: 'src/runtime/serving/counts/answer-id.ts',
+  examples: () =>
+    texts(
+      answerId({ ...answered, counted: { weight: 50, bucket: 63 } }, feedbackKey),
+      answerId({ ...answered, arm: 'stable' }, feedbackKey),
+    ),
+  mutators: [words(['A', '-', '_', '=', 'chatcmpl-'])],
+  codes: [],
+  run: (bytes) => {
+    const id = textOf(bytes);
+    const read = readAnswerId(id, () => [feedbackKey]);
+    if (read === undefined) return 'none';
+    must(answerId(read, feedbackKey) === id, 'another text says the same');
+    must(read.origin === answered.origin && read.number === answered.number, 'something else was signed');
+    return read.arm;
+  },
+};
+
+const sessionKey = Buffer.alloc(32, 1);
+const asSession = (text: string) => readSession(text, 'whose', sessionKey.toString('base64url'));
+
+/** As a text that nobody signed, and as what whoever has the key signed. */
+const sessions: Target = {
+  name: 'session-token',
+  reads: 'src/runtime/sessions/token.ts',
+  examples: () =>
+    jsonTexts(
+      { r: 'all', t: 'rollout:sql', a: 'canary', d: fakeDigest('a'), at: now },
+      { r: 'all', t: 'base', at: now },
+    ),
+  mutators: [json],
+  codes: [],
+  run: (bytes) => {
+    must(typeof asSession(textOf(bytes)) === 'string', 'nobody signed it');
+    const body = Buffer.from(textOf(bytes)).toString('base64url');
+    const mac = createHmac('sha256', sessionKey).update(`v1\nwhose\n${body}`).digest('base64url');
+    const read = asSession(`v1.${body}.${mac}`);
+    if (typeof read === 'string') return read;
+    const again = asSession(signToken(read, 'whose', sessionKey.toString('base64url')));
+    // As JSON: -0 is 0 there.
+    must(JSON.stringify(again) === JSON.stringify(read), 'signed again, it says something else');
+    return 'read';
+  },
+};
+
+export const credentialTargets: readonly Target[] = [token, keySet, enrolment, answerIds, sessions, headers];

@@ -7,6 +7,7 @@ import { type ModelFolder, weightFilesOf } from '../../../../src/runtime/engine/
 import { refuseForeignDecoder } from '../../../../src/runtime/engine/model/form.ts';
 import { readSettings } from '../../../../src/runtime/engine/model/settings.ts';
 import { openTextCodec } from '../../../../src/runtime/engine/model/tokenizer.ts';
+import { probeTools } from '../../../../src/runtime/engine/model/tool-probe.ts';
 import { externalWeights, moveValues } from '../../../../src/runtime/engine/onnx/external-weights.ts';
 import { familyOf } from '../../../../src/runtime/engine/onnx/families.ts';
 import { applyEdit, type Graph, readGraph, tensorsOf } from '../../../../src/runtime/engine/onnx/graph.ts';
@@ -184,11 +185,14 @@ const chatTemplate: Target = {
   codes: ['MODEL_INVALID', 'REQUEST_INVALID'],
   run: (bytes) => {
     const template = openChatTemplate(noFolder, { chat_template: textOf(bytes), bos_token: '<s>' });
+    const { takesTools, told } = probeTools(template);
     for (const messages of conversations) {
-      const text = template(messages);
-      must(!text.includes('[native code]'), 'functions of this program are within reach');
+      for (const tools of [undefined, [{ type: 'function', function: { name: 'f' } }]]) {
+        const text = template(messages, true, { tools, values: {} });
+        must(!text.includes('[native code]'), 'functions of this program are within reach');
+      }
     }
-    return '';
+    return `${takesTools ? 'tools' : ''} ${told === undefined ? '' : 'calls'}`;
   },
 };
 

@@ -1,21 +1,18 @@
 import { AdaptletError } from '../../../../src/errors/adaptlet-error.ts';
 import { ModelInferRequest } from '../../../../src/gen/inference/grpc_service.ts';
 import { inOrder } from '../../../../src/runtime/engine/infer/check-inputs.ts';
+import { askChat } from '../../../../src/runtime/server/chat/ask-chat.ts';
+import { askResponse } from '../../../../src/runtime/server/chat/ask-response.ts';
 import { classifyFields, embeddingFields } from '../../../../src/runtime/server/fields/encoding.ts';
 import { reader } from '../../../../src/runtime/server/fields/parse.ts';
-import { readTensor } from '../../../../src/runtime/server/grpc/oip/datatypes.ts';
-import { readEncoderTexts } from '../../../../src/runtime/server/grpc/oip/encode.ts';
-import { readOutputs, readPrompt } from '../../../../src/runtime/server/grpc/oip/infer.ts';
-import { readInferParameters } from '../../../../src/runtime/server/grpc/oip/parameters.ts';
-import { inputData } from '../../../../src/runtime/server/grpc/oip/tensors.ts';
-import {
-  chatPrompt,
-  completionOptions,
-  completionPrompt,
-  readChat,
-  readCompletion,
-} from '../../../../src/runtime/server/http/bodies.ts';
+import { askCompletion, readChat, readCompletion } from '../../../../src/runtime/server/http/bodies.ts';
 import { problemBody } from '../../../../src/runtime/server/http/problem.ts';
+import { readResponse } from '../../../../src/runtime/server/http/response-body.ts';
+import { readTensor } from '../../../../src/runtime/server/oip/datatypes.ts';
+import { readEncoderTexts } from '../../../../src/runtime/server/oip/encode.ts';
+import { readOutputs, readPrompt } from '../../../../src/runtime/server/oip/infer.ts';
+import { readInferParameters } from '../../../../src/runtime/server/oip/parameters.ts';
+import { inputData } from '../../../../src/runtime/server/oip/tensors.ts';
 import { generateRequest, grpcDefaults } from '../../../../src/runtime/server/options.ts';
 import { jsonTexts } from '../examples.ts';
 import { json } from '../mutators/json.ts';
@@ -24,6 +21,7 @@ import { must, type Target, textOf } from '../target.ts';
 
 const base = { contextLength: 2048, vocabSize: 49_152 };
 const defaults = { maxTokens: 16, temperature: 1 };
+const tooled = { calls: 'hermes', parallel: true, thinks: true } as const;
 
 /** As the handler of a request does it. */
 const parsed = (bytes: Uint8Array): unknown => {
@@ -60,7 +58,7 @@ const check = (request: ReturnType<typeof generateRequest>): string => {
   return prompt.kind;
 };
 
-const codes = ['REQUEST_INVALID', 'REQUEST_UNSUPPORTED', 'PROMPT_TOO_LONG'] as const;
+const codes = ['REQUEST_INVALID', 'REQUEST_UNSUPPORTED', 'PROMPT_TOO_LONG', 'STRUCTURE_TOO_COMPLEX'] as const;
 
 const completion: Target = {
   name: 'completion-body',
@@ -92,14 +90,15 @@ const completion: Target = {
         repetition_penalty: 1.1,
         stop_token_ids: [2],
         n: 1,
+        guided_choice: ['a', 'b'],
       },
     ),
   mutators: [json],
   codes,
   run: (bytes) =>
     explained(() => {
-      const body = readCompletion(parsed(bytes));
-      return check(generateRequest(completionPrompt(body), completionOptions(body), defaults, base));
+      const { prompt, options } = askCompletion(readCompletion(parsed(bytes)));
+      return check(generateRequest(prompt, options, defaults, base));
     }),
 };
 
@@ -128,15 +127,92 @@ const chat: Target = {
           },
         ],
         tools: [],
-        response_format: { type: 'text' },
+        response_format: {
+          type: 'json_schema',
+          json_schema: { name: 'x', strict: true, schema: { properties: { a: { enum: [1] } } } },
+        },
+      },
+      {
+        model: 'sql',
+        messages: [
+          { role: 'user', content: 'x' },
+          {
+            role: 'assistant',
+            content: null,
+            reasoning_content: 'hm',
+            tool_calls: [{ id: 'c1', type: 'function', function: { name: 'f', arguments: '{"a": [1]}' } }],
+          },
+          { role: 'tool', tool_call_id: 'c1', content: '2' },
+        ],
+        tools: [
+          {
+            type: 'function',
+            function: {
+              name: 'f',
+              description: 'x',
+              parameters: { type: 'object', properties: { a: {} } },
+              strict: true,
+            },
+          },
+        ],
+        tool_choice: { type: 'function', function: { name: 'f' } },
+        parallel_tool_calls: false,
+        chat_template_kwargs: { enable_thinking: false },
       },
     ),
   mutators: [json],
   codes,
   run: (bytes) =>
     explained(() => {
-      const body = readChat(parsed(bytes));
-      return check(generateRequest(chatPrompt(body), completionOptions(body), defaults, base));
+      const { prompt, options } = askChat(readChat(parsed(bytes)), { chat: tooled });
+      const kind = check(generateRequest(prompt, options, defaults, base));
+      return `${kind} ${options.structure?.kind ?? ''}`;
+    }),
+};
+
+const responses: Target = {
+  name: 'response-body',
+  reads: 'src/runtime/server/http/response-body.ts, chat/input-items.ts',
+  examples: () =>
+    jsonTexts(
+      { model: 'sql', input: 'Hi', instructions: 'be brief', max_output_tokens: 5, top_p: 0.5 },
+      {
+        model: 'sql',
+        input: [
+          { role: 'developer', content: 'x' },
+          { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'a' }] },
+          {
+            id: 'msg_1',
+            type: 'message',
+            role: 'assistant',
+            status: 'completed',
+            content: [{ type: 'output_text', text: 'b', annotations: [], logprobs: [] }],
+          },
+        ],
+        include: ['message.output_text.logprobs'],
+        top_logprobs: 2,
+        text: { format: { type: 'json_schema', name: 'x', strict: true, schema: { type: 'object' } } },
+      },
+      {
+        model: 'sql',
+        input: [
+          { role: 'user', content: 'x' },
+          { type: 'reasoning', id: 'rs_1', summary: [], content: [{ type: 'reasoning_text', text: 'hm' }] },
+          { type: 'function_call', id: 'fc_1', call_id: 'c1', name: 'f', arguments: '{"a": [1]}' },
+          { type: 'function_call_output', call_id: 'c1', output: [{ type: 'input_text', text: '2' }] },
+        ],
+        tools: [{ type: 'function', name: 'f', parameters: { type: 'object', properties: { a: {} } } }],
+        tool_choice: { type: 'function', name: 'f' },
+        parallel_tool_calls: false,
+      },
+    ),
+  mutators: [json],
+  codes,
+  run: (bytes) =>
+    explained(() => {
+      const { prompt, options } = askResponse(readResponse(parsed(bytes)), { chat: tooled });
+      const kind = check(generateRequest(prompt, options, defaults, base));
+      return `${kind} ${options.structure?.kind ?? ''}`;
     }),
 };
 
@@ -174,7 +250,7 @@ class Undecodable extends Error {}
 
 const infer: Target = {
   name: 'infer-request',
-  reads: 'src/runtime/server/grpc/oip',
+  reads: 'src/runtime/server/oip',
   examples: () => [
     inferRequest({
       inputs: [tensor('text', 'BYTES', [1n])],
@@ -228,4 +304,4 @@ const infer: Target = {
   },
 };
 
-export const requestTargets: readonly Target[] = [completion, chat, encoding, infer];
+export const requestTargets: readonly Target[] = [completion, chat, responses, encoding, infer];

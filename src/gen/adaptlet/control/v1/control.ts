@@ -40,6 +40,9 @@ export interface SyncRequest {
     | //
     /** To a HeldWanted. */
     { $case: "held"; value: HeldList }
+    | //
+    /** A runtime that shares blobs with its site wants a certificate. */
+    { $case: "peers"; value: PeersRequest }
     | undefined;
 }
 
@@ -64,6 +67,12 @@ export interface SyncResponse {
     | //
     /** Once at most, before the first Commit: held_hash of the Hello is of no plan that this replica knows. */
     { $case: "heldWanted"; value: HeldWanted }
+    | //
+    /** To a PeersRequest. */
+    { $case: "peers"; value: Peers }
+    | //
+    /** Those of the Welcome are others now. */
+    { $case: "feedbackKeys"; value: FeedbackKeys }
     | undefined;
 }
 
@@ -100,6 +109,13 @@ export interface Hello {
    * it. An operator whose Welcome does not say reads_held_hash took nothing for everything: the runtime ends the stream.
    */
   heldHash: Buffer;
+  /**
+   * Fields of AdapterPolicies that it enforces, of those that not every version does; as `sources.urls`. A policy is sent without
+   * the others, and where such a field forbids something, that is not sent either.
+   */
+  policyFields: string[];
+  /** IP address and port where other runtimes of its site get blobs. Empty: it gives none. */
+  peerAddress: string;
 }
 
 export interface Hello_LabelsEntry {
@@ -177,11 +193,18 @@ export interface Held {
 }
 
 export interface HeldWanted {
+  /**
+   * What this replica would have the runtime hold, in parts: a resource is in the part CRC-32 (of zlib) of its key modulo the
+   * number of parts, and a hash is that of held_hash over one part. Empty: the list has to have everything.
+   */
+  partHashes: Buffer[];
 }
 
 export interface HeldList {
-  /** Every resource that it holds. */
+  /** Every resource that it holds, but for those of same_parts. */
   held: Held[];
+  /** Parts of the HeldWanted of which it holds exactly that. */
+  sameParts: number[];
 }
 
 export interface Welcome {
@@ -192,7 +215,40 @@ export interface Welcome {
   /** It reads held_hash of the Hello. */
   readsHeldHash: boolean;
   /** Absent: the first Report has to have everything. */
-  reportsKept: ReportsKept | undefined;
+  reportsKept:
+    | ReportsKept
+    | undefined;
+  /** Absent: the first Report, where it has everything, has all adapters. */
+  reportLike:
+    | ReportLike
+    | undefined;
+  /** What ids of answers are signed with, the one that signs first. What it was given before still verifies. Secret. */
+  feedbackKeys: FeedbackKey[];
+}
+
+export interface FeedbackKeys {
+  /** As those of the Welcome. */
+  keys: FeedbackKey[];
+}
+
+export interface FeedbackKey {
+  /**
+   * It is of this namespace alone. Empty: the keys of all namespaces are made of it, each as HMAC-SHA-256 with it of
+   * `adaptlet feedback ` and the name.
+   */
+  namespace: string;
+  /** 32 bytes. */
+  key: Buffer;
+}
+
+/** What another runtime reported of its adapters. Most say the same. */
+export interface ReportLike {
+  /**
+   * SHA-256 of each part, of which there are at most 4,096. An adapter is in the part CRC-32 (of zlib) of its key modulo the
+   * number of parts. Of each adapter, in the order of keys: the length of its AdapterReport in decimal, a line feed, and the
+   * AdapterReport with its fields in the order of their numbers.
+   */
+  partHashes: Buffer[];
 }
 
 /** What this replica knows of the process of the Hello: all that the first reports of a former stream said, and nothing else. */
@@ -253,6 +309,41 @@ export interface Credential {
   advice: string;
 }
 
+export interface PeersRequest {
+  /** Of this request, within the stream. */
+  id: bigint;
+  /**
+   * The adapter whose blobs it wants: namespace/name, or namespace/route/rule/user for the one of a user. Empty: the certificate
+   * is to answer others with.
+   */
+  key: string;
+  /** As the plan of the runtime says it; of a route, with the user in it. */
+  image: string;
+  /** SubjectPublicKeyInfo in DER, a key on the curve P-256. */
+  publicKey: Buffer;
+}
+
+export interface Peers {
+  id: bigint;
+  /** PEM. Empty: there is none. */
+  certificate: string;
+  /** Milliseconds for which it holds. */
+  lifetimeMs: bigint;
+  /** Which runtimes are its peers: those of the same. */
+  site: string;
+  /** Whom to ask; empty in a certificate to answer with. */
+  peers: PeerAddress[];
+  /** Why there is no certificate. */
+  reason: string;
+}
+
+export interface PeerAddress {
+  /** namespace/name of its AdapterRuntime: its certificate has it. */
+  runtime: string;
+  /** IP address and port. */
+  address: string;
+}
+
 export interface Ack {
   nonce: bigint;
   /** What was refused; the rest of the commit is in force. */
@@ -277,6 +368,7 @@ export interface Report {
   /** Adapters that it does not know any more. */
   gone: string[];
   rollouts: RolloutReport[];
+  /** What is here and in rollouts as well begins anew: counts and feedback of before do not stay. */
   goneRollouts: string[];
   /** Absent: as before. */
   memory: Usage | undefined;
@@ -300,6 +392,36 @@ export interface Report {
    * every one of it (reports_kept).
    */
   resumes: boolean;
+  /**
+   * In the first one of a stream, where it has everything: parts of report_like of the Welcome in which this runtime has exactly
+   * these adapters. They are not in adapters.
+   */
+  likeParts: number[];
+  /** Absent: as before. A version that tells of classifiers has it in each first one of a stream. */
+  classifiers: ClassifierReports | undefined;
+}
+
+/** Classifiers that need an artifact, by route. In a report that is not whole: those of the routes that changed. */
+export interface ClassifierReports {
+  routes: RouteClassifiers[];
+}
+
+export interface RouteClassifiers {
+  /** namespace/name of the AdapterRoute. */
+  key: string;
+  /** Empty: it has none any more. */
+  classifiers: ClassifierReport[];
+}
+
+export interface ClassifierReport {
+  /** As spec.classifiers has it. */
+  name: string;
+  /** Of the artifact that the plan names. */
+  digest: string;
+  /** Pending, Ready or Failed; what failed is tried again by itself. */
+  state: string;
+  /** Why it is not Ready. */
+  message: string;
 }
 
 /** A limit of the AdapterPolicy that holds for a namespace. */
@@ -388,7 +510,14 @@ export interface RolloutReport {
    */
   counts: WeightCounts[];
   /** Absent: the plan mirrors nothing to canary_digest, and nothing was mirrored to it in this attempt. */
-  mirror: Mirror | undefined;
+  mirror:
+    | Mirror
+    | undefined;
+  /**
+   * Rewards for answers of this attempt that other processes gave. In a Report that does not have everything: those that are new
+   * or other ones.
+   */
+  elsewhere: Elsewhere[];
 }
 
 /** What became of copies of requests that the canary was given in this attempt, since this process started. */
@@ -417,7 +546,34 @@ export interface WeightCounts {
   /** Grows with every change of the counts, over all weights. */
   seq: bigint;
   stable: ArmCounts | undefined;
-  canary: ArmCounts | undefined;
+  canary:
+    | ArmCounts
+    | undefined;
+  /** Absent: there is no feedback. */
+  rewarded: Rewarded | undefined;
+}
+
+/** Answers, by their numbers, whose rewards are in the counts. */
+export interface Rewarded {
+  /** Number of the first bit, a multiple of 8. */
+  from: number;
+  /** The lowest bit of each byte first; 8 KiB at most. */
+  bits: Buffer;
+  /** Answers with lower numbers may have had feedback: that is not known any more. */
+  knownFrom: number;
+}
+
+/** Rewards for answers that one process gave at one weight, told to another. Lists have one entry for each answer. */
+export interface Elsewhere {
+  /** xxHash64 of the instance of the process that answered, 8 bytes, the highest first. */
+  origin: Buffer;
+  weight: number;
+  /** Grows with every change, over all entries. */
+  seq: bigint;
+  numbers: number[];
+  /** Twice the hash bucket, and 1 more for the canary. */
+  sides: number[];
+  rewards: number[];
 }
 
 /**
@@ -493,6 +649,14 @@ export interface RuntimeReport {
     | undefined;
   /** Everything that it refuses now. */
   refused: Refusal[];
+  /**
+   * A number from 1 to 16: later reports of this stream may be like the adapters of this one, in so many parts (see ReportLike).
+   * It replaces the one of that number. 0: it is no example.
+   */
+  example: number;
+  exampleParts: number;
+  /** like_parts of the report are those of the example with that number. 0: there are none. */
+  like: number;
 }
 
 export interface RuntimeInfo {
@@ -518,6 +682,8 @@ export interface RelayResponse {
    * with the status OK, and their runtimes dial anew at once.
    */
   share: number;
+  /** It reads example and like of a RuntimeReport. */
+  readsExamples: boolean;
 }
 
 function createBaseSyncRequest(): SyncRequest {
@@ -544,6 +710,9 @@ export const SyncRequest: MessageFns<SyncRequest> = {
         break;
       case "held":
         HeldList.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
+      case "peers":
+        PeersRequest.encode(message.message.value, writer.uint32(698).fork()).join();
         break;
     }
     return writer;
@@ -610,6 +779,14 @@ export const SyncRequest: MessageFns<SyncRequest> = {
             message.message = { $case: "held", value: HeldList.decode(reader, reader.uint32()) };
             continue;
           }
+          case 87: {
+            if (tag !== 698) {
+              break;
+            }
+
+            message.message = { $case: "peers", value: PeersRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -636,6 +813,8 @@ export const SyncRequest: MessageFns<SyncRequest> = {
         ? { $case: "credential", value: CredentialRequest.fromJSON(object.credential) }
         : isSet(object.held)
         ? { $case: "held", value: HeldList.fromJSON(object.held) }
+        : isSet(object.peers)
+        ? { $case: "peers", value: PeersRequest.fromJSON(object.peers) }
         : undefined,
     };
   },
@@ -654,6 +833,8 @@ export const SyncRequest: MessageFns<SyncRequest> = {
       obj.credential = CredentialRequest.toJSON(message.message.value);
     } else if (message.message?.$case === "held") {
       obj.held = HeldList.toJSON(message.message.value);
+    } else if (message.message?.$case === "peers") {
+      obj.peers = PeersRequest.toJSON(message.message.value);
     }
     return obj;
   },
@@ -700,6 +881,12 @@ export const SyncRequest: MessageFns<SyncRequest> = {
         }
         break;
       }
+      case "peers": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "peers", value: PeersRequest.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -732,6 +919,12 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         break;
       case "heldWanted":
         HeldWanted.encode(message.message.value, writer.uint32(58).fork()).join();
+        break;
+      case "peers":
+        Peers.encode(message.message.value, writer.uint32(698).fork()).join();
+        break;
+      case "feedbackKeys":
+        FeedbackKeys.encode(message.message.value, writer.uint32(714).fork()).join();
         break;
     }
     return writer;
@@ -806,6 +999,22 @@ export const SyncResponse: MessageFns<SyncResponse> = {
             message.message = { $case: "heldWanted", value: HeldWanted.decode(reader, reader.uint32()) };
             continue;
           }
+          case 87: {
+            if (tag !== 698) {
+              break;
+            }
+
+            message.message = { $case: "peers", value: Peers.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 89: {
+            if (tag !== 714) {
+              break;
+            }
+
+            message.message = { $case: "feedbackKeys", value: FeedbackKeys.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -836,6 +1045,12 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         ? { $case: "heldWanted", value: HeldWanted.fromJSON(object.heldWanted) }
         : isSet(object.held_wanted)
         ? { $case: "heldWanted", value: HeldWanted.fromJSON(object.held_wanted) }
+        : isSet(object.peers)
+        ? { $case: "peers", value: Peers.fromJSON(object.peers) }
+        : isSet(object.feedbackKeys)
+        ? { $case: "feedbackKeys", value: FeedbackKeys.fromJSON(object.feedbackKeys) }
+        : isSet(object.feedback_keys)
+        ? { $case: "feedbackKeys", value: FeedbackKeys.fromJSON(object.feedback_keys) }
         : undefined,
     };
   },
@@ -856,6 +1071,10 @@ export const SyncResponse: MessageFns<SyncResponse> = {
       obj.credential = Credential.toJSON(message.message.value);
     } else if (message.message?.$case === "heldWanted") {
       obj.heldWanted = HeldWanted.toJSON(message.message.value);
+    } else if (message.message?.$case === "peers") {
+      obj.peers = Peers.toJSON(message.message.value);
+    } else if (message.message?.$case === "feedbackKeys") {
+      obj.feedbackKeys = FeedbackKeys.toJSON(message.message.value);
     }
     return obj;
   },
@@ -908,6 +1127,18 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         }
         break;
       }
+      case "peers": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "peers", value: Peers.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "feedbackKeys": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "feedbackKeys", value: FeedbackKeys.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -930,6 +1161,8 @@ function createBaseHello(): Hello {
     subscriptions: [],
     maxRank: 0,
     heldHash: Buffer.alloc(0),
+    policyFields: [],
+    peerAddress: "",
   };
 }
 
@@ -982,6 +1215,12 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.heldHash.length !== 0) {
       writer.uint32(122).bytes(message.heldHash);
+    }
+    for (const v of message.policyFields) {
+      writer.uint32(370).string(v!);
+    }
+    if (message.peerAddress !== "") {
+      writer.uint32(770).string(message.peerAddress);
     }
     return writer;
   },
@@ -1122,6 +1361,22 @@ export const Hello: MessageFns<Hello> = {
             message.heldHash = Buffer.from(reader.bytes());
             continue;
           }
+          case 46: {
+            if (tag !== 370) {
+              break;
+            }
+
+            message.policyFields.push(reader.string());
+            continue;
+          }
+          case 96: {
+            if (tag !== 770) {
+              break;
+            }
+
+            message.peerAddress = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1196,6 +1451,16 @@ export const Hello: MessageFns<Hello> = {
         : isSet(object.held_hash)
         ? Buffer.from(bytesFromBase64(object.held_hash))
         : Buffer.alloc(0),
+      policyFields: globalThis.Array.isArray(object?.policyFields)
+        ? object.policyFields.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.policy_fields)
+        ? object.policy_fields.map((e: any) => globalThis.String(e))
+        : [],
+      peerAddress: isSet(object.peerAddress)
+        ? globalThis.String(object.peerAddress)
+        : isSet(object.peer_address)
+        ? globalThis.String(object.peer_address)
+        : "",
     };
   },
 
@@ -1252,6 +1517,12 @@ export const Hello: MessageFns<Hello> = {
     if (message.heldHash.length !== 0) {
       obj.heldHash = base64FromBytes(message.heldHash);
     }
+    if (message.policyFields?.length) {
+      obj.policyFields = message.policyFields;
+    }
+    if (message.peerAddress !== "") {
+      obj.peerAddress = message.peerAddress;
+    }
     return obj;
   },
 
@@ -1289,6 +1560,8 @@ export const Hello: MessageFns<Hello> = {
     message.subscriptions = object.subscriptions?.map((e) => e) || [];
     message.maxRank = object.maxRank ?? 0;
     message.heldHash = object.heldHash ?? Buffer.alloc(0);
+    message.policyFields = object.policyFields?.map((e) => e) || [];
+    message.peerAddress = object.peerAddress ?? "";
     return message;
   },
 };
@@ -1713,11 +1986,14 @@ export const Held: MessageFns<Held> = {
 };
 
 function createBaseHeldWanted(): HeldWanted {
-  return {};
+  return { partHashes: [] };
 }
 
 export const HeldWanted: MessageFns<HeldWanted> = {
-  encode(_: HeldWanted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: HeldWanted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.partHashes) {
+      writer.uint32(10).bytes(v!);
+    }
     return writer;
   },
 
@@ -1734,6 +2010,14 @@ export const HeldWanted: MessageFns<HeldWanted> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partHashes.push(Buffer.from(reader.bytes()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1746,32 +2030,49 @@ export const HeldWanted: MessageFns<HeldWanted> = {
     }
   },
 
-  fromJSON(_: any): HeldWanted {
-    return {};
+  fromJSON(object: any): HeldWanted {
+    return {
+      partHashes: globalThis.Array.isArray(object?.partHashes)
+        ? object.partHashes.map((e: any) => Buffer.from(bytesFromBase64(e)))
+        : globalThis.Array.isArray(object?.part_hashes)
+        ? object.part_hashes.map((e: any) => Buffer.from(bytesFromBase64(e)))
+        : [],
+    };
   },
 
-  toJSON(_: HeldWanted): unknown {
+  toJSON(message: HeldWanted): unknown {
     const obj: any = {};
+    if (message.partHashes?.length) {
+      obj.partHashes = message.partHashes.map((e) => base64FromBytes(e));
+    }
     return obj;
   },
 
   create(base?: DeepPartial<HeldWanted>): HeldWanted {
     return HeldWanted.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<HeldWanted>): HeldWanted {
+  fromPartial(object: DeepPartial<HeldWanted>): HeldWanted {
     const message = createBaseHeldWanted();
+    message.partHashes = object.partHashes?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseHeldList(): HeldList {
-  return { held: [] };
+  return { held: [], sameParts: [] };
 }
 
 export const HeldList: MessageFns<HeldList> = {
   encode(message: HeldList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.held) {
       Held.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.sameParts.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.sameParts) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -1797,6 +2098,24 @@ export const HeldList: MessageFns<HeldList> = {
             message.held.push(Held.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag === 16) {
+              message.sameParts.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.sameParts.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1810,13 +2129,23 @@ export const HeldList: MessageFns<HeldList> = {
   },
 
   fromJSON(object: any): HeldList {
-    return { held: globalThis.Array.isArray(object?.held) ? object.held.map((e: any) => Held.fromJSON(e)) : [] };
+    return {
+      held: globalThis.Array.isArray(object?.held) ? object.held.map((e: any) => Held.fromJSON(e)) : [],
+      sameParts: globalThis.Array.isArray(object?.sameParts)
+        ? object.sameParts.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.same_parts)
+        ? object.same_parts.map((e: any) => globalThis.Number(e))
+        : [],
+    };
   },
 
   toJSON(message: HeldList): unknown {
     const obj: any = {};
     if (message.held?.length) {
       obj.held = message.held.map((e) => Held.toJSON(e));
+    }
+    if (message.sameParts?.length) {
+      obj.sameParts = message.sameParts.map((e) => Math.round(e));
     }
     return obj;
   },
@@ -1827,12 +2156,20 @@ export const HeldList: MessageFns<HeldList> = {
   fromPartial(object: DeepPartial<HeldList>): HeldList {
     const message = createBaseHeldList();
     message.held = object.held?.map((e) => Held.fromPartial(e)) || [];
+    message.sameParts = object.sameParts?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseWelcome(): Welcome {
-  return { clusterUid: "", replica: "", readsHeldHash: false, reportsKept: undefined };
+  return {
+    clusterUid: "",
+    replica: "",
+    readsHeldHash: false,
+    reportsKept: undefined,
+    reportLike: undefined,
+    feedbackKeys: [],
+  };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -1848,6 +2185,12 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.reportsKept !== undefined) {
       ReportsKept.encode(message.reportsKept, writer.uint32(34).fork()).join();
+    }
+    if (message.reportLike !== undefined) {
+      ReportLike.encode(message.reportLike, writer.uint32(202).fork()).join();
+    }
+    for (const v of message.feedbackKeys) {
+      FeedbackKey.encode(v!, writer.uint32(714).fork()).join();
     }
     return writer;
   },
@@ -1897,6 +2240,22 @@ export const Welcome: MessageFns<Welcome> = {
             message.reportsKept = ReportsKept.decode(reader, reader.uint32());
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.reportLike = ReportLike.decode(reader, reader.uint32());
+            continue;
+          }
+          case 89: {
+            if (tag !== 714) {
+              break;
+            }
+
+            message.feedbackKeys.push(FeedbackKey.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1927,6 +2286,16 @@ export const Welcome: MessageFns<Welcome> = {
         : isSet(object.reports_kept)
         ? ReportsKept.fromJSON(object.reports_kept)
         : undefined,
+      reportLike: isSet(object.reportLike)
+        ? ReportLike.fromJSON(object.reportLike)
+        : isSet(object.report_like)
+        ? ReportLike.fromJSON(object.report_like)
+        : undefined,
+      feedbackKeys: globalThis.Array.isArray(object?.feedbackKeys)
+        ? object.feedbackKeys.map((e: any) => FeedbackKey.fromJSON(e))
+        : globalThis.Array.isArray(object?.feedback_keys)
+        ? object.feedback_keys.map((e: any) => FeedbackKey.fromJSON(e))
+        : [],
     };
   },
 
@@ -1944,6 +2313,12 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.reportsKept !== undefined) {
       obj.reportsKept = ReportsKept.toJSON(message.reportsKept);
     }
+    if (message.reportLike !== undefined) {
+      obj.reportLike = ReportLike.toJSON(message.reportLike);
+    }
+    if (message.feedbackKeys?.length) {
+      obj.feedbackKeys = message.feedbackKeys.map((e) => FeedbackKey.toJSON(e));
+    }
     return obj;
   },
 
@@ -1958,6 +2333,235 @@ export const Welcome: MessageFns<Welcome> = {
     message.reportsKept = (object.reportsKept !== undefined && object.reportsKept !== null)
       ? ReportsKept.fromPartial(object.reportsKept)
       : undefined;
+    message.reportLike = (object.reportLike !== undefined && object.reportLike !== null)
+      ? ReportLike.fromPartial(object.reportLike)
+      : undefined;
+    message.feedbackKeys = object.feedbackKeys?.map((e) => FeedbackKey.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFeedbackKeys(): FeedbackKeys {
+  return { keys: [] };
+}
+
+export const FeedbackKeys: MessageFns<FeedbackKeys> = {
+  encode(message: FeedbackKeys, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.keys) {
+      FeedbackKey.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FeedbackKeys {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFeedbackKeys();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys.push(FeedbackKey.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FeedbackKeys {
+    return { keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => FeedbackKey.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: FeedbackKeys): unknown {
+    const obj: any = {};
+    if (message.keys?.length) {
+      obj.keys = message.keys.map((e) => FeedbackKey.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FeedbackKeys>): FeedbackKeys {
+    return FeedbackKeys.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FeedbackKeys>): FeedbackKeys {
+    const message = createBaseFeedbackKeys();
+    message.keys = object.keys?.map((e) => FeedbackKey.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFeedbackKey(): FeedbackKey {
+  return { namespace: "", key: Buffer.alloc(0) };
+}
+
+export const FeedbackKey: MessageFns<FeedbackKey> = {
+  encode(message: FeedbackKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.namespace !== "") {
+      writer.uint32(10).string(message.namespace);
+    }
+    if (message.key.length !== 0) {
+      writer.uint32(18).bytes(message.key);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FeedbackKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFeedbackKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FeedbackKey {
+    return {
+      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : "",
+      key: isSet(object.key) ? Buffer.from(bytesFromBase64(object.key)) : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: FeedbackKey): unknown {
+    const obj: any = {};
+    if (message.namespace !== "") {
+      obj.namespace = message.namespace;
+    }
+    if (message.key.length !== 0) {
+      obj.key = base64FromBytes(message.key);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FeedbackKey>): FeedbackKey {
+    return FeedbackKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FeedbackKey>): FeedbackKey {
+    const message = createBaseFeedbackKey();
+    message.namespace = object.namespace ?? "";
+    message.key = object.key ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseReportLike(): ReportLike {
+  return { partHashes: [] };
+}
+
+export const ReportLike: MessageFns<ReportLike> = {
+  encode(message: ReportLike, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.partHashes) {
+      writer.uint32(10).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportLike {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportLike();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partHashes.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReportLike {
+    return {
+      partHashes: globalThis.Array.isArray(object?.partHashes)
+        ? object.partHashes.map((e: any) => Buffer.from(bytesFromBase64(e)))
+        : globalThis.Array.isArray(object?.part_hashes)
+        ? object.part_hashes.map((e: any) => Buffer.from(bytesFromBase64(e)))
+        : [],
+    };
+  },
+
+  toJSON(message: ReportLike): unknown {
+    const obj: any = {};
+    if (message.partHashes?.length) {
+      obj.partHashes = message.partHashes.map((e) => base64FromBytes(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReportLike>): ReportLike {
+    return ReportLike.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReportLike>): ReportLike {
+    const message = createBaseReportLike();
+    message.partHashes = object.partHashes?.map((e) => e) || [];
     return message;
   },
 };
@@ -2618,6 +3222,376 @@ export const Credential: MessageFns<Credential> = {
   },
 };
 
+function createBasePeersRequest(): PeersRequest {
+  return { id: 0n, key: "", image: "", publicKey: Buffer.alloc(0) };
+}
+
+export const PeersRequest: MessageFns<PeersRequest> = {
+  encode(message: PeersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.image !== "") {
+      writer.uint32(26).string(message.image);
+    }
+    if (message.publicKey.length !== 0) {
+      writer.uint32(34).bytes(message.publicKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PeersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePeersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.image = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.publicKey = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PeersRequest {
+    return {
+      id: isSet(object.id) ? BigInt(object.id) : 0n,
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      image: isSet(object.image) ? globalThis.String(object.image) : "",
+      publicKey: isSet(object.publicKey)
+        ? Buffer.from(bytesFromBase64(object.publicKey))
+        : isSet(object.public_key)
+        ? Buffer.from(bytesFromBase64(object.public_key))
+        : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: PeersRequest): unknown {
+    const obj: any = {};
+    if (message.id !== 0n) {
+      obj.id = message.id.toString();
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.image !== "") {
+      obj.image = message.image;
+    }
+    if (message.publicKey.length !== 0) {
+      obj.publicKey = base64FromBytes(message.publicKey);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PeersRequest>): PeersRequest {
+    return PeersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PeersRequest>): PeersRequest {
+    const message = createBasePeersRequest();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.key = object.key ?? "";
+    message.image = object.image ?? "";
+    message.publicKey = object.publicKey ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBasePeers(): Peers {
+  return { id: 0n, certificate: "", lifetimeMs: 0n, site: "", peers: [], reason: "" };
+}
+
+export const Peers: MessageFns<Peers> = {
+  encode(message: Peers, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.certificate !== "") {
+      writer.uint32(18).string(message.certificate);
+    }
+    if (message.lifetimeMs !== 0n) {
+      if (BigInt.asUintN(64, message.lifetimeMs) !== message.lifetimeMs) {
+        throw new globalThis.Error("value provided for field message.lifetimeMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.lifetimeMs);
+    }
+    if (message.site !== "") {
+      writer.uint32(34).string(message.site);
+    }
+    for (const v of message.peers) {
+      PeerAddress.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Peers {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePeers();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.certificate = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lifetimeMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.site = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.peers.push(PeerAddress.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Peers {
+    return {
+      id: isSet(object.id) ? BigInt(object.id) : 0n,
+      certificate: isSet(object.certificate) ? globalThis.String(object.certificate) : "",
+      lifetimeMs: isSet(object.lifetimeMs)
+        ? BigInt(object.lifetimeMs)
+        : isSet(object.lifetime_ms)
+        ? BigInt(object.lifetime_ms)
+        : 0n,
+      site: isSet(object.site) ? globalThis.String(object.site) : "",
+      peers: globalThis.Array.isArray(object?.peers) ? object.peers.map((e: any) => PeerAddress.fromJSON(e)) : [],
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: Peers): unknown {
+    const obj: any = {};
+    if (message.id !== 0n) {
+      obj.id = message.id.toString();
+    }
+    if (message.certificate !== "") {
+      obj.certificate = message.certificate;
+    }
+    if (message.lifetimeMs !== 0n) {
+      obj.lifetimeMs = message.lifetimeMs.toString();
+    }
+    if (message.site !== "") {
+      obj.site = message.site;
+    }
+    if (message.peers?.length) {
+      obj.peers = message.peers.map((e) => PeerAddress.toJSON(e));
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Peers>): Peers {
+    return Peers.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Peers>): Peers {
+    const message = createBasePeers();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.certificate = object.certificate ?? "";
+    message.lifetimeMs = (object.lifetimeMs !== undefined && object.lifetimeMs !== null)
+      ? BigInt(object.lifetimeMs)
+      : 0n;
+    message.site = object.site ?? "";
+    message.peers = object.peers?.map((e) => PeerAddress.fromPartial(e)) || [];
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBasePeerAddress(): PeerAddress {
+  return { runtime: "", address: "" };
+}
+
+export const PeerAddress: MessageFns<PeerAddress> = {
+  encode(message: PeerAddress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runtime !== "") {
+      writer.uint32(10).string(message.runtime);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PeerAddress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePeerAddress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runtime = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PeerAddress {
+    return {
+      runtime: isSet(object.runtime) ? globalThis.String(object.runtime) : "",
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+    };
+  },
+
+  toJSON(message: PeerAddress): unknown {
+    const obj: any = {};
+    if (message.runtime !== "") {
+      obj.runtime = message.runtime;
+    }
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PeerAddress>): PeerAddress {
+    return PeerAddress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PeerAddress>): PeerAddress {
+    const message = createBasePeerAddress();
+    message.runtime = object.runtime ?? "";
+    message.address = object.address ?? "";
+    return message;
+  },
+};
+
 function createBaseAck(): Ack {
   return { nonce: 0n, refused: [] };
 }
@@ -2889,6 +3863,8 @@ function createBaseReport(): Report {
     baseModel: undefined,
     limits: [],
     resumes: false,
+    likeParts: [],
+    classifiers: undefined,
   };
 }
 
@@ -2932,6 +3908,16 @@ export const Report: MessageFns<Report> = {
     }
     if (message.resumes !== false) {
       writer.uint32(104).bool(message.resumes);
+    }
+    if (message.likeParts.length !== 0) {
+      writer.uint32(274).fork();
+      for (const v of message.likeParts) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.classifiers !== undefined) {
+      ClassifierReports.encode(message.classifiers, writer.uint32(738).fork()).join();
     }
     return writer;
   },
@@ -3053,6 +4039,32 @@ export const Report: MessageFns<Report> = {
             message.resumes = reader.bool();
             continue;
           }
+          case 34: {
+            if (tag === 272) {
+              message.likeParts.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 274) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.likeParts.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 92: {
+            if (tag !== 738) {
+              break;
+            }
+
+            message.classifiers = ClassifierReports.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3098,6 +4110,12 @@ export const Report: MessageFns<Report> = {
         ? object.limits.map((e: any) => LimitReport.fromJSON(e))
         : [],
       resumes: isSet(object.resumes) ? globalThis.Boolean(object.resumes) : false,
+      likeParts: globalThis.Array.isArray(object?.likeParts)
+        ? object.likeParts.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.like_parts)
+        ? object.like_parts.map((e: any) => globalThis.Number(e))
+        : [],
+      classifiers: isSet(object.classifiers) ? ClassifierReports.fromJSON(object.classifiers) : undefined,
     };
   },
 
@@ -3142,6 +4160,12 @@ export const Report: MessageFns<Report> = {
     if (message.resumes !== false) {
       obj.resumes = message.resumes;
     }
+    if (message.likeParts?.length) {
+      obj.likeParts = message.likeParts.map((e) => Math.round(e));
+    }
+    if (message.classifiers !== undefined) {
+      obj.classifiers = ClassifierReports.toJSON(message.classifiers);
+    }
     return obj;
   },
 
@@ -3169,6 +4193,285 @@ export const Report: MessageFns<Report> = {
       : undefined;
     message.limits = object.limits?.map((e) => LimitReport.fromPartial(e)) || [];
     message.resumes = object.resumes ?? false;
+    message.likeParts = object.likeParts?.map((e) => e) || [];
+    message.classifiers = (object.classifiers !== undefined && object.classifiers !== null)
+      ? ClassifierReports.fromPartial(object.classifiers)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseClassifierReports(): ClassifierReports {
+  return { routes: [] };
+}
+
+export const ClassifierReports: MessageFns<ClassifierReports> = {
+  encode(message: ClassifierReports, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.routes) {
+      RouteClassifiers.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClassifierReports {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClassifierReports();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.routes.push(RouteClassifiers.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClassifierReports {
+    return {
+      routes: globalThis.Array.isArray(object?.routes)
+        ? object.routes.map((e: any) => RouteClassifiers.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ClassifierReports): unknown {
+    const obj: any = {};
+    if (message.routes?.length) {
+      obj.routes = message.routes.map((e) => RouteClassifiers.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClassifierReports>): ClassifierReports {
+    return ClassifierReports.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClassifierReports>): ClassifierReports {
+    const message = createBaseClassifierReports();
+    message.routes = object.routes?.map((e) => RouteClassifiers.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRouteClassifiers(): RouteClassifiers {
+  return { key: "", classifiers: [] };
+}
+
+export const RouteClassifiers: MessageFns<RouteClassifiers> = {
+  encode(message: RouteClassifiers, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    for (const v of message.classifiers) {
+      ClassifierReport.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteClassifiers {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteClassifiers();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.classifiers.push(ClassifierReport.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RouteClassifiers {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      classifiers: globalThis.Array.isArray(object?.classifiers)
+        ? object.classifiers.map((e: any) => ClassifierReport.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: RouteClassifiers): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.classifiers?.length) {
+      obj.classifiers = message.classifiers.map((e) => ClassifierReport.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RouteClassifiers>): RouteClassifiers {
+    return RouteClassifiers.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RouteClassifiers>): RouteClassifiers {
+    const message = createBaseRouteClassifiers();
+    message.key = object.key ?? "";
+    message.classifiers = object.classifiers?.map((e) => ClassifierReport.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseClassifierReport(): ClassifierReport {
+  return { name: "", digest: "", state: "", message: "" };
+}
+
+export const ClassifierReport: MessageFns<ClassifierReport> = {
+  encode(message: ClassifierReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.digest !== "") {
+      writer.uint32(18).string(message.digest);
+    }
+    if (message.state !== "") {
+      writer.uint32(26).string(message.state);
+    }
+    if (message.message !== "") {
+      writer.uint32(34).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClassifierReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClassifierReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClassifierReport {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      digest: isSet(object.digest) ? globalThis.String(object.digest) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+    };
+  },
+
+  toJSON(message: ClassifierReport): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.digest !== "") {
+      obj.digest = message.digest;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClassifierReport>): ClassifierReport {
+    return ClassifierReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClassifierReport>): ClassifierReport {
+    const message = createBaseClassifierReport();
+    message.name = object.name ?? "";
+    message.digest = object.digest ?? "";
+    message.state = object.state ?? "";
+    message.message = object.message ?? "";
     return message;
   },
 };
@@ -4080,6 +5383,7 @@ function createBaseRolloutReport(): RolloutReport {
     holds: [],
     counts: [],
     mirror: undefined,
+    elsewhere: [],
   };
 }
 
@@ -4126,6 +5430,9 @@ export const RolloutReport: MessageFns<RolloutReport> = {
     }
     if (message.mirror !== undefined) {
       Mirror.encode(message.mirror, writer.uint32(98).fork()).join();
+    }
+    for (const v of message.elsewhere) {
+      Elsewhere.encode(v!, writer.uint32(714).fork()).join();
     }
     return writer;
   },
@@ -4239,6 +5546,14 @@ export const RolloutReport: MessageFns<RolloutReport> = {
             message.mirror = Mirror.decode(reader, reader.uint32());
             continue;
           }
+          case 89: {
+            if (tag !== 714) {
+              break;
+            }
+
+            message.elsewhere.push(Elsewhere.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4289,6 +5604,9 @@ export const RolloutReport: MessageFns<RolloutReport> = {
         ? object.counts.map((e: any) => WeightCounts.fromJSON(e))
         : [],
       mirror: isSet(object.mirror) ? Mirror.fromJSON(object.mirror) : undefined,
+      elsewhere: globalThis.Array.isArray(object?.elsewhere)
+        ? object.elsewhere.map((e: any) => Elsewhere.fromJSON(e))
+        : [],
     };
   },
 
@@ -4330,6 +5648,9 @@ export const RolloutReport: MessageFns<RolloutReport> = {
     if (message.mirror !== undefined) {
       obj.mirror = Mirror.toJSON(message.mirror);
     }
+    if (message.elsewhere?.length) {
+      obj.elsewhere = message.elsewhere.map((e) => Elsewhere.toJSON(e));
+    }
     return obj;
   },
 
@@ -4356,6 +5677,7 @@ export const RolloutReport: MessageFns<RolloutReport> = {
     message.mirror = (object.mirror !== undefined && object.mirror !== null)
       ? Mirror.fromPartial(object.mirror)
       : undefined;
+    message.elsewhere = object.elsewhere?.map((e) => Elsewhere.fromPartial(e)) || [];
     return message;
   },
 };
@@ -4611,7 +5933,7 @@ export const Mirror: MessageFns<Mirror> = {
 };
 
 function createBaseWeightCounts(): WeightCounts {
-  return { weight: 0, seq: 0n, stable: undefined, canary: undefined };
+  return { weight: 0, seq: 0n, stable: undefined, canary: undefined, rewarded: undefined };
 }
 
 export const WeightCounts: MessageFns<WeightCounts> = {
@@ -4630,6 +5952,9 @@ export const WeightCounts: MessageFns<WeightCounts> = {
     }
     if (message.canary !== undefined) {
       ArmCounts.encode(message.canary, writer.uint32(34).fork()).join();
+    }
+    if (message.rewarded !== undefined) {
+      Rewarded.encode(message.rewarded, writer.uint32(714).fork()).join();
     }
     return writer;
   },
@@ -4679,6 +6004,14 @@ export const WeightCounts: MessageFns<WeightCounts> = {
             message.canary = ArmCounts.decode(reader, reader.uint32());
             continue;
           }
+          case 89: {
+            if (tag !== 714) {
+              break;
+            }
+
+            message.rewarded = Rewarded.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4697,6 +6030,7 @@ export const WeightCounts: MessageFns<WeightCounts> = {
       seq: isSet(object.seq) ? BigInt(object.seq) : 0n,
       stable: isSet(object.stable) ? ArmCounts.fromJSON(object.stable) : undefined,
       canary: isSet(object.canary) ? ArmCounts.fromJSON(object.canary) : undefined,
+      rewarded: isSet(object.rewarded) ? Rewarded.fromJSON(object.rewarded) : undefined,
     };
   },
 
@@ -4714,6 +6048,9 @@ export const WeightCounts: MessageFns<WeightCounts> = {
     if (message.canary !== undefined) {
       obj.canary = ArmCounts.toJSON(message.canary);
     }
+    if (message.rewarded !== undefined) {
+      obj.rewarded = Rewarded.toJSON(message.rewarded);
+    }
     return obj;
   },
 
@@ -4730,6 +6067,308 @@ export const WeightCounts: MessageFns<WeightCounts> = {
     message.canary = (object.canary !== undefined && object.canary !== null)
       ? ArmCounts.fromPartial(object.canary)
       : undefined;
+    message.rewarded = (object.rewarded !== undefined && object.rewarded !== null)
+      ? Rewarded.fromPartial(object.rewarded)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRewarded(): Rewarded {
+  return { from: 0, bits: Buffer.alloc(0), knownFrom: 0 };
+}
+
+export const Rewarded: MessageFns<Rewarded> = {
+  encode(message: Rewarded, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.from !== 0) {
+      writer.uint32(8).uint32(message.from);
+    }
+    if (message.bits.length !== 0) {
+      writer.uint32(18).bytes(message.bits);
+    }
+    if (message.knownFrom !== 0) {
+      writer.uint32(24).uint32(message.knownFrom);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rewarded {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRewarded();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.from = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.bits = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.knownFrom = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Rewarded {
+    return {
+      from: isSet(object.from) ? globalThis.Number(object.from) : 0,
+      bits: isSet(object.bits) ? Buffer.from(bytesFromBase64(object.bits)) : Buffer.alloc(0),
+      knownFrom: isSet(object.knownFrom)
+        ? globalThis.Number(object.knownFrom)
+        : isSet(object.known_from)
+        ? globalThis.Number(object.known_from)
+        : 0,
+    };
+  },
+
+  toJSON(message: Rewarded): unknown {
+    const obj: any = {};
+    if (message.from !== 0) {
+      obj.from = Math.round(message.from);
+    }
+    if (message.bits.length !== 0) {
+      obj.bits = base64FromBytes(message.bits);
+    }
+    if (message.knownFrom !== 0) {
+      obj.knownFrom = Math.round(message.knownFrom);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Rewarded>): Rewarded {
+    return Rewarded.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Rewarded>): Rewarded {
+    const message = createBaseRewarded();
+    message.from = object.from ?? 0;
+    message.bits = object.bits ?? Buffer.alloc(0);
+    message.knownFrom = object.knownFrom ?? 0;
+    return message;
+  },
+};
+
+function createBaseElsewhere(): Elsewhere {
+  return { origin: Buffer.alloc(0), weight: 0, seq: 0n, numbers: [], sides: [], rewards: [] };
+}
+
+export const Elsewhere: MessageFns<Elsewhere> = {
+  encode(message: Elsewhere, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.origin.length !== 0) {
+      writer.uint32(10).bytes(message.origin);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(16).uint32(message.weight);
+    }
+    if (message.seq !== 0n) {
+      if (BigInt.asUintN(64, message.seq) !== message.seq) {
+        throw new globalThis.Error("value provided for field message.seq of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.seq);
+    }
+    if (message.numbers.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.numbers) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.sides.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.sides) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.rewards.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.rewards) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Elsewhere {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseElsewhere();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.origin = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.weight = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.seq = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.numbers.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.numbers.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag === 40) {
+              message.sides.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.sides.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag === 49) {
+              message.rewards.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.rewards.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Elsewhere {
+    return {
+      origin: isSet(object.origin) ? Buffer.from(bytesFromBase64(object.origin)) : Buffer.alloc(0),
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : 0,
+      seq: isSet(object.seq) ? BigInt(object.seq) : 0n,
+      numbers: globalThis.Array.isArray(object?.numbers) ? object.numbers.map((e: any) => globalThis.Number(e)) : [],
+      sides: globalThis.Array.isArray(object?.sides) ? object.sides.map((e: any) => globalThis.Number(e)) : [],
+      rewards: globalThis.Array.isArray(object?.rewards) ? object.rewards.map((e: any) => globalThis.Number(e)) : [],
+    };
+  },
+
+  toJSON(message: Elsewhere): unknown {
+    const obj: any = {};
+    if (message.origin.length !== 0) {
+      obj.origin = base64FromBytes(message.origin);
+    }
+    if (message.weight !== 0) {
+      obj.weight = Math.round(message.weight);
+    }
+    if (message.seq !== 0n) {
+      obj.seq = message.seq.toString();
+    }
+    if (message.numbers?.length) {
+      obj.numbers = message.numbers.map((e) => Math.round(e));
+    }
+    if (message.sides?.length) {
+      obj.sides = message.sides.map((e) => Math.round(e));
+    }
+    if (message.rewards?.length) {
+      obj.rewards = message.rewards.map((e) => floatToJson(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Elsewhere>): Elsewhere {
+    return Elsewhere.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Elsewhere>): Elsewhere {
+    const message = createBaseElsewhere();
+    message.origin = object.origin ?? Buffer.alloc(0);
+    message.weight = object.weight ?? 0;
+    message.seq = (object.seq !== undefined && object.seq !== null) ? BigInt(object.seq) : 0n;
+    message.numbers = object.numbers?.map((e) => e) || [];
+    message.sides = object.sides?.map((e) => e) || [];
+    message.rewards = object.rewards?.map((e) => e) || [];
     return message;
   },
 };
@@ -5594,6 +7233,9 @@ function createBaseRuntimeReport(): RuntimeReport {
     report: undefined,
     acknowledged: undefined,
     refused: [],
+    example: 0,
+    exampleParts: 0,
+    like: 0,
   };
 }
 
@@ -5622,6 +7264,15 @@ export const RuntimeReport: MessageFns<RuntimeReport> = {
     }
     for (const v of message.refused) {
       Refusal.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.example !== 0) {
+      writer.uint32(224).uint32(message.example);
+    }
+    if (message.exampleParts !== 0) {
+      writer.uint32(232).uint32(message.exampleParts);
+    }
+    if (message.like !== 0) {
+      writer.uint32(240).uint32(message.like);
     }
     return writer;
   },
@@ -5695,6 +7346,30 @@ export const RuntimeReport: MessageFns<RuntimeReport> = {
             message.refused.push(Refusal.decode(reader, reader.uint32()));
             continue;
           }
+          case 28: {
+            if (tag !== 224) {
+              break;
+            }
+
+            message.example = reader.uint32();
+            continue;
+          }
+          case 29: {
+            if (tag !== 232) {
+              break;
+            }
+
+            message.exampleParts = reader.uint32();
+            continue;
+          }
+          case 30: {
+            if (tag !== 240) {
+              break;
+            }
+
+            message.like = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5720,6 +7395,13 @@ export const RuntimeReport: MessageFns<RuntimeReport> = {
       report: isSet(object.report) ? Report.fromJSON(object.report) : undefined,
       acknowledged: isSet(object.acknowledged) ? Revision.fromJSON(object.acknowledged) : undefined,
       refused: globalThis.Array.isArray(object?.refused) ? object.refused.map((e: any) => Refusal.fromJSON(e)) : [],
+      example: isSet(object.example) ? globalThis.Number(object.example) : 0,
+      exampleParts: isSet(object.exampleParts)
+        ? globalThis.Number(object.exampleParts)
+        : isSet(object.example_parts)
+        ? globalThis.Number(object.example_parts)
+        : 0,
+      like: isSet(object.like) ? globalThis.Number(object.like) : 0,
     };
   },
 
@@ -5746,6 +7428,15 @@ export const RuntimeReport: MessageFns<RuntimeReport> = {
     if (message.refused?.length) {
       obj.refused = message.refused.map((e) => Refusal.toJSON(e));
     }
+    if (message.example !== 0) {
+      obj.example = Math.round(message.example);
+    }
+    if (message.exampleParts !== 0) {
+      obj.exampleParts = Math.round(message.exampleParts);
+    }
+    if (message.like !== 0) {
+      obj.like = Math.round(message.like);
+    }
     return obj;
   },
 
@@ -5771,6 +7462,9 @@ export const RuntimeReport: MessageFns<RuntimeReport> = {
       ? Revision.fromPartial(object.acknowledged)
       : undefined;
     message.refused = object.refused?.map((e) => Refusal.fromPartial(e)) || [];
+    message.example = object.example ?? 0;
+    message.exampleParts = object.exampleParts ?? 0;
+    message.like = object.like ?? 0;
     return message;
   },
 };
@@ -6007,7 +7701,7 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
 };
 
 function createBaseRelayResponse(): RelayResponse {
-  return { notLeader: false, share: 0 };
+  return { notLeader: false, share: 0, readsExamples: false };
 }
 
 export const RelayResponse: MessageFns<RelayResponse> = {
@@ -6017,6 +7711,9 @@ export const RelayResponse: MessageFns<RelayResponse> = {
     }
     if (message.share !== 0) {
       writer.uint32(16).uint32(message.share);
+    }
+    if (message.readsExamples !== false) {
+      writer.uint32(184).bool(message.readsExamples);
     }
     return writer;
   },
@@ -6050,6 +7747,14 @@ export const RelayResponse: MessageFns<RelayResponse> = {
             message.share = reader.uint32();
             continue;
           }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.readsExamples = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6070,6 +7775,11 @@ export const RelayResponse: MessageFns<RelayResponse> = {
         ? globalThis.Boolean(object.not_leader)
         : false,
       share: isSet(object.share) ? globalThis.Number(object.share) : 0,
+      readsExamples: isSet(object.readsExamples)
+        ? globalThis.Boolean(object.readsExamples)
+        : isSet(object.reads_examples)
+        ? globalThis.Boolean(object.reads_examples)
+        : false,
     };
   },
 
@@ -6081,6 +7791,9 @@ export const RelayResponse: MessageFns<RelayResponse> = {
     if (message.share !== 0) {
       obj.share = Math.round(message.share);
     }
+    if (message.readsExamples !== false) {
+      obj.readsExamples = message.readsExamples;
+    }
     return obj;
   },
 
@@ -6091,6 +7804,7 @@ export const RelayResponse: MessageFns<RelayResponse> = {
     const message = createBaseRelayResponse();
     message.notLeader = object.notLeader ?? false;
     message.share = object.share ?? 0;
+    message.readsExamples = object.readsExamples ?? false;
     return message;
   },
 };

@@ -23,6 +23,83 @@ export const protobufPackage = "adaptlet.inference.v1";
 
 export const protobufFileName = "adaptlet/inference/v1/admin.proto";
 
+export interface ExplainRequest {
+  /** Empty: the default namespace of the runtime. */
+  namespace: string;
+  model: string;
+  /** By lower-case name. They are believed: the caller has all rights. */
+  headers: { [key: string]: string };
+  /** Absent: token ids, which have no text. */
+  prompt?: string | undefined;
+  user: string;
+  session: string;
+}
+
+export interface ExplainRequest_HeadersEntry {
+  key: string;
+  value: string;
+}
+
+export interface ExplainResponse {
+  /** route, rollout, adapter or base: what the model stands for. */
+  kind: string;
+  /** namespace/name of the route; empty for other kinds. */
+  route: string;
+  /** All of the route, in their order. */
+  rules: ExplainedRule[];
+  /** Classifiers that rules asked. */
+  labels: ExplainedLabel[];
+  /** The rule that takes the request; empty: none does. */
+  rule: string;
+  /** What may serve, the first that can does. */
+  candidates: ExplainedCandidate[];
+}
+
+export interface ExplainedRule {
+  name: string;
+  /** yes, no or unknown: what is unknown is no match. */
+  verdict: string;
+  /** Empty: every request matches. */
+  matches: ExplainedMatch[];
+}
+
+export interface ExplainedMatch {
+  verdict: string;
+  conditions: ExplainedCondition[];
+}
+
+export interface ExplainedCondition {
+  /** As the manifest says it. */
+  text: string;
+  verdict: string;
+  /** What the request has there. */
+  given: string;
+}
+
+export interface ExplainedLabel {
+  classifier: string;
+  /** The best one; empty: none. */
+  label: string;
+  score: number;
+  margin: number;
+  /** Why it counts for nothing; empty: it counts. */
+  doubt: string;
+  /** All labels, the best first. */
+  scores: ExplainedScore[];
+}
+
+export interface ExplainedScore {
+  label: string;
+  score: number;
+}
+
+export interface ExplainedCandidate {
+  /** adapter, perUser, base or unavailable. */
+  kind: string;
+  /** For people. */
+  text: string;
+}
+
 export interface StatusRequest {
 }
 
@@ -62,11 +139,36 @@ export interface StatusResponse {
     | undefined;
   /** The instruction set that the native operator uses; empty where adapters come in the portable way. */
   loraOperator: string;
+  /** Absent: the runtime is of an earlier version. */
+  memoryPressure: MemoryPressure | undefined;
 }
 
 export interface StatusResponse_OperatorsEntry {
   key: string;
   value: number;
+}
+
+/** What memory there is, and how far budgets shrank because it is short. */
+export interface MemoryPressure {
+  /** ample; limited: budgets are below what was given, nothing left for it; short: something did; refusing: nothing is left to let go of. */
+  phase: string;
+  /** What there is least of: the limit of a control group, or the machine. Empty where the system does not tell. */
+  level: string;
+  limitBytes: bigint;
+  /** In use and would be missed: without pages of files that nobody has mapped. */
+  usedBytes: bigint;
+  /** What adapters, and keys and values, may take now, and what they may take at most. */
+  adapterBudgetBytes: bigint;
+  adapterFullBytes: bigint;
+  kvBudgetBytes: bigint;
+  kvFullBytes: bigint;
+  /**
+   * Since this process began: how often something was let go of, requests that were refused, and processes that the kernel killed for
+   * lack of memory.
+   */
+  shrinks: bigint;
+  refused: bigint;
+  kills: bigint;
 }
 
 /** How keys and values are stored, and for how many tokens there is memory. */
@@ -350,6 +452,1031 @@ export interface ConfirmRemovalsResponse {
   removed: number;
 }
 
+function createBaseExplainRequest(): ExplainRequest {
+  return { namespace: "", model: "", headers: {}, prompt: undefined, user: "", session: "" };
+}
+
+export const ExplainRequest: MessageFns<ExplainRequest> = {
+  encode(message: ExplainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.namespace !== "") {
+      writer.uint32(10).string(message.namespace);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    globalThis.Object.entries(message.headers).forEach(([key, value]: [string, string]) => {
+      ExplainRequest_HeadersEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    if (message.prompt !== undefined) {
+      writer.uint32(34).string(message.prompt);
+    }
+    if (message.user !== "") {
+      writer.uint32(42).string(message.user);
+    }
+    if (message.session !== "") {
+      writer.uint32(50).string(message.session);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = ExplainRequest_HeadersEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.headers[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.prompt = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.session = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainRequest {
+    return {
+      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      headers: isObject(object.headers)
+        ? (globalThis.Object.entries(object.headers) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      prompt: isSet(object.prompt) ? globalThis.String(object.prompt) : undefined,
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      session: isSet(object.session) ? globalThis.String(object.session) : "",
+    };
+  },
+
+  toJSON(message: ExplainRequest): unknown {
+    const obj: any = {};
+    if (message.namespace !== "") {
+      obj.namespace = message.namespace;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.headers) {
+      const entries = globalThis.Object.entries(message.headers) as [string, string][];
+      if (entries.length > 0) {
+        obj.headers = {};
+        entries.forEach(([k, v]) => {
+          obj.headers[k] = v;
+        });
+      }
+    }
+    if (message.prompt !== undefined) {
+      obj.prompt = message.prompt;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.session !== "") {
+      obj.session = message.session;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainRequest>): ExplainRequest {
+    return ExplainRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainRequest>): ExplainRequest {
+    const message = createBaseExplainRequest();
+    message.namespace = object.namespace ?? "";
+    message.model = object.model ?? "";
+    message.headers = (globalThis.Object.entries(object.headers ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.prompt = object.prompt ?? undefined;
+    message.user = object.user ?? "";
+    message.session = object.session ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainRequest_HeadersEntry(): ExplainRequest_HeadersEntry {
+  return { key: "", value: "" };
+}
+
+export const ExplainRequest_HeadersEntry: MessageFns<ExplainRequest_HeadersEntry> = {
+  encode(message: ExplainRequest_HeadersEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainRequest_HeadersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainRequest_HeadersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainRequest_HeadersEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: ExplainRequest_HeadersEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainRequest_HeadersEntry>): ExplainRequest_HeadersEntry {
+    return ExplainRequest_HeadersEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainRequest_HeadersEntry>): ExplainRequest_HeadersEntry {
+    const message = createBaseExplainRequest_HeadersEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainResponse(): ExplainResponse {
+  return { kind: "", route: "", rules: [], labels: [], rule: "", candidates: [] };
+}
+
+export const ExplainResponse: MessageFns<ExplainResponse> = {
+  encode(message: ExplainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.route !== "") {
+      writer.uint32(18).string(message.route);
+    }
+    for (const v of message.rules) {
+      ExplainedRule.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.labels) {
+      ExplainedLabel.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.rule !== "") {
+      writer.uint32(42).string(message.rule);
+    }
+    for (const v of message.candidates) {
+      ExplainedCandidate.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.route = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rules.push(ExplainedRule.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.labels.push(ExplainedLabel.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.candidates.push(ExplainedCandidate.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainResponse {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      route: isSet(object.route) ? globalThis.String(object.route) : "",
+      rules: globalThis.Array.isArray(object?.rules) ? object.rules.map((e: any) => ExplainedRule.fromJSON(e)) : [],
+      labels: globalThis.Array.isArray(object?.labels) ? object.labels.map((e: any) => ExplainedLabel.fromJSON(e)) : [],
+      rule: isSet(object.rule) ? globalThis.String(object.rule) : "",
+      candidates: globalThis.Array.isArray(object?.candidates)
+        ? object.candidates.map((e: any) => ExplainedCandidate.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ExplainResponse): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.route !== "") {
+      obj.route = message.route;
+    }
+    if (message.rules?.length) {
+      obj.rules = message.rules.map((e) => ExplainedRule.toJSON(e));
+    }
+    if (message.labels?.length) {
+      obj.labels = message.labels.map((e) => ExplainedLabel.toJSON(e));
+    }
+    if (message.rule !== "") {
+      obj.rule = message.rule;
+    }
+    if (message.candidates?.length) {
+      obj.candidates = message.candidates.map((e) => ExplainedCandidate.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainResponse>): ExplainResponse {
+    return ExplainResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse>): ExplainResponse {
+    const message = createBaseExplainResponse();
+    message.kind = object.kind ?? "";
+    message.route = object.route ?? "";
+    message.rules = object.rules?.map((e) => ExplainedRule.fromPartial(e)) || [];
+    message.labels = object.labels?.map((e) => ExplainedLabel.fromPartial(e)) || [];
+    message.rule = object.rule ?? "";
+    message.candidates = object.candidates?.map((e) => ExplainedCandidate.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseExplainedRule(): ExplainedRule {
+  return { name: "", verdict: "", matches: [] };
+}
+
+export const ExplainedRule: MessageFns<ExplainedRule> = {
+  encode(message: ExplainedRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.verdict !== "") {
+      writer.uint32(18).string(message.verdict);
+    }
+    for (const v of message.matches) {
+      ExplainedMatch.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainedRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainedRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.verdict = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.matches.push(ExplainedMatch.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainedRule {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      verdict: isSet(object.verdict) ? globalThis.String(object.verdict) : "",
+      matches: globalThis.Array.isArray(object?.matches)
+        ? object.matches.map((e: any) => ExplainedMatch.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ExplainedRule): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.verdict !== "") {
+      obj.verdict = message.verdict;
+    }
+    if (message.matches?.length) {
+      obj.matches = message.matches.map((e) => ExplainedMatch.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainedRule>): ExplainedRule {
+    return ExplainedRule.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainedRule>): ExplainedRule {
+    const message = createBaseExplainedRule();
+    message.name = object.name ?? "";
+    message.verdict = object.verdict ?? "";
+    message.matches = object.matches?.map((e) => ExplainedMatch.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseExplainedMatch(): ExplainedMatch {
+  return { verdict: "", conditions: [] };
+}
+
+export const ExplainedMatch: MessageFns<ExplainedMatch> = {
+  encode(message: ExplainedMatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.verdict !== "") {
+      writer.uint32(10).string(message.verdict);
+    }
+    for (const v of message.conditions) {
+      ExplainedCondition.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainedMatch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainedMatch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.verdict = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.conditions.push(ExplainedCondition.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainedMatch {
+    return {
+      verdict: isSet(object.verdict) ? globalThis.String(object.verdict) : "",
+      conditions: globalThis.Array.isArray(object?.conditions)
+        ? object.conditions.map((e: any) => ExplainedCondition.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ExplainedMatch): unknown {
+    const obj: any = {};
+    if (message.verdict !== "") {
+      obj.verdict = message.verdict;
+    }
+    if (message.conditions?.length) {
+      obj.conditions = message.conditions.map((e) => ExplainedCondition.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainedMatch>): ExplainedMatch {
+    return ExplainedMatch.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainedMatch>): ExplainedMatch {
+    const message = createBaseExplainedMatch();
+    message.verdict = object.verdict ?? "";
+    message.conditions = object.conditions?.map((e) => ExplainedCondition.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseExplainedCondition(): ExplainedCondition {
+  return { text: "", verdict: "", given: "" };
+}
+
+export const ExplainedCondition: MessageFns<ExplainedCondition> = {
+  encode(message: ExplainedCondition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.text !== "") {
+      writer.uint32(10).string(message.text);
+    }
+    if (message.verdict !== "") {
+      writer.uint32(18).string(message.verdict);
+    }
+    if (message.given !== "") {
+      writer.uint32(26).string(message.given);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainedCondition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainedCondition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.verdict = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.given = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainedCondition {
+    return {
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+      verdict: isSet(object.verdict) ? globalThis.String(object.verdict) : "",
+      given: isSet(object.given) ? globalThis.String(object.given) : "",
+    };
+  },
+
+  toJSON(message: ExplainedCondition): unknown {
+    const obj: any = {};
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    if (message.verdict !== "") {
+      obj.verdict = message.verdict;
+    }
+    if (message.given !== "") {
+      obj.given = message.given;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainedCondition>): ExplainedCondition {
+    return ExplainedCondition.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainedCondition>): ExplainedCondition {
+    const message = createBaseExplainedCondition();
+    message.text = object.text ?? "";
+    message.verdict = object.verdict ?? "";
+    message.given = object.given ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainedLabel(): ExplainedLabel {
+  return { classifier: "", label: "", score: 0, margin: 0, doubt: "", scores: [] };
+}
+
+export const ExplainedLabel: MessageFns<ExplainedLabel> = {
+  encode(message: ExplainedLabel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.classifier !== "") {
+      writer.uint32(10).string(message.classifier);
+    }
+    if (message.label !== "") {
+      writer.uint32(18).string(message.label);
+    }
+    if (message.score !== 0) {
+      writer.uint32(25).double(message.score);
+    }
+    if (message.margin !== 0) {
+      writer.uint32(33).double(message.margin);
+    }
+    if (message.doubt !== "") {
+      writer.uint32(42).string(message.doubt);
+    }
+    for (const v of message.scores) {
+      ExplainedScore.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainedLabel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainedLabel();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.classifier = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.score = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.margin = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.doubt = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.scores.push(ExplainedScore.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainedLabel {
+    return {
+      classifier: isSet(object.classifier) ? globalThis.String(object.classifier) : "",
+      label: isSet(object.label) ? globalThis.String(object.label) : "",
+      score: isSet(object.score) ? globalThis.Number(object.score) : 0,
+      margin: isSet(object.margin) ? globalThis.Number(object.margin) : 0,
+      doubt: isSet(object.doubt) ? globalThis.String(object.doubt) : "",
+      scores: globalThis.Array.isArray(object?.scores) ? object.scores.map((e: any) => ExplainedScore.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ExplainedLabel): unknown {
+    const obj: any = {};
+    if (message.classifier !== "") {
+      obj.classifier = message.classifier;
+    }
+    if (message.label !== "") {
+      obj.label = message.label;
+    }
+    if (message.score !== 0) {
+      obj.score = floatToJson(message.score);
+    }
+    if (message.margin !== 0) {
+      obj.margin = floatToJson(message.margin);
+    }
+    if (message.doubt !== "") {
+      obj.doubt = message.doubt;
+    }
+    if (message.scores?.length) {
+      obj.scores = message.scores.map((e) => ExplainedScore.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainedLabel>): ExplainedLabel {
+    return ExplainedLabel.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainedLabel>): ExplainedLabel {
+    const message = createBaseExplainedLabel();
+    message.classifier = object.classifier ?? "";
+    message.label = object.label ?? "";
+    message.score = object.score ?? 0;
+    message.margin = object.margin ?? 0;
+    message.doubt = object.doubt ?? "";
+    message.scores = object.scores?.map((e) => ExplainedScore.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseExplainedScore(): ExplainedScore {
+  return { label: "", score: 0 };
+}
+
+export const ExplainedScore: MessageFns<ExplainedScore> = {
+  encode(message: ExplainedScore, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.label !== "") {
+      writer.uint32(10).string(message.label);
+    }
+    if (message.score !== 0) {
+      writer.uint32(17).double(message.score);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainedScore {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainedScore();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.score = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainedScore {
+    return {
+      label: isSet(object.label) ? globalThis.String(object.label) : "",
+      score: isSet(object.score) ? globalThis.Number(object.score) : 0,
+    };
+  },
+
+  toJSON(message: ExplainedScore): unknown {
+    const obj: any = {};
+    if (message.label !== "") {
+      obj.label = message.label;
+    }
+    if (message.score !== 0) {
+      obj.score = floatToJson(message.score);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainedScore>): ExplainedScore {
+    return ExplainedScore.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainedScore>): ExplainedScore {
+    const message = createBaseExplainedScore();
+    message.label = object.label ?? "";
+    message.score = object.score ?? 0;
+    return message;
+  },
+};
+
+function createBaseExplainedCandidate(): ExplainedCandidate {
+  return { kind: "", text: "" };
+}
+
+export const ExplainedCandidate: MessageFns<ExplainedCandidate> = {
+  encode(message: ExplainedCandidate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainedCandidate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainedCandidate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainedCandidate {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+    };
+  },
+
+  toJSON(message: ExplainedCandidate): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainedCandidate>): ExplainedCandidate {
+    return ExplainedCandidate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainedCandidate>): ExplainedCandidate {
+    const message = createBaseExplainedCandidate();
+    message.kind = object.kind ?? "";
+    message.text = object.text ?? "";
+    return message;
+  },
+};
+
 function createBaseStatusRequest(): StatusRequest {
   return {};
 }
@@ -425,6 +1552,7 @@ function createBaseStatusResponse(): StatusResponse {
     shortages: [],
     keysAndValues: undefined,
     loraOperator: "",
+    memoryPressure: undefined,
   };
 }
 
@@ -492,6 +1620,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     if (message.loraOperator !== "") {
       writer.uint32(170).string(message.loraOperator);
+    }
+    if (message.memoryPressure !== undefined) {
+      MemoryPressure.encode(message.memoryPressure, writer.uint32(898).fork()).join();
     }
     return writer;
   },
@@ -680,6 +1811,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.loraOperator = reader.string();
             continue;
           }
+          case 112: {
+            if (tag !== 898) {
+              break;
+            }
+
+            message.memoryPressure = MemoryPressure.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -764,6 +1903,11 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         : isSet(object.lora_operator)
         ? globalThis.String(object.lora_operator)
         : "",
+      memoryPressure: isSet(object.memoryPressure)
+        ? MemoryPressure.fromJSON(object.memoryPressure)
+        : isSet(object.memory_pressure)
+        ? MemoryPressure.fromJSON(object.memory_pressure)
+        : undefined,
     };
   },
 
@@ -838,6 +1982,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.loraOperator !== "") {
       obj.loraOperator = message.loraOperator;
     }
+    if (message.memoryPressure !== undefined) {
+      obj.memoryPressure = MemoryPressure.toJSON(message.memoryPressure);
+    }
     return obj;
   },
 
@@ -885,6 +2032,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       ? KeysAndValues.fromPartial(object.keysAndValues)
       : undefined;
     message.loraOperator = object.loraOperator ?? "";
+    message.memoryPressure = (object.memoryPressure !== undefined && object.memoryPressure !== null)
+      ? MemoryPressure.fromPartial(object.memoryPressure)
+      : undefined;
     return message;
   },
 };
@@ -970,6 +2120,308 @@ export const StatusResponse_OperatorsEntry: MessageFns<StatusResponse_OperatorsE
     const message = createBaseStatusResponse_OperatorsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseMemoryPressure(): MemoryPressure {
+  return {
+    phase: "",
+    level: "",
+    limitBytes: 0n,
+    usedBytes: 0n,
+    adapterBudgetBytes: 0n,
+    adapterFullBytes: 0n,
+    kvBudgetBytes: 0n,
+    kvFullBytes: 0n,
+    shrinks: 0n,
+    refused: 0n,
+    kills: 0n,
+  };
+}
+
+export const MemoryPressure: MessageFns<MemoryPressure> = {
+  encode(message: MemoryPressure, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.phase !== "") {
+      writer.uint32(10).string(message.phase);
+    }
+    if (message.level !== "") {
+      writer.uint32(18).string(message.level);
+    }
+    if (message.limitBytes !== 0n) {
+      if (BigInt.asUintN(64, message.limitBytes) !== message.limitBytes) {
+        throw new globalThis.Error("value provided for field message.limitBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.limitBytes);
+    }
+    if (message.usedBytes !== 0n) {
+      if (BigInt.asUintN(64, message.usedBytes) !== message.usedBytes) {
+        throw new globalThis.Error("value provided for field message.usedBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.usedBytes);
+    }
+    if (message.adapterBudgetBytes !== 0n) {
+      if (BigInt.asUintN(64, message.adapterBudgetBytes) !== message.adapterBudgetBytes) {
+        throw new globalThis.Error("value provided for field message.adapterBudgetBytes of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.adapterBudgetBytes);
+    }
+    if (message.adapterFullBytes !== 0n) {
+      if (BigInt.asUintN(64, message.adapterFullBytes) !== message.adapterFullBytes) {
+        throw new globalThis.Error("value provided for field message.adapterFullBytes of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.adapterFullBytes);
+    }
+    if (message.kvBudgetBytes !== 0n) {
+      if (BigInt.asUintN(64, message.kvBudgetBytes) !== message.kvBudgetBytes) {
+        throw new globalThis.Error("value provided for field message.kvBudgetBytes of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.kvBudgetBytes);
+    }
+    if (message.kvFullBytes !== 0n) {
+      if (BigInt.asUintN(64, message.kvFullBytes) !== message.kvFullBytes) {
+        throw new globalThis.Error("value provided for field message.kvFullBytes of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.kvFullBytes);
+    }
+    if (message.shrinks !== 0n) {
+      if (BigInt.asUintN(64, message.shrinks) !== message.shrinks) {
+        throw new globalThis.Error("value provided for field message.shrinks of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.shrinks);
+    }
+    if (message.refused !== 0n) {
+      if (BigInt.asUintN(64, message.refused) !== message.refused) {
+        throw new globalThis.Error("value provided for field message.refused of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.refused);
+    }
+    if (message.kills !== 0n) {
+      if (BigInt.asUintN(64, message.kills) !== message.kills) {
+        throw new globalThis.Error("value provided for field message.kills of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.kills);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemoryPressure {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemoryPressure();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.phase = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.level = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limitBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.usedBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.adapterBudgetBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.adapterFullBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.kvBudgetBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.kvFullBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.shrinks = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.refused = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.kills = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MemoryPressure {
+    return {
+      phase: isSet(object.phase) ? globalThis.String(object.phase) : "",
+      level: isSet(object.level) ? globalThis.String(object.level) : "",
+      limitBytes: isSet(object.limitBytes)
+        ? BigInt(object.limitBytes)
+        : isSet(object.limit_bytes)
+        ? BigInt(object.limit_bytes)
+        : 0n,
+      usedBytes: isSet(object.usedBytes)
+        ? BigInt(object.usedBytes)
+        : isSet(object.used_bytes)
+        ? BigInt(object.used_bytes)
+        : 0n,
+      adapterBudgetBytes: isSet(object.adapterBudgetBytes)
+        ? BigInt(object.adapterBudgetBytes)
+        : isSet(object.adapter_budget_bytes)
+        ? BigInt(object.adapter_budget_bytes)
+        : 0n,
+      adapterFullBytes: isSet(object.adapterFullBytes)
+        ? BigInt(object.adapterFullBytes)
+        : isSet(object.adapter_full_bytes)
+        ? BigInt(object.adapter_full_bytes)
+        : 0n,
+      kvBudgetBytes: isSet(object.kvBudgetBytes)
+        ? BigInt(object.kvBudgetBytes)
+        : isSet(object.kv_budget_bytes)
+        ? BigInt(object.kv_budget_bytes)
+        : 0n,
+      kvFullBytes: isSet(object.kvFullBytes)
+        ? BigInt(object.kvFullBytes)
+        : isSet(object.kv_full_bytes)
+        ? BigInt(object.kv_full_bytes)
+        : 0n,
+      shrinks: isSet(object.shrinks) ? BigInt(object.shrinks) : 0n,
+      refused: isSet(object.refused) ? BigInt(object.refused) : 0n,
+      kills: isSet(object.kills) ? BigInt(object.kills) : 0n,
+    };
+  },
+
+  toJSON(message: MemoryPressure): unknown {
+    const obj: any = {};
+    if (message.phase !== "") {
+      obj.phase = message.phase;
+    }
+    if (message.level !== "") {
+      obj.level = message.level;
+    }
+    if (message.limitBytes !== 0n) {
+      obj.limitBytes = message.limitBytes.toString();
+    }
+    if (message.usedBytes !== 0n) {
+      obj.usedBytes = message.usedBytes.toString();
+    }
+    if (message.adapterBudgetBytes !== 0n) {
+      obj.adapterBudgetBytes = message.adapterBudgetBytes.toString();
+    }
+    if (message.adapterFullBytes !== 0n) {
+      obj.adapterFullBytes = message.adapterFullBytes.toString();
+    }
+    if (message.kvBudgetBytes !== 0n) {
+      obj.kvBudgetBytes = message.kvBudgetBytes.toString();
+    }
+    if (message.kvFullBytes !== 0n) {
+      obj.kvFullBytes = message.kvFullBytes.toString();
+    }
+    if (message.shrinks !== 0n) {
+      obj.shrinks = message.shrinks.toString();
+    }
+    if (message.refused !== 0n) {
+      obj.refused = message.refused.toString();
+    }
+    if (message.kills !== 0n) {
+      obj.kills = message.kills.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MemoryPressure>): MemoryPressure {
+    return MemoryPressure.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MemoryPressure>): MemoryPressure {
+    const message = createBaseMemoryPressure();
+    message.phase = object.phase ?? "";
+    message.level = object.level ?? "";
+    message.limitBytes = (object.limitBytes !== undefined && object.limitBytes !== null)
+      ? BigInt(object.limitBytes)
+      : 0n;
+    message.usedBytes = (object.usedBytes !== undefined && object.usedBytes !== null) ? BigInt(object.usedBytes) : 0n;
+    message.adapterBudgetBytes = (object.adapterBudgetBytes !== undefined && object.adapterBudgetBytes !== null)
+      ? BigInt(object.adapterBudgetBytes)
+      : 0n;
+    message.adapterFullBytes = (object.adapterFullBytes !== undefined && object.adapterFullBytes !== null)
+      ? BigInt(object.adapterFullBytes)
+      : 0n;
+    message.kvBudgetBytes = (object.kvBudgetBytes !== undefined && object.kvBudgetBytes !== null)
+      ? BigInt(object.kvBudgetBytes)
+      : 0n;
+    message.kvFullBytes = (object.kvFullBytes !== undefined && object.kvFullBytes !== null)
+      ? BigInt(object.kvFullBytes)
+      : 0n;
+    message.shrinks = (object.shrinks !== undefined && object.shrinks !== null) ? BigInt(object.shrinks) : 0n;
+    message.refused = (object.refused !== undefined && object.refused !== null) ? BigInt(object.refused) : 0n;
+    message.kills = (object.kills !== undefined && object.kills !== null) ? BigInt(object.kills) : 0n;
     return message;
   },
 };
@@ -5075,6 +6527,16 @@ export const AdminService = {
       Buffer.from(ConfirmRemovalsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ConfirmRemovalsResponse => ConfirmRemovalsResponse.decode(value),
   },
+  /** What would become of a request, and why: nothing is answered. */
+  explain: {
+    path: "/adaptlet.inference.v1.Admin/Explain" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExplainRequest): Buffer => Buffer.from(ExplainRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExplainRequest => ExplainRequest.decode(value),
+    responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
+  },
 } as const;
 
 export interface AdminServer extends UntypedServiceImplementation {
@@ -5100,6 +6562,8 @@ export interface AdminServer extends UntypedServiceImplementation {
   trustCluster: handleUnaryCall<TrustClusterRequest, TrustClusterResponse>;
   /** Lets the removals happen now that are held back because they take away more than half of the plan. */
   confirmRemovals: handleUnaryCall<ConfirmRemovalsRequest, ConfirmRemovalsResponse>;
+  /** What would become of a request, and why: nothing is answered. */
+  explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
 }
 
 export interface AdminClient extends Client {
@@ -5272,6 +6736,22 @@ export interface AdminClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ConfirmRemovalsResponse) => void,
+  ): ClientUnaryCall;
+  /** What would become of a request, and why: nothing is answered. */
+  explain(
+    request: ExplainRequest,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -101,6 +101,30 @@ export interface GenerateRequest {
     | undefined;
   /** Tokens that end the answer as the model's own end tokens do; at most 16. */
   stopTokenIds: number[];
+  /** What the text of the answer has to be. Absent: any text. A finish_reason of length, or a stop string, ends it before it is whole. */
+  structure: Structure | undefined;
+}
+
+/** Errors: INVALID_ARGUMENT with STRUCTURE_UNSUPPORTED, which names what cannot be enforced, or with STRUCTURE_TOO_COMPLEX. */
+export interface Structure {
+  of:
+    | //
+    /** JSON that is valid by this JSON schema, itself in JSON. */
+    { $case: "jsonSchema"; value: string }
+    | //
+    /** A regular expression that the whole text matches. */
+    { $case: "regex"; value: string }
+    | //
+    /** A context-free grammar in Lark, as llguidance reads it. */
+    { $case: "grammar"; value: string }
+    | //
+    /** One of these texts. */
+    { $case: "choice"; value: Choice }
+    | undefined;
+}
+
+export interface Choice {
+  texts: string[];
 }
 
 export interface TokenIds {
@@ -338,6 +362,7 @@ function createBaseGenerateRequest(): GenerateRequest {
     session: "",
     logprobs: undefined,
     stopTokenIds: [],
+    structure: undefined,
   };
 }
 
@@ -384,6 +409,9 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
         writer.uint32(v);
       }
       writer.join();
+    }
+    if (message.structure !== undefined) {
+      Structure.encode(message.structure, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -507,6 +535,14 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
 
             break;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.structure = Structure.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -547,6 +583,7 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
         : globalThis.Array.isArray(object?.stop_token_ids)
         ? object.stop_token_ids.map((e: any) => globalThis.Number(e))
         : [],
+      structure: isSet(object.structure) ? Structure.fromJSON(object.structure) : undefined,
     };
   },
 
@@ -585,6 +622,9 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
     }
     if (message.stopTokenIds?.length) {
       obj.stopTokenIds = message.stopTokenIds.map((e) => Math.round(e));
+    }
+    if (message.structure !== undefined) {
+      obj.structure = Structure.toJSON(message.structure);
     }
     return obj;
   },
@@ -625,6 +665,221 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
     message.session = object.session ?? "";
     message.logprobs = object.logprobs ?? undefined;
     message.stopTokenIds = object.stopTokenIds?.map((e) => e) || [];
+    message.structure = (object.structure !== undefined && object.structure !== null)
+      ? Structure.fromPartial(object.structure)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseStructure(): Structure {
+  return { of: undefined };
+}
+
+export const Structure: MessageFns<Structure> = {
+  encode(message: Structure, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.of?.$case) {
+      case "jsonSchema":
+        writer.uint32(10).string(message.of.value);
+        break;
+      case "regex":
+        writer.uint32(18).string(message.of.value);
+        break;
+      case "grammar":
+        writer.uint32(26).string(message.of.value);
+        break;
+      case "choice":
+        Choice.encode(message.of.value, writer.uint32(34).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Structure {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStructure();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.of = { $case: "jsonSchema", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.of = { $case: "regex", value: reader.string() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.of = { $case: "grammar", value: reader.string() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.of = { $case: "choice", value: Choice.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Structure {
+    return {
+      of: isSet(object.jsonSchema)
+        ? { $case: "jsonSchema", value: globalThis.String(object.jsonSchema) }
+        : isSet(object.json_schema)
+        ? { $case: "jsonSchema", value: globalThis.String(object.json_schema) }
+        : isSet(object.regex)
+        ? { $case: "regex", value: globalThis.String(object.regex) }
+        : isSet(object.grammar)
+        ? { $case: "grammar", value: globalThis.String(object.grammar) }
+        : isSet(object.choice)
+        ? { $case: "choice", value: Choice.fromJSON(object.choice) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: Structure): unknown {
+    const obj: any = {};
+    if (message.of?.$case === "jsonSchema") {
+      obj.jsonSchema = message.of.value;
+    } else if (message.of?.$case === "regex") {
+      obj.regex = message.of.value;
+    } else if (message.of?.$case === "grammar") {
+      obj.grammar = message.of.value;
+    } else if (message.of?.$case === "choice") {
+      obj.choice = Choice.toJSON(message.of.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Structure>): Structure {
+    return Structure.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Structure>): Structure {
+    const message = createBaseStructure();
+    switch (object.of?.$case) {
+      case "jsonSchema": {
+        if (object.of?.value !== undefined && object.of?.value !== null) {
+          message.of = { $case: "jsonSchema", value: object.of.value };
+        }
+        break;
+      }
+      case "regex": {
+        if (object.of?.value !== undefined && object.of?.value !== null) {
+          message.of = { $case: "regex", value: object.of.value };
+        }
+        break;
+      }
+      case "grammar": {
+        if (object.of?.value !== undefined && object.of?.value !== null) {
+          message.of = { $case: "grammar", value: object.of.value };
+        }
+        break;
+      }
+      case "choice": {
+        if (object.of?.value !== undefined && object.of?.value !== null) {
+          message.of = { $case: "choice", value: Choice.fromPartial(object.of.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseChoice(): Choice {
+  return { texts: [] };
+}
+
+export const Choice: MessageFns<Choice> = {
+  encode(message: Choice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.texts) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Choice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChoice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.texts.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Choice {
+    return { texts: globalThis.Array.isArray(object?.texts) ? object.texts.map((e: any) => globalThis.String(e)) : [] };
+  },
+
+  toJSON(message: Choice): unknown {
+    const obj: any = {};
+    if (message.texts?.length) {
+      obj.texts = message.texts;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Choice>): Choice {
+    return Choice.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Choice>): Choice {
+    const message = createBaseChoice();
+    message.texts = object.texts?.map((e) => e) || [];
     return message;
   },
 };
@@ -3294,8 +3549,9 @@ export const InferenceService = {
   },
   /**
    * Says how good an answer of a rollout was: stable and canary are compared by it. One reward counts for an answer, the
-   * last one; giving it again changes nothing, so that a call may be repeated. Errors: NOT_FOUND (FEEDBACK_UNKNOWN) for
-   * an answer of another runtime, one that no rollout gave, or one before the last 65,536 or before a restart.
+   * last one; giving it again changes nothing, so that a call may be repeated. Any runtime of the fleet that has the rollout takes
+   * it, before and after restarts. Errors: NOT_FOUND (FEEDBACK_UNKNOWN) for an id that none of them gave, and for an answer that
+   * no rollout gave; RESOURCE_EXHAUSTED (FEEDBACK_FULL) for too many answers of others.
    */
   feedback: {
     path: "/adaptlet.inference.v1.Inference/Feedback" as const,
@@ -3320,8 +3576,9 @@ export interface InferenceServer extends UntypedServiceImplementation {
   classify: handleUnaryCall<ClassifyRequest, ClassifyResponse>;
   /**
    * Says how good an answer of a rollout was: stable and canary are compared by it. One reward counts for an answer, the
-   * last one; giving it again changes nothing, so that a call may be repeated. Errors: NOT_FOUND (FEEDBACK_UNKNOWN) for
-   * an answer of another runtime, one that no rollout gave, or one before the last 65,536 or before a restart.
+   * last one; giving it again changes nothing, so that a call may be repeated. Any runtime of the fleet that has the rollout takes
+   * it, before and after restarts. Errors: NOT_FOUND (FEEDBACK_UNKNOWN) for an id that none of them gave, and for an answer that
+   * no rollout gave; RESOURCE_EXHAUSTED (FEEDBACK_FULL) for too many answers of others.
    */
   feedback: handleUnaryCall<FeedbackRequest, FeedbackResponse>;
 }
@@ -3371,8 +3628,9 @@ export interface InferenceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Says how good an answer of a rollout was: stable and canary are compared by it. One reward counts for an answer, the
-   * last one; giving it again changes nothing, so that a call may be repeated. Errors: NOT_FOUND (FEEDBACK_UNKNOWN) for
-   * an answer of another runtime, one that no rollout gave, or one before the last 65,536 or before a restart.
+   * last one; giving it again changes nothing, so that a call may be repeated. Any runtime of the fleet that has the rollout takes
+   * it, before and after restarts. Errors: NOT_FOUND (FEEDBACK_UNKNOWN) for an id that none of them gave, and for an answer that
+   * no rollout gave; RESOURCE_EXHAUSTED (FEEDBACK_FULL) for too many answers of others.
    */
   feedback(
     request: FeedbackRequest,

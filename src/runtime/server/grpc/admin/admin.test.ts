@@ -136,6 +136,34 @@ it('every verb reaches the runtime, names without a namespace are in the default
   expect(listed.response).toEqual({ adapters: [] });
 });
 
+it('a request is explained with all that is known of it; without a prompt it has no text', async () => {
+  await using fake = await start();
+  const asked = { namespace: '', model: 'assistant', headers: {}, user: 'u1', session: '' };
+  const { response } = await unaryCall((cb) => fake.admin.explain({ ...asked, prompt: 'my heart' }, cb));
+  expect(response).toEqual({
+    kind: 'route',
+    route: 'default/assistant',
+    rule: '',
+    rules: [
+      {
+        name: 'medical',
+        verdict: 'no',
+        matches: [{ verdict: 'no', conditions: [{ text: 'user in [u1]', verdict: 'no', given: 'u2' }] }],
+      },
+    ],
+    labels: [{ classifier: 'intent', label: 'a', score: 0.5, margin: 0.25, doubt: 'why', scores: [] }],
+    candidates: [{ kind: 'base', text: 'the base model' }],
+  });
+  await unaryCall((cb) => fake.admin.explain({ ...asked, model: 'team-b/x', prompt: undefined }, cb));
+  expect(fake.runtime.told).toEqual([
+    'explain default/assistant my heart',
+    'explain team-b/team-b/x no text',
+  ]);
+  await expect(unaryCall((cb) => fake.admin.explain({ ...asked, model: '' }, cb))).rejects.toMatchObject({
+    code: status.INVALID_ARGUMENT,
+  });
+});
+
 it('what a person says about the operator reaches the runtime', async () => {
   await using fake = await start();
   await unaryCall((cb) => fake.admin.trustCluster({}, cb));

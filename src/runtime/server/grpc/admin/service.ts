@@ -3,6 +3,7 @@ import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
 import type { Adapter, AdminServer } from '../../../../gen/adaptlet/inference/v1/admin.ts';
 import type { Admin, RolloutVerb } from '../../../admin/admin.ts';
 import { type UnaryParts, unary } from '../call.ts';
+import { explainedContext, explanationMessage } from './explain.ts';
 import { adapterMessage, rolloutMessage, statusMessage } from './views.ts';
 
 export type AdminParts = UnaryParts & { readonly admin: Admin; readonly defaultNamespace: string };
@@ -66,5 +67,8 @@ export const adminService = (parts: AdminParts): AdminServer => {
     confirmRemovals: unary(parts, 'Admin/ConfirmRemovals', async () => ({
       removed: await admin.confirmRemovals(),
     })),
+    explain: unary(parts, 'Admin/Explain', async (request, signal) =>
+      explanationMessage(await admin.explain(explainedContext(request, parts.defaultNamespace), signal)),
+    ),
   };
 };

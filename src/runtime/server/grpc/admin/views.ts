@@ -78,6 +78,19 @@ const operatorMessage = ({ removalsHeld, refused, ...view }: OperatorView): Oper
 const kvMessage = (kv: RuntimeStatus['keysAndValues']): StatusResponse['keysAndValues'] =>
   kv && { ...kv, bytesPerToken: uint(kv.bytesPerToken), budgetBytes: uint(kv.budgetBytes) };
 
+const pressureMessage = (view: RuntimeStatus['memoryPressure']): StatusResponse['memoryPressure'] => ({
+  ...view,
+  limitBytes: uint(view.limitBytes),
+  usedBytes: uint(view.usedBytes),
+  adapterBudgetBytes: uint(view.adapterBudgetBytes),
+  adapterFullBytes: uint(view.adapterFullBytes),
+  kvBudgetBytes: uint(view.kvBudgetBytes),
+  kvFullBytes: uint(view.kvFullBytes),
+  shrinks: uint(view.shrinks),
+  refused: uint(view.refused),
+  kills: uint(view.kills),
+});
+
 export const statusMessage = (status: RuntimeStatus): StatusResponse => {
   const { operator } = status;
   return {
@@ -89,6 +102,7 @@ export const statusMessage = (status: RuntimeStatus): StatusResponse => {
       totalBytes: uint(status.model.totalBytes),
     },
     memory: budget(status.memory),
+    memoryPressure: pressureMessage(status.memoryPressure),
     shortages: status.shortages.map(({ neededBytes, budgetBytes, ...limit }) => ({
       ...limit,
       neededBytes: uint(neededBytes),

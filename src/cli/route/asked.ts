@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import type { ExplainRequest } from '../../gen/adaptlet/inference/v1/admin.ts';
+import type { RequestContext } from '../../runtime/routing/request.ts';
+import { explainedContext } from '../../runtime/server/grpc/admin/explain.ts';
+import { readJsonLines } from '../json-lines.ts';
+
+/** A request as people write it. */
+export type Asked = {
+  readonly model: string;
+  readonly namespace?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Absent: token ids, which have no text. */
+  readonly prompt?: string | undefined;
+  readonly user?: string | undefined;
+  readonly session?: string | undefined;
+};
+
+export const askedShape = {
+  model: z.string().min(1).max(512),
+  namespace: z.string().min(1).max(253).optional(),
+  headers: z.record(z.string(), z.string()).optional(),
+  prompt: z.string().optional(),
+  user: z.string().optional(),
+  session: z.string().optional(),
+};
+
+/** The request of a caller with all rights. @throws REQUEST_INVALID */
+export const contextOf = (asked: Asked, defaultNamespace: string): RequestContext =>
+  explainedContext(requestOf(asked), defaultNamespace);
+
+/** The same for a node. */
+export const requestOf = ({
+  model,
+  namespace = '',
+  headers = {},
+  prompt,
+  user = '',
+  session = '',
+}: Asked): ExplainRequest => ({ model, namespace, headers: { ...headers }, prompt, user, session });
+
+const messageText = z
+  .union([z.string(), z.array(z.looseObject({ text: z.string().optional() }))])
+  .transform((content) =>
+    typeof content === 'string' ? content : content.map(({ text }) => text ?? '').join(''),
+  );
+
+/** Of the body of an OpenAI request what routing looks at. */
+const bodySchema = z.looseObject({
+  model: z.string().optional(),
+  user: z.string().nullish(),
+  prompt: z.unknown().optional(),
+  messages: z.array(z.looseObject({ role: z.string(), content: messageText.nullish() })).optional(),
+});
+
+const requestSchema = z.strictObject({
+  namespace: askedShape.namespace,
+  headers: askedShape.headers,
+  session: askedShape.session,
+  body: bodySchema,
+});
+
+const promptOf = ({ prompt, messages }: z.infer<typeof bodySchema>): string | undefined => {
+  if (messages !== undefined) return messages.findLast(({ role }) => role === 'user')?.content ?? undefined;
+  if (typeof prompt === 'string') return prompt;
+  const [only, ...more]: readonly unknown[] = Array.isArray(prompt) ? prompt : [];
+  return typeof only === 'string' && more.length === 0 ? only : undefined;
+};
+
+/**
+ * Requests of a file, a JSON object a line: `{"headers": {…}, "body": {…}}` with the body of an OpenAI request.
+ * @param model of bodies that name none
+ * @throws AdaptletError CONFIG_INVALID with the line
+ */
+export const readRequests = (file: string, model: string | undefined): Promise<readonly Asked[]> => {
+  const schema = requestSchema.transform(({ body, ...more }, ctx): Asked => {
+    const name = body.model ?? model;
+    if (name !== undefined)
+      return { ...more, model: name, user: body.user ?? undefined, prompt: promptOf(body) };
+    ctx.addIssue({ code: 'custom', message: 'body.model is missing' });
+    return z.NEVER;
+  });
+  return readJsonLines(file, schema, '{"headers": {}, "body": {"model": "…", "prompt": "…"}}');
+};

@@ -1,0 +1,73 @@
+import { type Command, Option } from 'commander';
+import { type Asked, readRequests } from './asked.ts';
+
+/** Flags of {@link withRequest}. */
+export type RequestOptions = {
+  readonly model?: string;
+  readonly namespace: string;
+  readonly user?: string;
+  readonly session?: string;
+  readonly header: readonly string[];
+  readonly requests?: string;
+  readonly output: 'text' | 'json';
+};
+
+/** Flags of {@link withManifests}. */
+export type ManifestOptions = {
+  readonly manifests: readonly string[];
+  readonly classifier: readonly string[];
+  readonly classifierModel?: string;
+};
+
+export const several = (value: string, all: readonly string[]): readonly string[] => [...all, value];
+
+/** Flags of what works on manifests. */
+export const withManifests = (command: Command, what: string): Command =>
+  command
+    .option('-f, --manifests <path>', `${what}; may be repeated`, several, [])
+    .option(
+      '--classifier <folder>',
+      'artifact that a classifier of these manifests names by its digest; may be repeated',
+      several,
+      [],
+    )
+    .option('--classifier-model <folder>', 'encoder that onnx classifiers of these manifests run');
+
+const headersOf = (texts: readonly string[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    texts.map((text) => {
+      const at = text.indexOf('=');
+      if (at < 1) throw new Error(`--header ${text}: must be name=value`);
+      return [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
+
+/** What the command was asked about. */
+export const askedOf = async (
+  prompt: string | undefined,
+  { model, namespace, user, session, header, requests }: RequestOptions,
+): Promise<readonly Asked[]> => {
+  if (requests !== undefined) return await readRequests(requests, model);
+  if (model === undefined)
+    throw new Error('say which model the request names: --model NAME, or --requests FILE');
+  const named = namespace === '' ? {} : { namespace };
+  return [{ model, ...named, headers: headersOf(header), prompt, user, session }];
+};
+
+/** Flags of the request that is to be explained. */
+export const withRequest = (command: Command): Command =>
+  command
+    .argument('[prompt]', 'the prompt; without it a prompt of token ids, which has no text')
+    .option('-m, --model <name>', 'what the request names: a route, rollout, adapter or the base model')
+    .option('-u, --user <id>', 'who asks')
+    .option('--session <id>', 'what they are in')
+    .option('-H, --header <name=value>', 'header or metadata; may be repeated', several, [])
+    .option(
+      '--requests <file>',
+      'many requests: a JSON object a line, {"headers": {…}, "body": {…}}, with bodies as OpenAI has them',
+    )
+    .addOption(
+      new Option('-o, --output <form>', 'text, or json: one line a request')
+        .choices(['text', 'json'])
+        .default('text'),
+    );

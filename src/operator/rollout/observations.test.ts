@@ -1,0 +1,56 @@
+import { expect, it } from 'vitest';
+import { type ObjectKey, objectKey } from '../../api/names.ts';
+import { aRollout, aStatus } from '../../plan/manifests.fixture.ts';
+import { runtimeKey } from '../testing/fake-fleet.ts';
+import { digestOf, RolloutWorld, uidOf } from './world.fixture.ts';
+
+const nodes = ['a', 'b', 'c', 'd', 'e'];
+const boundTo = (adapter: string) => ({ adapter, uid: uidOf(adapter), digest: digestOf(adapter) });
+const underWay = aStatus({
+  stable: boundTo('v1'),
+  canary: { ...boundTo('v2'), seed: '00', attempt: 1 },
+  weights: { stable: 90, canary: 10 },
+});
+
+/** How often each of so many rollouts is written in so many seconds, in which runtimes come and go all the time. */
+const writesOf = async (rollouts: number, seconds: number): Promise<ReadonlyMap<ObjectKey, number>> => {
+  const world = new RolloutWorld(...nodes).adapter('v1').adapter('v2');
+  const keys = Array.from({ length: rollouts }, (_, at) => objectKey('team-a', `r${at}`));
+  for (const key of keys)
+    world.cluster.apply(aRollout({ name: key.slice(7) }, { adapter: 'v2', paused: true }, underWay));
+  const writes = new Map(keys.map((key) => [key, 0]));
+  const versionOf = (key: ObjectKey) => world.cluster.rollouts.server.get(key)?.resourceVersion;
+  const look = async (): Promise<void> => {
+    for (const key of keys) {
+      const before = versionOf(key);
+      await world.controller.reconcile(key, new AbortController().signal);
+      if (versionOf(key) !== before) writes.set(key, (writes.get(key) ?? 0) + 1);
+    }
+  };
+  // What is decided is written at once.
+  await look();
+  expect([...writes.values()].every((count) => count === 1)).toBe(true);
+  for (const key of keys) writes.set(key, 0);
+  for (let second = 0; second < seconds; second++) {
+    const here = 1 + (Math.floor(second / 7) % nodes.length);
+    for (const [at, name] of nodes.entries()) {
+      const connected = at < here;
+      if (world.fleet.get(runtimeKey(name))?.connected !== connected)
+        world.fleet.report(runtimeKey(name), { connected, disconnectedAt: world.clock.now() });
+    }
+    world.advance(1000);
+    await look();
+  }
+  return writes;
+};
+
+it('what is only observed of rollouts is written once a second in all, and of each in its turn', async () => {
+  const writes = [...(await writesOf(40, 120)).values()];
+  expect(writes.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(20 + 120);
+  expect(Math.min(...writes)).toBeGreaterThanOrEqual(1);
+}, 60_000);
+
+it('what is observed of few rollouts is written every ten seconds', async () => {
+  const writes = [...(await writesOf(8, 120)).values()];
+  expect(Math.min(...writes)).toBeGreaterThanOrEqual(120 / 15);
+}, 60_000);

@@ -1,0 +1,230 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { Source } from '../../api/source.ts';
+import type { Artifacts } from '../../artifact/artifacts.ts';
+import { AdaptletError, asAdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
+import type { Requirement } from '../../signature/requirement.ts';
+import type { Log } from '../../telemetry/log.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import type { Clock } from '../../time/clock.ts';
+import { Mutex } from '../engine/mutex.ts';
+
+/** What an artifact became in memory. */
+export type Loaded = {
+  /** In memory, about. */
+  readonly bytes: number;
+};
+
+export type TablesParts<T extends Loaded> = {
+  readonly artifacts: Pick<Artifacts, 'fetch' | 'folder' | 'verify' | 'checkSigned' | 'quarantine'>;
+  /** Reads an artifact that is on the disk, and verifies it first. One at a time. */
+  readonly read: (stored: StoredTable, signal: AbortSignal) => Promise<T>;
+  /** Nobody wants it any more. Absent: there is nothing to do then. */
+  readonly dropped?: (loaded: T) => void;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+  /** A table came, or could not come. */
+  readonly changed: () => void;
+  /** Bytes that all tables may have in memory together. Default: 128 MiB. */
+  readonly maxBytes?: number;
+};
+
+/** An artifact that a classifier needs. */
+export type TableWish = {
+  /** `namespace/route/classifier`. */
+  readonly key: ObjectKey;
+  readonly uid: string;
+  readonly source: Source;
+  readonly digest: Digest;
+  /** Who has to have signed it. Absent: nobody. */
+  readonly requirement?: Requirement | undefined;
+};
+
+/** One that is on the disk. */
+export type StoredTable = Pick<TableWish, 'key' | 'digest'> & {
+  /** Of its files. */
+  readonly fileBytes: number;
+};
+
+/** Why there is none. */
+export type Lack = {
+  readonly reason: string;
+  /** It is on its way. */
+  readonly isPending?: true;
+};
+type TableState<T> = { readonly table: T } | Lack;
+
+const mebibyte = 1024 * 1024;
+const delays = { firstMs: 1000, maxMs: 300_000 };
+/** Bytes of files that an artifact may have. */
+const maxArtifactBytes = 48 * mebibyte;
+
+type Job<T> = {
+  readonly wish: TableWish;
+  readonly abort: AbortController;
+  state: TableState<T>;
+  failures: number;
+  /** Settles after the first try; it never rejects. */
+  first: Promise<void>;
+  cancelRetry: () => void;
+};
+
+/** Equal ids: the same bytes by the same right. */
+const idOf = ({ key, source, digest, requirement }: TableWish): string =>
+  JSON.stringify([key.slice(0, key.indexOf('/')), source, digest, requirement?.version ?? '']);
+
+/**
+ * Artifacts of classifiers on their way from a source into memory: fetched for the namespace that wants them, verified, loaded once for
+ * all who have the same digest.
+ *
+ * Guarantees: a namespace gets a table only once its own source gave it, signed as its policy asks; what failed is tried
+ * again with growing delays for as long as it is wanted.
+ */
+export class Tables<T extends Loaded> {
+  readonly #parts: TablesParts<T>;
+  readonly #jobs = new Map<string, Job<T>>();
+  /** Files that are read are in memory beside what all tables may have: those of one table at a time. */
+  readonly #reading = new Mutex();
+
+  constructor(parts: TablesParts<T>) {
+    this.#parts = parts;
+  }
+
+  /** These are wanted now, and no others. */
+  follow(wishes: readonly TableWish[]): void {
+    const wanted = new Map(wishes.map((wish) => [idOf(wish), wish]));
+    for (const [id, job] of this.#jobs) if (!wanted.has(id)) this.#drop(id, job);
+    for (const [id, wish] of wanted) if (!this.#jobs.has(id)) this.#begin(id, wish);
+  }
+
+  state(wish: TableWish): TableState<T> {
+    return this.#jobs.get(idOf(wish))?.state ?? { reason: 'its artifact is not on its way', isPending: true };
+  }
+
+  /** Each came, or was tried in vain once. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#jobs.values()].map(({ first }) => first));
+  }
+
+  /** What was loaded is of no use any more, for this reason: it is tried again, as what failed. */
+  lost(table: T, cause: unknown): void {
+    const jobs = [...this.#jobs.values()].filter(({ state }) => 'table' in state && state.table === table);
+    for (const job of jobs) this.#failed(job, cause);
+  }
+
+  close(): void {
+    for (const [id, job] of this.#jobs) this.#end(id, job);
+  }
+
+  #drop(id: string, job: Job<T>): void {
+    this.#end(id, job);
+    if ('table' in job.state && !this.#held().has(job.state.table)) this.#parts.dropped?.(job.state.table);
+  }
+
+  #end(id: string, job: Job<T>): void {
+    this.#jobs.delete(id);
+    job.cancelRetry();
+    job.abort.abort(
+      new AdaptletError('REQUEST_CANCELLED', `classifier ${job.wish.key} is not wanted any more`),
+    );
+  }
+
+  #begin(id: string, wish: TableWish): void {
+    const job: Job<T> = {
+      wish,
+      abort: new AbortController(),
+      state: { reason: 'its artifact is on its way', isPending: true },
+      failures: 0,
+      first: Promise.resolve(),
+      cancelRetry: () => undefined,
+    };
+    this.#jobs.set(id, job);
+    job.first = this.#try(job);
+  }
+
+  async #try(job: Job<T>): Promise<void> {
+    try {
+      await this.#load(job);
+    } catch (cause) {
+      if (!job.abort.signal.aborted) this.#failed(job, cause);
+      return;
+    }
+    if (!job.abort.signal.aborted) this.#parts.changed();
+  }
+
+  #failed(job: Job<T>, cause: unknown): void {
+    const { key, digest } = job.wish;
+    const { clock, log, random, changed } = this.#parts;
+    const error = asAdaptletError(cause, `classifier ${key}`);
+    log.warn({ classifier: key, digest, err: error }, 'the artifact of a classifier is not here');
+    job.state = { reason: `its artifact is not here: ${error.code}: ${error.what}` };
+    job.failures += 1;
+    job.cancelRetry = clock.after(backoffMs(job.failures, random, delays), () => void this.#try(job));
+    changed();
+  }
+
+  async #load(job: Job<T>): Promise<void> {
+    const { artifacts } = this.#parts;
+    const { wish } = job;
+    const { signal } = job.abort;
+    const { key, uid, source, digest, requirement } = wish;
+    const asked = { key, uid, source };
+    const { bytes: fileBytes } = await artifacts.fetch(asked, digest, {
+      signal,
+      admit: async ({ bytes }) => {
+        if (bytes > maxArtifactBytes) {
+          const what = `classifier ${key}: ${digest} has ${bytes} bytes, at most ${maxArtifactBytes} are taken`;
+          throw new AdaptletError('ARTIFACT_TOO_LARGE', what);
+        }
+        if (requirement !== undefined) await artifacts.checkSigned(asked, digest, requirement, signal);
+      },
+    });
+    await this.#reading.run(() => this.#read(job, fileBytes));
+  }
+
+  async #read(job: Job<T>, fileBytes: number): Promise<void> {
+    const { artifacts, read, dropped, maxBytes = 128 * mebibyte } = this.#parts;
+    const { key, digest } = job.wish;
+    const { signal } = job.abort;
+    signal.throwIfAborted();
+    const loaded = this.#loaded(digest);
+    // Whoever is read or dropped next knows of it.
+    if (loaded !== undefined) {
+      job.state = { table: loaded };
+      return;
+    }
+    let table: T;
+    try {
+      table = await read({ key, digest, fileBytes }, signal);
+    } catch (error) {
+      // What rotted on the disk comes again with the next try.
+      if (errorCodeOf(error) === 'ARTIFACT_CORRUPT') await artifacts.quarantine(digest, String(error));
+      throw error;
+    }
+    const used = this.#usedBytes();
+    if (used + table.bytes > maxBytes) {
+      dropped?.(table);
+      const what = `classifier ${key}: tables may take ${maxBytes} bytes of memory together, ${used} are in use and it needs ${table.bytes}`;
+      throw new AdaptletError('ARTIFACT_TOO_LARGE', what, {
+        advice: 'Use one table for several classifiers, or distil it with fewer dimensions.',
+      });
+    }
+    if (!signal.aborted) job.state = { table };
+    else dropped?.(table);
+  }
+
+  /** The table of a digest that is in memory already. */
+  #loaded(digest: Digest): T | undefined {
+    for (const { wish, state } of this.#jobs.values())
+      if (wish.digest === digest && 'table' in state) return state.table;
+    return undefined;
+  }
+
+  #usedBytes(): number {
+    return [...this.#held()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  #held(): ReadonlySet<T> {
+    return new Set([...this.#jobs.values()].flatMap(({ state }) => ('table' in state ? [state.table] : [])));
+  }
+}

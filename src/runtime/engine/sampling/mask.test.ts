@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import { seededRandom } from '../random.ts';
+import { allowOnly } from './mask.ts';
+import { makeSampler } from './sampling.ts';
+
+/** Tokens 1, 33 and 70 may come; the likeliest ones may not. */
+const tokens = 96;
+const may = [1, 33, 70];
+const mask = new Uint32Array(tokens / 32);
+for (const id of may) mask[id >> 5] = (mask[id >> 5] ?? 0) | (1 << (id & 31));
+const logits = Float32Array.from({ length: tokens }, (_, id) => (id === 5 ? 80 : id === 33 ? -3 : -5));
+const all = { temperature: 1, topK: 0, topP: 1 };
+
+describe('a token that may not come', () => {
+  it.each([
+    ['greedily', { ...all, temperature: 0 }],
+    ['drawn', all],
+    ['of the likeliest two', { ...all, topK: 2 }],
+    ['of more than may come', { ...all, topK: 50 }],
+    ['of half of the probability', { ...all, topP: 0.5 }],
+    ['of those above a floor', { ...all, minP: 0.01 }],
+    ['with all filters', { temperature: 0.01, topK: 3, topP: 0.99, minP: 0.001 }],
+    [
+      'with penalties and bias',
+      { ...all, repetitionPenalty: 2, frequencyPenalty: 2, logitBias: [[5, 100]] as const },
+    ],
+  ])('does not come, %s', (_, sampling) => {
+    const random = seededRandom(1);
+    const sampler = makeSampler(sampling, random, { mask: () => mask });
+    const before = logits.slice();
+    for (let draw = 0; draw < 300; draw += 1) expect(may).toContain(sampler(logits));
+    expect(logits).toEqual(before);
+  });
+});
+
+it('what may come is as likely as it is among those alone', () => {
+  const sampler = makeSampler(all, seededRandom(2), { mask: () => mask });
+  const drawn = Array.from({ length: 4000 }, () => sampler(logits));
+  const weight = Math.exp(2);
+  expect(drawn.filter((id) => id === 33).length / 4000).toBeCloseTo(weight / (weight + 2), 1);
+});
+
+it('logits that are no numbers are told, also of tokens that may not come', () => {
+  for (const bad of [NaN, Infinity, -Infinity]) {
+    const broken = logits.slice();
+    broken[5] = bad;
+    expect(() => allowOnly(mask, broken)).toThrow(expect.objectContaining({ code: 'LOGITS_NOT_FINITE' }));
+  }
+});
+
+it('a mask of fewer words than there are tokens lets none of the others come', () => {
+  const changed = logits.slice();
+  allowOnly(mask.subarray(0, 1), changed);
+  expect(changed.filter((logit) => logit > -1e30)).toHaveLength(1);
+});
+
+it('a penalty knows the tokens that came without being picked', () => {
+  const two = Float32Array.from([1, 0.9]);
+  const sampler = makeSampler({ ...all, temperature: 0, presencePenalty: 0.5 }, () => 0);
+  expect(sampler(two)).toBe(0);
+  sampler.came(1);
+  expect(sampler(two)).toBe(0);
+  const other = makeSampler({ ...all, temperature: 0, presencePenalty: 0.5 }, () => 0);
+  other.came(0);
+  expect(other(two)).toBe(1);
+});

@@ -1,0 +1,20 @@
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+
+/** Finite, so that sums of logits stay numbers; nothing is left of it beside a token that may come. */
+const lowest = -3.4028234663852886e38;
+
+/**
+ * Leaves the logits of tokens whose bit in `mask` is set, 32 of them a word. Those beyond it never come.
+ * @throws LOGITS_NOT_FINITE, also of those that may not come
+ */
+export const allowOnly = (mask: Uint32Array, logits: Float32Array): void => {
+  let sum = 0;
+  let bits = 0;
+  for (let id = 0; id < logits.length; id += 1) {
+    bits = (id & 31) === 0 ? (mask[id >> 5] ?? 0) : bits >>> 1;
+    sum += logits[id] ?? NaN;
+    if ((bits & 1) === 0) logits[id] = lowest;
+  }
+  if (!Number.isFinite(sum))
+    throw new AdaptletError('LOGITS_NOT_FINITE', 'The logits of a step are NaN or infinite');
+};

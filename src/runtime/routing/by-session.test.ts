@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { BySession } from './by-session.ts';
+
+describe('what is remembered of sessions', () => {
+  it('is forgotten of the session that was set longest ago', () => {
+    const table = new BySession<string>(2);
+    for (const session of ['1', '2', '1', '3']) table.set('a', session, session);
+    expect(['1', '2', '3'].map((session) => table.get('a', session))).toEqual(['1', undefined, '3']);
+    expect(table.size).toBe(2);
+  });
+
+  it('takes places from the namespace that has most, and from no other', () => {
+    const table = new BySession<number>(100);
+    for (let id = 0; id < 10; id++) table.set('quiet', String(id), id);
+    for (let id = 0; id < 10_000; id++) table.set('loud', String(id), id);
+    expect(table.size).toBe(100);
+    for (let id = 0; id < 10; id++) expect(table.get('quiet', String(id))).toBe(id);
+    expect(table.get('loud', '9999')).toBe(9999);
+    expect(table.get('loud', '0')).toBeUndefined();
+  });
+
+  it('is that of its namespace, until it is deleted', () => {
+    const table = new BySession<number>(2);
+    table.set('a', '1', 1);
+    expect([table.get('a', '1'), table.get('b', '1')]).toEqual([1, undefined]);
+    table.delete('b', '1');
+    table.delete('a', '1');
+    table.delete('a', '1');
+    expect([table.get('a', '1'), table.size]).toEqual([undefined, 0]);
+  });
+});

@@ -1,0 +1,69 @@
+import type { Candidate, ServingFacts } from './decision.ts';
+import { type Labelled, type LabelOf, labelledText, silent } from './labelled.ts';
+import type { RequestContext } from './request.ts';
+import type { CompiledRule, RouteEntry } from './table.ts';
+
+/** The rule that takes a request, and what was found out on the way. */
+export type Choice = {
+  /** Absent: none does. */
+  readonly rule?: CompiledRule;
+  /** Classifiers that were asked, in the order in which rules needed them. */
+  readonly labels: readonly Labelled[];
+  /** An uncertain classifier refuses the request. */
+  readonly refusal?: Candidate;
+};
+
+/** Asks each classifier of a route once for a request, when a rule needs it. */
+export const askingOnce = (
+  entry: RouteEntry,
+  context: RequestContext,
+  { classify }: Pick<ServingFacts, 'classify'>,
+): { readonly labelOf: LabelOf; readonly asked: ReadonlyMap<string, Labelled> } => {
+  const asked = new Map<string, Labelled>();
+  const labelOf: LabelOf = (name) => {
+    let labelled = asked.get(name);
+    if (labelled === undefined) {
+      labelled = classify?.(entry, name, context) ?? silent(name, 'this node runs no classifiers');
+      asked.set(name, labelled);
+    }
+    return labelled;
+  };
+  return { labelOf, asked };
+};
+
+/** True for a classifier of the route whose uncertainty refuses a request. */
+const refuses = ({ resource }: RouteEntry, { classifier, doubt }: Labelled): boolean =>
+  doubt !== '' &&
+  resource.body.classifiers?.find(({ name }) => name === classifier)?.onUncertain === 'Refuse';
+
+/**
+ * The first rule that takes the request. Where a rule can neither be taken nor passed by because a classifier that refuses is
+ * uncertain, the request is refused there: no later rule gets it.
+ */
+export const chooseRule = (
+  entry: RouteEntry,
+  context: RequestContext,
+  facts: Pick<ServingFacts, 'classify'>,
+): Choice => {
+  const { labelOf, asked } = askingOnce(entry, context, facts);
+  let ofRule = new Set<Labelled>();
+  const noted: LabelOf = (name) => {
+    const labelled = labelOf(name);
+    ofRule.add(labelled);
+    return labelled;
+  };
+  for (const rule of entry.rules) {
+    if (ofRule.size > 0) ofRule = new Set();
+    const verdict = rule.matches.test(context, noted);
+    if (verdict === true) return { rule, labels: [...asked.values()] };
+    if (verdict === false) continue;
+    const doubtful = [...ofRule].filter((one) => refuses(entry, one));
+    if (doubtful.length === 0) continue;
+    const reason = `rule ${rule.name} of route ${entry.key}: ${doubtful.map(labelledText).join('; ')}`;
+    return {
+      labels: [...asked.values()],
+      refusal: { kind: 'unavailable', reason, rule: rule.name, code: 'ROUTE_UNCERTAIN' },
+    };
+  }
+  return { labels: [...asked.values()] };
+};

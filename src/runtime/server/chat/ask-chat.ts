@@ -1,0 +1,24 @@
+import type { Serving } from '../../serving/serving.ts';
+import { type ChatBody, completionOptions } from '../http/bodies.ts';
+import { type Asked, askedAnswer } from './asked.ts';
+import { messagesOf } from './conversation.ts';
+import { toolsOf } from './tools.ts';
+
+/**
+ * What a chat asks of the base model.
+ * @throws REQUEST_INVALID, REQUEST_UNSUPPORTED; both name the field
+ */
+export const askChat = (body: ChatBody, { chat }: Pick<Serving['base'], 'chat'>): Asked => {
+  const options = completionOptions(body);
+  const tools = toolsOf(body, chat);
+  const { chat_template_kwargs: values } = body;
+  return {
+    prompt: {
+      kind: 'chat',
+      messages: messagesOf(body.messages, chat, tools !== undefined),
+      ...(tools === undefined ? {} : { tools: tools.source }),
+      ...(values === undefined || values === null ? {} : { values }),
+    },
+    ...askedAnswer(options, tools, chat),
+  };
+};

@@ -1,0 +1,248 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { CallFormat } from '../../engine/engine.ts';
+import type { Piece } from './call-reader.ts';
+import { formats } from './formats.ts';
+
+const names = new Set(['get_weather', 'now']);
+
+/** Pieces of an answer, texts that follow each other put together. */
+const joined = (pieces: readonly Piece[]): readonly Piece[] => {
+  const all: Piece[] = [];
+  for (const piece of pieces) {
+    const last = all.at(-1);
+    if (piece.kind === 'text' && last?.kind === 'text')
+      all[all.length - 1] = { kind: 'text', text: last.text + piece.text };
+    else all.push(piece);
+  }
+  return all;
+};
+
+const read = (format: CallFormat, parts: readonly string[]): readonly Piece[] => {
+  const reader = formats[format].read(names);
+  return joined([...parts.flatMap((part) => reader.push(part)), ...reader.end()]);
+};
+
+const told = (format: CallFormat, parts: readonly string[]) =>
+  read(format, parts).map((piece) => (piece.kind === 'text' ? piece.text : piece.call));
+
+/** Every way to cut it in two, and each character by itself. */
+const cuts = (text: string): readonly (readonly string[])[] => [
+  Array.from({ length: text.length }, (_, at) => text[at] ?? ''),
+  ...Array.from({ length: text.length }, (_, at) => [text.slice(0, at), text.slice(at)]),
+];
+
+const oslo = { name: 'get_weather', arguments: '{"city": "Oslo"}' };
+const now = { name: 'now', arguments: '{}' };
+
+const hermes: readonly (readonly [string, string, readonly unknown[]])[] = [
+  ['a text', 'It is warm.', ['It is warm.']],
+  ['a call', '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>', [oslo]],
+  [
+    'a text and two calls',
+    'Let me see.\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>\n<tool_call>{"arguments": {}, "name": "now"}</tool_call>',
+    ['Let me see.\n', oslo, '\n', now],
+  ],
+  ['a text after a call', '<tool_call>{"name": "now", "arguments": {}}</tool_call> Done.', [now, ' Done.']],
+  [
+    'marks within an argument',
+    '<tool_call>{"name": "get_weather", "arguments": {"city": "</tool_call><tool_call>\\"}"}}</tool_call>',
+    [{ name: 'get_weather', arguments: '{"city": "</tool_call><tool_call>\\"}"}' }],
+  ],
+  [
+    'numbers that JavaScript cannot hold',
+    '<tool_call>{"name": "now", "arguments": {"id": 12345678901234567890, "x": 1.10}}</tool_call>',
+    [{ name: 'now', arguments: '{"id": 12345678901234567890, "x": 1.10}' }],
+  ],
+  ['an end without its mark', '<tool_call>{"name": "now", "arguments": {}}\n', [now]],
+  ['an end within its mark', '<tool_call>{"name": "now", "arguments": {}}</tool', [now]],
+  [
+    'a call behind one that is none',
+    '<tool_call>I would <tool_call>{"name": "now", "arguments": {}}</tool_call>',
+    ['<tool_call>I would ', now],
+  ],
+  ...[
+    '<tool_call>',
+    '<tool_cal',
+    '<tool_call>{"name": "now", "arguments": {',
+    '<tool_call>{"name": "now", "arguments": {"a": "',
+    '<tool_call>{"name": "other", "arguments": {}}</tool_call>',
+    '<tool_call>{"name": "now"}</tool_call>',
+    '<tool_call>{"name": "now", "arguments": "{}"}</tool_call>',
+    '<tool_call>{"name": "now", "arguments": [1]}</tool_call>',
+    '<tool_call>{"name": ["now"], "arguments": {}}</tool_call>',
+    '<tool_call>{"name": "now", "arguments": {"a": 01}}</tool_call>',
+    '<tool_call>{"name": "now", "arguments": {"a": "\\x"}}</tool_call>',
+    "<tool_call>{'name': 'now', 'arguments': {}}</tool_call>",
+    '<tool_call>{"name": "now", "arguments": {}} and more</tool_call>',
+    '<tool_call>[{"name": "now", "arguments": {}}]</tool_call>',
+    '{"name": "now", "arguments": {}}',
+  ].map((text) => [text, text, [text]] as const),
+];
+
+const llama: typeof hermes = [
+  ['a text', 'It is {"name": "now", "parameters": {}}', ['It is {"name": "now", "parameters": {}}']],
+  ['a call', '{"name": "get_weather", "parameters": {"city": "Oslo"}}', [oslo]],
+  ['a call by the other name', '\n{"name": "now", "arguments": {}}', [now]],
+  [
+    'two calls',
+    '{"name": "get_weather", "parameters": {"city": "Oslo"}}; {"name": "now", "parameters": {}}\n',
+    [oslo, now, '\n'],
+  ],
+  ['a text after a call', '{"name": "now", "parameters": {}} so', [now, ' so']],
+  ...[
+    '{',
+    '{"name": "now", "parameters": {',
+    '{"name": "other", "parameters": {}}',
+    '{"name": "now"}',
+    '{"city": "Oslo"}; {"name": "now", "parameters": {}}',
+    ' ; {"name": "now", "parameters": {}}',
+    '[{"name": "now", "parameters": {}}]',
+    ' \n',
+  ].map((text) => [text, text, [text]] as const),
+];
+
+const call = (body: string): string => `<start_function_call>${body}<end_function_call>`;
+
+const gemma: typeof hermes = [
+  ['a call', call('call:get_weather{city:<escape>Oslo<escape>}'), [oslo]],
+  [
+    'calls beside each other',
+    `${call('call:get_weather{city:<escape>Oslo<escape>}')}${call('call:now{}')}`,
+    [oslo, now],
+  ],
+  [
+    'values of all kinds',
+    call(
+      'call:now{a:1,b:-2.50,c:true,d:null,e:[<escape>x<escape>,[]],f:{<escape>g h<escape>:{i:false}}, j : <escape>"\n<escape>}',
+    ),
+    [
+      {
+        name: 'now',
+        arguments:
+          '{"a": 1, "b": -2.50, "c": true, "d": null, "e": ["x", []], "f": {"g h": {"i": false}}, "j": "\\"\\n"}',
+      },
+    ],
+  ],
+  [
+    'marks within a text',
+    call('call:now{a:<escape>}<end_function_call><start_function_call><escape>}'),
+    [{ name: 'now', arguments: '{"a": "}<end_function_call><start_function_call>"}' }],
+  ],
+  ['what begins the answer of the tool', '<start_function_call>call:now{}<start_function_response>', [now]],
+  ['an end without its mark', 'So:<start_function_call>call:now{}', ['So:', now]],
+  [
+    'a call behind one that is none',
+    `<start_function_call>call:now{${call('call:now{}')}`,
+    ['<start_function_call>call:now{', now],
+  ],
+  ...[
+    '<start_function_call>',
+    '<start_function_call>call:now{a:<escape>x',
+    call('now{}'),
+    call('call:other{}'),
+    call('call:now{a}'),
+    call('call:now{a:Oslo}'),
+    call('call:now{a:1,}'),
+    call('call:now{a:01}'),
+    call('call:now{} and'),
+    call(`call:now{a:${'['.repeat(64)}${']'.repeat(64)}}`),
+    'call:now{}',
+  ].map((text) => [text, text, [text]] as const),
+];
+
+describe.each([
+  ['hermes', hermes],
+  ['llama', llama],
+  ['gemma', gemma],
+] as const)('answers of the format %s', (format, answers) => {
+  it.each(answers)('%s: is told the same, whole and at every cut', (_, text, expected) => {
+    expect(told(format, [text])).toEqual(expected);
+    for (const parts of cuts(text)) expect(told(format, parts)).toEqual(expected);
+  });
+
+  const marks = '<tool_call> </tool_call> <escape> call:now <start_function_call> <end_function_call>'.split(
+    ' ',
+  );
+  const others = ['{', '"', '\\', '}', ';', '"name": "now"', ', ', '"arguments": {}', ':', 'x', '\n'];
+  const fragments = [...answers.map(([, text]) => text), ...marks, ...others];
+  const texts = fc.array(fc.constantFrom(...fragments), { maxLength: 12 }).map((all) => all.join(''));
+
+  it('lose nothing, and are the same however they are cut', () => {
+    fc.assert(
+      fc.property(texts, fc.array(fc.nat(40)), (text, lengths) => {
+        const whole = read(format, [text]);
+        expect(whole.map((piece) => piece.text).join('')).toBe(text);
+        const parts: string[] = [];
+        let at = 0;
+        for (const length of lengths) {
+          parts.push(text.slice(at, at + length));
+          at += length;
+        }
+        expect(read(format, [...parts, text.slice(at)])).toEqual(whole);
+        for (const piece of whole) {
+          if (piece.kind === 'text') continue;
+          expect(names.has(piece.call.name)).toBe(true);
+          expect(JSON.parse(piece.call.arguments)).toBeTypeOf('object');
+        }
+      }),
+    );
+  });
+});
+
+it.each([
+  ['hermes', '<tool_call>{"'],
+  ['hermes', '<tool_call>{"a": "'],
+  ['hermes', '<tool_call>{"a": {"b": [1, "'],
+  ['hermes', '<tool_call>'],
+  ['llama', '{"a": '],
+  ['llama', '{"'],
+  ['gemma', '<start_function_call>call:now{a:<escape>'],
+  ['gemma', '<start_function_call>call:now{a:[<escape>'],
+  ['gemma', '<start_function_call>call:'],
+] as const)('what %s makes no call of is read once, however often it comes: %s', (format, fragment) => {
+  const text = fragment.repeat(20_000);
+  expect(told(format, [text])).toEqual([text]);
+  expect(
+    told(
+      format,
+      Array.from({ length: 20_000 }, () => fragment),
+    ),
+  ).toEqual([text]);
+});
+
+it.each([
+  ['hermes', '<tool_call>{', '"a": 1,'],
+  ['llama', '{', '"a": 1,'],
+  ['gemma', '<start_function_call>call:now{', 'a:1>,'],
+] as const)('a call of %s that comes in many pieces is read once', (format, start, piece) => {
+  const pieces = Array.from({ length: 200_000 }, () => piece);
+  expect(told(format, [start, ...pieces])).toEqual([start + pieces.join('')]);
+});
+
+it.each([
+  ['hermes', '<tool_call>{"name": "now", "arguments": {}} x'],
+  ['hermes', '<tool_call>x'],
+  ['llama', '{"name": "now"}'],
+  ['llama', '{x'],
+  ['gemma', '<start_function_call>call:now{} x'],
+  ['gemma', '<start_function_call>call:now<x'],
+  ['gemma', '<start_function_call>now'],
+] as const)('what %s cannot make a call of any more is told at once: %s', (format, text) => {
+  const pieces = formats[format].read(names).push(text);
+  expect(pieces.map((piece) => piece.text).join('')).toBe(text);
+});
+
+it.each(['hermes', 'llama', 'gemma'] as const)(
+  'a call of %s that has to come is read as it has to be written',
+  (format) => {
+    const { read: readForced, before, after, between } = formats[format].forced;
+    const written = (name: string) => `${before(name)}{"city": "Oslo"}${after}`;
+    const reader = readForced(names);
+    const text = [written('get_weather'), written('now')].join(between);
+    const calls = [...reader.push(text), ...reader.end()].flatMap((piece) =>
+      piece.kind === 'call' ? [piece.call] : [],
+    );
+    expect(calls).toEqual([oslo, { name: 'now', arguments: '{"city": "Oslo"}' }]);
+  },
+);

@@ -1,0 +1,135 @@
+import type { ChatInfo, ChatMessage, MadeCall } from '../../engine/engine.ts';
+import { wrong } from '../fields/field-error.ts';
+import type { ResponseBody } from '../http/response-body.ts';
+import { MadeCalls } from './made-calls.ts';
+
+type Item = Exclude<ResponseBody['input'], string>[number];
+type Content = NonNullable<Item['content']>;
+
+/** Fields of an item that not all kinds of it have. */
+const own = ['role', 'content', 'call_id', 'name', 'arguments', 'output'] as const;
+type Own = (typeof own)[number];
+
+const kinds: Readonly<
+  Record<NonNullable<Item['type']>, { readonly needs: readonly Own[]; readonly may: readonly Own[] }>
+> = {
+  message: { needs: ['role', 'content'], may: [] },
+  function_call: { needs: ['call_id', 'name', 'arguments'], may: [] },
+  function_call_output: { needs: ['call_id', 'output'], may: ['name'] },
+  reasoning: { needs: [], may: ['content'] },
+};
+
+/** @throws REQUEST_INVALID */
+const checkFields = (item: Item, path: string): void => {
+  const type = item.type ?? 'message';
+  const { needs, may } = kinds[type];
+  for (const name of own) {
+    const has = item[name] !== undefined && item[name] !== null;
+    if (needs.includes(name) && !has) throw wrong(`${path}.${name}`, `is missing from a ${type}`);
+    if (has && !needs.includes(name) && !may.includes(name))
+      throw wrong(`${path}.${name}`, `belongs to no ${type}`);
+  }
+};
+
+const textOf = (content: Content | null | undefined): string => {
+  if (content === undefined || content === null || typeof content === 'string') return content ?? '';
+  return content.map(({ text }) => text).join('');
+};
+
+/** Thoughts, a text and calls of an assistant that follow each other are one message of a chat. */
+type Turn = { reasoning: string; content: string | undefined; readonly calls: MadeCall[] };
+
+/** Items are read in their order. */
+class Items {
+  readonly #messages: ChatMessage[] = [];
+  readonly #made: MadeCalls;
+  #turn: Turn | undefined;
+
+  constructor(made: MadeCalls) {
+    this.#made = made;
+  }
+
+  add(item: Item, path: string): void {
+    checkFields(item, path);
+    const { role, content, call_id: id, name, output } = item;
+    switch (item.type ?? 'message') {
+      case 'reasoning':
+        this.#assistant(true).reasoning += textOf(content);
+        return;
+      case 'function_call':
+        this.#call(item, path);
+        return;
+      case 'function_call_output':
+        this.#push({
+          role: 'tool',
+          content: textOf(output),
+          answers: this.#made.answered(
+            { id, name },
+            { answer: `${path}.type`, id: `${path}.call_id`, name: `${path}.name` },
+          ),
+        });
+        return;
+      case 'message':
+        // As in a chat: templates know no developer.
+        if (role === 'assistant') this.#assistant(true).content = textOf(content);
+        else this.#push({ role: role === 'developer' ? 'system' : (role ?? ''), content: textOf(content) });
+    }
+  }
+
+  end(): readonly ChatMessage[] {
+    this.#endTurn();
+    return this.#messages;
+  }
+
+  #call({ call_id: id, name, arguments: text }: Item, path: string): void {
+    const call = { id: id ?? '', name: name ?? '', arguments: text ?? '' };
+    this.#assistant(false).calls.push(
+      this.#made.made(call, { call: `${path}.type`, arguments: `${path}.arguments` }),
+    );
+  }
+
+  /** The present turn of the assistant. `before`: what comes stands before its text and calls, so that it must have none. */
+  #assistant(before: boolean): Turn {
+    if (
+      before &&
+      this.#turn !== undefined &&
+      (this.#turn.content !== undefined || this.#turn.calls.length > 0)
+    )
+      this.#endTurn();
+    this.#turn ??= { reasoning: '', content: undefined, calls: [] };
+    return this.#turn;
+  }
+
+  #push(message: ChatMessage): void {
+    this.#endTurn();
+    this.#messages.push(message);
+  }
+
+  #endTurn(): void {
+    if (this.#turn === undefined) return;
+    const { reasoning, content = '', calls } = this.#turn;
+    this.#turn = undefined;
+    this.#messages.push({
+      role: 'assistant',
+      ...this.#made.turn(content, calls),
+      ...(reasoning === '' ? {} : { reasoning }),
+    });
+  }
+}
+
+/**
+ * The conversation of a response: its instructions are the first message of the system. `told`: the prompt tells of tools.
+ * @throws REQUEST_INVALID, REQUEST_UNSUPPORTED; both name the field
+ */
+export const messagesOfInput = (
+  { instructions, input }: Pick<ResponseBody, 'instructions' | 'input'>,
+  chat: ChatInfo | undefined,
+  told: boolean,
+): readonly ChatMessage[] => {
+  if (input.length === 0 && typeof input !== 'string') throw wrong('input', 'is empty');
+  const items = typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input;
+  const read = new Items(new MadeCalls(chat, told));
+  for (const [index, item] of items.entries()) read.add(item, `input.${index}`);
+  const system = instructions ?? '';
+  return [...(system === '' ? [] : [{ role: 'system', content: system }]), ...read.end()];
+};

@@ -1,0 +1,87 @@
+import type { ChatInfo, ChatMessage, MadeCall } from '../../engine/engine.ts';
+import { FieldError, wrong } from '../fields/field-error.ts';
+import { checkShape } from '../http/json.ts';
+import { formatOf } from './formats.ts';
+import { maxNesting, nestsTooDeep } from './nesting.ts';
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+};
+
+/** Some clients write no arguments as an empty text. */
+const argumentsOf = (text: string, param: string): string => {
+  const written = text.trim() === '' ? '{}' : text;
+  const value = parsed(written);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw wrong(param, 'must be a JSON object, as text');
+  if (nestsTooDeep(value)) throw wrong(param, `nests deeper than ${maxNesting}`);
+  return written;
+};
+
+/** Calls of a conversation that is read in its order: what a tool answers was called before. `params`: names of fields, for errors. */
+export class MadeCalls {
+  /** Names of the tools that were called so far, by the id of the call. */
+  readonly #names = new Map<string, string>();
+  readonly #chat: ChatInfo | undefined;
+  /** Calls do not reach the prompt by themselves. */
+  readonly #isDropped: boolean;
+  /** Objects and lists of all arguments. */
+  #opened = 0;
+
+  /** `told`: the prompt tells of tools. */
+  constructor(chat: ChatInfo | undefined, told: boolean) {
+    this.#chat = chat;
+    this.#isDropped = chat?.dropsCalls === 'always' || (chat?.dropsCalls === 'untold' && !told);
+  }
+
+  /** What the chat template gets of a turn: calls that it leaves out are said in the text, as the model writes them. */
+  turn(content: string, calls: readonly MadeCall[]): Pick<ChatMessage, 'content' | 'calls'> {
+    const format = this.#isDropped ? formatOf(this.#chat) : undefined;
+    if (format === undefined || calls.length === 0)
+      return calls.length === 0 ? { content } : { content, calls };
+    const { before, after, between } = format.forced;
+    const written = calls.map((call) => before(call.name) + call.arguments + after).join(between);
+    return { content: content === '' ? written : `${content}\n${written}` };
+  }
+
+  /** @throws REQUEST_INVALID, REQUEST_UNSUPPORTED */
+  made(call: MadeCall, params: { readonly call: string; readonly arguments: string }): MadeCall {
+    this.#needTools(params.call);
+    const deny = (why: string): never => {
+      throw wrong(params.arguments, why);
+    };
+    this.#opened = checkShape(Buffer.from(call.arguments), deny, this.#opened);
+    this.#names.set(call.id, call.name);
+    return { ...call, arguments: argumentsOf(call.arguments, params.arguments) };
+  }
+
+  /** The call that a tool answers. `name`: of the tool, which some clients give beside the id. @throws as {@link made} */
+  answered(
+    { id, name }: { readonly id: string | null | undefined; readonly name: string | null | undefined },
+    params: { readonly answer: string; readonly id: string; readonly name: string },
+  ): NonNullable<ChatMessage['answers']> {
+    if (id === undefined || id === null)
+      throw wrong(params.id, 'must be the id of the call that is answered');
+    this.#needTools(params.answer);
+    const called = this.#names.get(id);
+    if (called === undefined) throw wrong(params.id, 'is of no call before it');
+    if ((name ?? called) !== called) throw wrong(params.name, `is not ${called}, which was called`);
+    return { id, name: called };
+  }
+
+  #needTools(param: string): void {
+    const calls = this.#chat?.calls ?? 'none';
+    const isLost = this.#isDropped && formatOf(this.#chat) === undefined;
+    if (calls !== 'none' && !isLost) return;
+    const knows = calls === 'none' ? 'knows no tools' : 'leaves calls out';
+    const what = `${param} is not supported: the base model's chat template ${knows}`;
+    throw new FieldError('REQUEST_UNSUPPORTED', what, param, {
+      advice: 'Leave calls and their answers out.',
+    });
+  }
+}

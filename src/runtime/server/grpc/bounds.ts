@@ -1,0 +1,142 @@
+import { constants, type ServerHttp2Stream } from 'node:http2';
+import {
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+} from '@grpc/grpc-js';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Parts } from '../exchange.ts';
+import { toServiceError } from './call.ts';
+import { type Coming, SlowCalls } from './slow-calls.ts';
+
+/**
+ * The stream of a call. grpc-js shows it to nobody and resets none: what came of a message, and what is not read of an answer, would
+ * stay in memory for as long as the client keeps its side open. `bounds.test.ts` says when it is no longer there.
+ */
+const streamOf = (call: ServerInterceptingCallInterface): ServerHttp2Stream => {
+  const { stream } = call as unknown as { readonly stream?: ServerHttp2Stream };
+  if (stream === undefined) throw new AdaptletError('INTERNAL', 'grpc-js has no stream for a call');
+  return stream;
+};
+
+/** Tells of each chunk whether it brings a message to its end: a flag, four bytes of length, the message. */
+const messageEnds = (): ((chunk: Uint8Array) => boolean) => {
+  const head = Buffer.alloc(5);
+  let [have, left] = [0, 0];
+  return (chunk) => {
+    let ends = false;
+    for (let at = 0; at < chunk.length; ) {
+      if (have < head.length) {
+        head[have] = chunk[at] ?? 0;
+        have += 1;
+        at += 1;
+        if (have === head.length) left = head.readUInt32BE(1);
+      } else {
+        const some = Math.min(left, chunk.length - at);
+        left -= some;
+        at += some;
+      }
+      if (have < head.length || left > 0) continue;
+      ends = true;
+      have = 0;
+    }
+    return ends;
+  };
+};
+
+/** Bytes in a second that a reader takes at least: how far it is with an answer cannot be seen of one stream of several. */
+const slowestReader = 64 << 10;
+
+/** Milliseconds in which so many bytes of an answer that is all there have to be taken. */
+const unreadMs = (slowClientMs: number, bytes: number): number =>
+  slowClientMs + (1000 * bytes) / slowestReader;
+
+type BoundParts = Pick<Parts, 'clock' | 'log' | 'slowClientMs' | 'limits'>;
+
+/**
+ * What calls may take of the server beside their handlers. It has to be the first interceptor.
+ *
+ * Guarantees: a call whose message does not come ends ({@link SlowCalls}), and what came of it is let go; so is one of a single message
+ * whose client does not say that this is all, and one that grpc-js ends itself. An answer that is all there, and that its reader does not take within `slowClientMs` and a second for each 64 KiB, ends with its stream.
+ */
+export const boundCalls = ({ clock, log, slowClientMs, limits }: BoundParts): ServerInterceptor => {
+  const slow = new SlowCalls({ clock, bodyMs: limits.bodyMs });
+  return (method, call) => {
+    const stream = streamOf(call);
+    const ends = messageEnds();
+    /** While a message is on its way. */
+    let coming: Coming | undefined;
+    let isWatched = false;
+    const watch = (): void => {
+      if (isWatched || stream.destroyed) return;
+      isWatched = true;
+      const bytes = stream.writableLength;
+      const stopTimer = clock.after(unreadMs(slowClientMs, bytes), () => {
+        log.debug({ method: method.path, bytes }, 'a client did not read its answer');
+        stream.close(constants.NGHTTP2_CANCEL);
+      });
+      stream.once('close', stopTimer);
+    };
+    const arrived = (): void => {
+      coming?.came();
+      coming = undefined;
+    };
+    const begin = (): void => {
+      coming ??= slow.begin((error) => {
+        coming = undefined;
+        const { code, details, metadata } = toServiceError(error);
+        const isWhole = !stream.headersSent;
+        call.sendStatus({ code, details, metadata });
+        // Behind the status, where nothing else is on its way: the client has all of its answer.
+        if (isWhole) stream.close(constants.NGHTTP2_NO_ERROR);
+        else watch();
+      });
+    };
+    const onData = (chunk: Buffer): void => {
+      if (!method.requestStream) {
+        coming?.took(chunk.length);
+        return;
+      }
+      // grpc-js pauses a stream behind a whole message: one that goes on behind it in the same chunk waits for us, and is not late.
+      if (ends(chunk)) {
+        arrived();
+        return;
+      }
+      begin();
+      coming?.took(chunk.length);
+    };
+    return new ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMetadata: (metadata, pass) => {
+            // Clients of Triton open a stream long before they ask. Of one that is paused a listener sees what others read.
+            stream.on('data', onData);
+            // Of a single message no handler knows before its client says that it is all.
+            if (!method.requestStream) begin();
+            pass(metadata);
+          },
+          onReceiveHalfClose: (pass) => {
+            arrived();
+            pass();
+          },
+          onCancel: () => {
+            stream.off('data', onData);
+            const isLost = coming !== undefined;
+            arrived();
+            // What grpc-js ends itself (a deadline, a message that cannot be read) does not come by sendStatus.
+            if (isLost && !method.requestStream) stream.close(constants.NGHTTP2_NO_ERROR);
+            else watch();
+          },
+        }),
+      sendMessage: (message, next) => {
+        next(message);
+        // A stream has its own rule while more of it may come.
+        if (!method.responseStream) watch();
+      },
+      sendStatus: (status, next) => {
+        next(status);
+        watch();
+      },
+    });
+  };
+};

@@ -1,0 +1,169 @@
+import type { FinishReason, GenerateEvent, TakenLogprob } from '../../engine/engine.ts';
+import type { AnswerPart, AnswerReader } from '../chat/answer-reader.ts';
+import {
+  callItem,
+  type ItemStatus,
+  messageItem,
+  reasoningItem,
+  responseLogprobs,
+  statusOf,
+  textPart,
+} from './response-shapes.ts';
+
+/** An event of a stream, without its number. */
+export type OutputEvent = { readonly type: string; readonly [field: string]: unknown };
+
+type Token = Pick<Extract<GenerateEvent, { kind: 'token' }>, 'text' | 'ids' | 'logprobs'>;
+
+/** How an item with one text is written, and what its events are called. */
+const kinds = {
+  content: { item: messageItem, part: textPart, name: 'response.output_text' },
+  reasoning: {
+    item: reasoningItem,
+    part: (text: string) => ({ type: 'reasoning_text', text }),
+    name: 'response.reasoning_text',
+  },
+} as const;
+
+/** An item whose text is not at its end. */
+type Open = {
+  readonly kind: keyof typeof kinds;
+  readonly id: string;
+  text: string;
+  readonly tokens: TakenLogprob[];
+};
+
+/**
+ * The output of a response as it comes: messages, thoughts and calls, in their order, and the events that tell them.
+ *
+ * Guarantees: an answer without anything is one empty message. The log probabilities of a message's text are told with it; those
+ * of thoughts and calls are not.
+ */
+export class ResponseOutput {
+  readonly #id: string;
+  readonly #reader: AnswerReader;
+  readonly #items: object[] = [];
+  #open: Open | undefined;
+  /** Of tokens whose text is held back. */
+  #scored: TakenLogprob[] = [];
+  /** Of the last token. */
+  #last: readonly TakenLogprob[] = [];
+  #tokens = 0;
+  #thoughtTokens: number | undefined;
+
+  /** `id`: of the answer. */
+  constructor(id: string, reader: AnswerReader) {
+    this.#id = id;
+    this.#reader = reader;
+  }
+
+  /** Items that are complete; all, once it ended. */
+  get items(): readonly object[] {
+    return this.#items;
+  }
+
+  /** Tokens before the answer, where it had thoughts: their marks are among them. */
+  get thoughtTokens(): number {
+    return this.#thoughtTokens ?? (this.#open?.kind === 'reasoning' ? this.#tokens : 0);
+  }
+
+  push({ text, ids, logprobs = [] }: Token): readonly OutputEvent[] {
+    this.#last = logprobs;
+    this.#scored.push(...logprobs);
+    const events = this.#tell(this.#reader.push(text));
+    this.#tokens += ids.length;
+    // What follows may be held back for long.
+    if (this.#open?.kind === 'reasoning' && !this.#reader.isThinking) this.#thoughtTokens ??= this.#tokens;
+    return events;
+  }
+
+  /** Nothing more comes. */
+  end(finish: FinishReason): readonly OutputEvent[] {
+    const events = this.#tell(this.#reader.end());
+    if (this.#items.length === 0 && this.#open === undefined) events.push(...this.#begin('content'));
+    if (this.#open?.kind === 'content' && this.#scored.length > 0) events.push(this.#delta(this.#open, ''));
+    return [...events, ...this.#close(statusOf(finish))];
+  }
+
+  #tell(parts: readonly AnswerPart[]): OutputEvent[] {
+    return parts.flatMap((part) => {
+      if (part.kind === 'call') return this.#call(part);
+      const events =
+        this.#open?.kind === part.kind ? [] : [...this.#close('completed'), ...this.#begin(part.kind)];
+      return this.#open === undefined ? events : [...events, this.#delta(this.#open, part.text)];
+    });
+  }
+
+  /** Of the item that comes now. */
+  #newId(): string {
+    const place = this.#items.length;
+    return place === 0 ? this.#id : `${this.#id}_${place}`;
+  }
+
+  #begin(kind: Open['kind']): OutputEvent[] {
+    const { item, part } = kinds[kind];
+    const id = this.#newId();
+    this.#open = { kind, id, text: '', tokens: [] };
+    return [
+      this.#itemEvent('added', item(id, 'in_progress', [])),
+      this.#partEvent('response.content_part.added', this.#open, { part: part('', []) }),
+    ];
+  }
+
+  #delta(open: Open, delta: string): OutputEvent {
+    const told = open.kind === 'content' ? this.#scored : [];
+    this.#scored = [];
+    open.text += delta;
+    open.tokens.push(...told);
+    const more = open.kind === 'content' ? { logprobs: responseLogprobs(told) } : {};
+    return this.#partEvent(`${kinds[open.kind].name}.delta`, open, { delta, ...more });
+  }
+
+  #close(status: ItemStatus): OutputEvent[] {
+    const open = this.#open;
+    if (open === undefined) return [];
+    if (open.kind === 'reasoning') this.#thoughtTokens ??= this.#tokens;
+    const { item, part, name } = kinds[open.kind];
+    const content = part(open.text, open.tokens);
+    const whole = item(open.id, status, [content]);
+    const { text, ...more } = content;
+    const logprobs = 'logprobs' in more ? { logprobs: more.logprobs } : {};
+    const events = [
+      this.#partEvent(`${name}.done`, open, { text, ...logprobs }),
+      this.#partEvent('response.content_part.done', open, { part: content }),
+      this.#itemEvent('done', whole),
+    ];
+    this.#open = undefined;
+    this.#scored = [...this.#last];
+    this.#items.push(whole);
+    return events;
+  }
+
+  /** It is there at once. */
+  #call(call: Extract<AnswerPart, { kind: 'call' }>): OutputEvent[] {
+    const before = this.#close('completed');
+    this.#scored = [];
+    const id = this.#newId();
+    const { arguments: written, name } = call;
+    const item = callItem(id, 'completed', call);
+    const at = { item_id: item.id, output_index: this.#items.length };
+    const events = [
+      ...before,
+      this.#itemEvent('added', callItem(id, 'in_progress', { ...call, arguments: '' })),
+      { type: 'response.function_call_arguments.delta', ...at, delta: written },
+      { type: 'response.function_call_arguments.done', ...at, name, arguments: written },
+      this.#itemEvent('done', item),
+    ];
+    this.#items.push(item);
+    return events;
+  }
+
+  #itemEvent(what: 'added' | 'done', item: object): OutputEvent {
+    return { type: `response.output_item.${what}`, output_index: this.#items.length, item };
+  }
+
+  #partEvent(type: string, { kind, id }: Open, more: object): OutputEvent {
+    const item_id = kinds[kind].item(id, 'in_progress', []).id;
+    return { type, item_id, output_index: this.#items.length, content_index: 0, ...more };
+  }
+}

@@ -1,0 +1,86 @@
+import type { GenerateEvent } from '../engine/engine.ts';
+import type { GenerateRequest, GenerationEvent } from './serving.ts';
+
+const maxSeed = Number.MAX_SAFE_INTEGER;
+
+/** After the largest seed comes 0. */
+const seedAfter = (seed: number, steps: number): number =>
+  seed > maxSeed - steps ? seed - maxSeed + steps - 1 : seed + steps;
+
+/** What one of the answers to a request is asked with; 0 is the first. */
+export const choiceOf = (several: GenerateRequest, choice: number): Omit<GenerateRequest, 'choices'> => {
+  const { choices: _, ...request } = several;
+  const { sampling } = request;
+  if (choice === 0 || sampling.seed === undefined) return request;
+  return { ...request, sampling: { ...sampling, seed: seedAfter(sampling.seed, choice) } };
+};
+
+/** An iterator whose first step was made already. */
+export const resumed = <T>(first: IteratorResult<T>, rest: AsyncIterator<T>): AsyncIterator<T> => {
+  let isFirst = true;
+  return {
+    next: async () => {
+      if (!isFirst) return await rest.next();
+      isFirst = false;
+      return first;
+    },
+  };
+};
+
+/** An iterator of which each step is told, also where nobody takes it further. */
+export const heard = <T>(steps: AsyncIterator<T>, came: (value: T) => void): AsyncIterator<T> => ({
+  next: async () => {
+    const next = await steps.next();
+    if (next.done !== true) came(next.value);
+    return next;
+  },
+});
+
+type Came =
+  | {
+      readonly source: AsyncIterator<GenerateEvent>;
+      readonly choice: number;
+      readonly result: IteratorResult<GenerateEvent>;
+    }
+  | { readonly error: unknown };
+
+/**
+ * Events of several answers as they come. Of each answer one event at most is there that nobody took yet: a slow reader slows
+ * all of them, and an answer that waits for its turn keeps no other one waiting. It does not close the sources.
+ * @throws the first error of any of them
+ */
+export async function* asTheyCome(
+  sources: readonly AsyncIterator<GenerateEvent>[],
+): AsyncGenerator<GenerationEvent, void, undefined> {
+  const came: Came[] = [];
+  let wake: (() => void) | undefined;
+  const tell = (one: Came): void => {
+    came.push(one);
+    wake?.();
+  };
+  const ask = (source: AsyncIterator<GenerateEvent>, choice: number): void => {
+    source.next().then(
+      (result) => tell({ source, choice, result }),
+      (error: unknown) => tell({ error }),
+    );
+  };
+  for (const [choice, source] of sources.entries()) ask(source, choice);
+  let open = sources.length;
+  while (open > 0) {
+    const one = came.shift();
+    if (one === undefined) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      continue;
+    }
+    if ('error' in one) throw one.error;
+    const { source, choice, result } = one;
+    if (result.done === true) {
+      open -= 1;
+      continue;
+    }
+    yield { ...result.value, choice };
+    ask(source, choice);
+  }
+}

@@ -1,0 +1,120 @@
+import { type AttackName, attacks, type Target } from '../support/hostile/attacks.ts';
+import { runAttack } from '../support/hostile/run-attack.ts';
+import { TestNode, tiny, yaml } from '../support/node.ts';
+import { waitFor } from '../support/wait.ts';
+import { memoryOf } from './process-memory.ts';
+import { quantile, type Report, report, variant } from './report.ts';
+import { roundsOf } from './rounds.ts';
+
+const rounds = roundsOf(3);
+/** How long an attack goes on, and how long nobody attacks before it. */
+const windowMs = 10_000;
+const memoryEveryMs = 250;
+const protocols = ['http', 'grpc'] as const;
+type Protocol = (typeof protocols)[number];
+
+type Ask = () => Promise<void>;
+type Window = {
+  readonly times: Readonly<Record<Protocol, readonly number[]>>;
+  readonly failures: number;
+  /** The most MiB of the node and its engine. */
+  readonly mostMib: number;
+};
+
+/** One request after another on each port, for as long as the window is. Refusals are counted, and are no times. */
+const measure = async (node: TestNode, asks: Readonly<Record<Protocol, Ask>>): Promise<Window> => {
+  const until = performance.now() + windowMs;
+  const isOpen = (): boolean => performance.now() < until;
+  let [failures, mostMib] = [0, 0];
+  const client = async (ask: Ask): Promise<readonly number[]> => {
+    const times: number[] = [];
+    while (isOpen()) {
+      const started = performance.now();
+      try {
+        await ask();
+        times.push(performance.now() - started);
+      } catch {
+        failures += 1;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return times;
+  };
+  const watch = async (): Promise<void> => {
+    while (isOpen()) {
+      mostMib = Math.max(mostMib, (await memoryOf(node.pid)).rss);
+      await new Promise((resolve) => setTimeout(resolve, memoryEveryMs));
+    }
+  };
+  const [http, grpc] = await Promise.all([client(asks.http), client(asks.grpc), watch()]);
+  return { times: { http, grpc }, failures, mostMib };
+};
+
+/** The client that behaves is another tenant than those that attack: its requests have their own turn. */
+const own = { 'x-adaptlet-tenant': 'behaves' };
+
+const asksOf = (node: TestNode): Readonly<Record<Protocol, Ask>> => ({
+  async http() {
+    const response = await fetch(`${node.http}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...own },
+      body: JSON.stringify({ model: 'upper', prompt: 'moon:', max_tokens: 4, temperature: 0 }),
+    });
+    await response.arrayBuffer();
+    if (!response.ok) throw new Error(`status ${response.status}`);
+  },
+  async grpc() {
+    await node.client.ask({ model: 'upper', prompt: 'moon:', maxTokens: 4, headers: own });
+  },
+});
+
+/**
+ * Short requests of a client that behaves, a tenant of its own, on both ports, alone and beside each attack in turn, from a thread of its own; and the memory of the node
+ * beside it. On a machine of two cores attackers, client and node share them: an attack that keeps a core busy of itself costs others time whatever
+ * the node does.
+ */
+export const hostile = async (): Promise<Report> => {
+  const node = await TestNode.start({ settings: { 'log-level': 'warn', 'import-roots': tiny.adapters } });
+  const target: Target = { http: node.http, grpc: node.grpc, model: 'upper' };
+  const samples = new Map<string, number[]>();
+  const add = (key: string, values: readonly number[]): void => {
+    samples.set(key, [...(samples.get(key) ?? []), ...values]);
+  };
+  const ratios = new Map<string, number[]>();
+  const tries: Record<string, number> = {};
+  try {
+    await node.write('upper.yaml', yaml.adapter('upper', 'upper'));
+    const asks = asksOf(node);
+    await waitFor('upper', async () => {
+      await asks.http();
+      return true;
+    });
+    await measure(node, asks);
+    for (let round = 1; round <= rounds; round += 1) {
+      for (const name of Object.keys(attacks) as AttackName[]) {
+        const alone = await measure(node, asks);
+        const attack = await runAttack(name, target);
+        const beside = await measure(node, asks);
+        await attack.stop();
+        tries[`tries_${name}`] =
+          (tries[`tries_${name}`] ?? 0) + Object.values(attack.ends).reduce((sum, n) => sum + n, 0);
+        for (const protocol of protocols) {
+          add(`alone_${protocol}`, alone.times[protocol]);
+          add(`${name}_${protocol}`, beside.times[protocol]);
+          const ratio = quantile(beside.times[protocol], 0.99) / quantile(alone.times[protocol], 0.99);
+          ratios.set(`p99_${name}_${protocol}`, [...(ratios.get(`p99_${name}_${protocol}`) ?? []), ratio]);
+        }
+        ratios.set(`mib_${name}`, [...(ratios.get(`mib_${name}`) ?? []), beside.mostMib - alone.mostMib]);
+        ratios.set(`refused_${name}`, [...(ratios.get(`refused_${name}`) ?? []), beside.failures]);
+        console.error(`hostile: ${name}, round ${round} of ${rounds}`);
+      }
+    }
+  } finally {
+    await node.dispose();
+  }
+  return report('hostile', 'ms', {
+    results: Object.fromEntries([...samples].map(([key, values]) => [key, variant(values)])),
+    ratios: Object.fromEntries([...ratios].map(([key, values]) => [key, quantile(values, 0.5)])),
+    setup: { model: 'tiny fp32', rounds, window_ms: windowMs, ...tries },
+  });
+};

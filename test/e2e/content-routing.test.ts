@@ -1,0 +1,161 @@
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startDiskThread } from '../../src/artifact/disk-thread.ts';
+import { defaultLimits } from '../../src/artifact/manifest.ts';
+import { packFolder } from '../../src/artifact/pack.ts';
+import { classifierFiles } from '../../src/runtime/classifiers/artifact-file.ts';
+import { axisTable } from '../../src/runtime/classifiers/tables.fixture.ts';
+import { adaptlet } from '../support/cli.ts';
+import { TestNode, tiny, yaml } from '../support/node.ts';
+import { waitFor } from '../support/wait.ts';
+
+let node: TestNode;
+let root: string;
+let digest: string;
+
+const route = (): string => `apiVersion: adaptlet.io/v1alpha1
+kind: AdapterRoute
+metadata: {name: assistant}
+spec:
+  model: assistant
+  rules:
+  - name: loud
+    matches: [{promptRegex: "(?i)^shout"}]
+    targets: [{adapter: upper}]
+  - name: weather
+    matches: [{classifier: {name: table, labels: [weather]}}]
+    targets: [{adapter: reverse}]
+  - name: strict
+    matches: [{headers: [{name: x-strict, value: "yes"}], classifier: {name: words, labels: [law]}}]
+    targets: [{adapter: upper}]
+  - name: hinted
+    matches: [{adapterHint: {in: [reverse]}}]
+    targets: [{adapter: reverse}]
+  - name: everyone
+    targets: [{base: true}]
+  classifiers:
+  - name: table
+    minConfidence: 0.6
+    examples:
+      source: {path: {path: intent}}
+      digest: "${digest}"
+      labels: [{name: weather, texts: [rain, sun]}, {name: music, texts: [jazz]}]
+  - name: words
+    minConfidence: 0.5
+    onUncertain: Refuse
+    keywords: {labels: [{name: law, terms: [{text: court}]}]}
+`;
+
+const rows: readonly (readonly [
+  what: string,
+  prompt: string | readonly number[],
+  headers: Readonly<Record<string, string>>,
+  expected: Readonly<Record<string, string | null>>,
+])[] = [
+  ['a pattern', 'SHOUT rain', {}, { rule: 'loud', adapter: 'upper', classified: null }],
+  [
+    'what is like the examples of a label',
+    'some rain',
+    {},
+    {
+      rule: 'weather',
+      adapter: 'reverse',
+      classified: expect.stringMatching(/^table=weather;score=0\.\d{3};margin=0\.\d{3}$/) as string,
+    },
+  ],
+  [
+    'what is like those of another label',
+    'jazz',
+    {},
+    { rule: 'everyone', adapter: null, classified: expect.stringMatching(/^table=music;/) as string },
+  ],
+  [
+    'nothing that is known',
+    'xyz',
+    {},
+    { rule: 'everyone', adapter: null, classified: 'table=;score=0.000;margin=0.000;uncertain' },
+  ],
+  [
+    'token ids, which have no text',
+    [60, 61],
+    {},
+    { rule: 'everyone', adapter: null, classified: 'table=;score=0.000;margin=0.000;uncertain' },
+  ],
+  ['a hint', 'jazz', { 'x-adaptlet-adapter-hint': 'reverse' }, { rule: 'hinted', adapter: 'reverse' }],
+];
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'adaptlet-content-'));
+  for (const name of ['upper', 'reverse'])
+    await cp(join(tiny.adapters, name), join(root, name), { recursive: true });
+  await mkdir(join(root, 'intent'));
+  for (const [name, bytes] of classifierFiles(axisTable(), 'made by hand'))
+    await writeFile(join(root, 'intent', name), bytes);
+  await using disk = startDiskThread();
+  const { signal } = new AbortController();
+  digest = (await packFolder(join(root, 'intent'), { disk, limits: defaultLimits, signal })).digest;
+  node = await TestNode.start({ importRoots: root });
+  await node.write('adapters.yaml', yaml.adapter('upper', 'upper') + yaml.adapter('reverse', 'reverse'));
+  await node.write('route.yaml', route());
+  await waitFor(
+    'the table',
+    async () => (await post('some rain')).headers.get('x-adaptlet-rule') === 'weather',
+  );
+});
+afterAll(async () => {
+  await node.dispose();
+  await rm(root, { recursive: true, force: true });
+});
+
+const post = (prompt: string | readonly number[], headers: Readonly<Record<string, string>> = {}) =>
+  fetch(`${node.http}/v1/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ model: 'assistant', prompt, max_tokens: 2, temperature: 0 }),
+  });
+
+describe('a route by content, on a node', () => {
+  it.each(rows)('takes %s', async (_, prompt, headers, expected) => {
+    const response = await post(prompt, headers);
+    await response.text();
+    expect(response.status).toBe(200);
+    const found = Object.keys(expected).map((name) => [name, response.headers.get(`x-adaptlet-${name}`)]);
+    expect(Object.fromEntries(found)).toEqual(expected);
+  });
+
+  it('refuses what a classifier is uncertain of, where it is to, and names rule, label and score', async () => {
+    const strict = { 'x-strict': 'yes' };
+    const response = await post('hello', strict);
+    expect(response.headers.get('x-adaptlet-error')).toBe('ROUTE_UNCERTAIN');
+    expect(await response.text()).toContain(
+      'rule strict of route default/assistant: classifier words: no label, uncertain: nothing in the prompt speaks for a label',
+    );
+    const certain = await post('the court', strict);
+    expect([certain.status, certain.headers.get('x-adaptlet-rule')]).toEqual([200, 'strict']);
+    await certain.text();
+  });
+
+  it('is explained as it is taken', async () => {
+    const { stdout } = await adaptlet('explain', '--admin', node.admin, '-m', 'assistant', 'some rain');
+    expect(stdout).toContain('- rule loud: no');
+    expect(stdout).toContain('+ rule weather: yes, takes the request');
+    expect(stdout).toContain('? rule strict: no'.replace('? ', '- '));
+    expect(stdout).toMatch(
+      /classifier table: weather \(score 0\.\d{3}, margin 0\.\d{3}\); scores: weather 0/,
+    );
+    expect(stdout).toMatch(/answers: adapter default\/reverse, (Resident|Stored|Compiled|Remote)/);
+    const { stdout: json } = await adaptlet(
+      'explain',
+      '--admin',
+      node.admin,
+      '-m',
+      'assistant',
+      '-o',
+      'json',
+      'jazz',
+    );
+    expect(JSON.parse(json)).toMatchObject({ rule: 'everyone', candidates: [{ kind: 'base' }] });
+  });
+});

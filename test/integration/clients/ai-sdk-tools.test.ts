@@ -1,0 +1,80 @@
+import { createOpenAI } from '@ai-sdk/openai';
+import { generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startHttp } from '../../../src/runtime/server/http/server.ts';
+import { type FakeParts, fakeParts } from '../../../src/runtime/server/testing/parts.ts';
+import { weather, weatherCall } from '../../../src/runtime/server/testing/weather.ts';
+
+globalThis.AI_SDK_LOG_WARNINGS = false;
+
+// The protocol alone: the server is real, what it serves says what it is told to.
+describe.each(['chat', 'responses'] as const)('the AI SDK, with tools: %s', (kind) => {
+  let parts: FakeParts;
+  let url: string;
+  let close: () => Promise<void>;
+
+  beforeEach(async () => {
+    parts = fakeParts();
+    const { serving } = parts;
+    serving.base = { ...serving.base, chat: { calls: 'hermes', parallel: true, thinks: true } };
+    serving.says = [`I look.\n${weatherCall('Oslo')}\n${weatherCall('Rome')}`, 'No.'];
+    const http = await startHttp({ ...parts, address: '127.0.0.1:0' });
+    url = `http://127.0.0.1:${http.port}/v1`;
+    close = async () => {
+      await http.close(1000);
+    };
+  });
+  afterEach(async () => {
+    await close();
+  });
+
+  const asked = () => ({
+    model: createOpenAI({ baseURL: url, apiKey: 'unused' })[kind]('tiny'),
+    prompt: 'Is Oslo warmer than Rome?',
+    maxRetries: 0,
+    // Nothing is stored, so that it sends what was said and not its id.
+    providerOptions: { openai: { store: false } },
+    stopWhen: stepCountIs(3),
+    tools: {
+      get_weather: tool({
+        description: weather.description,
+        inputSchema: jsonSchema<{ city: string }>({ ...weather.parameters, required: ['city'] }),
+        execute: ({ city }) => `3 degrees in ${city}`,
+      }),
+    },
+  });
+
+  const check = (): void => {
+    expect(parts.serving.calls[1]?.request.prompt).toMatchObject({
+      messages: [
+        { role: 'user', content: 'Is Oslo warmer than Rome?' },
+        {
+          role: 'assistant',
+          content: 'I look.',
+          calls: [{ arguments: '{"city":"Oslo"}' }, { arguments: '{"city":"Rome"}' }],
+        },
+        { role: 'tool', content: expect.stringContaining('in Oslo') as string },
+        { role: 'tool', content: expect.stringContaining('in Rome') as string },
+      ],
+    });
+  };
+
+  it('runs tools until there is an answer', async () => {
+    const { text, steps } = await generateText(asked());
+    expect(text).toBe('No.');
+    expect(steps.map(({ finishReason }) => finishReason)).toEqual(['tool-calls', 'stop']);
+    check();
+  });
+
+  it('runs them from a stream as well', async () => {
+    const stream = streamText(asked());
+    const inputs: unknown[] = [];
+    for await (const part of stream.fullStream) {
+      if (part.type === 'error') throw part.error;
+      if (part.type === 'tool-call') inputs.push(part.input);
+    }
+    expect(inputs).toEqual([{ city: 'Oslo' }, { city: 'Rome' }]);
+    expect(await stream.text).toBe('No.');
+    check();
+  });
+});
