@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AdapterReport, Hello, Report } from '../../../src/gen/adaptlet/control/v1/control.ts';
@@ -11,13 +14,21 @@ import { helloOf, RawRuntime } from '../../support/raw-runtime.ts';
 import { traffic } from '../../support/traffic.ts';
 import { waitFor } from '../../support/wait.ts';
 
+// As the chart starts them: a limit of 1 GiB, 40 percent of it for the heap.
+const limitMib = 1024;
+const heaps = mkdtempSync(join(tmpdir(), 'adaptlet-heaps-'));
+const operatorEnv = {
+  NODE_OPTIONS: `--max-old-space-size=${Math.floor(0.4 * limitMib)} --import=${join(import.meta.dirname, '../../support/preload/heap-in-use.ts')}`,
+  ADAPTLET_TEST_HEAP: `${heaps}/`,
+};
+
 let fleet: TestFleet;
 let token: string;
 let caFile: string;
 let pids: number[];
 let seq = BigInt(Date.parse('2026-01-01'));
 beforeAll(async () => {
-  fleet = await TestFleet.start({ runtimes: 2 });
+  fleet = await TestFleet.start({ runtimes: 2, operatorEnv });
   for (const name of ['upper', 'reverse'] as const)
     await fleet.apply(await clusterAdapter(name, `adapters/${name}`));
   await point('upper');
@@ -28,7 +39,10 @@ beforeAll(async () => {
   caFile = await fleet.authority();
   pids = fleet.operators.map(({ pid }) => pid);
 });
-afterAll(() => fleet[Symbol.asyncDispose]());
+afterAll(async () => {
+  await fleet[Symbol.asyncDispose]();
+  rmSync(heaps, { recursive: true });
+});
 
 const point = (adapter: string) => fleet.apply(rolloutYaml('shout', adapter, '{setWeight: 100}'));
 const settled = (adapter: keyof typeof moon) =>
@@ -81,9 +95,19 @@ const adapterReport = (key: string, more: Partial<AdapterReport> = {}): AdapterR
   targetModules: [],
   ...more,
 });
-const residentMb = async (index: number): Promise<number> => {
-  const text = await readFile(`/proc/${fleet.operators[index]?.pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+)/.exec(text)?.[1]) / 1024;
+/** MiB, of replica 0. */
+const mostResident = async (): Promise<number> => {
+  const text = await readFile(`/proc/${pids[0]}/status`, 'utf8');
+  return Number(/VmHWM:\s+(\d+)/.exec(text)?.[1]) / 1024;
+};
+/** MiB that replica 0 has in use, without garbage. */
+const inUse = async (): Promise<number> => {
+  const file = join(heaps, `${pids[0]}`);
+  await rm(file, { force: true });
+  fleet.operators[0]?.signal('SIGUSR2');
+  let text = '';
+  await waitFor('its heap', async () => (text = await readFile(file, 'utf8').catch(() => '')) !== '');
+  return Number(text) / 2 ** 20;
 };
 const metric = async (pattern: RegExp): Promise<number> =>
   Number(pattern.exec((await fleet.operators[0]?.metrics()) ?? '')?.[1] ?? Number.NaN);
@@ -94,7 +118,7 @@ let lane: ReturnType<typeof traffic>;
 let before: number;
 let turn = 0;
 beforeEach(async () => {
-  before = await residentMb(0);
+  before = await inUse();
   lane = traffic(() => fleet.nodes[0] as TestNode, {
     model: 'shout',
     prompt: 'moon:',
@@ -116,7 +140,9 @@ afterEach(async () => {
   expect(fleet.operators.map((operator) => [operator.pid, operator.isRunning])).toEqual(
     pids.map((pid) => [pid, true]),
   );
-  expect((await residentMb(0)) - before).toBeLessThan(250);
+  expect(await mostResident()).toBeLessThan(limitMib);
+  // What a runtime said is kept for a while after it left: 50,000 entries and 13 MiB of text at most.
+  expect((await inUse()) - before).toBeLessThan(64);
 });
 
 describe('a runtime that floods the operator or breaks the protocol disturbs nobody else', () => {
