@@ -65,12 +65,14 @@ export const presets = {
   task: 'x-adaptlet-task',
 } as const;
 export type Preset = keyof typeof presets;
+/** Characters of one of their values in a rule. */
+export const maxPresetLength = 64;
 
 const preset = (header: string, what: string, example: string, more = '') =>
   z
     .strictObject({
       in: z
-        .array(line(64))
+        .array(line(maxPresetLength))
         .min(1)
         .max(32)
         .superRefine(repeatsOf)

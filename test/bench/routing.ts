@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Match } from '../../src/api/match.ts';
 import type { ObjectKey } from '../../src/api/names.ts';
 import { ruleSchema } from '../../src/api/route.ts';
 import { resourceKey, versioned } from '../../src/plan/resources.ts';
@@ -31,15 +32,26 @@ const rules = 1000;
 const requests = 20_000;
 const never = new AbortController().signal;
 
+/** Of the rule with a number: what can be looked up, and what each request has to be compared with. */
+const kindsOf = {
+  values: (index: number): readonly Match[] => [
+    { headers: [{ name: 'x-department', type: 'Exact', value: `d${index}` }] },
+    { user: { in: [`u${index}`, `v${index}`] } },
+    { tenant: { in: [`t${index}`] } },
+    { locale: { in: [`x${index}`] }, not: [{ task: { in: [`y${index}`] } }] },
+  ],
+  prefixes: (index: number): readonly Match[] => [
+    { headers: [{ name: 'x-department', type: 'Prefix', value: `d${index}` }] },
+    { user: { prefix: `u${index}` } },
+    { not: [{ headers: [{ name: 'x-department', type: 'Prefix', value: 'm' }] }] },
+    { not: [{ locale: { in: ['de'] } }] },
+  ],
+};
+
 /** Microseconds of one decision: 1,000 rules of four kinds of matches, of which the last takes the request. */
-const rulesBench = (): Variant => {
+const rulesBench = (kindsAt: (index: number) => readonly Match[]): Variant => {
   const made = Array.from({ length: rules }, (_, index) => {
-    const kinds = [
-      { headers: [{ name: 'x-department', value: `d${index}` }] },
-      { user: { in: [`u${index}`, `v${index}`] } },
-      { tenant: { in: [`t${index}`] } },
-      { locale: { in: [`x${index}`] }, not: [{ task: { in: [`y${index}`] } }] },
-    ];
+    const kinds = kindsAt(index);
     const matches = index === rules - 1 ? [] : [kinds[index % kinds.length]];
     return ruleSchema.parse({ name: `r${index}`, matches, targets: [{ base: true }] });
   });
@@ -202,7 +214,10 @@ const headBench = async (
  * paraphrases that share no template with what classifiers were given. Every kind has the same examples.
  */
 export const routing = async (): Promise<Report> => {
-  const rulesMicros = rulesBench();
+  const rulesMicros = Object.entries(kindsOf).map(([name, kindsAt]): [string, Variant] => [
+    `${rules} rules, ${name}`,
+    rulesBench(kindsAt),
+  ]);
   const real = minilm();
   const training = trainingTexts();
   const sets = [real === undefined ? [] : intentTexts(real.eval), paraphrases()];
@@ -246,7 +261,7 @@ export const routing = async (): Promise<Report> => {
   const names = real === undefined ? ['paraphrases'] : ['intent', 'paraphrases'];
   return report('routing', 'ms per text; rules: us per decision', {
     results: {
-      [`${rules} rules`]: rulesMicros,
+      ...Object.fromEntries(rulesMicros),
       ...Object.fromEntries(Object.entries(measured).map(([name, { ms }]) => [name, ms])),
     },
     ratios: Object.fromEntries(

@@ -52,7 +52,9 @@ export const chooseRule = (
     ofRule.add(labelled);
     return labelled;
   };
-  for (const rule of entry.rules) {
+  for (const index of entry.candidates(context)) {
+    const rule = entry.rules[index];
+    if (rule === undefined) continue;
     if (ofRule.size > 0) ofRule = new Set();
     const verdict = rule.matches.test(context, noted);
     if (verdict === true) return { rule, labels: [...asked.values()] };

@@ -1,4 +1,4 @@
-import { hintHeader, type Leaf, type Match, type Preset, presets } from '../../api/match.ts';
+import { hintHeader, type Leaf, type Match, maxPresetLength, type Preset, presets } from '../../api/match.ts';
 import { compileRegex } from '../../api/regex.ts';
 import { type Labelled, type LabelOf, labelledText } from './labelled.ts';
 import type { RequestContext } from './request.ts';
@@ -7,6 +7,14 @@ import { all, any, negated, type Verdict } from './verdict.ts';
 type Test = (context: RequestContext, labelOf: LabelOf) => Verdict;
 type HeaderMatch = NonNullable<Match['headers']>[number];
 
+/** What a request must have for a condition to hold: one of some values, of which it may have several. */
+export type Anchor = {
+  /** What has the values. Anchors of one are given the same by a request. */
+  readonly of: string;
+  readonly values: readonly string[];
+  readonly given: (context: RequestContext) => readonly string[];
+};
+
 /** One thing that a match asks. */
 export type Condition = {
   /** As a manifest says it. */
@@ -14,6 +22,8 @@ export type Condition = {
   readonly test: Test;
   /** What the request has there, for people; '' for nothing. Never the prompt. */
   readonly given: (context: RequestContext, labelOf: LabelOf) => string;
+  /** Absent: a request has to be asked. */
+  readonly anchor?: Anchor;
 };
 
 /** The matches of a rule. */
@@ -96,8 +106,11 @@ const oneOf = (key: 'user' | 'tenant', values: readonly string[]): Condition => 
       return value !== undefined && set.has(value);
     },
     given: (context) => context[key] ?? '',
+    anchor: { of: key, values: [...set], given: (context) => listOf(context[key]) },
   };
 };
+
+const listOf = (value: string | undefined): readonly string[] => (value === undefined ? [] : [value]);
 
 const userPrefix = (prefix: string): Condition => ({
   text: `user begins with ${prefix}`,
@@ -116,6 +129,11 @@ const compileHeader = ({ name, type, value }: HeaderMatch): Condition => {
       return given !== undefined && accepts(given);
     },
     given: ({ headers }) => headers.get(key) ?? '',
+    ...(type === 'Exact'
+      ? {
+          anchor: { of: `header ${key}`, values: [value], given: ({ headers }) => listOf(headers.get(key)) },
+        }
+      : {}),
   };
 };
 
@@ -129,20 +147,30 @@ const compileValue = (type: HeaderMatch['type'], value: string): ((given: string
 /** The first language of `accept-language`, whatever its weight. */
 const firstLanguage = (header: string | undefined): string | undefined => header?.split(/[,;]/, 1)[0]?.trim();
 
+/** A range takes itself and what goes on behind it with a hyphen: `de` takes `de-AT`. */
 const compilePreset = (name: Preset, values: readonly string[]): Condition => {
   const ranges = values.map((value) => value.toLowerCase());
   const givenIn = ({ headers }: RequestContext): string | undefined =>
     headers.get(presets[name]) ??
     (name === 'locale' ? firstLanguage(headers.get('accept-language')) : undefined);
+  const normalized = (context: RequestContext): string | undefined => givenIn(context)?.trim().toLowerCase();
   return {
     text: `${name} in ${listed(values)}`,
     test: (context) => {
-      const given = givenIn(context)?.trim().toLowerCase();
+      const given = normalized(context);
       if (given === undefined) return false;
       return ranges.some((range) => given === range || given.startsWith(`${range}-`));
     },
     given: (context) => givenIn(context) ?? '',
+    anchor: { of: name, values: ranges, given: (context) => rangesWith(normalized(context)) },
   };
+};
+
+/** The ranges that take a value, as long as one may be: in lower case a character may become two. */
+const rangesWith = (given: string | undefined): readonly string[] => {
+  if (given === undefined) return [];
+  const hyphens = given.slice(0, 2 * maxPresetLength + 1).matchAll(/-/g);
+  return [given, ...Array.from(hyphens, ({ index }) => given.slice(0, index))];
 };
 
 const compileHint = (names: readonly string[]): Condition => {
@@ -151,6 +179,7 @@ const compileHint = (names: readonly string[]): Condition => {
     text: `adapterHint in ${listed(names)}`,
     test: ({ headers }) => set.has(headers.get(hintHeader) ?? ''),
     given: ({ headers }) => headers.get(hintHeader) ?? '',
+    anchor: { of: 'hint', values: [...set], given: ({ headers }) => [headers.get(hintHeader) ?? ''] },
   };
 };
 

@@ -17,6 +17,7 @@ import type {
 import { type Requirement, requirementOf } from '../../signature/requirement.ts';
 import { compileMatches, type Matcher } from './match.ts';
 import { compilePick, type Pick } from './pick.ts';
+import { indexRules, type RuleIndex } from './rule-index.ts';
 import { compileSticky, type Sticky } from './sticky.ts';
 
 /** A rule with everything compiled that can be. Exactly one of pick, perUser is present in a rule that the schema passed. */
@@ -37,6 +38,8 @@ export type RouteEntry = {
   readonly name: string;
   readonly resource: Versioned<RouteResource>;
   readonly rules: readonly CompiledRule[];
+  /** Places of the rules that may take a request. */
+  readonly candidates: RuleIndex;
   readonly accepted: boolean;
   readonly message: string;
 };
@@ -205,7 +208,7 @@ const byAge = (a: RouteResource, b: RouteResource): number => {
 
 const refusedRoute = (resource: Versioned<RouteResource>, message: string): RouteEntry => {
   const [, name] = partsOf(resource.name);
-  return { key: resource.name, name, resource, rules: [], accepted: false, message };
+  return { key: resource.name, name, resource, rules: [], candidates: () => [], accepted: false, message };
 };
 
 const compileRoute = (resource: Versioned<RouteResource>, previous: RoutingTable | undefined): RouteEntry => {
@@ -235,5 +238,6 @@ const compileRoute = (resource: Versioned<RouteResource>, previous: RoutingTable
       return refusedRoute(resource, `rule ${rule} of route ${resource.name} cannot be used: ${reason}`);
     }
   }
-  return { key: resource.name, name, resource, rules, accepted: true, message: '' };
+  const candidates = indexRules(rules.map(({ matches }) => matches));
+  return { key: resource.name, name, resource, rules, candidates, accepted: true, message: '' };
 };

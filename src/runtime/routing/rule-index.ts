@@ -1,0 +1,50 @@
+import type { Anchor, Matcher } from './match.ts';
+import type { RequestContext } from './request.ts';
+
+/** Of a list of rules, by their place in it, in order, those that may take a request. */
+export type RuleIndex = (context: RequestContext) => Iterable<number>;
+
+type ByValue = { readonly given: Anchor['given']; readonly rules: Map<string, number[]> };
+
+/**
+ * Finds rules by what they ask a request to have, so that a thousand rules for a department each cost one look-up. A rule
+ * of which one match asks for nothing that can be looked up (a prefix, a pattern, a classifier alone) may take every request.
+ */
+export const indexRules = (matchers: readonly Matcher[]): RuleIndex => {
+  const always: number[] = [];
+  const byAnchor = new Map<string, ByValue>();
+  for (const [rule, { alternatives }] of matchers.entries()) {
+    const anchors = alternatives.map((conditions) => conditions.find(({ anchor }) => anchor)?.anchor);
+    if (anchors.length === 0 || anchors.includes(undefined)) always.push(rule);
+    else for (const anchor of anchors) if (anchor !== undefined) add(byAnchor, anchor, rule);
+  }
+  const indexes = [...byAnchor.values()];
+  return (context) => {
+    const found = new Set<number>();
+    for (const { given, rules } of indexes)
+      for (const value of given(context)) for (const rule of rules.get(value) ?? []) found.add(rule);
+    return found.size === 0 ? always : merged(always, [...found].sort(byNumber));
+  };
+};
+
+const add = (byAnchor: Map<string, ByValue>, { of, values, given }: Anchor, rule: number): void => {
+  const known = byAnchor.get(of) ?? { given, rules: new Map<string, number[]>() };
+  byAnchor.set(of, known);
+  for (const value of values) {
+    const rules = known.rules.get(value);
+    if (rules === undefined) known.rules.set(value, [rule]);
+    else rules.push(rule);
+  }
+};
+
+const byNumber = (a: number, b: number): number => a - b;
+
+/** Two lists in order, as one: the first rules are all that most requests need. */
+function* merged(left: readonly number[], right: readonly number[]): Generator<number> {
+  let next = 0;
+  for (const rule of left) {
+    for (let other = right[next]; other !== undefined && other < rule; other = right[++next]) yield other;
+    yield rule;
+  }
+  yield* right.slice(next);
+}
