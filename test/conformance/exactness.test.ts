@@ -87,7 +87,7 @@ describe('adapters made by PEFT', () => {
     },
   );
 
-  it.each(['pissa-trained', 'olora-trained'])(
+  it.each(['pissa-trained', 'olora-trained', 'corda-trained', 'lora-ga-trained'])(
     '%s: gives the logits of PEFT once its initial adapter is subtracted',
     async (name) => {
       const trained = join(exactnessFolder, name);

@@ -88,6 +88,8 @@ export const expectations = {
   megatron: 'ADAPTER_MEGATRON',
   'pissa-trained': 'ADAPTER_INIT_CHANGES_BASE',
   'olora-trained': 'ADAPTER_INIT_CHANGES_BASE',
+  'corda-trained': 'ADAPTER_INIT_CHANGES_BASE',
+  'lora-ga-trained': 'ADAPTER_INIT_CHANGES_BASE',
   'init-pissa': 'ADAPTER_INIT_CHANGES_BASE',
   'init-pissa-niter-4': 'ADAPTER_INIT_CHANGES_BASE',
   'init-olora': 'ADAPTER_INIT_CHANGES_BASE',
