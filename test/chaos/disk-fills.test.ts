@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm, stat } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
@@ -34,6 +34,44 @@ it('a disk that has room for one adapter serves four that requests ask for in tu
   }
   expect(new Set(answers.values()).size).toBe(4);
   expect(node.log.filter((line) => line.includes('STORE_FULL'))).toEqual([]);
+});
+
+it('after a restart the adapter leaves a full disk that was used least, and not the one that was used most', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'adaptlet-uses-'));
+  onTestFinished(() => rm(root, { recursive: true }));
+  const names = ['often', 'late', 'once', 'new'];
+  const weights = await readFile(join(tiny.adapters, 'upper/adapter_model.safetensors'));
+  for (const [bit, name] of names.entries()) {
+    await cp(join(tiny.adapters, 'upper'), join(root, name), { recursive: true });
+    const its = Buffer.from(weights);
+    its.writeUInt8(its.readUInt8(its.length - 4) ^ bit, its.length - 4);
+    await writeFile(join(root, name, 'adapter_model.safetensors'), its);
+  }
+  // Three of them with their compiled files, and not four.
+  const options = { importRoots: root, settings: { 'adapter-disk': String(7 * weights.length) } };
+  const start = async (folder?: string): Promise<TestNode> => {
+    const started = await TestNode.start({ ...options, ...(folder === undefined ? {} : { folder }) });
+    node = started;
+    await started.write('adapters.yaml', names.map((name) => yaml.adapter(name, name)).join(''));
+    await waitFor('the plan', async () => (await started.client.status()).adapters.length === names.length);
+    return started;
+  };
+  const here = async (of: TestNode): Promise<readonly string[]> => {
+    const folders = await readdir(join(of.data, 'store/adapters'));
+    const { adapters } = await of.client.status();
+    return adapters
+      .filter(({ digest }) => folders.some((folder) => digest === `sha256:${folder}`))
+      .map(({ key }) => key.replace('default/', ''));
+  };
+  const before = await start();
+  for (const name of ['once', 'often', 'late', 'often', 'late', 'often', 'often'])
+    await before.client.ask({ model: name, prompt: 'moon:' });
+  expect([...(await here(before))].toSorted()).toEqual(['late', 'often', 'once']);
+  await before.end();
+
+  const after = await start(before.folder);
+  await after.client.ask({ model: 'new', prompt: 'moon:' });
+  expect([...(await here(after))].toSorted()).toEqual(['late', 'new', 'often']);
 });
 
 /** LoHa of the largest rank: as pairs of matrices it has eight times the bytes. */

@@ -351,7 +351,7 @@ export class DiskRoom {
     const groups = this.#groups({ but });
     const { core } = this.#parts;
     const { keptOnDisk, options } = core;
-    core.diskPolicy.divided(groups.length);
+    core.diskUses.policy.divided(groups.length);
     const owners = Map.groupBy(groups, ({ digest }) => digest);
     return groups.map((group) => {
       const { owner, digest, entries, kept, bytes } = group;
@@ -371,7 +371,7 @@ export class DiskRoom {
         isGuess: isSpare && !isProtected && !isWanted,
         priority: isSpare ? -Infinity : kept ? 0 : Math.max(...entries.map(({ priority }) => priority)),
         worth: core.diskWorth({ owner, digest, bytes, isLocal }),
-        lastUse: kept?.lastUse ?? Math.max(...entries.map(({ lastUse }) => lastUse)),
+        lastUse: core.diskUses.lastUse(onDiskName(owner, digest)),
       };
     });
   }
