@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
@@ -13,6 +13,7 @@ import {
   writeAdapter,
 } from '../../src/runtime/adapter/peft-folder.fixture.ts';
 import { TestNode, tiny, yaml } from '../support/node.ts';
+import { ownWeights } from '../support/own-adapter.ts';
 import { waitFor } from '../support/wait.ts';
 
 let node: TestNode | undefined;
@@ -40,15 +41,12 @@ it('after a restart the adapter leaves a full disk that was used least, and not 
   const root = await mkdtemp(join(tmpdir(), 'adaptlet-uses-'));
   onTestFinished(() => rm(root, { recursive: true }));
   const names = ['often', 'late', 'once', 'new'];
-  const weights = await readFile(join(tiny.adapters, 'upper/adapter_model.safetensors'));
-  for (const [bit, name] of names.entries()) {
+  for (const [number, name] of names.entries()) {
     await cp(join(tiny.adapters, 'upper'), join(root, name), { recursive: true });
-    const its = Buffer.from(weights);
-    its.writeUInt8(its.readUInt8(its.length - 4) ^ bit, its.length - 4);
-    await writeFile(join(root, name, 'adapter_model.safetensors'), its);
+    await writeFile(join(root, name, 'adapter_model.safetensors'), ownWeights(number));
   }
   // Three of them with their compiled files, and not four.
-  const options = { importRoots: root, settings: { 'adapter-disk': String(7 * weights.length) } };
+  const options = { importRoots: root, settings: { 'adapter-disk': String(7 * ownWeights(0).length) } };
   const start = async (folder?: string): Promise<TestNode> => {
     const started = await TestNode.start({ ...options, ...(folder === undefined ? {} : { folder }) });
     node = started;
