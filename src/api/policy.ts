@@ -47,7 +47,7 @@ const wholeNumber = z.int().min(0).max(1_000_000_000);
 export const limitsSchema = z
   .strictObject({
     adapterMemory: shareOf(quantitySchema, 'RAM of adapters', '256Mi'),
-    adapterDisk: shareOf(quantitySchema, 'Disk of adapters', '2Gi'),
+    adapterDisk: shareOf(quantitySchema, 'Disk of adapters with their compiled files', '2Gi'),
     kvMemory: shareOf(quantitySchema, 'Memory of keys and values', '512Mi'),
     requests: shareOf(wholeNumber, 'Requests that are answered at the same time', '4'),
     tokensPerMinute: wholeNumber

@@ -106,7 +106,7 @@ export const requestErrors = defineErrors({
   },
   NAMESPACE_ADAPTER_DISK: {
     summary:
-      'An adapter does not fit into the disk that the policy allows for adapters of its namespace on this runtime.',
+      'An adapter does not fit, with its compiled file, into the disk that the policy allows for adapters of its namespace on this runtime.',
     advice:
       'Remove or unpin an adapter of the namespace, or have limits.adapterDisk of the AdapterPolicy raised; it is tried again after the time in retry-after.',
     grpc: 'RESOURCE_EXHAUSTED',

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm, stat } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
@@ -13,6 +13,7 @@ import {
   writeAdapter,
 } from '../../src/runtime/adapter/peft-folder.fixture.ts';
 import { TestNode, tiny, yaml } from '../support/node.ts';
+import { ownWeights } from '../support/own-adapter.ts';
 import { waitFor } from '../support/wait.ts';
 
 let node: TestNode | undefined;
@@ -34,6 +35,41 @@ it('a disk that has room for one adapter serves four that requests ask for in tu
   }
   expect(new Set(answers.values()).size).toBe(4);
   expect(node.log.filter((line) => line.includes('STORE_FULL'))).toEqual([]);
+});
+
+it('after a restart the adapter leaves a full disk that was used least, and not the one that was used most', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'adaptlet-uses-'));
+  onTestFinished(() => rm(root, { recursive: true }));
+  const names = ['often', 'late', 'once', 'new'];
+  for (const [number, name] of names.entries()) {
+    await cp(join(tiny.adapters, 'upper'), join(root, name), { recursive: true });
+    await writeFile(join(root, name, 'adapter_model.safetensors'), ownWeights(number));
+  }
+  // Three of them with their compiled files, and not four.
+  const options = { importRoots: root, settings: { 'adapter-disk': String(7 * ownWeights(0).length) } };
+  const start = async (folder?: string): Promise<TestNode> => {
+    const started = await TestNode.start({ ...options, ...(folder === undefined ? {} : { folder }) });
+    node = started;
+    await started.write('adapters.yaml', names.map((name) => yaml.adapter(name, name)).join(''));
+    await waitFor('the plan', async () => (await started.client.status()).adapters.length === names.length);
+    return started;
+  };
+  const here = async (of: TestNode): Promise<readonly string[]> => {
+    const folders = await readdir(join(of.data, 'store/adapters'));
+    const { adapters } = await of.client.status();
+    return adapters
+      .filter(({ digest }) => folders.some((folder) => digest === `sha256:${folder}`))
+      .map(({ key }) => key.replace('default/', ''));
+  };
+  const before = await start();
+  for (const name of ['once', 'often', 'late', 'often', 'late', 'often', 'often'])
+    await before.client.ask({ model: name, prompt: 'moon:' });
+  expect([...(await here(before))].toSorted()).toEqual(['late', 'often', 'once']);
+  await before.end();
+
+  const after = await start(before.folder);
+  await after.client.ask({ model: 'new', prompt: 'moon:' });
+  expect([...(await here(after))].toSorted()).toEqual(['late', 'new', 'often']);
 });
 
 /** LoHa of the largest rank: as pairs of matrices it has eight times the bytes. */

@@ -17,12 +17,6 @@ export type CompilerOptions = {
   readonly log: Pick<Log, 'info' | 'warn'>;
 };
 
-/**
- * Compiled files that are larger have their room counted again, before they are made. A pair is stored as it comes, but the header and
- * the vectors of a small adapter may weigh more than its matrices.
- */
-const usualBytes = (artifactBytes: number): number => 2 * artifactBytes + (1 << 20);
-
 /** Idle threads cost memory on a small node; starting one takes some tens of milliseconds. */
 const idleMs = 10_000;
 
@@ -56,7 +50,7 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
     }
   };
   return {
-    async compile({ digest, folder, bytes, verify, alive, makeRoom }, target, signal) {
+    async compile({ digest, folder, bytes, verify, alive, onReserved, makeRoom }, target, signal) {
       signal.throwIfAborted();
       const { sites, baseDigest, engineVersion, weights, encoder } = target;
       await dropStale(target);
@@ -71,18 +65,20 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
         maxRank,
       };
       if (alive !== undefined) listeners.set(input.outFile, alive);
-      const make = async (reserved: number, roomBytes: number): Promise<CompiledAdapter | NeededRoom> => {
-        using room = await compiled.reserve(reserved, digest);
+      const make = async (roomBytes: number): Promise<CompiledAdapter | NeededRoom> => {
+        using room = await compiled.reserve(roomBytes, digest);
+        onReserved?.();
         const made = unsettle(await pool.run({ ...input, roomBytes }, { signal }));
         if ('file' in made) compiled.written(made, room);
         return made;
       };
       try {
-        const usual = await make(bytes, usualBytes(bytes));
+        const usual = await make(bytes);
         if ('file' in usual) return usual;
+        // Nothing but headers was read for that.
         const { neededBytes } = usual;
         await makeRoom?.(neededBytes);
-        const made = await make(neededBytes, neededBytes);
+        const made = await make(neededBytes);
         if ('file' in made) return made;
       } catch (error) {
         if (!signal.aborted) throw error;

@@ -67,7 +67,12 @@ export type Compiler = {
       readonly verify: (signal: AbortSignal) => Promise<void>;
       /** Called now and then while it is made. */
       readonly alive?: () => void;
-      /** Has others leave the disk for a file of so many bytes, which is far larger than its artifact. Default: nobody leaves. */
+      /** Called each time that room for its file is set aside. */
+      readonly onReserved?: () => void;
+      /**
+       * Has others leave the disk for a file of so many bytes, which is larger than its artifact; throws where it may not be. Default:
+       * nobody leaves.
+       */
       readonly makeRoom?: (bytes: number) => Promise<void>;
     },
     target: CompileTarget,

@@ -3,10 +3,6 @@ export type MemoryShare = { readonly guarantee: number; readonly limit: number }
 
 export const noShare: MemoryShare = { guarantee: 0, limit: Infinity };
 
-/** What an artifact counts with on the disk: its bytes, and what its compiled file has beyond twice of them. */
-export const countedBytes = (bytes: number, compiledBytes = 0): number =>
-  bytes + Math.max(0, compiledBytes - 2 * bytes);
-
 type Amount = { readonly owner: string; readonly bytes: number };
 
 /**

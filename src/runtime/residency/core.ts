@@ -10,10 +10,10 @@ import type { Clock } from '../../time/clock.ts';
 import type { Compiler } from '../compiled/compiled-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { MemoryShare } from './accounts.ts';
+import { DiskUses, type RememberedUses } from './disk-uses.ts';
 import type { Entry } from './entry.ts';
 import { createEvictionPolicy, type EvictionPolicyName } from './eviction-policies.ts';
 import { type EvictionPolicy, refetchMs, reloadMs } from './eviction-policy.ts';
-import { halfLifeOnDisk } from './hit-density.ts';
 import { HourlyBytes } from './hourly-bytes.ts';
 import { isInRam, type LifecycleEvent, type StateKind, transition } from './lifecycle.ts';
 import type { Resolutions, Verdicts } from './ports.ts';
@@ -75,6 +75,8 @@ export type ResidencyOptions = {
   readonly oneAdapter?: boolean;
   /** Who leaves RAM, and the disk, first of those with one priority that nobody uses, holds or has pinned. Default lru. */
   readonly evictionPolicy?: EvictionPolicyName;
+  /** What an earlier process knew of the uses of what is on the disk. Default: nothing. */
+  readonly usedBefore?: RememberedUses | undefined;
   /** What may be brought nearer before it is asked for. Default: nothing. */
   readonly prefetch?: PrefetchOptions | undefined;
   /**
@@ -138,8 +140,8 @@ export class Core {
   readonly policy: EvictionPolicy;
   /** RAM that adapters may take now: the budget, or less while memory is short. Bytes. */
   ramBytes: number;
-  /** What a place on the disk is worth, by {@link onDiskName}. */
-  readonly diskPolicy: EvictionPolicy;
+  /** Of what is on the disk, by {@link onDiskName}. */
+  readonly diskUses: DiskUses;
   readonly prefetched = new PrefetchTally();
   /** What prefetches may download. */
   readonly prefetchBytes: HourlyBytes;
@@ -154,7 +156,7 @@ export class Core {
     this.ramBytes = options.budgetBytes;
     const policy = options.evictionPolicy ?? 'lru';
     this.policy = createEvictionPolicy(policy);
-    this.diskPolicy = createEvictionPolicy(policy, { halfLife: halfLifeOnDisk });
+    this.diskUses = new DiskUses(policy, options.usedBefore);
     this.strangers = new Strangers(options.clock);
     this.prefetchBytes = new HourlyBytes(options.prefetch?.hourlyBytes ?? 0, options.clock);
   }
@@ -184,8 +186,15 @@ export class Core {
     const { key, digest } = entry;
     entry.lastUse = this.tick();
     this.policy.used(key);
-    if (digest !== undefined) this.diskPolicy.used(onDiskName(namespaceOf(key), digest));
+    if (digest !== undefined) this.diskUses.used(onDiskName(namespaceOf(key), digest));
     this.prefetched.used(entry);
+  }
+
+  /** It was in use up to now. */
+  touched(entry: Entry): void {
+    const { key, digest } = entry;
+    entry.lastUse = this.tick();
+    if (digest !== undefined) this.diskUses.touched(onDiskName(namespaceOf(key), digest));
   }
 
   /** What its place in RAM is worth, compared with others at this moment. */
@@ -195,7 +204,7 @@ export class Core {
 
   /** What the place of an artifact on the disk is worth, compared with others at this moment. */
   diskWorth({ owner, digest, bytes, isLocal }: StoredArtifact): number {
-    return this.diskPolicy.worth({
+    return this.diskUses.policy.worth({
       key: onDiskName(owner, digest),
       bytes,
       reloadMs: refetchMs(bytes, isLocal),

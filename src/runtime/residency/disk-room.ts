@@ -2,8 +2,9 @@ import { type Digest, namespaceOf } from '../../api/names.ts';
 import type { Arrival } from '../../artifact/wish.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import { Mutex } from '../engine/mutex.ts';
-import { countedBytes, type MemoryShare, noShare } from './accounts.ts';
+import { type MemoryShare, noShare } from './accounts.ts';
 import { type Core, onDiskName } from './core.ts';
+import { DiskArrivals } from './disk-arrivals.ts';
 import { type DiskHolding, type DiskPlan, type DiskWish, planDisk, planFree, planTrim } from './disk-plan.ts';
 import type { Entry } from './entry.ts';
 import type { Ram } from './ram.ts';
@@ -39,6 +40,8 @@ type Group = {
   isStored: boolean;
 };
 
+type Limited = Extract<DiskPlan<Group>, { kind: 'limited' }>;
+
 type OnDisk = {
   readonly digest: Digest;
   /** Undefined: it is on its way. */
@@ -60,19 +63,26 @@ const sumOf = (groups: readonly Group[], of: (group: Group) => number): number =
 export class DiskRoom {
   readonly #parts: DiskRoomParts;
   readonly #turns = new Mutex();
-  readonly #coming = new Map<Entry, Arrival>();
-  /** Of those on their way, for whom the store has set room aside. */
-  readonly #reserved = new Set<Entry>();
+  readonly #arrivals: DiskArrivals;
   /** Kept ones that could not be removed: nothing is gained by trying again. `namespace digest`. */
   readonly #stuck = new Set<string>();
-  readonly #counted = ({ digest, bytes }: Group): number =>
-    countedBytes(bytes, this.#parts.core.options.compiler.bytesOf(digest));
+  /** With its compiled file: what that has, or will have while one is on its way. */
+  readonly #counted = ({ digest, bytes, entries }: Group): number => {
+    const isComing = (entry: Entry): boolean =>
+      entry.job !== undefined || this.#arrivals.of(entry) !== undefined;
+    const expected = entries.filter(isComing).map(({ compiledBytes }) => compiledBytes ?? bytes);
+    return bytes + (this.#parts.core.options.compiler.bytesOf(digest) ?? Math.max(0, ...expected));
+  };
+
+  readonly #shareOf = (namespace: string): MemoryShare =>
+    this.#parts.core.options.diskShare?.(namespace) ?? noShare;
 
   constructor(parts: DiskRoomParts) {
     this.#parts = parts;
+    this.#arrivals = new DiskArrivals(parts.core.options.compiler);
   }
 
-  /** Bytes of the adapters of a namespace, those on their way included. */
+  /** Bytes of the adapters of a namespace and of their compiled files, those on their way included. */
   usedBy(namespace: string): number {
     return sumOf(this.#groups({ of: namespace }), this.#counted);
   }
@@ -91,8 +101,7 @@ export class DiskRoom {
       errand.signal.throwIfAborted();
       entry.offDisk = false;
       entry.refused = undefined;
-      this.#reserved.delete(entry);
-      this.#coming.set(entry, arrival);
+      this.#arrivals.admitted(entry, arrival);
     });
   }
 
@@ -103,39 +112,39 @@ export class DiskRoom {
   check(entry: Entry): void {
     const plan = entry.refused === undefined ? undefined : this.#plan(entry, entry.refused);
     if (entry.refused !== undefined && plan?.kind === 'limited')
-      throw this.#refusal(entry, countedBytes(entry.refused.bytes, entry.compiledBytes), plan);
+      throw this.#refusal(entry, entry.refused, plan);
   }
 
   /** The store has set room aside for it: what is free on the disk is so beside it. */
   reserved(entry: Entry): void {
-    if (this.#coming.has(entry)) this.#reserved.add(entry);
+    this.#arrivals.reserved(entry);
   }
 
   /** It is there, or does not come. */
   settled(entry: Entry): void {
-    this.#coming.delete(entry);
-    this.#reserved.delete(entry);
+    this.#arrivals.settled(entry);
     void this.collect();
   }
 
   /**
    * Room for the compiled file of an adapter that is here, as far as others may leave for it.
-   * @throws STORE_FULL where it is known to be too little, or the reason of the signal
+   * @throws NAMESPACE_ADAPTER_DISK; STORE_FULL where it is known to be too little; or the reason of the signal
    */
   async forCompiled(entry: Entry, digest: Digest, errand: Errand): Promise<void> {
-    // Nothing leaves for a guess.
-    if (entry.prefetch !== undefined) return;
     if (this.#parts.core.options.compiler.bytesOf(digest) !== undefined) return;
     const arrival = { digest, bytes: entry.storedBytes, missingBytes: 0 };
-    // It is here: the limit of its namespace was asked for before.
-    const unlimited = (of: string): MemoryShare => ({ ...this.#shareOf(of), limit: Infinity });
     await this.#turns.run(async () => {
-      await this.#makeRoom(entry, errand, () => {
-        const plan = this.#plan(entry, arrival, unlimited);
-        return plan.kind === 'fits' ? plan.evict : [];
-      });
+      // Nothing leaves for a guess.
+      if (entry.prefetch !== undefined) return void this.#planFor(entry, arrival);
+      await this.#makeRoom(entry, errand, () => this.#planFor(entry, arrival));
       await this.#checkBoth(entry, arrival);
+      this.#arrivals.compiles(entry, arrival);
     });
+  }
+
+  /** Room for its compiled file is set aside, or it does not come. */
+  compiled(entry: Entry): void {
+    this.#arrivals.compiled(entry);
   }
 
   /**
@@ -172,7 +181,7 @@ export class DiskRoom {
     if (!core.hasPlan) return;
     try {
       await this.#turns.run(async () => {
-        const shares = { freeBytes: 0, shareOf: (of: string) => this.#shareOf(of) };
+        const shares = { freeBytes: 0, shareOf: this.#shareOf };
         for (const group of planFree(this.#holdings(undefined), bytes(), shares)) await this.#evict(group);
       });
     } catch (error) {
@@ -215,7 +224,7 @@ export class DiskRoom {
     const owners = Map.groupBy(this.#groups(), ({ owner }) => owner);
     // What is within its limits costs one look at each adapter.
     if (![...owners].some(([owner, groups]) => isOver(groups, owner))) return [];
-    return planTrim(this.#holdings(undefined), (of) => this.#shareOf(of));
+    return planTrim(this.#holdings(undefined), this.#shareOf);
   }
 
   /** Below the high mark there is room that nobody needs, and prefetches may download so much. */
@@ -246,61 +255,47 @@ export class DiskRoom {
     const plan = this.#plan(entry, arrival);
     if (plan.kind === 'fits') return plan.evict;
     entry.refused = arrival;
-    throw this.#refusal(entry, countedBytes(arrival.bytes, entry.compiledBytes), plan);
+    throw this.#refusal(entry, arrival, plan);
   }
 
-  #plan(entry: Entry, arrival: Arrival, shareOf = (of: string) => this.#shareOf(of)): DiskPlan<Group> {
+  /** Of an artifact with its compiled file, as far as that is known; else as if that had as many. */
+  #bothOf(entry: Entry, arrival: Arrival): number {
+    return arrival.bytes + this.#arrivals.compiledBytes(entry, arrival);
+  }
+
+  #plan(entry: Entry, arrival: Arrival): DiskPlan<Group> {
     const { digest } = arrival;
-    const bytes = countedBytes(arrival.bytes, entry.compiledBytes);
     const owner = namespaceOf(entry.key);
     const { freeBytes, missingBytes } = this.#bytesFor(entry, arrival);
-    const { limit } = shareOf(owner);
+    const { limit } = this.#shareOf(owner);
+    // Beside what its namespace has of it already.
+    const moreThan = (countedBytes = 0): number => Math.max(0, this.#bothOf(entry, arrival) - countedBytes);
     // Most arrivals find room: for those not everything on the disk is looked at.
     const own = limit === Infinity ? [] : this.#groups({ but: entry, of: owner });
-    const comingBytes = own.some((group) => group.digest === digest) ? 0 : bytes;
-    if (missingBytes <= freeBytes && (limit === Infinity || sumOf(own, this.#counted) + comingBytes <= limit))
-      return { kind: 'fits', evict: [] };
+    const same = own.find((group) => group.digest === digest);
+    const isWithin = sumOf(own, this.#counted) + moreThan(same && this.#counted(same)) <= limit;
+    if (missingBytes <= freeBytes && isWithin) return { kind: 'fits', evict: [] };
     const holdings = this.#holdings(entry);
-    const isThere = holdings.some((one) => one.owner === owner && one.of.digest === digest);
+    const held = holdings.find((one) => one.owner === owner && one.of.digest === digest);
     const wish: DiskWish = {
       owner,
-      bytes: isThere ? 0 : bytes,
+      bytes: moreThan(held?.bytes),
       missingBytes,
       patient: isPatient(entry),
       held: entry.held,
     };
-    return planDisk(holdings, wish, { freeBytes, shareOf });
+    return planDisk(holdings, wish, { freeBytes, shareOf: this.#shareOf });
   }
 
-  /**
-   * What an arrival takes, its compiled file included, and what is free beside others on their way. One artifact that several bring takes
-   * its room once.
-   */
-  #bytesFor(entry: Entry, { digest, bytes: artifactBytes, missingBytes }: Arrival) {
-    const { diskFree = () => Infinity, compiler } = this.#parts.core.options;
-    const compiledBytes = compiler.bytesOf(digest) === undefined ? (entry.compiledBytes ?? artifactBytes) : 0;
-    const reserved = new Set<Digest>();
-    const promised = new Map<Digest, number>();
-    for (const [other, one] of this.#coming) {
-      if (other === entry) continue;
-      if (this.#reserved.has(other)) reserved.add(one.digest);
-      else if (one.digest !== digest) promised.set(one.digest, one.missingBytes);
-    }
-    for (const one of reserved) promised.delete(one);
-    const promisedBytes = [...promised.values()].reduce((sum, bytes) => sum + bytes, 0);
-    const comingBytes = reserved.has(digest) ? 0 : missingBytes;
-    return { freeBytes: diskFree() - promisedBytes, missingBytes: comingBytes + compiledBytes };
+  /** What an arrival takes with its compiled file, and what is free beside others on their way; what several bring, once. */
+  #bytesFor(entry: Entry, arrival: Arrival) {
+    const { diskFree = () => Infinity } = this.#parts.core.options;
+    const { missingBytes, promisedBytes } = this.#arrivals.bytesFor(entry, arrival);
+    return { missingBytes, freeBytes: diskFree() - promisedBytes };
   }
 
-  #shareOf(namespace: string): MemoryShare {
-    return this.#parts.core.options.diskShare?.(namespace) ?? noShare;
-  }
-
-  #refusal(
-    entry: Entry,
-    bytes: number,
-    { heldBytes, limitBytes }: Extract<DiskPlan<Group>, { kind: 'limited' }>,
-  ): AdaptletError {
+  #refusal(entry: Entry, arrival: Arrival, { heldBytes, limitBytes }: Limited): AdaptletError {
+    const bytes = this.#bothOf(entry, arrival);
     return new AdaptletError(
       'NAMESPACE_ADAPTER_DISK',
       `${entry.key} needs ${bytes} bytes of disk; of the ${limitBytes} bytes that namespace ${namespaceOf(entry.key)} may have here it has ${heldBytes}`,
@@ -337,7 +332,7 @@ export class DiskRoom {
   /** The artifact that the adapter has on the disk or on its way there. */
   #onDisk(entry: Entry): OnDisk | undefined {
     const { digest, offDisk, state, job, wish } = entry;
-    const coming = this.#coming.get(entry);
+    const coming = this.#arrivals.of(entry);
     const its = coming?.digest ?? digest;
     // Work that finds it asks for its room.
     const isOut = digest === undefined || offDisk || (state.kind === 'Remote' && job !== undefined);
@@ -351,7 +346,7 @@ export class DiskRoom {
     const groups = this.#groups({ but });
     const { core } = this.#parts;
     const { keptOnDisk, options } = core;
-    core.diskPolicy.divided(groups.length);
+    core.diskUses.policy.divided(groups.length);
     const owners = Map.groupBy(groups, ({ digest }) => digest);
     return groups.map((group) => {
       const { owner, digest, entries, kept, bytes } = group;
@@ -371,7 +366,7 @@ export class DiskRoom {
         isGuess: isSpare && !isProtected && !isWanted,
         priority: isSpare ? -Infinity : kept ? 0 : Math.max(...entries.map(({ priority }) => priority)),
         worth: core.diskWorth({ owner, digest, bytes, isLocal }),
-        lastUse: kept?.lastUse ?? Math.max(...entries.map(({ lastUse }) => lastUse)),
+        lastUse: core.diskUses.lastUse(onDiskName(owner, digest)),
       };
     });
   }
@@ -379,7 +374,12 @@ export class DiskRoom {
   #isIdle(entry: Entry): boolean {
     const { job, references, waiters, state, abort } = entry;
     const isBusy = job !== undefined || references > 0 || waiters.size > 0 || abort.signal.aborted;
-    return !isBusy && state.kind !== 'Loaded' && state.kind !== 'Draining' && !this.#coming.has(entry);
+    return (
+      !isBusy &&
+      state.kind !== 'Loaded' &&
+      state.kind !== 'Draining' &&
+      this.#arrivals.of(entry) === undefined
+    );
   }
 
   async #evict({ owner, digest, entries, kept }: Group): Promise<void> {

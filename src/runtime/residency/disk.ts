@@ -86,15 +86,22 @@ export class Disk {
    */
   async store(entry: Entry, repairs: Set<string>): Promise<boolean> {
     try {
-      await this.#store(entry, repairs);
+      return await this.#withinLimit(entry, () => this.#store(entry, repairs));
+    } finally {
+      this.#room.settled(entry);
+    }
+  }
+
+  /** False when its namespace has no room for it: it does without the disk. */
+  async #withinLimit(entry: Entry, work: () => Promise<void>): Promise<boolean> {
+    try {
+      await work();
       return true;
     } catch (error) {
       if (!(error instanceof AdaptletError) || error.code !== 'NAMESPACE_ADAPTER_DISK') throw error;
       await this.#room.leave(entry);
       this.#noRoom(entry, error);
       return false;
-    } finally {
-      this.#room.settled(entry);
     }
   }
 
@@ -211,10 +218,18 @@ export class Disk {
   }
 
   /**
-   * Stored, or Failed with its artifact here -> Compiled.
+   * Stored, or Failed with its artifact here -> Compiled; false when its namespace has no room for its compiled file.
    * @throws ADAPTER_BASE_MISMATCH, those of the adapter part
    */
-  async compile(entry: Entry, repairs: Set<string>): Promise<void> {
+  async compile(entry: Entry, repairs: Set<string>): Promise<boolean> {
+    try {
+      return await this.#withinLimit(entry, () => this.#compile(entry, repairs));
+    } finally {
+      this.#room.compiled(entry);
+    }
+  }
+
+  async #compile(entry: Entry, repairs: Set<string>): Promise<void> {
     const { signal } = entry.abort;
     await this.#watch.ready(entry);
     const { engine, baseModel, artifacts } = this.#core.options;
@@ -261,6 +276,9 @@ export class Disk {
           bytes: entry.storedBytes,
           verify: (s) => artifacts.verify(digest, s, alive),
           alive,
+          onReserved: () => {
+            this.#room.compiled(entry);
+          },
           makeRoom: (bytes) => {
             entry.compiledBytes = bytes;
             return this.#room.forCompiled(entry, digest, { signal: inner, alive });

@@ -51,7 +51,7 @@ export class Entry {
   /** The requirement for which they were looked for in vain. */
   unsignedFor: string | undefined;
   compiled: CompiledAdapter | undefined;
-  /** Of its compiled file, where that turned out to be far larger than its artifact. */
+  /** Of its compiled file, where that turned out to be larger than its artifact. */
   compiledBytes: number | undefined;
   /** What it needs in RAM: what its compiled file says, or what the engine reported. */
   bytes: number | undefined;

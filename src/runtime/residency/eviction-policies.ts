@@ -10,6 +10,7 @@ const lru = (): EvictionPolicy => ({
   used: () => undefined,
   divided: () => undefined,
   worth: () => 0,
+  memoryOf: () => undefined,
 });
 
 export const createEvictionPolicy = (

@@ -7,6 +7,20 @@ export type Evictable = {
   readonly reloadMs: number;
 };
 
+/** Of one adapter: count, rate, last use, what had faded at it, and up to when its absence is counted. */
+type History = readonly [count: number, rate: number, last: number, lastFade: number, counted: number];
+
+/** What a policy knows of uses, for the next process. Time is counted in uses: no clock has a part in it. */
+export type PolicyMemory = {
+  readonly now: number;
+  readonly fade: number;
+  readonly fadePerUse: number;
+  readonly came: readonly number[];
+  readonly foretold: readonly number[];
+  /** As the keys that were asked for; null: nothing is known of it. */
+  readonly histories: readonly (History | null)[];
+};
+
 /**
  * Which adapter is worth its place in RAM, or on the disk, least. The last word only: what is protected, in use or of higher
  * priority is decided before. Pure but for what it remembers of the uses it was told; memory is bounded.
@@ -18,6 +32,8 @@ export type EvictionPolicy = {
   divided(adapters: number): void;
   /** The lowest leaves first; of equals the least recently used. A newcomer may be worth less than all others. */
   worth(adapter: Evictable): number;
+  /** What is known of these, the least recently used first; undefined where nothing is. */
+  memoryOf(keys: readonly string[]): PolicyMemory | undefined;
 };
 
 /** Milliseconds of a load whatever its size, and for a byte of RAM more, as bench `cold` measures them. */

@@ -1,4 +1,4 @@
-import type { EvictionPolicy } from './eviction-policy.ts';
+import type { EvictionPolicy, PolicyMemory } from './eviction-policy.ts';
 
 type History = {
   /** Uses as of the last one, earlier ones faded. */
@@ -18,6 +18,8 @@ export type HitDensityOptions = {
   readonly halfLife?: (adapters: number) => number;
   /** Adapters whose history is kept; of more the least recently used is forgotten. */
   readonly maxKept?: number;
+  /** What an earlier one knew of these. Default: nothing. */
+  readonly before?: { readonly keys: readonly string[]; readonly memory: PolicyMemory } | undefined;
 };
 
 /** Long enough to tell the adapters that just have room from those that just have none, and no longer. */
@@ -47,10 +49,22 @@ const frequencyClass = (count: number): number =>
   Math.min(frequencyClasses - 1, Math.max(0, Math.floor(2 * Math.log2(count))));
 const cell = (frequency: number, age: number): number => frequency * ageClasses + ageClass(age);
 
+const tableOf = (values: readonly number[]): Float64Array =>
+  Float64Array.from({ length: frequencyClasses * ageClasses }, (_, at) => values[at] ?? 0);
+
 /** For a class of counts and one of ages: uses that came, over uses that the rates foretold. */
 class Corrections {
-  readonly #came = new Float64Array(frequencyClasses * ageClasses);
-  readonly #foretold = new Float64Array(frequencyClasses * ageClasses);
+  readonly #came: Float64Array;
+  readonly #foretold: Float64Array;
+
+  constructor({ came, foretold }: Pick<PolicyMemory, 'came' | 'foretold'> = { came: [], foretold: [] }) {
+    this.#came = tableOf(came);
+    this.#foretold = tableOf(foretold);
+  }
+
+  get values(): Pick<PolicyMemory, 'came' | 'foretold'> {
+    return { came: [...this.#came], foretold: [...this.#foretold] };
+  }
 
   came(frequency: number, age: number): void {
     const at = cell(frequency, age);
@@ -106,14 +120,19 @@ class Corrections {
 export const hitDensity = ({
   halfLife = halfLifeInRam,
   maxKept = 2 ** 16,
+  before: earlier,
 }: HitDensityOptions = {}): EvictionPolicy & { readonly kept: number } => {
   const histories = new Map<string, History>();
-  const corrections = new Corrections();
+  const corrections = new Corrections(earlier?.memory);
   let cursor = histories.values();
-  let now = 0;
-  /** Half-lives since the start; they need not all be equally long. */
-  let fade = 0;
-  let fadePerUse = 1 / halfLife(0);
+  /** `fade`: half-lives since the start; they need not all be equally long. */
+  let { now, fade, fadePerUse } = earlier?.memory ?? { now: 0, fade: 0, fadePerUse: 1 / halfLife(0) };
+  for (const [at, key] of (earlier?.keys ?? []).entries()) {
+    const known = earlier?.memory.histories[at];
+    if (known === null || known === undefined) continue;
+    const [count, rate, last, lastFade, counted] = known;
+    histories.set(key, { count, rate, frequency: frequencyClass(count), last, lastFade, counted });
+  }
 
   const countAbsence = (history: History): void => {
     corrections.waited(history, history.counted - history.last, now - history.last);
@@ -165,5 +184,17 @@ export const hitDensity = ({
       const correction = corrections.of(history.frequency, now + 1 - history.last);
       return (history.rate * faded(history) * correction * reloadMs) / bytes;
     },
+    memoryOf: (keys) => ({
+      now,
+      fade,
+      fadePerUse,
+      ...corrections.values,
+      histories: keys.map((key) => {
+        const known = histories.get(key);
+        return known === undefined
+          ? null
+          : [known.count, known.rate, known.last, known.lastFade, known.counted];
+      }),
+    }),
   };
 };

@@ -65,6 +65,19 @@ const askLater = async (w: World): Promise<void> => {
 const onDisk = (w: World, names: readonly string[]): readonly string[] =>
   names.filter((name) => w.disk.has(w.digest(name)));
 
+it('compiled files of adapters that come at the same time have their room, each its own', async () => {
+  const w = node(25);
+  w.residency.apply(['a0', 'a1', 'a2'].map((name) => adapterOf(name)));
+  await use(w, 'a0');
+  const held = ['a1', 'a2'].map((name) => w.script.hold(`verify ${name}`));
+  const both = ['a1', 'a2'].map((name) => w.residency.acquire(keyOf(name), { signal: never() }));
+  await settle();
+  for (const { resolve } of held) resolve();
+  const leases = await Promise.all(both);
+  expect(onDisk(w, ['a0', 'a1', 'a2'])).toEqual(['a1', 'a2']);
+  for (const lease of leases) lease[Symbol.dispose]();
+});
+
 describe('an adapter whose compiled file is far larger than its artifact', () => {
   const names = ['a0', 'a1', 'a2'];
   const plan = [...names, 'big'].map((name) => adapterOf(name));
@@ -112,6 +125,42 @@ describe('an adapter whose compiled file is far larger than its artifact', () =>
     await settle();
     await expect(use(w, 'big')).rejects.toThrow('STORE_FULL');
     expect(onDisk(w, ['a0'])).toEqual(['a0']);
+  });
+
+  const limitedTo = (limit: number) => () => ({ guarantee: 0, limit });
+
+  it('counts in the limit of its namespace, as each compiled file does: its own leave for it', async () => {
+    const w = node(1000, { bytes: 0 }, { diskShare: limitedTo(50) });
+    w.residency.apply(plan);
+    await use(w, 'a0', 'a1');
+    expect(w.residency.diskUsedBy('team')).toBe(20);
+    await use(w, 'big');
+    expect([onDisk(w, [...names, 'big']), w.residency.diskUsedBy('team')]).toEqual([['big'], 45]);
+    await use(w, ...names);
+    expect([onDisk(w, [...names, 'big']), w.residency.diskUsedBy('team')]).toEqual([names, 30]);
+  });
+
+  it('is refused where the limit has no room for both, takes nothing, and is asked of its source and read once', async () => {
+    const w = node(1000, { bytes: 0 }, { diskShare: limitedTo(44) });
+    w.residency.apply(plan);
+    await use(w, 'a0');
+    using _lease = await w.residency.acquire(keyOf('a0'), { signal: never() });
+    for (let round = 0; round < 3; round++)
+      await expect(askLater(w)).rejects.toMatchObject({
+        code: 'NAMESPACE_ADAPTER_DISK',
+        message: expect.stringContaining('needs 45 bytes of disk; of the 44 bytes'),
+      });
+    expect([w.script.count('fetch big'), w.script.count('verify big')]).toEqual([1, 1]);
+    expect([onDisk(w, [...names, 'big']), w.residency.diskUsedBy('team')]).toEqual([['a0'], 10]);
+  });
+
+  it('is kept away by the limit as a guess, too', async () => {
+    const prefetch = { downloads: true, hourlyBytes: 1e9 };
+    const w = node(1000, { bytes: 0 }, { diskShare: limitedTo(44), prefetch });
+    w.residency.apply([adapterOf('big')]);
+    w.residency.expect([keyOf('big')]);
+    await settle();
+    expect([w.script.count('fetch big'), w.disk.size, w.compiled.size]).toEqual([1, 0, 0]);
   });
 
   it('is not read again for a guess', async () => {

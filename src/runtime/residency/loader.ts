@@ -57,11 +57,10 @@ export class Loader {
           if (!(await disk.store(entry, repairs))) return;
           break;
         case 'Failed':
-          if (disk.has(entry)) await disk.compile(entry, repairs);
-          else if (!(await disk.store(entry, repairs))) return;
+          if (!(await (disk.has(entry) ? disk.compile(entry, repairs) : disk.store(entry, repairs)))) return;
           break;
         case 'Stored':
-          await disk.compile(entry, repairs);
+          if (!(await disk.compile(entry, repairs))) return;
           break;
         case 'Compiled':
           if (!(await this.#load(entry, repairs))) return;

@@ -16,6 +16,7 @@ import {
 import { Desired } from './desired.ts';
 import { Disk } from './disk.ts';
 import { DiskRoom } from './disk-room.ts';
+import type { DiskUses } from './disk-uses.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { Entry } from './entry.ts';
 import { type Fit, fitOf, servesNow, viewOf, viewsOf } from './facts.ts';
@@ -140,6 +141,8 @@ export type Residency = {
   usedBy(namespace: string): number;
   /** Disk of the artifacts of a namespace. */
   diskUsedBy(namespace: string): number;
+  /** How often and how recently what is on the disk was used, for the next process. */
+  readonly diskUses: Pick<DiskUses, 'count' | 'remembered'>;
   /** What is on the disk for requests alone leaves until so many bytes more are free, as far as it suffices. */
   freeDisk(bytes: number): Promise<void>;
   /** The disk has lost these, and set them aside: what is in service is brought back in the background. */
@@ -317,6 +320,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     takeLoads: (namespace) => core.takeLoads(namespace),
     usedBy: (namespace) => ram.usedBy(namespace),
     diskUsedBy: (namespace) => room.usedBy(namespace),
+    diskUses: core.diskUses,
     freeDisk: (bytes) => room.free(() => bytes),
     lostOnDisk: (digests) => {
       for (const digest of digests) refetch.lost(digest);

@@ -8,7 +8,6 @@ export type Kept = {
   readonly owner: string;
   readonly digest: Digest;
   readonly bytes: number;
-  readonly lastUse: number;
   /** It came from a folder of this node. */
   readonly isLocal: boolean;
 };
@@ -17,8 +16,8 @@ export type Kept = {
 export class Removals {
   readonly #core: Core;
   readonly #running = new Map<Digest, Promise<void>>();
-  /** Of what was kept. */
-  readonly #left = new Map<Digest, Pick<Kept, 'lastUse' | 'isLocal'>>();
+  /** Of what was kept, what came from a folder of this node. */
+  readonly #local = new Set<Digest>();
 
   constructor(core: Core) {
     this.#core = core;
@@ -55,10 +54,11 @@ export class Removals {
   }
 
   /** One of a single user that made place for another: its artifact stays, as long as nobody needs its room. */
-  keep({ planned, digest, offDisk, wish, lastUse, resource }: Entry): boolean {
+  keep({ planned, digest, offDisk, wish, resource }: Entry): boolean {
     if (planned || digest === undefined || offDisk) return false;
     if (this.#core.options.artifacts.stored(wish, digest) === undefined) return false;
-    this.#left.set(digest, { lastUse, isLocal: resource.body.source.path !== undefined });
+    if (resource.body.source.path === undefined) this.#local.delete(digest);
+    else this.#local.add(digest);
     return true;
   }
 
@@ -76,13 +76,13 @@ export class Removals {
     const kept: Kept[] = [];
     for (const { digest, bytes, namespaces } of this.#core.options.artifacts.held()) {
       if (this.#running.has(digest)) continue;
-      const left = this.#left.get(digest) ?? { lastUse: 0, isLocal: false };
+      const isLocal = this.#local.has(digest);
       for (const owner of namespaces)
         if ((of ?? owner) === owner && !claimed.has(`${owner} ${digest}`))
-          kept.push({ owner, digest, bytes, ...left });
+          kept.push({ owner, digest, bytes, isLocal });
       // What is granted to nobody is nobody's, but for adapters from before there were grants.
       if (namespaces.length === 0 && (of ?? '') === '' && !claimed.has(digest))
-        kept.push({ owner: '', digest, bytes, ...left });
+        kept.push({ owner: '', digest, bytes, isLocal });
     }
     return kept;
   }
@@ -104,7 +104,7 @@ export class Removals {
       logger.warn({ err: error, digest }, 'an artifact that nothing needs could not be removed');
     }
     const left = held();
-    if (left === undefined) this.#left.delete(digest);
+    if (left === undefined) this.#local.delete(digest);
     return left === undefined || (isShared && !left.namespaces.includes(namespace));
   }
 

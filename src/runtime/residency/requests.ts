@@ -165,7 +165,7 @@ export class Requests {
     entry.wasResident = true;
     entry.note = '';
     const { prefetch } = entry;
-    if (prefetch === undefined) entry.lastUse = this.#core.tick();
+    if (prefetch === undefined) this.#core.touched(entry);
     else this.#core.prefetched.brought(entry, 'ram', entry.charge);
     const waiters = [...entry.waiters];
     entry.waiters.clear();
@@ -193,7 +193,7 @@ export class Requests {
         // Of an engine process that ended: nothing is counted for it any more.
         if (this.#core.life !== life) return;
         entry.references -= 1;
-        entry.lastUse = this.#core.tick();
+        this.#core.touched(entry);
         this.#ram.released(entry);
       },
     };

@@ -8,6 +8,7 @@ import { rememberedResolutions, rememberedVerdicts } from '../state/remembered.t
 import { openCompiled } from './compiled.ts';
 import type { Disk } from './disk.ts';
 import type { RuntimeParts } from './parts.ts';
+import { rememberUses } from './uses.ts';
 
 /** The adapters of this runtime, compiled by worker threads; the stack closes both. */
 export const openResidency = async (
@@ -45,6 +46,7 @@ export const openResidency = async (
     admit: (uid, digest) => trials.admit(uid, digest),
     oneAdapter: settings.oneAdapter,
     evictionPolicy: settings.evictionPolicy,
+    usedBefore: remembered.uses,
     prefetch:
       settings.prefetch === 'off'
         ? undefined
@@ -52,6 +54,7 @@ export const openResidency = async (
     random: Math.random,
   });
   stack.defer(() => residency.close());
+  rememberUses({ clock, logger }, { memory }, residency, stack);
   nodeDisk.onShort((bytes) => residency.freeDisk(bytes));
   return residency;
 };

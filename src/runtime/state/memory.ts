@@ -7,6 +7,7 @@ import { rolloutStatusSchema } from '../../api/rollout-status.ts';
 import { type Kept, keptSchema, type keptToJson } from './kept.ts';
 import { PlanFile } from './plan-file.ts';
 import { StateFile } from './state-file.ts';
+import { usesSchema } from './uses.ts';
 
 const metaSchema = z.object({
   namespace: z.string(),
@@ -151,6 +152,7 @@ export const memoryOf = (dataDir: string) => {
     sessions: at('sessions.json', sessionsSchema),
     model: at('model.json', modelSchema),
     modelFolder: at('model-folder.json', modelFolderSchema),
+    uses: at('uses.json', usesSchema),
   };
 };
 export type Memory = ReturnType<typeof memoryOf>;
@@ -183,6 +185,7 @@ export const recall = async (memory: Memory, logger: Pick<Logger, 'error'>) => {
     sessions: await valueOf(memory.sessions),
     model: await valueOf(memory.model),
     modelFolder: await valueOf(memory.modelFolder),
+    uses: await valueOf(memory.uses),
     standalone: await valueOf(memory.standalone),
     holds: (await valueOf(memory.holds))?.holds ?? [],
     trials: (await valueOf(memory.trials))?.trials ?? [],

@@ -16,6 +16,7 @@ import type { CompileTarget } from '../../../src/runtime/compiled/compile-target
 import { type Compiler, compiledFrom } from '../../../src/runtime/compiled/compiled-adapter.ts';
 import { CompiledFolder } from '../../../src/runtime/compiled/compiled-folder.ts';
 import { layOut, seal } from '../../../src/runtime/compiled/file-layout.ts';
+import type { ResidencyOptions } from '../../../src/runtime/residency/core.ts';
 import { FakeEngine, Script } from '../../../src/runtime/residency/fake-engine.ts';
 import { createResidency, type Residency } from '../../../src/runtime/residency/manager.ts';
 import { silentLog } from '../../../src/telemetry/log.fixture.ts';
@@ -27,7 +28,7 @@ export const never = new AbortController().signal;
 export const budgetBytes = 200_000;
 export const namespace = 'team';
 export const keyOf = (name: Name) => objectKey(namespace, name);
-export const claimOf = (name: Name) => ({ namespace, source: `path:${name}` });
+export const claimOf = (name: Name, of = namespace) => ({ namespace: of, source: `path:${name}` });
 
 const engine = (): FakeEngine => new FakeEngine(new Script(), () => 10);
 export const target: CompileTarget = engine().info();
@@ -45,6 +46,7 @@ export const compiledFile = (digest: Digest, { baseDigest, engineVersion }: Comp
 export type Shape = {
   readonly former?: readonly Former[];
   readonly keepsUnfinished?: boolean;
+  readonly diskShare?: ResidencyOptions['diskShare'];
 };
 
 /** A runtime without an engine process and without sockets: its store, grants, compiled files and residency, over a disk that breaks. */
@@ -74,7 +76,7 @@ export class SmallNode {
       const compiled = await CompiledFolder.open({ dir: join(data, 'compiled'), budget, caution, files });
       const senders = await BlobSenders.open(root, store, 0, { files, caution, leastBytes: 1 });
       const bundles = await KeptBundles.open(root, store.list(), { files, caution });
-      return new SmallNode(disk, { store, grants, senders, bundles, compiled });
+      return new SmallNode(disk, { store, grants, senders, bundles, compiled }, shape);
     } catch (error) {
       await store[Symbol.asyncDispose]().catch(() => undefined);
       throw error;
@@ -90,6 +92,7 @@ export class SmallNode {
       bundles,
       compiled,
     }: Pick<SmallNode, 'store' | 'grants' | 'senders' | 'bundles' | 'compiled'>,
+    { diskShare }: Pick<Shape, 'diskShare'>,
   ) {
     this.disk = disk;
     this.store = store;
@@ -115,6 +118,7 @@ export class SmallNode {
       baseModel: 'tiny',
       budgetBytes: 1_000,
       diskFree: () => store.freeBytes,
+      ...(diskShare === undefined ? {} : { diskShare }),
       maxParallelLoads: 2,
     });
   }
@@ -155,13 +159,14 @@ export class SmallNode {
   #artifacts(): Artifacts {
     const { store, grants } = this;
     return {
-      fetch: async ({ source }, expected, { admit, onReserved, signal }) => {
+      fetch: async ({ source, key }, _expected, { admit, onReserved, signal }) => {
         const name = (source.path?.path ?? '') as Name;
         const { digest, manifest } = artifacts[name];
         const parsed = parseManifest(manifest, store.limits, name);
         const bytes = totalBytes(parsed);
         await admit?.({ digest, bytes, missingBytes: bytes - store.bytesHere(blobsOf(parsed)) });
-        await this.admission.add({ claim: claimOf(name), manifest, write: this.write, onReserved }, signal);
+        const claim = claimOf(name, namespaceOf(key));
+        await this.admission.add({ claim, manifest, write: this.write, onReserved }, signal);
         return { digest, bytes: store.stored(digest)?.bytes ?? 0 };
       },
       stored: ({ key, source }, digest) => {
@@ -186,12 +191,13 @@ export class SmallNode {
   #compiler(): Compiler {
     const { compiled, disk } = this;
     return {
-      compile: async ({ digest, bytes, verify }, of, signal) => {
+      compile: async ({ digest, bytes, verify, makeRoom }, of, signal) => {
         const present = await compiled.reusable(digest, of, 8);
         if (present !== undefined) return present;
         await verify(signal);
-        using room = await compiled.reserve(bytes, digest);
         const made = compiledFile(digest, of);
+        if (made.bytes.length > bytes) await makeRoom?.(made.bytes.length);
+        using room = await compiled.reserve(made.bytes.length, digest);
         const file = compiled.fileOf(digest, of);
         await writeDurable(file, made.bytes, { files: disk.files, at: (step) => `compile.${step}` });
         const built = compiledFrom(file, made.header, of.weights);
