@@ -240,6 +240,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
         prefetched: residency.prefetched(),
         sessions: sessions.totals(),
         classifiers: classifiers.totals(),
+        certificateUntil: requestTls?.files.until,
         store: {
           usedBytes: disk.nodeDisk.whole.used,
           budgetBytes: disk.nodeDisk.whole.limit,

@@ -86,6 +86,12 @@ const codeOf = (asked: Promise<unknown>): Promise<string> =>
     ({ code }: NodeJS.ErrnoException) => String(code),
   );
 
+/** When the certificate of a runtime ends, by its metrics; seconds. */
+const endOf = async (port: number): Promise<number> => {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  return Number(/^adaptlet_tls_certificate_expiry_timestamp_seconds (\d+)$/m.exec(text)?.[1] ?? Number.NaN);
+};
+
 describe('a runtime with certificates of its operator', () => {
   it('answers clients that trust what is published and know it by its Service, and by no other name', async () => {
     const node = await fleet.startNode(0, tls);
@@ -143,6 +149,7 @@ describe('a runtime with certificates of its operator', () => {
       503,
       expect.stringContaining('no certificate of the operator yet'),
     ]);
+    expect(await endOf(healthPort)).toBeNaN();
     expect(node.log.some((line) => line.includes('wait for their first certificate'))).toBe(true);
   });
 
@@ -174,6 +181,7 @@ describe('a runtime with certificates of its operator', () => {
     // The one that waited has its first one.
     expect((await waitFor('the first certificate', () => ask(waiting, 'node-1'))).status).toBe(200);
     expect((await fetch(`http://127.0.0.1:${healthPort}/readyz`)).status).toBe(200);
+    expect((await endOf(healthPort)) - Date.now() / 1000).toBeGreaterThan(29 * 86_400);
   });
 });
 
