@@ -103,6 +103,9 @@ const checkPeers = (
     );
 };
 
+const notOfOperator = (why: string): AdaptletError =>
+  new AdaptletError('CONFIG_INVALID', `${flagOf('tls')} (${variableOf('tls')}) is operator, and ${why}`);
+
 /** A certificate has its key, and certificates of clients come over TLS. */
 const checkTls = (
   s: { [key in 'tlsCert' | 'tlsKey' | 'clientCa' | 'operatorCa']?: string | undefined } & {
@@ -111,14 +114,16 @@ const checkTls = (
   },
 ): void => {
   if (s.tls === 'operator') {
-    const refuse = (why: string): AdaptletError =>
-      new AdaptletError('CONFIG_INVALID', `${flagOf('tls')} (${variableOf('tls')}) is operator, and ${why}`);
     if (s.tlsCert !== undefined || s.tlsKey !== undefined)
-      throw refuse(`${flagOf(s.tlsCert === undefined ? 'tlsKey' : 'tlsCert')} is given: keep one of them`);
+      throw notOfOperator(
+        `${flagOf(s.tlsCert === undefined ? 'tlsKey' : 'tlsCert')} is given: keep one of them`,
+      );
     if (s.operatorCa === undefined)
-      throw refuse(`${flagOf('operator')} and ${flagOf('operatorCa')} are required with it`);
+      throw notOfOperator(`${flagOf('operator')} and ${flagOf('operatorCa')} are required with it`);
     if (s.runtimeKind !== 'node')
-      throw refuse(`${flagOf('runtimeKind')} is ${s.runtimeKind}: only runtimes of nodes get certificates`);
+      throw notOfOperator(
+        `${flagOf('runtimeKind')} is ${s.runtimeKind}: only runtimes of nodes get certificates`,
+      );
     return;
   }
   const needs = (given: 'tlsCert' | 'tlsKey' | 'clientCa', needed: 'tlsCert' | 'tlsKey'): void => {

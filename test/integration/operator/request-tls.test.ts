@@ -43,10 +43,8 @@ const addNode = async (index: number, name: string, address: string): Promise<vo
 
 beforeAll(async () => {
   fleet = stack.use(await TestFleet.start({ replicas: 1, runtimes: 0 }));
-  bundle = await fleet.cluster.kubectlOk([
-    ...['-n', systemNamespace, 'get', 'configmap', 'adaptlet-ca'],
-    ...['-o', 'jsonpath={.data.ca\\.crt}'],
-  ]);
+  const published = ['get', 'configmap', 'adaptlet-ca', '-o', 'jsonpath={.data.ca\\.crt}'];
+  bundle = await fleet.cluster.kubectlOk(['-n', systemNamespace, ...published]);
   for (const index of [0, 1]) await addNode(index, `node-${index}`, `10.20.0.${index}`);
   healthPort = await freePort();
   tls = { tls: 'operator', 'http-listen': `127.0.0.1:${await freePort()}` };

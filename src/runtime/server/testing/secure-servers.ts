@@ -30,13 +30,13 @@ export type Told = {
   readonly body: unknown;
 };
 
-/** Certificate and key are one file, which may have a text from the beginning. */
-type Late = { readonly isAwaited?: true; readonly text?: string; readonly clientCa?: string };
+/** Certificate and key are one file, which may be there from the beginning. */
+type Late = { readonly isAwaited?: true; readonly first?: string; readonly clientCa?: string };
 
 /** Both request ports over fakes, with TLS whose files a test may change. */
 export const startSecure = async (
   overrides: Parameters<typeof fakeParts>[0] = {},
-  { isAwaited, text, clientCa }: Late = {},
+  { isAwaited, first, clientCa }: Late = {},
 ) => {
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-tls-'));
   const paths = {
@@ -51,7 +51,7 @@ export const startSecure = async (
     await writeFile(paths.key, key);
   };
   if (!isAwaited) await write(await certificateFor(authority, 'runtime'));
-  else if (text !== undefined) await writeFile(paths.certificate, text);
+  else if (first !== undefined) await writeFile(paths.certificate, first);
   await writeFile(paths.clientCa, clientCa ?? clients.certificate);
   const clock = new FakeClock();
   const parts = fakeParts(overrides);

@@ -138,7 +138,7 @@ describe('a new certificate', () => {
 });
 
 describe('a certificate that comes later', () => {
-  const late = async (more: { text?: string; clientCa?: string } = {}) => {
+  const late = async (more: { first?: string; clientCa?: string } = {}) => {
     await node[Symbol.asyncDispose]();
     node = await startSecure({ log }, { isAwaited: true, ...more });
     return { ...(await certificateFor(node.authority, 'runtime')), path: node.paths.certificate };
@@ -160,13 +160,13 @@ describe('a certificate that comes later', () => {
 
   it('is there again after a restart', async () => {
     const { certificate, key } = await late();
-    await late({ text: certificate + key });
+    await late({ first: certificate + key });
     // It is that of the authority of the first one.
     expect(node.files.context).toMatchObject({ cert: certificate + key });
   });
 
   it('does not end the start where its file is broken, and the log says so', async () => {
-    const { path, certificate, key } = await late({ text: 'half a certi' });
+    const { path, certificate, key } = await late({ first: 'half a certi' });
     expect(log.error).toHaveBeenCalledTimes(1);
     expect(await isReached()).toBe(false);
     await writeFile(path, certificate + key);
