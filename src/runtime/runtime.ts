@@ -31,7 +31,7 @@ import { openPeers, taggedIn } from './start/peers.ts';
 import { openResidency } from './start/residency.ts';
 import { scrubInBackground } from './start/scrub.ts';
 import { type Addresses, startServers } from './start/servers.ts';
-import { identityOf, kvBudgetOf, modelViewOf, readinessOf, servingOf } from './start/serving.ts';
+import { identityOf, kvBudgetOf, lackingIn, modelViewOf, readinessOf, servingOf } from './start/serving.ts';
 import { createSignals } from './start/signals.ts';
 import { followsOperator, openSource } from './start/source.ts';
 
@@ -205,6 +205,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     holds,
     counts: counts.served,
     quotas,
+    lacking: () => lackingIn(requestTls?.files),
     facts,
     source,
   });

@@ -35,13 +35,19 @@ const baseOf = (name: string, info: EngineInfo): Serving['base'] => {
   };
 };
 
-/** Whether requests can be answered now, and why not. `tls`: of the request ports, which may have no certificate yet. */
+/** What the request ports lack, which may have no certificate yet; '' when nothing. */
+export const lackingIn = (tls: Pick<CertificateFiles, 'context'> | undefined): string =>
+  tls !== undefined && tls.context === undefined
+    ? 'the request ports have no certificate of the operator yet, and take no connection'
+    : '';
+
+/** Whether requests can be answered now, and why not. `tls`: of the request ports. */
 export const readinessOf = (
   { engine, state }: Pick<BaseModel, 'engine' | 'state'>,
   tls: Pick<CertificateFiles, 'context'> | undefined,
 ): ReturnType<Serving['ready']> => {
-  if (tls !== undefined && tls.context === undefined)
-    return { ok: false, reason: 'the request ports have no certificate of the operator yet' };
+  const lacking = lackingIn(tls);
+  if (lacking !== '') return { ok: false, reason: lacking };
   const ok = engine.state === 'ready';
   return { ok, reason: ok ? '' : modelText(state()) || `the engine is ${engine.state}` };
 };

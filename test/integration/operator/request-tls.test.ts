@@ -148,6 +148,7 @@ describe('a runtime with certificates of its operator', () => {
       expect.stringContaining('no certificate of the operator yet'),
     ]);
     expect(await endOf(healthPort)).toBeNaN();
+    expect((await node.client.status()).limits.join()).toContain('no certificate of the operator yet');
     expect(node.log.some((line) => line.includes('wait for their first certificate'))).toBe(true);
   });
 
