@@ -36,6 +36,14 @@ export const controlErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     retry: 'Backoff',
   },
+  CERTIFICATE_REFUSED: {
+    summary:
+      'A runtime gets no certificate of its operator for its request ports, and goes on with the one that it has.',
+    advice:
+      'The message says why. Runtimes of Nodes of the cluster get one, of an operator that is not older than they are; others name files with --tls-cert and --tls-key.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'Backoff',
+  },
   HELLO_INVALID: {
     summary: 'A runtime or a replica sends what the control protocol does not allow.',
     advice: 'Run versions of Adaptlet that belong together; the message says what was wrong.',

@@ -247,6 +247,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     authority,
     tokens: new TokenReviews({ api, clock, logger }),
     nodeAccounts: settings.runtimeAccounts,
+    runtimeNames: settings.runtimeNames,
     credential: (question) => pulls.forNode(question),
     // What runtimes may write themselves says nothing about where they are.
     siteLabel: new LabelList(labels).has(settings.siteLabel) ? settings.siteLabel : '',

@@ -34,3 +34,25 @@ describe('what gateways are told', () => {
     expect(() => completeSettings(given)).toThrow('--gateway-namespace');
   });
 });
+
+describe('names of the request ports of runtimes', () => {
+  const names = (given: Readonly<Record<string, string>>) =>
+    completeSettings(readSettings(operatorSettingsSchema, given, {})).runtimeNames;
+
+  it('are DNS names and addresses, and none of this machine alone or of many', () => {
+    expect(names({})).toEqual([]);
+    expect(names({ runtimeNames: 'llm.example, 192.0.2.7' })).toEqual(['llm.example', '192.0.2.7']);
+    for (const bad of ['*.example', 'localhost', '127.0.0.1', 'https://llm.example'])
+      expect(() => names({ runtimeNames: bad }), bad).toThrow('--runtime-names');
+  });
+
+  it('are none of the operator, in whatever way they are written', () => {
+    const operator = 'ADAPTLET-operator.adaptlet-system.svc';
+    expect(() => names({ runtimeNames: `llm.example,${operator}` })).toThrow(
+      `has ${operator}, which is a name of the operator`,
+    );
+    expect(() => names({ runtimeNames: 'fd00:0::1', serviceNames: 'fd00::1' })).toThrow(
+      'a name of the operator',
+    );
+  });
+});

@@ -17,6 +17,7 @@ import {
   otlpEndpoint,
 } from '../settings/values.ts';
 import type { GatewaySettings } from './gateway/controller.ts';
+import { certifiedName } from './identity/serving-names.ts';
 import { isLabelPattern } from './nodes/label-list.ts';
 
 /** Every setting of `adaptlet operator`. docs/reference/configuration.md is generated from this. */
@@ -57,6 +58,14 @@ export const operatorSettingsSchema = z.object({
     .prefault('')
     .describe(
       'ServiceAccounts (namespace/name, separated by commas) whose pods may connect as the runtime of their node. Default: NAMESPACE/adaptlet-runtime.',
+    ),
+  runtimeNames: list
+    .refine((names) => names.every((name) => certifiedName(name) !== undefined), {
+      error: 'must be DNS names and IP addresses, none of them of this machine alone, separated by commas',
+    })
+    .prefault('')
+    .describe(
+      'DNS names and IP addresses by which clients reach runtimes of Nodes, separated by commas: they are in the certificate of each runtime with `tls` operator, besides those of its Service (NAME.NAMESPACE.svc, with the name of its ServiceAccount) and of its Node. None of the operator itself.',
     ),
   nodeLabels: list
     .refine((patterns) => patterns.every(isLabelPattern), {
@@ -189,6 +198,13 @@ export const completeSettings = (given: Given): OperatorSettings => {
         : [`${service}.svc`, `${service}.svc.cluster.local`, service, 'localhost', '127.0.0.1'],
     runtimeAccounts: runtimeAccounts.length > 0 ? runtimeAccounts : [`${namespace}/adaptlet-runtime`],
   };
+  const own = new Set(settings.serviceNames.map(certifiedName));
+  const both = settings.runtimeNames.find((name) => own.has(certifiedName(name)));
+  if (both !== undefined)
+    throw new AdaptletError(
+      'CONFIG_INVALID',
+      `${flagOf('runtimeNames')} (${variableOf('runtimeNames')}) has ${both}, which is a name of the operator: a runtime with it would be believed to be the operator`,
+    );
   // Here, so that the process ends: at the begin of a term it would leave a leader without controllers.
   gatewaySettings(settings);
   return settings;

@@ -19,6 +19,7 @@ import { Quotas } from './serving/quotas/quotas.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { openBaseModel } from './start/base-model.ts';
 import { watchCanaries } from './start/canaries.ts';
+import { openCertificate } from './start/certificate.ts';
 import { openDisk } from './start/disk.ts';
 import { NodeEgress } from './start/egress.ts';
 import { handoverOf } from './start/handover.ts';
@@ -30,7 +31,7 @@ import { openPeers, taggedIn } from './start/peers.ts';
 import { openResidency } from './start/residency.ts';
 import { scrubInBackground } from './start/scrub.ts';
 import { type Addresses, startServers } from './start/servers.ts';
-import { identityOf, kvBudgetOf, modelViewOf, readinessOf, servingOf } from './start/serving.ts';
+import { identityOf, kvBudgetOf, lackingIn, modelViewOf, readinessOf, servingOf } from './start/serving.ts';
 import { createSignals } from './start/signals.ts';
 import { followsOperator, openSource } from './start/source.ts';
 
@@ -66,6 +67,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   const egress = new NodeEgress(settings, process.env);
   const downloads = openDownloads(settings, given.clock);
   const peers = await openPeers(given, given.clock, stack);
+  const requestTls = await openCertificate(given, given.clock, stack);
   const disk = await openDisk(given, { pulls, egress, downloads, peers }, stack);
   const { clock, time } = openClock(given, disk, stack);
   const parts = { ...given, clock };
@@ -117,6 +119,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     time,
     pulls,
     peers,
+    serving: requestTls?.given?.questions,
     residency,
     plan,
     holds,
@@ -130,7 +133,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
       facts,
       memory: () => residency.usage(),
       disk: () => disk.store.usage,
-      ready: () => readinessOf(base),
+      ready: () => readinessOf(base, requestTls?.files),
       refused: () => quotas.refused(),
       classifiers: classifiers.states,
       model: () => ({ ...modelViewOf(settings.model, base), ...identityOf(engine) }),
@@ -176,7 +179,15 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     return { name: baseModel, digest: identityOf(engine).baseDigest, startedAt: startedAt.wall };
   });
   let isLeaving = false;
-  const serving = servingOf({ base, baseModel, dataPath, counts, cards, isLeaving: () => isLeaving });
+  const serving = servingOf({
+    base,
+    baseModel,
+    dataPath,
+    counts,
+    cards,
+    isLeaving: () => isLeaving,
+    tls: requestTls?.files,
+  });
 
   const status = new StatusReport({
     version,
@@ -194,6 +205,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     holds,
     counts: counts.served,
     quotas,
+    lacking: () => lackingIn(requestTls?.files),
     facts,
     source,
   });
@@ -229,6 +241,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
         prefetched: residency.prefetched(),
         sessions: sessions.totals(),
         classifiers: classifiers.totals(),
+        certificateUntil: requestTls?.files.until,
         store: {
           usedBytes: disk.nodeDisk.whole.used,
           budgetBytes: disk.nodeDisk.whole.limit,
@@ -282,6 +295,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
       serving,
       admin,
       telemetry,
+      tls: requestTls?.files,
       // Deadlines of calls are by the clock of the machine, whatever it says.
       clock: given.clock,
       version,
@@ -317,6 +331,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   );
   logger.info(addresses, 'listening; requests are answered once the base model is loaded');
   base.onChange(() => source.wake());
+  requestTls?.files.onChange(() => source.wake());
   // An operator sees from the beginning how far the model is; a folder is decided about by a node that can serve.
   if (settings.operator !== undefined) await source.follow();
   await base.load(encoder?.awaitedBytes);

@@ -58,6 +58,7 @@ export class BareRuntime {
         unknown: () => undefined,
         credential: () => undefined,
         peers: () => undefined,
+        servingCertificate: () => undefined,
         feedbackKeys: () => undefined,
         broken: () => this.#receiver.broken(),
         held: (partHashes) => this.#receiver.heldListWithout(partHashes),

@@ -140,6 +140,9 @@ spec:
             {{- if ne $runtime.anonymous "auto" }}
             - {name: ADAPTLET_ANONYMOUS, value: {{ $runtime.anonymous }}}
             {{- end }}
+            {{- if $runtime.tls.operator }}
+            - {name: ADAPTLET_TLS, value: operator}
+            {{- end }}
             {{- if $runtime.tls.secret }}
             - {name: ADAPTLET_TLS_CERT, value: /etc/adaptlet/tls/tls.crt}
             - {name: ADAPTLET_TLS_KEY, value: /etc/adaptlet/tls/tls.key}

@@ -1,4 +1,4 @@
-import { createHash, type KeyObject, timingSafeEqual, verify, X509Certificate } from 'node:crypto';
+import { createHash, type KeyObject, timingSafeEqual, X509Certificate } from 'node:crypto';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { DeviceSpec } from '../../api/runtime.ts';
 import { enrolStatement, renewStatement } from '../../control/enrolment.ts';
@@ -10,7 +10,7 @@ import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import { until } from '../../time/until.ts';
 import type { BoundRuntime, Claim } from '../identity/binding.ts';
-import { publicKeyOf } from '../identity/certificate.ts';
+import { provedKey } from '../identity/certificate.ts';
 import type { Objects } from '../objects/objects.ts';
 import { runtimeType } from '../objects/resource-types.ts';
 import type { DeviceAuthority, Enrolled } from './authority.ts';
@@ -34,10 +34,9 @@ const patienceMs = 2_000;
 /** Wrong tokens and certificates that are looked at with patience: so many at once, and so many a second from then on. */
 const burst = 30;
 const perSecond = 1;
-/** Longest key, certificate and signature, in bytes. */
-const maxKey = 256;
+/** Longest name or secret, and longest certificate, in bytes. */
+const maxText = 256;
 const maxCertificate = 4096;
-const maxSignature = 128;
 /** Writes of others between a look at an enrolment and its use. */
 const maxRounds = 5;
 
@@ -62,7 +61,7 @@ export class Devices {
     const key = this.#keyOf(name);
     const hash = createHash('sha256').update(secret).digest('hex');
     const isThere = (): boolean => isSame(this.#device(key)?.tokenSha256, hash);
-    if (secret.length > maxKey || !(await this.#patiently(isThere, signal)))
+    if (secret.length > maxText || !(await this.#patiently(isThere, signal)))
       throw new AdaptletError('ENROLMENT_TOKEN_UNKNOWN', 'there is no such token');
     for (let round = 0; round < maxRounds; round++) {
       const device = this.#device(key);
@@ -75,7 +74,11 @@ export class Devices {
           'ENROLMENT_TOKEN_EXPIRED',
           `the token of ${name} was good until ${device.tokenExpires}`,
         );
-      const proved = provedKey(publicKey, signature, enrolStatement(secret, publicKey));
+      const proved = provedKey(
+        publicKey,
+        { signature, statement: enrolStatement(secret, publicKey) },
+        invalid,
+      );
       const fingerprint = fingerprintOf(proved);
       if (device.keySha256 === undefined) {
         if (!(await this.#use(key, fingerprint, signal))) continue;
@@ -101,7 +104,7 @@ export class Devices {
       throw invalid('the certificate is none that the authority of this cluster made for a device');
     }
     const spki = read.publicKey.export({ type: 'spki', format: 'der' });
-    const proved = provedKey(spki, signature, renewStatement(certificate));
+    const proved = provedKey(spki, { signature, statement: renewStatement(certificate) }, invalid);
     const over = this.#parts.clock.now() - Date.parse(read.validTo);
     if (over > graceMs)
       throw new AdaptletError(
@@ -142,7 +145,7 @@ export class Devices {
         );
       const key = objectKey(namespace, name);
       const device = { until: end, refusal: () => this.#refusal(enrolled) };
-      return { ...claim, key, node: '', pod: '', ownerUid: '', device };
+      return { ...claim, key, node: '', pod: '', account: '', ownerUid: '', device };
     };
   }
 
@@ -152,7 +155,7 @@ export class Devices {
   }
 
   #keyOf(name: string): ObjectKey {
-    return objectKey(this.#parts.namespace, name.slice(0, maxKey));
+    return objectKey(this.#parts.namespace, name.slice(0, maxText));
   }
 
   #device(key: ObjectKey): DeviceSpec | undefined {
@@ -252,19 +255,6 @@ const readCertificate = (der: Uint8Array): X509Certificate | undefined => {
     // Bytes of somebody; what comes of it says that they are no certificate.
     return undefined;
   }
-};
-
-/**
- * A key whose holder signed the statement.
- * @throws ENROLMENT_INVALID
- */
-const provedKey = (spki: Uint8Array, signature: Uint8Array, statement: Uint8Array): KeyObject => {
-  if (spki.length > maxKey || signature.length > maxSignature)
-    throw invalid(`the key or the signature is longer than ${maxKey} or ${maxSignature} bytes`);
-  const key = publicKeyOf(spki, invalid);
-  if (!verify('sha256', statement, key, signature))
-    throw invalid('the signature is not of the holder of the public key');
-  return key;
 };
 
 const fingerprintOf = (key: KeyObject): string =>

@@ -27,6 +27,8 @@ export type Lifetimes = {
   readonly publish: number;
   /** Of the certificate of a replica. */
   readonly certificate: number;
+  /** Of the request ports of a runtime, which may be away for most of it. */
+  readonly serving: number;
   /** How much later than `publish` says another replica may still sign by the old one. */
   readonly lag: number;
 };
@@ -38,6 +40,7 @@ export const defaultLifetimes: Lifetimes = {
   // A node that was away for less has it when it is back.
   publish: 60 * day,
   certificate: day,
+  serving: 30 * day,
   lag: day,
 };
 
@@ -64,7 +67,8 @@ export const promoted = (
   now: number,
 ): AuthorityState => {
   if (next === undefined) throw new RangeError('there is no next authority');
-  const until = Math.min(endOf(current.certificate), now + times.lag + times.certificate);
+  const longest = Math.max(times.certificate, times.serving);
+  const until = Math.min(endOf(current.certificate), now + times.lag + longest);
   return {
     current: { certificate: next.certificate, key: next.key },
     former: { certificate: current.certificate, until },

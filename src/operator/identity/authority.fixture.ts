@@ -24,6 +24,7 @@ export const openAuthority = (
         renewBefore: 20 * day,
         publish: 5 * day,
         certificate: 2 * day,
+        serving: 2 * day,
         lag: day,
       },
     },

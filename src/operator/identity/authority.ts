@@ -1,4 +1,4 @@
-import { hkdfSync, X509Certificate } from 'node:crypto';
+import { hkdfSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { AdaptletError, asAdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
 import type { Log } from '../../telemetry/log.ts';
@@ -16,6 +16,7 @@ import { AuthorityStore } from './authority-store.ts';
 import {
   type Certified,
   certifyClient,
+  certifyHost,
   certifyServer,
   endOf,
   issueAuthority,
@@ -110,6 +111,30 @@ export class Authority {
     const validity = { from: now - backdateMs, until: now + lifetimeMs };
     const certify = purpose === 'ask' ? certifyClient : certifyServer;
     return certify(this.#held.state.current, { ...certified, validity, subject: { name: 'adaptlet peer' } });
+  }
+
+  /** A certificate for the request ports of a runtime, by these names alone. */
+  certifyServing({
+    publicKey,
+    names,
+  }: {
+    readonly publicKey: KeyObject;
+    readonly names: readonly string[];
+  }): {
+    readonly certificate: string;
+    readonly lifetimeMs: number;
+  } {
+    if (this.#held === undefined) throw noAuthority();
+    const now = this.#options.clock.now();
+    const validity = { from: now - backdateMs, until: now + this.#lifetimes.serving };
+    const certified = { publicKey, names, validity, subject: { name: 'adaptlet runtime' } };
+    const certificate = certifyHost(this.#held.state.current, certified);
+    return { certificate, lifetimeMs: endOf(certificate) - now };
+  }
+
+  /** DNS names and IP addresses by which replicas are known. */
+  get names(): readonly string[] {
+    return this.#options.names;
   }
 
   /**

@@ -29,6 +29,7 @@ describe('what a token lets a runtime be', () => {
       key: 'adaptlet-system/node-1',
       node: 'node-1',
       pod: 'runtime-x',
+      account: 'adaptlet-runtime',
       ownerUid: 'uid-of-node',
     });
   });
@@ -92,6 +93,7 @@ describe('names of runtimes of nodes', () => {
       key: 'adaptlet-system/node-1.model-qwen2-5',
       node: 'node-1',
       pod: 'runtime-x',
+      account: 'adaptlet-runtime',
       ownerUid: 'uid-of-node',
     });
   });

@@ -10,6 +10,8 @@ export type BoundRuntime = Claim & {
   readonly key: ObjectKey;
   readonly node: string;
   readonly pod: string;
+  /** Name of its ServiceAccount; '' of a device. */
+  readonly account: string;
   /** uid of the Node or Pod that it serves; '' when the API server did not say, and of a device. */
   readonly ownerUid: string;
   /** Of a device outside of the cluster. */
@@ -61,6 +63,7 @@ export const bind = (
     key: objectKey(namespace, name),
     node: token.node,
     pod: token.pod,
+    account: token.serviceAccount,
     ownerUid: kind === 'Node' ? token.nodeUid : token.podUid,
   };
 };

@@ -5,6 +5,7 @@ import {
   type KeyObject,
   randomBytes,
   sign,
+  verify,
   X509Certificate,
 } from 'node:crypto';
 import { isIPv4, isIPv6, SocketAddress } from 'node:net';
@@ -66,13 +67,10 @@ export const issueCertificate = async (
   return { certificate, key: pkcs8(privateKey) };
 };
 
+type Elsewhere = { readonly subject: Subject; readonly validity: Validity; readonly publicKey: KeyObject };
+
 /** What is certified of a key that is elsewhere. `uri`: its only name. */
-export type Certified = {
-  readonly subject: Subject;
-  readonly uri: string;
-  readonly validity: Validity;
-  readonly publicKey: KeyObject;
-};
+export type Certified = Elsewhere & { readonly uri: string };
 
 const certify = (authority: KeyPair, { uri, ...rest }: Certified, purpose: string): string =>
   issueEnd(authority, {
@@ -88,6 +86,12 @@ export const certifyClient = (authority: KeyPair, certified: Certified): string 
 /** A certificate for a server that is known by a URI, as no operator is, and which can be no client's. */
 export const certifyServer = (authority: KeyPair, certified: Certified): string =>
   certify(authority, certified, serverAuth);
+
+/** A certificate for a server whose key is elsewhere, by DNS names and IP addresses, which can be no client's. */
+export const certifyHost = (
+  authority: KeyPair,
+  { names, ...rest }: Elsewhere & { readonly names: readonly string[] },
+): string => issueEnd(authority, { ...rest, purposes: [serverAuth], names: names.map(generalName) });
 
 const issueEnd = (
   authority: KeyPair,
@@ -225,6 +229,26 @@ export const publicKeyOf = (
   }
   if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
     throw invalid('the public key is not one on the curve P-256');
+  return key;
+};
+
+/** Longest public key and signature, in bytes. */
+const longest = { key: 256, signature: 128 };
+
+/**
+ * A public key on the curve P-256 whose holder signed the statement, by ECDSA with SHA-256.
+ * @throws what `invalid` makes
+ */
+export const provedKey = (
+  spki: Uint8Array,
+  { signature, statement }: { readonly signature: Uint8Array; readonly statement: Uint8Array },
+  invalid: (what: string, cause?: unknown) => Error,
+): KeyObject => {
+  if (spki.length > longest.key || signature.length > longest.signature)
+    throw invalid(`the key or the signature is longer than ${longest.key} or ${longest.signature} bytes`);
+  const key = publicKeyOf(spki, invalid);
+  if (!verify('sha256', statement, key, signature))
+    throw invalid('the signature is not of the holder of the public key');
   return key;
 };
 

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FakeApi } from '../../kube/testing/fake-api.ts';
 import { checkCertificate } from '../../runtime/sync/trust.ts';
@@ -30,7 +30,12 @@ const open = async (api: FakeApi, clock: FakeClock): Promise<Authority> => {
 };
 
 /** As a node does that has this bundle. */
-const isBelieved = ({ certificate }: Credentials, bundle: string, at: number): boolean => {
+const isBelieved = (
+  { certificate }: Pick<Credentials, 'certificate'>,
+  bundle: string,
+  at: number,
+  host = 'localhost',
+): boolean => {
   const isBetween = ({ from, until }: Span): boolean => from <= at && at < until;
   const time = {
     isBehind: true,
@@ -41,7 +46,7 @@ const isBelieved = ({ certificate }: Credentials, bundle: string, at: number): b
   };
   const shown = new X509Certificate(certificate);
   try {
-    checkCertificate(shown, { bundle: Buffer.from(bundle), host: 'localhost', time });
+    checkCertificate(shown, { bundle: Buffer.from(bundle), host, time });
     return Date.parse(shown.validFrom) <= at;
   } catch {
     return false;
@@ -50,12 +55,14 @@ const isBelieved = ({ certificate }: Credentials, bundle: string, at: number): b
 
 describe('a node that was away, over a year and more of an operator that rotates as by default', () => {
   /** What the operator shows, once a day. */
-  const shown: { readonly at: number; readonly credentials: Credentials }[] = [];
+  const shown: { readonly at: number; readonly credentials: Credentials; readonly served: string }[] = [];
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   beforeAll(async () => {
     const clock = new FakeClock(Date.now());
     const authority = await open(new FakeApi(), clock);
     for (let passed = 0; passed < 450; passed++) {
-      shown.push({ at: clock.now(), credentials: authority.credentials() });
+      const { certificate: served } = authority.certifyServing({ publicKey, names: ['llm.example'] });
+      shown.push({ at: clock.now(), credentials: authority.credentials(), served });
       clock.advance(day);
       await authority.refresh();
       await authority.refresh();
@@ -75,6 +82,25 @@ describe('a node that was away, over a year and more of an operator that rotates
     expect(shareInNeed(days)).toBe(0);
   });
 
+  it('shows clients a certificate of its request ports that they believe for 30 days, by a bundle of 60 days ago or of now', () => {
+    const signers = new Set<string>();
+    for (const [issued, { at, served }] of shown.entries()) {
+      const { validTo, issuer } = new X509Certificate(served);
+      signers.add(issuer);
+      expect(Date.parse(validTo) - at).toBeGreaterThan(30 * day - 1_000);
+      for (const used of [issued, issued + 1, issued + 15, issued + 29]) {
+        for (const had of [Math.max(0, issued - 60), used]) {
+          const [then, bundle] = [shown[used], shown[had]?.credentials.bundle ?? ''];
+          if (then === undefined) continue;
+          const words = `of day ${issued} on day ${used} by the bundle of day ${had}`;
+          expect(isBelieved({ certificate: served }, bundle, then.at, 'llm.example'), words).toBe(true);
+          expect(isBelieved({ certificate: served }, bundle, then.at, 'other.example')).toBe(false);
+        }
+      }
+    }
+    expect(signers.size).toBe(2);
+  });
+
   it('for 90 days needs the new bundle where a rotation began and ended meanwhile, and else none', () => {
     // The one of these days concerns those that left in the 30 days before it began.
     expect(Math.round(shareInNeed(90) * 360)).toBe(30);
@@ -87,6 +113,6 @@ it('an operator that was away for longer than its authority lasts begins anew by
   for (const one of opened.splice(0)) one.close();
   clock.advance(400 * day);
   const { bundle, ...own } = (await open(api, clock)).credentials();
-  expect(isBelieved({ ...own, bundle }, bundle, clock.now())).toBe(true);
-  expect(isBelieved({ ...own, bundle }, before.bundle, clock.now())).toBe(false);
+  expect(isBelieved(own, bundle, clock.now())).toBe(true);
+  expect(isBelieved(own, before.bundle, clock.now())).toBe(false);
 });

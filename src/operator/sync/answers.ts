@@ -3,13 +3,15 @@ import type { SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import type { Clock } from '../../time/clock.ts';
 import { pause } from '../../time/pause.ts';
 import type { Channel } from './channel.ts';
-import { Pace } from './pace.ts';
+import { Pace, type Rate } from './pace.ts';
 
 type Parts = {
   readonly channel: Channel<unknown, SyncResponse>;
   readonly clock: Clock;
   /** What a question is refused with; `what`: why. */
   readonly refusal: (what: string) => AdaptletError;
+  /** How fast they are answered. Default: that of what is asked for fetches. */
+  readonly rate?: Rate;
 };
 
 /** Questions of one kind of one runtime that are under way, until it takes the answers. It fetches a few adapters at a time. */
@@ -25,7 +27,7 @@ export class Answers {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#pace = new Pace(parts.clock, answered);
+    this.#pace = new Pace(parts.clock, parts.rate ?? answered);
   }
 
   /**

@@ -15,6 +15,8 @@ import { type ReadHello, readHeld } from './hello.ts';
 /** How long a runtime may take nothing, or leave a commit unanswered. It answers when the plan is in force and written. */
 export const answerMs = 60_000;
 
+/** Most names of one Subscribe. */
+const maxNames = 10_000;
 /** Characters of a reason that are kept. */
 const maxReason = 512;
 /** Most of what a runtime refuses that is told, in bytes of keys and reasons: it is relayed with all else that it says. */
@@ -92,7 +94,10 @@ export class Delivery {
     return told;
   }
 
+  /** @throws HELLO_INVALID for more than {@link maxNames} */
   subscribe(names: readonly string[]): void {
+    if (names.length > maxNames)
+      throw new AdaptletError('HELLO_INVALID', `the runtime asks for more than ${maxNames} names`);
     this.#sender.subscribe(names);
     this.look();
   }

@@ -19,20 +19,29 @@ const definition = { metadata: {}, status: { conditions: [{ type: 'Established',
 /** The API server of a test: reviews tokens, has the CRDs, and shows AdapterRuntimes to the replicas that watch. */
 export class TestApi extends FakeApi {
   readonly watchers: FakeObjects[] = [];
+  /** Addresses of Nodes, of which the uid is that of the token. */
+  readonly addresses = new Map<string, readonly string[]>();
   /** Thrown by every request while it is set. */
   down: Error | undefined;
 
   constructor() {
     super();
     this.put('/api/v1/namespaces/kube-system', { metadata: { name: 'kube-system', uid: 'cluster-1' } });
-    this.before = ({ path, method, body }) => {
+    this.before = ({ path, method, body, query }) => {
       if (this.down !== undefined) throw this.down;
       if (path.endsWith('/tokenreviews'))
         return { status: review((body as { spec: { token: string } }).spec.token) };
+      if (path === '/api/v1/nodes') return this.#nodes(query?.['fieldSelector'] ?? '');
       if (path.includes('/customresourcedefinitions/')) return definition;
       if (method === 'PATCH' && path.includes('/adapterruntimes/')) this.#show(body);
       return undefined;
     };
+  }
+
+  #nodes(selector: string): object {
+    const name = selector.replace('metadata.name=', '');
+    const addresses = (this.addresses.get(name) ?? []).map((address) => ({ type: 'InternalIP', address }));
+    return { items: [{ metadata: { name, uid: `uid-of-${name}` }, status: { addresses } }] };
   }
 
   #show(body: unknown): void {
@@ -147,6 +156,7 @@ export const startReplica = async (
       pulls.asked.push(question);
       return pulls.answer(question);
     },
+    runtimeNames: ['llm.factory.example', '192.0.2.7'],
     siteLabel: 'topology.kubernetes.io/zone',
     replica: name,
     serverName: 'localhost',

@@ -1,7 +1,7 @@
 import type { Clock } from '../../time/clock.ts';
 
 /** How many may come at once, and how many each second afterwards. */
-type Rate = { readonly burst: number; readonly perSecond: number };
+export type Rate = { readonly burst: number; readonly perSecond: number };
 
 /**
  * Of the messages of one stream. Nothing is dropped: what is not read yet waits at the runtime, which then tells the newest

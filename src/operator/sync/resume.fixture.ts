@@ -33,6 +33,7 @@ const bound: BoundRuntime = {
   key,
   node: 'node-1',
   pod: '',
+  account: 'adaptlet-runtime',
   ownerUid: 'uid',
 };
 

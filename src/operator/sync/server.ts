@@ -34,6 +34,7 @@ import { noCounts, type SyncCounts } from './counts.ts';
 import { Examples } from './examples.ts';
 import type { CredentialFor } from './pull-answers.ts';
 import { RelayService } from './relay-service.ts';
+import { servingNamesOf } from './serving-names-of.ts';
 import { confirmAnnotation, type Identify, Session, type SessionParts } from './session.ts';
 import { Sites } from './sites.ts';
 import { Turns } from './turns.ts';
@@ -53,6 +54,8 @@ export type SyncServerOptions = {
   /** ServiceAccounts (`namespace/name`) whose pods may serve their node. */
   readonly nodeAccounts: readonly string[];
   readonly credential: CredentialFor;
+  /** Names of an administrator in the certificates of the request ports of runtimes. Absent: none. */
+  readonly runtimeNames?: readonly string[];
   /** Label of AdapterRuntimes whose value says which of them share a site. */
   readonly siteLabel: string;
   /** Name of this replica. */
@@ -177,6 +180,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     credential: options.credential,
     authority,
     sites,
+    servingNames: servingNamesOf(options),
     replica: options.replica,
   };
   const sessions = new Set<Session>();

@@ -31,6 +31,7 @@ import type { CredentialFor } from './pull-answers.ts';
 import { Questions } from './questions.ts';
 import { Reporting } from './reporting.ts';
 import { SentPlan } from './sent-plan.ts';
+import type { ServingNamesOf } from './serving-answers.ts';
 import type { Sites } from './sites.ts';
 import type { Turns } from './turns.ts';
 
@@ -40,8 +41,6 @@ export const confirmAnnotation = 'adaptlet.io/confirm-removals';
 const retryDelays = { firstMs: 1_000, maxMs: 60_000 };
 /** An AdapterRuntime that was not deleted for so long is no longer one that is deleted again and again. */
 const calmMs = 180_000;
-/** Most names of one Subscribe. */
-const maxNames = 10_000;
 
 export type SessionParts = {
   readonly api: KubeApi;
@@ -57,8 +56,9 @@ export type SessionParts = {
   readonly examples: Examples;
   readonly clusterUid: () => Promise<string>;
   readonly credential: CredentialFor;
-  readonly authority: Pick<Authority, 'certify' | 'feedbackRoots'>;
+  readonly authority: Pick<Authority, 'certify' | 'certifyServing' | 'feedbackRoots'>;
   readonly sites: Sites;
+  readonly servingNames: ServingNamesOf;
   readonly replica: string;
   readonly counts: SyncCounts;
   readonly clock: Clock;
@@ -375,9 +375,6 @@ export class Session implements Stream, Movable {
           delivery.listed(message.value);
           break;
         case 'subscribe':
-          if (message.value.names.length > maxNames) {
-            throw new AdaptletError('HELLO_INVALID', `the runtime asks for more than ${maxNames} names`);
-          }
           delivery.subscribe(message.value.names);
           break;
         case 'report':
@@ -388,6 +385,7 @@ export class Session implements Stream, Movable {
           break;
         case 'credential':
         case 'peers':
+        case 'servingCertificate':
           return questions.take(message);
         case 'hello':
           throw new AdaptletError('HELLO_INVALID', 'there was a second Hello');

@@ -150,4 +150,14 @@ describe('readSettings', () => {
     expect(() => read({ tlsKey: 'tls.key' })).toThrow(/--tls-cert .* is required with --tls-key/);
     expect(() => read({ clientCa: 'ca.crt' })).toThrow(/--tls-cert .* is required with --client-ca/);
   });
+
+  it('takes a certificate of its operator, as the runtime of a node that follows one', () => {
+    const read = (more: object) => readSettings({ ...operator, tls: 'operator', ...more }, {}, '/srv');
+    expect(read({ clientCa: 'ca.crt' })).toMatchObject({ tls: 'operator', clientCa: '/srv/ca.crt' });
+    expect(() => readSettings({ ...least, tls: 'operator' }, {}, '/')).toThrow(/--operator-ca are required/);
+    expect(() => read({ tlsCert: 'tls.crt', tlsKey: 'tls.key' })).toThrow(/--tls-cert is given/);
+    expect(() => read({ runtimeKind: 'pod' })).toThrow(/--runtime-kind is pod/);
+    const device = { ...least, tls: 'operator', operator: 'o:1', enrolTokenFile: 'token' };
+    expect(() => readSettings(device, {}, '/')).toThrow(/--operator-ca are required/);
+  });
 });

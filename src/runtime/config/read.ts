@@ -103,8 +103,29 @@ const checkPeers = (
     );
 };
 
+const notOfOperator = (why: string): AdaptletError =>
+  new AdaptletError('CONFIG_INVALID', `${flagOf('tls')} (${variableOf('tls')}) is operator, and ${why}`);
+
 /** A certificate has its key, and certificates of clients come over TLS. */
-const checkTls = (s: { [key in 'tlsCert' | 'tlsKey' | 'clientCa']?: string | undefined }): void => {
+const checkTls = (
+  s: { [key in 'tlsCert' | 'tlsKey' | 'clientCa' | 'operatorCa']?: string | undefined } & {
+    readonly tls: 'auto' | 'operator';
+    readonly runtimeKind: string;
+  },
+): void => {
+  if (s.tls === 'operator') {
+    if (s.tlsCert !== undefined || s.tlsKey !== undefined)
+      throw notOfOperator(
+        `${flagOf(s.tlsCert === undefined ? 'tlsKey' : 'tlsCert')} is given: keep one of them`,
+      );
+    if (s.operatorCa === undefined)
+      throw notOfOperator(`${flagOf('operator')} and ${flagOf('operatorCa')} are required with it`);
+    if (s.runtimeKind !== 'node')
+      throw notOfOperator(
+        `${flagOf('runtimeKind')} is ${s.runtimeKind}: only runtimes of nodes get certificates`,
+      );
+    return;
+  }
   const needs = (given: 'tlsCert' | 'tlsKey' | 'clientCa', needed: 'tlsCert' | 'tlsKey'): void => {
     if (s[given] === undefined || s[needed] !== undefined) return;
     throw new AdaptletError(

@@ -135,6 +135,12 @@ export const settingsSchema = z.object({
       'Address of one more listener, for /metrics, /livez and /readyz alone, without TLS: for probes, which need no credential, and for Prometheus, see metrics-access.',
     ),
   ...metricsSettings,
+  tls: z
+    .enum(['auto', 'operator'])
+    .default('auto')
+    .describe(
+      'Where the certificate of both request ports comes from. auto: the files of tls-cert and tls-key; without them there is no TLS. operator: the operator gives one, by its own authority, to a runtime of a Node; it is renewed by itself and kept beside the state, and until the first one comes nobody gets a connection.',
+    ),
   tlsCert: z
     .string()
     .min(1)

@@ -16,6 +16,7 @@ import { PeerBusy, peerOrder } from '../../artifact/peer-site.ts';
 import { grantUri, type PeerGrant, peerUri } from '../../control/peer-names.ts';
 import {
   certifyClient,
+  certifyHost,
   certifyServer,
   issueAuthority,
   issueCertificate,
@@ -263,7 +264,8 @@ describe('the server for peers', () => {
       validity: { from: Date.now() - 2 * hour, until: Date.now() - hour },
       publicKey,
     });
-    for (const certificate of [foreign, own, over])
+    const ofPorts = certifyHost(authority, { subject, names: ['node-1'], validity, publicKey });
+    for (const certificate of [foreign, own, over, ofPorts])
       await expect(ask(blob, { certificate })).rejects.toThrow();
     const replica = await issueCertificate(authority, {
       subject: { organization: 'adaptlet:replicas', name: 'operator-a' },

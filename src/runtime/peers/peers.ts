@@ -11,7 +11,8 @@ import { Bandwidth, type BandwidthPlan } from '../../time/bandwidth.ts';
 import type { Clock } from '../../time/clock.ts';
 import { connectPeer } from './client.ts';
 import type { PeerHoldings } from './holdings.ts';
-import { PeerQuestions } from './questions.ts';
+import { OperatorQuestions, type PeerQuestions } from './questions.ts';
+import { Renewal } from './renewal.ts';
 import { type PeerCredential, PeerServer } from './server.ts';
 import { PeerTally } from './tally.ts';
 
@@ -56,8 +57,7 @@ export class SitePeers implements AsyncDisposable {
   #server: PeerServer | undefined;
   /** Of the certificate to answer with. */
   #site = '';
-  #certified: Promise<void> = Promise.resolve();
-  #stopTimer = (): void => undefined;
+  readonly #renewal: Renewal;
   #isClosed = false;
 
   /** @throws CONFIG_INVALID when the address cannot be listened on */
@@ -78,15 +78,23 @@ export class SitePeers implements AsyncDisposable {
 
   private constructor(options: SitePeersOptions) {
     this.#options = options;
-    this.questions = new PeerQuestions(options.clock);
-    this.questions.onConnected(() => {
-      this.#certified = this.#certify();
+    const { clock, log } = options;
+    this.questions = new OperatorQuestions(clock, 'PEERS_UNKNOWN');
+    this.#renewal = new Renewal({
+      clock,
+      renew: () => this.#certify(),
+      failed: (error) => {
+        const err = asAdaptletError(error, 'getting a certificate for other runtimes');
+        log.warn({ err }, 'other runtimes of the site get no blobs here');
+      },
+      retryMs,
     });
+    this.questions.onConnected(() => this.#renewal.begin());
   }
 
   /** Settles once the operator has answered what was asked last about a certificate to answer with. */
   get certified(): Promise<void> {
-    return this.#certified;
+    return this.#renewal.begun;
   }
 
   /** Where the others of the site reach it. */
@@ -112,7 +120,7 @@ export class SitePeers implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#stopTimer();
+    this.#renewal.close();
     await this.#server?.close();
   }
 
@@ -120,13 +128,13 @@ export class SitePeers implements AsyncDisposable {
   async #answerTo({ key, text: image }: PeerQuestion, signal: AbortSignal): Promise<Peers | undefined> {
     const { clock } = this.#options;
     const about = `${key}\n${image}`;
-    await this.#certified;
+    await this.certified;
     // It knows no site for this runtime, or is of a version that knows of none.
     if (this.#site === '') return undefined;
     try {
       const answer = await this.questions.ask({ key, image, publicKey: this.#publicKey() }, signal);
       // Its Node has another label by now.
-      if (answer.site !== this.#site) this.#certified = this.#certify();
+      if (answer.site !== this.#site) this.#renewal.begin();
       this.#kept.delete(about);
       this.#kept.set(about, { answer, until: clock.monotonic() + Number(answer.lifetimeMs) });
       for (const oldest of this.#kept.keys()) {
@@ -156,23 +164,13 @@ export class SitePeers implements AsyncDisposable {
     };
   }
 
-  /** Gets a certificate to answer with, and the next one in time. Never throws. */
-  async #certify(): Promise<void> {
-    const { clock, log } = this.#options;
-    this.#stopTimer();
-    let nextMs = retryMs;
-    try {
-      const answer = await this.questions.ask({ key: '', image: '', publicKey: this.#publicKey() }, never);
-      this.#server?.show(await this.#credentialOf(answer));
-      this.#site = answer.site;
-      nextMs = (Number(answer.lifetimeMs) * 2) / 3;
-      log.debug({ site: answer.site }, 'other runtimes of the site get blobs here');
-    } catch (error) {
-      const err = asAdaptletError(error, 'getting a certificate for other runtimes');
-      log.warn({ err }, 'other runtimes of the site get no blobs here');
-    }
-    this.#stopTimer();
-    if (!this.#isClosed) this.#stopTimer = clock.after(nextMs, () => void this.#certify());
+  /** Gets a certificate to answer with. Resolves to the milliseconds until the next one. */
+  async #certify(): Promise<number> {
+    const answer = await this.questions.ask({ key: '', image: '', publicKey: this.#publicKey() }, never);
+    this.#server?.show(await this.#credentialOf(answer));
+    this.#site = answer.site;
+    this.#options.log.debug({ site: answer.site }, 'other runtimes of the site get blobs here');
+    return (Number(answer.lifetimeMs) * 2) / 3;
   }
 
   async #credentialOf({ certificate, site }: Peers): Promise<PeerCredential> {

@@ -196,6 +196,7 @@ export class FakeSite implements AsyncDisposable {
       key: objectKey(namespace, name),
       node: name,
       pod: `pod-${name}`,
+      account: 'adaptlet-runtime',
       ownerUid: '',
     };
     const channel = {

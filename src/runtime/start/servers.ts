@@ -8,7 +8,7 @@ import type { Parts } from '../server/exchange.ts';
 import { startAdmin } from '../server/grpc/admin/server.ts';
 import { startGrpc } from '../server/grpc/server.ts';
 import { startHealth, startHttp } from '../server/http/server.ts';
-import { CertificateFiles } from '../server/tls/certificate-files.ts';
+import type { CertificateFiles } from '../server/tls/certificate-files.ts';
 
 export type Addresses = {
   readonly grpcAddress: string;
@@ -21,6 +21,8 @@ export type Addresses = {
 export type ServersParts = Omit<Parts, 'identify'> & {
   readonly callers: Callers;
   readonly admin: Admin;
+  /** Of the request ports; undefined: they have no TLS. */
+  readonly tls: CertificateFiles | undefined;
   readonly version: string;
   /** Of Adapters and rollouts that Admin is asked for by their bare names. */
   readonly defaultNamespace: string;
@@ -31,30 +33,17 @@ const graceMs = 10_000;
 
 const withPort = (address: string, port: number): string => address.replace(/:\d+$/, `:${port}`);
 
-/** Undefined: the settings name no certificate. */
-const certificateOf = async (
-  { tlsCert: certificate, tlsKey: key, clientCa }: Settings,
-  parts: Pick<Parts, 'clock' | 'log'>,
-  stack: AsyncDisposableStack,
-): Promise<CertificateFiles | undefined> => {
-  if (certificate === undefined || key === undefined) return undefined;
-  const files = await CertificateFiles.open({ ...parts, paths: { certificate, key, clientCa } });
-  stack.defer(() => files.close());
-  return files;
-};
-
 /**
  * Starts gRPC, HTTP, Admin and, where they have a listener of their own, health and metrics; the stack closes them.
- * @throws CONFIG_INVALID that names the address that is taken, or the file that is no certificate
+ * @throws CONFIG_INVALID that names the address that is taken
  */
 export const startServers = async (
   parts: ServersParts,
   settings: Settings,
   stack: AsyncDisposableStack,
 ): Promise<Addresses> => {
-  const { callers } = parts;
+  const { callers, tls } = parts;
   const { grpcListen, httpListen, healthListen, httpMetrics } = settings;
-  const tls = await certificateOf(settings, parts, stack);
   const running: { close(graceMs: number): Promise<void> }[] = [];
   // All at the same time: what is stopping takes no new request on any of them.
   stack.defer(async () => {
@@ -63,14 +52,16 @@ export const startServers = async (
   const listener = (address: string) => {
     return { ...parts, address, identify: callers.on({ isLoopback: isLoopback(address) }) };
   };
-  const grpc = await startGrpc({ ...listener(grpcListen), tls });
+  const grpc = await startGrpc(listener(grpcListen));
   running.push(grpc);
   const hasMetrics = httpMetrics === 'on' || (httpMetrics === 'auto' && isLoopback(httpListen));
-  const http = await startHttp({ ...listener(httpListen), tls, hasMetrics });
+  const http = await startHttp({ ...listener(httpListen), hasMetrics });
   running.push(http);
   const access = await metricsAccess(settings);
   const health =
-    healthListen === undefined ? undefined : await startHealth({ ...listener(healthListen), access });
+    healthListen === undefined
+      ? undefined
+      : await startHealth({ ...listener(healthListen), tls: undefined, access });
   if (health !== undefined) running.push(health);
   const adminAddress = settings.adminListen ?? `unix:${join(settings.dataDir, 'admin.sock')}`;
   const admin = await startAdmin({ ...parts, address: adminAddress });

@@ -2,6 +2,7 @@ import { errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { ModelView, ProviderView } from '../admin/views.ts';
 import { modelText } from '../base-model/model-state.ts';
 import type { Engine, EngineInfo, KvRoom } from '../engine/engine.ts';
+import type { CertificateFiles } from '../server/tls/certificate-files.ts';
 import type { Cards } from '../serving/cards.ts';
 import type { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import type { DataPath } from '../serving/data-path.ts';
@@ -16,6 +17,7 @@ export type ServingParts = {
   readonly cards: Cards;
   /** It still answers, and nobody new should come. */
   readonly isLeaving: () => boolean;
+  readonly tls: CertificateFiles | undefined;
 };
 
 const baseOf = (name: string, info: EngineInfo): Serving['base'] => {
@@ -33,11 +35,19 @@ const baseOf = (name: string, info: EngineInfo): Serving['base'] => {
   };
 };
 
-/** Whether requests can be answered now, and why not. */
-export const readinessOf = ({
-  engine,
-  state,
-}: Pick<BaseModel, 'engine' | 'state'>): ReturnType<Serving['ready']> => {
+/** What the request ports lack, which may have no certificate yet; '' when nothing. */
+export const lackingIn = (tls: Pick<CertificateFiles, 'context'> | undefined): string =>
+  tls !== undefined && tls.context === undefined
+    ? 'the request ports have no certificate of the operator yet, and take no connection'
+    : '';
+
+/** Whether requests can be answered now, and why not. `tls`: of the request ports. */
+export const readinessOf = (
+  { engine, state }: Pick<BaseModel, 'engine' | 'state'>,
+  tls: Pick<CertificateFiles, 'context'> | undefined,
+): ReturnType<Serving['ready']> => {
+  const lacking = lackingIn(tls);
+  if (lacking !== '') return { ok: false, reason: lacking };
   const ok = engine.state === 'ready';
   return { ok, reason: ok ? '' : modelText(state()) || `the engine is ${engine.state}` };
 };
@@ -89,6 +99,7 @@ export const servingOf = ({
   counts,
   cards,
   isLeaving,
+  tls,
 }: ServingParts): Serving => ({
   generate: (context, request, signal, stages) => dataPath.generate(context, request, signal, stages),
   encode: (context, request, signal, stages) => dataPath.encode(context, request, signal, stages),
@@ -99,5 +110,5 @@ export const servingOf = ({
   get base() {
     return baseOf(baseModel, base.engine.info());
   },
-  ready: () => (isLeaving() ? { ok: false, reason: 'it is stopping' } : readinessOf(base)),
+  ready: () => (isLeaving() ? { ok: false, reason: 'it is stopping' } : readinessOf(base, tls)),
 });

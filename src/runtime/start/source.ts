@@ -37,6 +37,7 @@ export type SourceParts = {
   readonly plan: PlanInForce;
   readonly pulls: SyncParts['pulls'];
   readonly peers: SitePeers | undefined;
+  readonly serving: SyncParts['serving'];
   readonly time: NodeTime;
   readonly holds: SyncParts['holds'];
   readonly feedbackKeys: SyncParts['feedbackKeys'];

@@ -17,6 +17,7 @@ export type Load = {
   readonly prefetched: RuntimeGauges['prefetched'];
   readonly sessions?: RuntimeGauges['sessions'];
   readonly classifiers?: RuntimeGauges['classifiers'];
+  readonly certificateUntil?: RuntimeGauges['certificateUntil'];
   /** Limits of namespaces, and what was refused by them. */
   readonly quotas: RuntimeGauges['quotas'];
   readonly store: RuntimeGauges['store'];
@@ -69,6 +70,7 @@ export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
     prefetched: load.prefetched,
     sessions: load.sessions,
     classifiers: load.classifiers,
+    certificateUntil: load.certificateUntil,
     quotas: load.quotas,
     lora: pickerNames(status),
     cacheBlocks: blocksOf(status),

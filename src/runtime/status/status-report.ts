@@ -32,6 +32,8 @@ export type StatusParts = {
   readonly holds: Pick<Holds, 'ofRollout'>;
   readonly counts: ServedCounts;
   readonly quotas: Pick<Quotas, 'notKept'>;
+  /** What the request ports lack; '' when nothing. */
+  readonly lacking: () => string;
   readonly facts: ServingFacts;
   readonly source: Pick<PlanSource, 'rollouts' | 'report'>;
 };
@@ -60,7 +62,13 @@ export class StatusReport {
       refusedProviders,
       operators,
       loraOperator,
-      limits: [...limits, ...p.memory.warnings(), ...p.quotas.notKept, ...lossOf(p.lost())],
+      limits: [
+        ...limits,
+        ...p.memory.warnings(),
+        ...p.quotas.notKept,
+        ...lossOf(p.lost()),
+        ...(p.lacking() === '' ? [] : [p.lacking()]),
+      ],
       ...(kv === undefined ? {} : { keysAndValues: kv }),
       memory: { budgetBytes, usedBytes },
       memoryPressure: p.memory.view(),

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { Hello, Peers } from '../../gen/adaptlet/control/v1/control.ts';
+import { Hello, Peers, ServingCertificate } from '../../gen/adaptlet/control/v1/control.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { Connection, type Peer } from './connection.ts';
 import { MemoryOperator, settle } from './testing/memory-operator.ts';
@@ -27,6 +27,7 @@ const make = ({ random = () => 0 }: { random?: () => number } = {}) => {
     unknown: (names) => void told.push(`unknown ${names.join()}`),
     credential: ({ id }) => void told.push(`credential ${id}`),
     peers: ({ id }) => void told.push(`peers ${id}`),
+    servingCertificate: ({ id }) => void told.push(`serving ${id}`),
     feedbackKeys: ({ keys }) => void told.push(`keys ${keys.length}`),
     broken: () => void told.push('broken'),
     held: () => ({ held: [{ key: 'Split a/b', version: 'v' }], sameParts: [] }),
@@ -265,6 +266,8 @@ describe('a question', () => {
     expect(told.at(-1)).toBe('credential 1');
     operator.last.send({ $case: 'peers', value: Peers.fromPartial({ id: 2n }) });
     expect(told.at(-1)).toBe('peers 2');
+    operator.last.send({ $case: 'servingCertificate', value: ServingCertificate.fromPartial({ id: 3n }) });
+    expect(told.at(-1)).toBe('serving 3');
     operator.last.end();
     expect(connection.ask(question)).toBe(false);
   });

@@ -20,6 +20,7 @@ export type Peer = Current & {
   unknown(names: readonly string[]): void;
   credential(credential: Message<'credential'>): void;
   peers(answer: Message<'peers'>): void;
+  servingCertificate(answer: Message<'servingCertificate'>): void;
   feedbackKeys(given: Message<'feedbackKeys'>): void;
   /** The stream ended, or none came about. */
   broken(): void;
@@ -174,6 +175,7 @@ export class Connection {
       else if (message.$case === 'heldWanted') attempt.outbox.held(message.value.partHashes);
       else if (message.$case === 'credential') peer.credential(message.value);
       else if (message.$case === 'peers') peer.peers(message.value);
+      else if (message.$case === 'servingCertificate') peer.servingCertificate(message.value);
       else if (message.$case === 'feedbackKeys') peer.feedbackKeys(message.value);
       else void this.#commit(attempt, message.value);
     } catch (error) {

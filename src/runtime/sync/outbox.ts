@@ -1,7 +1,10 @@
 import type { Ack, HeldList, Report, Subscribe, SyncRequest } from '../../gen/adaptlet/control/v1/control.ts';
 
-/** What is asked for a fetch. */
-export type Question = Extract<SyncRequest['message'], { $case: 'credential' | 'peers' }>;
+/** What is asked for a fetch, or for the request ports. */
+export type Question = Extract<
+  SyncRequest['message'],
+  { $case: 'credential' | 'peers' | 'servingCertificate' }
+>;
 
 /** What is sent as it is at the moment when it can be sent. */
 export type Current = {

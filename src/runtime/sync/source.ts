@@ -24,6 +24,7 @@ import { PlanFollower } from './plan-follower.ts';
 import type { PullCredentials } from './pull-credentials.ts';
 import { Reports } from './reports.ts';
 import { ConnectionSequence } from './sequence.ts';
+import type { ServingCertificate } from './serving-certificate.ts';
 import { type SnapshotParts, takeSnapshot } from './snapshot.ts';
 import { decidedOf } from './views.ts';
 
@@ -66,6 +67,8 @@ export type SyncParts = {
   readonly feedbackKeys: Pick<FeedbackKeys, 'learn'>;
   /** Undefined: this runtime shares no blobs. */
   readonly peers?: PeerQuestions | undefined;
+  /** Undefined: its request ports have no certificate of the operator. */
+  readonly serving?: ServingCertificate['questions'] | undefined;
   /** What reports are made of, besides plan and holds. */
   readonly node: Omit<SnapshotParts, 'plan' | 'holds'>;
 };
@@ -143,6 +146,7 @@ export class SyncSource implements PlanSource {
       this.#connection = connection;
       parts.pulls.through((request) => connection.ask({ $case: 'credential', value: request }));
       parts.peers?.through((request) => connection.ask({ $case: 'peers', value: request }));
+      parts.serving?.through((value) => connection.ask({ $case: 'servingCertificate', value }));
     }
   }
 
@@ -252,6 +256,7 @@ export class SyncSource implements PlanSource {
         queueMicrotask(() => {
           this.#parts.residency.retryFailed('PULL_CREDENTIAL_AWAITED', 'the operator is reached again');
           this.#parts.peers?.connected();
+          this.#parts.serving?.connected();
         });
       },
       put: (resource) => this.#follower.put(resource),
@@ -260,10 +265,12 @@ export class SyncSource implements PlanSource {
       unknown: (names) => this.demand.unknown(names),
       credential: (credential) => this.#parts.pulls.answered(credential),
       peers: (answer) => this.#parts.peers?.answered(answer),
+      servingCertificate: (answer) => this.#parts.serving?.answered(answer),
       feedbackKeys: ({ keys }) => this.#learn(keys),
       broken: () => {
         this.#parts.pulls.broken();
         this.#parts.peers?.broken();
+        this.#parts.serving?.broken();
         this.#reports.close();
         this.#follower.broken();
       },

@@ -137,6 +137,15 @@ export const callersAreLetIn = (asking: () => Asking): void => {
 export const portsAreTls = (asking: () => Asking): void => {
   const { asAdministrator, answers, notes } = peopleOf(asking);
 
+  it('are TLS with certificates of the operator, for the curl of NOTES', async () => {
+    const { site, values } = asking();
+    await site.helm('upgrade', { ...values, runtime: { ...values.runtime, tls: { operator: true } } });
+    const [, make = '', request = ''] = await notes();
+    expect(request).toContain('https://');
+    await asAdministrator(make);
+    await answers(request, '"text":');
+  });
+
   it('are TLS with a Secret, for the curl of NOTES and for clients with a certificate', async () => {
     const { site, folder, values } = asking();
     await makeCertificates(folder, [

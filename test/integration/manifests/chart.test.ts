@@ -190,6 +190,12 @@ const refused: readonly [setting: string, value: unknown, message: string][] = [
     },
     'injection.model has oci and image: a base model comes from one place',
   ],
+  [
+    'runtime.tls',
+    { operator: true, secret: 'tls' },
+    'runtime.tls has operator and secret: a runtime shows one',
+  ],
+  ['operator.runtimeNames', ['*.example'], "at '/operator/runtimeNames/0': '*.example' does not match"],
   ['injection.model.oci.image', 'registry.example/m', 'injection.model.oci needs both'],
   ['injection.model.image.path', 'int4', 'injection.model.image.path is set without injection.model.image'],
   ['injection.excludedNamespaces', ['A'], "at '/injection/excludedNamespaces/0': 'A' does not match"],

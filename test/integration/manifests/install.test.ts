@@ -111,6 +111,18 @@ describe('a Helm release', () => {
     expect(names).toEqual(expect.arrayContaining(named ?? []));
   });
 
+  it('gives a request over TLS, and the authority that verifies it, where the operator certifies runtimes', async () => {
+    const set = ['--set', 'runtime.tls.operator=true', '--dry-run=client'];
+    const { stdout } = await onCluster('upgrade', 'adaptlet', chart, ...inNamespace, ...set);
+    const [, notes = ''] = stdout.split('\nNOTES:\n');
+    expect(notes).toContain(
+      "kubectl -n adaptlet-system get configmap adaptlet-ca -o 'jsonpath={.data.ca\\.crt}' > ca.crt",
+    );
+    expect(notes).toContain(
+      'curl --cacert ca.crt https://adaptlet-runtime.adaptlet-system:8080/v1/completions',
+    );
+  });
+
   it('has pods that the API server admits: two replicas, and a runtime for the node', async () => {
     const pods = ['get', 'pods', ...inNamespace, '-o', 'jsonpath={.items[*].spec.serviceAccountName}'];
     await waitFor('the pods', async () => {

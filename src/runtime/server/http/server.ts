@@ -77,6 +77,7 @@ const serverOf = (
     rejectUnauthorized: false,
     handshakeTimeout: handshakeMs,
   };
+  // Without a certificate no handshake comes about.
   const server = createTlsServer({ ...options, ...handshake, ...tls.context }, listener);
   server.once(
     'close',

@@ -66,6 +66,8 @@ export type RuntimeGauges = {
   readonly sessions?:
     | { readonly sessions: number; readonly tokens: Readonly<Record<string, number>> }
     | undefined;
+  /** When the certificate of the request ports ends, wall time in milliseconds. Undefined: there is none. */
+  readonly certificateUntil?: number | undefined;
   /** Classifiers of routes. Undefined: there are none here. */
   readonly classifiers?:
     | {
@@ -283,6 +285,11 @@ export const metricFamilies = (
   perTier(metrics.prefetchHits, gauges.prefetched, ({ hits }) => hits),
   perTier(metrics.prefetchedBytes, gauges.prefetched, ({ broughtBytes }) => broughtBytes),
   perTier(metrics.prefetchWastedBytes, gauges.prefetched, ({ wastedBytes }) => wastedBytes),
+  {
+    ...metrics.certificateUntil,
+    samples:
+      gauges.certificateUntil === undefined ? [] : [{ labels: {}, value: gauges.certificateUntil / 1000 }],
+  },
   gauge(metrics.sessions, gauges.sessions?.sessions ?? 0),
   perResult(metrics.sessionTokens, gauges.sessions?.tokens ?? {}),
   ...classifierFamilies(gauges.classifiers),

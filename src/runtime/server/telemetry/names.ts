@@ -191,6 +191,10 @@ export const metrics = {
     name: 'adaptlet_prefetch_wasted_bytes_total',
     help: 'Those of them that left before anybody used them.',
   },
+  certificateUntil: {
+    name: 'adaptlet_tls_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate of the request ports ends, in Unix time. Absent without TLS, and before the first certificate.',
+  },
   sessions: {
     name: 'adaptlet_sessions',
     help: 'Sessions that this runtime keeps decisions of routes for (stickyDecision), with those that are over and were not asked for since.',

@@ -116,6 +116,7 @@ it('every metric has its exact name and its sentence', async () => {
   expect(text).toContain('adaptlet_prefetched_bytes_total{tier="ram"} 500');
   expect(text).toContain('adaptlet_prefetch_wasted_bytes_total{tier="disk"} 300');
   expect(text).toContain('adaptlet_sessions 6');
+  expect(text).toContain('adaptlet_tls_certificate_expiry_timestamp_seconds 1800000000\n');
   expect(text).toContain('adaptlet_session_tokens_total{result="foreign"} 1');
   expect(text).toContain('adaptlet_classifier_answers_total{code="DEADLINE_EXCEEDED"} 2');
   expect(text).toContain('adaptlet_classifiers{state="Failed"} 1');

@@ -52,6 +52,7 @@ export const fakeGauges: RuntimeGauges = {
     { namespace: 'team-a', limit: 'requests', used: 2, guaranteed: 1, most: 4, refused: 7 },
     { namespace: 'team-b', limit: 'adapterMemory', used: 0, guaranteed: 100, most: Infinity, refused: 0 },
   ],
+  certificateUntil: 1_800_000_000_000,
   sessions: { sessions: 6, tokens: { accepted: 5, foreign: 1 } },
   classifiers: { answers: { OK: 9, DEADLINE_EXCEEDED: 2 }, states: { Ready: 1, Pending: 0, Failed: 1 } },
   lora: { max: 8, running: ['upper', 'sql'], waiting: [] },

@@ -30,12 +30,18 @@ export type Told = {
   readonly body: unknown;
 };
 
+/** Certificate and key are one file, which may be there from the beginning. */
+type Late = { readonly isAwaited?: true; readonly first?: string; readonly clientCa?: string };
+
 /** Both request ports over fakes, with TLS whose files a test may change. */
-export const startSecure = async (overrides: Parameters<typeof fakeParts>[0] = {}) => {
+export const startSecure = async (
+  overrides: Parameters<typeof fakeParts>[0] = {},
+  { isAwaited, first, clientCa }: Late = {},
+) => {
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-tls-'));
   const paths = {
     certificate: join(folder, 'tls.crt'),
-    key: join(folder, 'tls.key'),
+    key: join(folder, isAwaited ? 'tls.crt' : 'tls.key'),
     clientCa: join(folder, 'clients.crt'),
   };
   const authority = await newAuthority('servers');
@@ -44,11 +50,12 @@ export const startSecure = async (overrides: Parameters<typeof fakeParts>[0] = {
     await writeFile(paths.certificate, certificate);
     await writeFile(paths.key, key);
   };
-  await write(await certificateFor(authority, 'runtime'));
-  await writeFile(paths.clientCa, clients.certificate);
+  if (!isAwaited) await write(await certificateFor(authority, 'runtime'));
+  else if (first !== undefined) await writeFile(paths.certificate, first);
+  await writeFile(paths.clientCa, clientCa ?? clients.certificate);
   const clock = new FakeClock();
   const parts = fakeParts(overrides);
-  const tls = await CertificateFiles.open({ paths, clock, log: parts.log });
+  const tls = await CertificateFiles.open({ paths, isAwaited: isAwaited === true, clock, log: parts.log });
   const grpc = await startGrpc({ ...parts, address: '127.0.0.1:0', tls });
   const http = await startHttp({ ...parts, address: '127.0.0.1:0', tls });
   const open: { close(): void }[] = [];
@@ -97,6 +104,7 @@ export const startSecure = async (overrides: Parameters<typeof fakeParts>[0] = {
   return {
     parts,
     paths,
+    files: tls,
     authority,
     clients,
     clock,

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
@@ -133,6 +134,49 @@ describe('a new certificate', () => {
     expect(await who()).toBe('box');
     await unaryCall((cb) => node.dial(client).oip.repositoryIndex({ repositoryName: '', ready: true }, cb));
     expect(identify.mock.calls.at(-1)?.[0].commonName).toBe('box');
+  });
+});
+
+describe('a certificate that comes later', () => {
+  const late = async (more: { first?: string; clientCa?: string } = {}) => {
+    await node[Symbol.asyncDispose]();
+    node = await startSecure({ log }, { isAwaited: true, ...more });
+    return { ...(await certificateFor(node.authority, 'runtime')), path: node.paths.certificate };
+  };
+
+  it('is that of no connection before, and of each one from then on, on both ports', async () => {
+    const { path, certificate, key } = await late();
+    const early = node.dial();
+    expect(log.error).not.toHaveBeenCalled();
+    expect([await isReached(), await isLive(early)]).toEqual([false, false]);
+    await expect(fetch(`http://127.0.0.1:${node.http.port}/livez`)).rejects.toThrow();
+    await writeFile(path, certificate + key);
+    await node.files.look();
+    expect([await isReached(), await isLive(node.dial())]).toEqual([true, true]);
+    // The channel that was refused comes by itself.
+    await vi.waitFor(async () => expect(await isLive(early)).toBe(true), 10_000);
+    expect(node.files.until).toBe(Date.parse(new X509Certificate(certificate).validTo));
+  });
+
+  it('is there again after a restart', async () => {
+    const { certificate, key } = await late();
+    await late({ first: certificate + key });
+    // It is that of the authority of the first one.
+    expect(node.files.context).toMatchObject({ cert: certificate + key });
+  });
+
+  it('does not end the start where its file is broken, and the log says so', async () => {
+    const { path, certificate, key } = await late({ first: 'half a certi' });
+    expect(log.error).toHaveBeenCalledTimes(1);
+    expect(await isReached()).toBe(false);
+    await writeFile(path, certificate + key);
+    await node.files.look();
+    expect(await isReached()).toBe(true);
+  });
+
+  it('does not hide authorities of clients that are none', async () => {
+    await expect(late({ clientCa: 'none' })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    node = await startSecure({ log });
   });
 });
 

@@ -43,6 +43,9 @@ export interface SyncRequest {
     | //
     /** A runtime that shares blobs with its site wants a certificate. */
     { $case: "peers"; value: PeersRequest }
+    | //
+    /** A runtime of a Node wants a certificate for its request ports. */
+    { $case: "servingCertificate"; value: ServingCertificateRequest }
     | undefined;
 }
 
@@ -73,6 +76,9 @@ export interface SyncResponse {
     | //
     /** Those of the Welcome are others now. */
     { $case: "feedbackKeys"; value: FeedbackKeys }
+    | //
+    /** To a ServingCertificateRequest. */
+    { $case: "servingCertificate"; value: ServingCertificate }
     | undefined;
 }
 
@@ -333,6 +339,29 @@ export interface Peers {
   site: string;
   /** Whom to ask; empty in a certificate to answer with. */
   peers: PeerAddress[];
+  /** Why there is no certificate. */
+  reason: string;
+}
+
+export interface ServingCertificateRequest {
+  /** Of this request, within the stream. */
+  id: bigint;
+  /** SubjectPublicKeyInfo in DER, a key on the curve P-256. */
+  publicKey: Buffer;
+  /**
+   * ECDSA with SHA-256 of "adaptlet serve v1", a zero byte, namespace/name of the AdapterRuntime, a zero byte and public_key: who
+   * asks has the key.
+   */
+  signature: Buffer;
+}
+
+/** The names in it are those that the operator knows to be of this runtime: it is asked for none. */
+export interface ServingCertificate {
+  id: bigint;
+  /** PEM. Empty: there is none. */
+  certificate: string;
+  /** Milliseconds for which it holds. */
+  lifetimeMs: bigint;
   /** Why there is no certificate. */
   reason: string;
 }
@@ -714,6 +743,9 @@ export const SyncRequest: MessageFns<SyncRequest> = {
       case "peers":
         PeersRequest.encode(message.message.value, writer.uint32(698).fork()).join();
         break;
+      case "servingCertificate":
+        ServingCertificateRequest.encode(message.message.value, writer.uint32(738).fork()).join();
+        break;
     }
     return writer;
   },
@@ -787,6 +819,17 @@ export const SyncRequest: MessageFns<SyncRequest> = {
             message.message = { $case: "peers", value: PeersRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 92: {
+            if (tag !== 738) {
+              break;
+            }
+
+            message.message = {
+              $case: "servingCertificate",
+              value: ServingCertificateRequest.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -815,6 +858,10 @@ export const SyncRequest: MessageFns<SyncRequest> = {
         ? { $case: "held", value: HeldList.fromJSON(object.held) }
         : isSet(object.peers)
         ? { $case: "peers", value: PeersRequest.fromJSON(object.peers) }
+        : isSet(object.servingCertificate)
+        ? { $case: "servingCertificate", value: ServingCertificateRequest.fromJSON(object.servingCertificate) }
+        : isSet(object.serving_certificate)
+        ? { $case: "servingCertificate", value: ServingCertificateRequest.fromJSON(object.serving_certificate) }
         : undefined,
     };
   },
@@ -835,6 +882,8 @@ export const SyncRequest: MessageFns<SyncRequest> = {
       obj.held = HeldList.toJSON(message.message.value);
     } else if (message.message?.$case === "peers") {
       obj.peers = PeersRequest.toJSON(message.message.value);
+    } else if (message.message?.$case === "servingCertificate") {
+      obj.servingCertificate = ServingCertificateRequest.toJSON(message.message.value);
     }
     return obj;
   },
@@ -887,6 +936,15 @@ export const SyncRequest: MessageFns<SyncRequest> = {
         }
         break;
       }
+      case "servingCertificate": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = {
+            $case: "servingCertificate",
+            value: ServingCertificateRequest.fromPartial(object.message.value),
+          };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -925,6 +983,9 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         break;
       case "feedbackKeys":
         FeedbackKeys.encode(message.message.value, writer.uint32(714).fork()).join();
+        break;
+      case "servingCertificate":
+        ServingCertificate.encode(message.message.value, writer.uint32(738).fork()).join();
         break;
     }
     return writer;
@@ -1015,6 +1076,17 @@ export const SyncResponse: MessageFns<SyncResponse> = {
             message.message = { $case: "feedbackKeys", value: FeedbackKeys.decode(reader, reader.uint32()) };
             continue;
           }
+          case 92: {
+            if (tag !== 738) {
+              break;
+            }
+
+            message.message = {
+              $case: "servingCertificate",
+              value: ServingCertificate.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1051,6 +1123,10 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         ? { $case: "feedbackKeys", value: FeedbackKeys.fromJSON(object.feedbackKeys) }
         : isSet(object.feedback_keys)
         ? { $case: "feedbackKeys", value: FeedbackKeys.fromJSON(object.feedback_keys) }
+        : isSet(object.servingCertificate)
+        ? { $case: "servingCertificate", value: ServingCertificate.fromJSON(object.servingCertificate) }
+        : isSet(object.serving_certificate)
+        ? { $case: "servingCertificate", value: ServingCertificate.fromJSON(object.serving_certificate) }
         : undefined,
     };
   },
@@ -1075,6 +1151,8 @@ export const SyncResponse: MessageFns<SyncResponse> = {
       obj.peers = Peers.toJSON(message.message.value);
     } else if (message.message?.$case === "feedbackKeys") {
       obj.feedbackKeys = FeedbackKeys.toJSON(message.message.value);
+    } else if (message.message?.$case === "servingCertificate") {
+      obj.servingCertificate = ServingCertificate.toJSON(message.message.value);
     }
     return obj;
   },
@@ -1136,6 +1214,15 @@ export const SyncResponse: MessageFns<SyncResponse> = {
       case "feedbackKeys": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "feedbackKeys", value: FeedbackKeys.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "servingCertificate": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = {
+            $case: "servingCertificate",
+            value: ServingCertificate.fromPartial(object.message.value),
+          };
         }
         break;
       }
@@ -3502,6 +3589,243 @@ export const Peers: MessageFns<Peers> = {
       : 0n;
     message.site = object.site ?? "";
     message.peers = object.peers?.map((e) => PeerAddress.fromPartial(e)) || [];
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseServingCertificateRequest(): ServingCertificateRequest {
+  return { id: 0n, publicKey: Buffer.alloc(0), signature: Buffer.alloc(0) };
+}
+
+export const ServingCertificateRequest: MessageFns<ServingCertificateRequest> = {
+  encode(message: ServingCertificateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.publicKey.length !== 0) {
+      writer.uint32(18).bytes(message.publicKey);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(26).bytes(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServingCertificateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServingCertificateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.publicKey = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.signature = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ServingCertificateRequest {
+    return {
+      id: isSet(object.id) ? BigInt(object.id) : 0n,
+      publicKey: isSet(object.publicKey)
+        ? Buffer.from(bytesFromBase64(object.publicKey))
+        : isSet(object.public_key)
+        ? Buffer.from(bytesFromBase64(object.public_key))
+        : Buffer.alloc(0),
+      signature: isSet(object.signature) ? Buffer.from(bytesFromBase64(object.signature)) : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: ServingCertificateRequest): unknown {
+    const obj: any = {};
+    if (message.id !== 0n) {
+      obj.id = message.id.toString();
+    }
+    if (message.publicKey.length !== 0) {
+      obj.publicKey = base64FromBytes(message.publicKey);
+    }
+    if (message.signature.length !== 0) {
+      obj.signature = base64FromBytes(message.signature);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ServingCertificateRequest>): ServingCertificateRequest {
+    return ServingCertificateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ServingCertificateRequest>): ServingCertificateRequest {
+    const message = createBaseServingCertificateRequest();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.publicKey = object.publicKey ?? Buffer.alloc(0);
+    message.signature = object.signature ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseServingCertificate(): ServingCertificate {
+  return { id: 0n, certificate: "", lifetimeMs: 0n, reason: "" };
+}
+
+export const ServingCertificate: MessageFns<ServingCertificate> = {
+  encode(message: ServingCertificate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.certificate !== "") {
+      writer.uint32(18).string(message.certificate);
+    }
+    if (message.lifetimeMs !== 0n) {
+      if (BigInt.asUintN(64, message.lifetimeMs) !== message.lifetimeMs) {
+        throw new globalThis.Error("value provided for field message.lifetimeMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.lifetimeMs);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServingCertificate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServingCertificate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.certificate = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lifetimeMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ServingCertificate {
+    return {
+      id: isSet(object.id) ? BigInt(object.id) : 0n,
+      certificate: isSet(object.certificate) ? globalThis.String(object.certificate) : "",
+      lifetimeMs: isSet(object.lifetimeMs)
+        ? BigInt(object.lifetimeMs)
+        : isSet(object.lifetime_ms)
+        ? BigInt(object.lifetime_ms)
+        : 0n,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: ServingCertificate): unknown {
+    const obj: any = {};
+    if (message.id !== 0n) {
+      obj.id = message.id.toString();
+    }
+    if (message.certificate !== "") {
+      obj.certificate = message.certificate;
+    }
+    if (message.lifetimeMs !== 0n) {
+      obj.lifetimeMs = message.lifetimeMs.toString();
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ServingCertificate>): ServingCertificate {
+    return ServingCertificate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ServingCertificate>): ServingCertificate {
+    const message = createBaseServingCertificate();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.certificate = object.certificate ?? "";
+    message.lifetimeMs = (object.lifetimeMs !== undefined && object.lifetimeMs !== null)
+      ? BigInt(object.lifetimeMs)
+      : 0n;
     message.reason = object.reason ?? "";
     return message;
   },

@@ -1,0 +1,82 @@
+import { generateKeyPair, sign } from 'node:crypto';
+import { promisify } from 'node:util';
+import { servingStatement } from '../../control/serving-statement.ts';
+import { writeDurable } from '../../disk/durable.ts';
+import { asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type {
+  ServingCertificate as Answer,
+  ServingCertificateRequest,
+} from '../../gen/adaptlet/control/v1/control.ts';
+import type { Log } from '../../telemetry/log.ts';
+import type { Clock } from '../../time/clock.ts';
+import { OperatorQuestions } from '../peers/questions.ts';
+import { Renewal } from '../peers/renewal.ts';
+
+export type ServingCertificateOptions = {
+  /** File of the certificate and its key, PEM. */
+  readonly path: string;
+  /** namespace/name of its own AdapterRuntime. */
+  readonly self: string;
+  /** Takes what the file has now. */
+  readonly changed: () => Promise<void>;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/** Part of the life of a certificate after which the next one is asked for: a node that loses its operator has the rest. */
+const renewAfter = 1 / 10;
+/** Streams that break again and again cost no more certificates, and writes, than one in so many milliseconds. */
+const leastMs = 60_000;
+/** Milliseconds until the operator is asked again that gave none. */
+const retryMs = 30_000;
+
+const never = new AbortController().signal;
+
+/**
+ * The certificate of the request ports that the operator gives.
+ *
+ * Guarantees: each has a key of its own, which never leaves this node; both are on the disk, readable to their owner alone, before they
+ * are shown; without an operator the last one stays.
+ */
+export class ServingCertificate {
+  readonly questions: OperatorQuestions<ServingCertificateRequest, Answer>;
+  readonly #options: ServingCertificateOptions;
+  readonly #renewal: Renewal;
+  /** Monotonic. */
+  #receivedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ServingCertificateOptions) {
+    const { clock, log } = options;
+    this.#options = options;
+    this.questions = new OperatorQuestions(clock, 'CERTIFICATE_REFUSED');
+    this.#renewal = new Renewal({
+      clock,
+      renew: () => this.#renew(),
+      failed: (error) => {
+        const err = asAdaptletError(error, 'getting a certificate of the operator');
+        log.warn({ err }, 'the operator gave no certificate for the request ports; it is asked again');
+      },
+      retryMs,
+    });
+    this.questions.onConnected(() => this.#renewal.begin());
+  }
+
+  close(): void {
+    this.#renewal.close();
+  }
+
+  async #renew(): Promise<number> {
+    const { path, self, changed, clock } = this.#options;
+    const age = clock.monotonic() - this.#receivedAt;
+    if (age < leastMs) return leastMs - age;
+    const pair = await promisify(generateKeyPair)('ec', { namedCurve: 'P-256' });
+    const publicKey = pair.publicKey.export({ type: 'spki', format: 'der' });
+    const signature = sign('sha256', servingStatement(self, publicKey), pair.privateKey);
+    const { certificate, lifetimeMs } = await this.questions.ask({ publicKey, signature }, never);
+    // In one file: a certificate without its key is none.
+    await writeDurable(path, certificate + String(pair.privateKey.export({ type: 'pkcs8', format: 'pem' })));
+    this.#receivedAt = clock.monotonic();
+    await changed();
+    return Number(lifetimeMs) * renewAfter;
+  }
+}
