@@ -1,0 +1,27 @@
+import type { Socket } from 'node:net';
+import type { Clock } from '../../../time/clock.ts';
+import { deafen } from './deafen.ts';
+
+/** How long a connection stays behind an answer that came before its request was whole, and bytes of the request that may come meanwhile. */
+const lingering = { lookMs: 20, looks: 100, mostBytes: 8 << 20 } as const;
+
+/**
+ * Ends a connection behind its answer, for a client that is still sending: who has not taken the answer by then would lose it, and many look for it
+ * only when all is sent. What comes until then is let go as it comes, which costs its copy and no more.
+ */
+export const linger = (socket: Socket, clock: Pick<Clock, 'after'>): void => {
+  deafen(socket);
+  const before = socket.bytesRead;
+  let looks = 0;
+  const look = (): void => {
+    looks += 1;
+    if (looks >= lingering.looks || socket.bytesRead - before > lingering.mostBytes) socket.destroy();
+    else stopTimer = clock.after(lingering.lookMs, look);
+  };
+  let stopTimer = clock.after(lingering.lookMs, look);
+  socket.once('close', () => stopTimer());
+  // Node would destroy it with the answer.
+  socket.destroySoon = () => void socket.end();
+  // It stands still where nobody took what came of the body.
+  socket.resume();
+};
