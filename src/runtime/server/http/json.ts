@@ -16,6 +16,15 @@ const closeList = 0x5d;
 const openObject = 0x7b;
 const closeObject = 0x7d;
 
+const isMark = new Uint8Array(256);
+for (const mark of [quote, backslash, comma, openList, closeList, openObject, closeObject]) isMark[mark] = 1;
+
+/** Where the first mark of a text is, or its part ends. */
+const firstMark = (part: Uint8Array, from: number): number => {
+  const [end, escaped] = [part.indexOf(quote, from), part.indexOf(backslash, from)];
+  return Math.min(end < 0 ? Infinity : end, escaped < 0 ? Infinity : escaped, Math.max(from, part.length));
+};
+
 /** What JSON has so far. */
 export type Counts = { opened: number; texts: number; commas: number };
 
@@ -29,18 +38,19 @@ export const shapeReader = (
   deny: (why: string) => never,
   counts: Counts = noCounts(),
 ): ((part: Uint8Array) => void) => {
-  let [depth, isText, isEscaped] = [0, false, false];
+  let [depth, isText, skipped] = [0, false, 0];
   return (part) => {
-    for (let at = 0; at < part.length; at += 1) {
+    // A long text goes on through whole parts.
+    let at = isText ? firstMark(part, skipped) : skipped;
+    for (; at < part.length; at += 1) {
       const byte = part[at] ?? 0;
-      if (isText) {
-        if (isEscaped) isEscaped = false;
-        else if (byte === backslash) isEscaped = true;
-        else if (byte === quote) isText = false;
-      } else if (byte === quote) {
-        isText = true;
-        counts.texts += 1;
+      if (isMark[byte] === 0) continue;
+      if (byte === quote) {
+        isText = !isText;
+        if (isText) counts.texts += 1;
         if (counts.texts > maxTexts) deny(`has more than ${maxTexts} names and texts`);
+      } else if (isText) {
+        if (byte === backslash) at += 1;
       } else if (byte === comma) {
         counts.commas += 1;
         if (counts.commas > maxCommas) deny(`has more than ${maxCommas} values`);
@@ -49,8 +59,9 @@ export const shapeReader = (
         counts.opened += 1;
         if (depth > maxDepth) deny(`is nested deeper than ${maxDepth}`);
         if (counts.opened > maxOpened) deny(`has more than ${maxOpened} objects and lists`);
-      } else if (byte === closeList || byte === closeObject) depth -= 1;
+      } else if (byte !== backslash) depth -= 1;
     }
+    skipped = at - part.length;
   };
 };
 
