@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import { createServer, type Socket } from 'node:net';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
@@ -32,7 +32,7 @@ class Unbegun {
   came(session: Http2Session): boolean {
     const streams = (this.#streams.get(session) ?? 0) + 1;
     this.#streams.set(session, streams);
-    if (streams > maxStreams) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    if (streams > maxStreams) session.destroy();
     return streams <= maxStreams;
   }
 
