@@ -61,16 +61,11 @@ const frame = (type: number, flags: number, stream: number, payload: Uint8Array)
   return Buffer.concat([head, payload]);
 };
 const named = (text: string): Buffer => Buffer.concat([Buffer.from([text.length]), Buffer.from(text)]);
+/** POST, http, and what has no number of HPACK. */
 const askHeaders = Buffer.concat([
-  // POST, http, and what has no number of HPACK.
-  ...[Buffer.from([0x83, 0x86, 0x01]), named('x'), Buffer.from([0x04]), named(generate)],
-  ...[
-    Buffer.from([0x0f, 0x10]),
-    named('application/grpc'),
-    Buffer.from([0x00]),
-    named('te'),
-    named('trailers'),
-  ],
+  Buffer.concat([Buffer.from([0x83, 0x86, 0x01]), named('x'), Buffer.from([0x04]), named(generate)]),
+  Buffer.concat([Buffer.from([0x0f, 0x10]), named('application/grpc')]),
+  Buffer.concat([Buffer.from([0x00]), named('te'), named('trailers')]),
 ]);
 const begin = Buffer.concat([
   Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),

@@ -3,7 +3,6 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { unlessAborted } from '../../../time/unless-aborted.ts';
 import type { Parts } from '../exchange.ts';
-import { linger } from './linger.ts';
 
 /** Bytes of a request's body. */
 export const maxBodyBytes = 4 << 20;
@@ -168,12 +167,8 @@ export const limitedBodies = ({ clock, limits }: Pick<Parts, 'clock' | 'limits'>
     }
   };
   return async (c, next) => {
-    c.set('body', (look) => readBody(c, look));
+    c.set('body', (look: Look) => readBody(c, look));
     await next();
-    const incoming = incomingOf(c);
-    if (incoming === undefined || incoming.complete) return;
-    c.header('connection', 'close');
-    linger(incoming.socket, clock);
   };
 };
 

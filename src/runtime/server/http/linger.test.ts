@@ -1,11 +1,16 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, it, vi } from 'vitest';
+import { metricsAccess } from '../../../telemetry/metrics-access.ts';
 import { fakeParts } from '../testing/parts.ts';
-import { startHttp } from './server.ts';
+import { startHealth, startHttp } from './server.ts';
 
-const start = async () => {
-  const server = await startHttp({ ...fakeParts(), address: '127.0.0.1:0' });
+const start = async (what: 'requests' | 'health' = 'requests') => {
+  const options = { ...fakeParts(), address: '127.0.0.1:0' };
+  const server =
+    what === 'requests'
+      ? await startHttp(options)
+      : await startHealth({ ...options, access: await metricsAccess({ metricsAccess: 'token' }) });
   return { port: server.port, [Symbol.asyncDispose]: () => server.close(100) };
 };
 const patience = { timeout: 20_000 };
@@ -55,6 +60,12 @@ it('a body that is refused is not read to an end that it does not have', async (
     expect(slow.socket.closed).toBe(true);
   }, patience);
   expect(slow.text).toMatch(/^HTTP\/1.1 413 /);
+});
+
+it('what a listener for health is sent is not read either', async () => {
+  await using http = await start('health');
+  const { socket } = opened(http.port, `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${1 << 30}\r\n\r\n`);
+  expect(await send(socket, 1024)).toBeLessThan(1024);
 });
 
 it('JSON that nobody could mean is refused before the rest of it is there', async () => {

@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net';
+import type { HttpBindings } from '@hono/node-server';
+import type { MiddlewareHandler } from 'hono';
 import type { Clock } from '../../../time/clock.ts';
 import { deafen } from './deafen.ts';
 
@@ -9,7 +11,7 @@ const lingering = { lookMs: 20, looks: 100, mostBytes: 8 << 20 } as const;
  * Ends a connection behind its answer, for a client that is still sending: who has not taken the answer by then would lose it, and many look for it
  * only when all is sent. What comes until then is let go as it comes, which costs its copy and no more.
  */
-export const linger = (socket: Socket, clock: Pick<Clock, 'after'>): void => {
+const linger = (socket: Socket, clock: Pick<Clock, 'after'>): void => {
   deafen(socket);
   const before = socket.bytesRead;
   let looks = 0;
@@ -25,3 +27,14 @@ export const linger = (socket: Socket, clock: Pick<Clock, 'after'>): void => {
   // It stands still where nobody took what came of the body.
   socket.resume();
 };
+
+/** Ends connections whose answer comes before their request is whole: nobody reads the rest of it. */
+export const endUnfinished =
+  (parts: { readonly clock: Pick<Clock, 'after'> }): MiddlewareHandler =>
+  async (c, next) => {
+    await next();
+    const { incoming } = (c.env ?? {}) as Partial<HttpBindings>;
+    if (incoming === undefined || incoming.complete) return;
+    c.header('connection', 'close');
+    linger(incoming.socket, parts.clock);
+  };
