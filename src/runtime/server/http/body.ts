@@ -102,6 +102,7 @@ const listen = (incoming: HttpBindings['incoming'], take: (part: Uint8Array) => 
     };
     const fail = (error: unknown): void => {
       stop();
+      incoming.pause();
       reject(error);
     };
     const onClose = (): void => fail(incoming.errored ?? new Error('aborted'));

@@ -6,12 +6,13 @@ import { fakeParts } from '../testing/parts.ts';
 import { startHealth, startHttp } from './server.ts';
 
 const start = async (what: 'requests' | 'health' = 'requests') => {
-  const options = { ...fakeParts(), address: '127.0.0.1:0' };
+  const parts = fakeParts();
+  const options = { ...parts, address: '127.0.0.1:0' };
   const server =
     what === 'requests'
       ? await startHttp(options)
       : await startHealth({ ...options, access: await metricsAccess({ metricsAccess: 'token' }) });
-  return { port: server.port, [Symbol.asyncDispose]: () => server.close(100) };
+  return { port: server.port, serving: parts.serving, [Symbol.asyncDispose]: () => server.close(100) };
 };
 const patience = { timeout: 20_000 };
 const head = 'POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
@@ -76,14 +77,38 @@ it('JSON that nobody could mean is refused before the rest of it is there', asyn
   seen.socket.destroy();
 });
 
-it('a request that was whole before its answer leaves its connection as it was, refused or not', async () => {
+it('a request that is refused behind another one leaves that its time', async () => {
   await using http = await start();
-  const body = '{"model": 3}';
-  const seen = opened(http.port, `${head}content-length: ${body.length}\r\n\r\n${body}`);
-  await vi.waitFor(() => expect(seen.text).toMatch(/^HTTP\/1.1 400 /), patience);
-  expect(seen.text).toMatch(/^connection: keep-alive\r$/im);
-  seen.text = '';
-  seen.socket.write('GET /livez HTTP/1.1\r\nhost: x\r\n\r\n');
-  await vi.waitFor(() => expect(seen.text).toMatch(/^HTTP\/1.1 200 /), patience);
+  const { promise: held, resolve: open } = Promise.withResolvers<void>();
+  http.serving.gate = () => held;
+  const body = '{"model": "sql", "prompt": "abc", "max_tokens": 1}';
+  const seen = opened(
+    http.port,
+    `${head}content-length: ${body.length}\r\n\r\n${body}${head}content-length: ${5 << 20}\r\n\r\n`,
+  );
+  const sending = send(seen.socket, 5);
+  // Longer than a connection lingers.
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  expect([seen.text, seen.socket.closed]).toEqual(['', false]);
+  open();
+  await once(seen.socket, 'end');
+  expect(seen.text).toMatch(/^HTTP\/1.1 200 [^]*HTTP\/1.1 413 /);
+  expect(await sending).toBe(5);
   seen.socket.destroy();
-});
+}, 20_000);
+
+it.each(['application/json', 'text/plain'])(
+  'a request that was whole before its answer leaves its connection as it was: %s, read or not',
+  async (type) => {
+    await using http = await start();
+    const body = '{"model": 3}'.padEnd(60_000);
+    const asked = `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}`;
+    const seen = opened(http.port, `${asked}\r\n\r\n${body}`);
+    await vi.waitFor(() => expect(seen.text).toMatch(/^HTTP\/1.1 400 /), patience);
+    expect(seen.text).toMatch(/^connection: keep-alive\r$/im);
+    seen.text = '';
+    seen.socket.write('GET /livez HTTP/1.1\r\nhost: x\r\n\r\n');
+    await vi.waitFor(() => expect(seen.text).toMatch(/^HTTP\/1.1 200 /), patience);
+    seen.socket.destroy();
+  },
+);

@@ -13,6 +13,7 @@ const lingering = { lookMs: 20, looks: 100, mostBytes: 8 << 20 } as const;
  */
 const linger = (socket: Socket, clock: Pick<Clock, 'after'>): void => {
   deafen(socket);
+  socket.end();
   const before = socket.bytesRead;
   let looks = 0;
   const look = (): void => {
@@ -22,8 +23,6 @@ const linger = (socket: Socket, clock: Pick<Clock, 'after'>): void => {
   };
   let stopTimer = clock.after(lingering.lookMs, look);
   socket.once('close', () => stopTimer());
-  // Node would destroy it with the answer.
-  socket.destroySoon = () => void socket.end();
   // It stands still where nobody took what came of the body.
   socket.resume();
 };
@@ -34,7 +33,16 @@ export const endUnfinished =
   async (c, next) => {
     await next();
     const { incoming } = (c.env ?? {}) as Partial<HttpBindings>;
-    if (incoming === undefined || incoming.complete) return;
+    if (incoming === undefined) return;
+    if (incoming.complete) {
+      // Nothing else comes of it; what follows on its connection waits for what is not read.
+      incoming.resume();
+      return;
+    }
     c.header('connection', 'close');
-    linger(incoming.socket, parts.clock);
+    const { socket } = incoming;
+    // Node calls it behind the answer, before which those to earlier requests go out, and would end the connection at once.
+    socket.destroySoon = () => {
+      if (!socket.writableEnded) linger(socket, parts.clock);
+    };
   };
