@@ -1,6 +1,6 @@
 import type { ChatInfo, ChatMessage, MadeCall } from '../../engine/engine.ts';
 import { FieldError, wrong } from '../fields/field-error.ts';
-import { checkShape } from '../http/json.ts';
+import { noCounts, shapeReader } from '../http/json.ts';
 import { formatOf } from './formats.ts';
 import { maxNesting, nestsTooDeep } from './nesting.ts';
 
@@ -30,8 +30,8 @@ export class MadeCalls {
   readonly #chat: ChatInfo | undefined;
   /** Calls do not reach the prompt by themselves. */
   readonly #isDropped: boolean;
-  /** Objects and lists of all arguments. */
-  #opened = 0;
+  /** Of all arguments. */
+  readonly #counts = noCounts();
 
   /** `told`: the prompt tells of tools. */
   constructor(chat: ChatInfo | undefined, told: boolean) {
@@ -55,7 +55,7 @@ export class MadeCalls {
     const deny = (why: string): never => {
       throw wrong(params.arguments, why);
     };
-    this.#opened = checkShape(Buffer.from(call.arguments), deny, this.#opened);
+    shapeReader(deny, this.#counts)(Buffer.from(call.arguments));
     this.#names.set(call.id, call.name);
     return { ...call, arguments: argumentsOf(call.arguments, params.arguments) };
   }

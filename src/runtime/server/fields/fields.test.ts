@@ -324,7 +324,7 @@ it.each<[string, object, string]>([
     { messages: [{ role: 'assistant', tool_calls: Array(200_000).fill(1) }] },
     'messages.0.tool_calls.0',
   ],
-  ['/v1/completions', { prompt: [Array(200_000).fill('a')] }, 'prompt'],
+  ['/v1/completions', { prompt: [Array(32_000).fill('a')] }, 'prompt'],
 ])('a list that is wrong in all of its elements is refused by its place: %s', async (path, more, param) => {
   const response = await start().post(path, { model: 'sql', ...more });
   expect([response.status, await response.json()]).toMatchObject([400, { error: { param } }]);

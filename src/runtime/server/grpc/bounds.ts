@@ -60,7 +60,7 @@ type BoundParts = Pick<Parts, 'clock' | 'log' | 'slowClientMs' | 'limits'>;
  * whose client does not say that this is all, and one that grpc-js ends itself. An answer that is all there, and that its reader does not take within `slowClientMs` and a second for each 64 KiB, ends with its stream.
  */
 export const boundCalls = ({ clock, log, slowClientMs, limits }: BoundParts): ServerInterceptor => {
-  const slow = new SlowCalls({ clock, bodyMs: limits.bodyMs });
+  const slow = new SlowCalls({ clock, ...limits });
   return (method, call) => {
     const stream = streamOf(call);
     const ends = messageEnds();

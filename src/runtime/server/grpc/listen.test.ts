@@ -1,10 +1,13 @@
 import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { expect, it, vi } from 'vitest';
+import { GenerateRequest } from '../../../gen/adaptlet/inference/v1/inference.ts';
 import { startFakeGrpc, unaryCall } from '../testing/grpc-client.ts';
 import { whileWeStandStill } from '../testing/stand-still.ts';
 import { startGrpc } from './server.ts';
 
+const generate = '/adaptlet.inference.v1.Inference/Generate';
 const limits = { maxConnections: 2, idleMs: 120_000, bodyMs: 60_000, bodyBytes: 8 << 20 };
 
 /** A connection that says nothing. */
@@ -47,6 +50,88 @@ it('a call that its client reset before anybody looked is not begun', async () =
   expect(after.mock.calls.length).toBeLessThan(10);
   expect(after).toHaveBeenCalled();
 });
+
+/** Frames of HTTP/2 as they are on the wire. */
+const frame = (type: number, flags: number, stream: number, payload: Uint8Array): Buffer => {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+};
+const named = (text: string): Buffer => Buffer.concat([Buffer.from([text.length]), Buffer.from(text)]);
+/** POST, http, and what has no number of HPACK. */
+const askHeaders = Buffer.concat([
+  Buffer.concat([Buffer.from([0x83, 0x86, 0x01]), named('x'), Buffer.from([0x04]), named(generate)]),
+  Buffer.concat([Buffer.from([0x0f, 0x10]), named('application/grpc')]),
+  Buffer.concat([Buffer.from([0x00]), named('te'), named('trailers')]),
+]);
+const begin = Buffer.concat([
+  Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+  frame(4, 0, 0, Buffer.alloc(0)),
+]);
+const openedAndReset = (many: number): Buffer =>
+  Buffer.concat(
+    Array.from({ length: many }, (_, i) => [
+      frame(1, 4, 2 * i + 1, askHeaders),
+      frame(3, 0, 2 * i + 1, Buffer.from([0, 0, 0, 8])),
+    ]).flat(),
+  );
+
+it.each([
+  [200, false],
+  [300, true],
+])(
+  'of a connection that resets %i streams as it opens them none begins, and it is over: %s',
+  async (many, over) => {
+    await using fake = await startFakeGrpc();
+    const after = vi.spyOn(fake.parts.clock, 'after');
+    const socket = await openTo(fake.address);
+    socket.write(Buffer.concat([begin, openedAndReset(many)]));
+    if (over) await vi.waitFor(() => expect(socket.closed).toBe(true), { timeout: 20_000 });
+    else await unaryCall((callback) => fake.oip.serverLive({}, callback));
+    expect(after.mock.calls.length).toBeLessThan(10);
+    expect(socket.closed).toBe(over);
+    await unaryCall((callback) => fake.oip.serverLive({}, callback));
+    socket.destroy();
+  },
+);
+
+it('a gateway whose clients all leave at once keeps its connection, more than once', async () => {
+  await using fake = await startFakeGrpc();
+  const { serving } = fake.parts;
+  const { promise: held, resolve: open } = Promise.withResolvers<void>();
+  serving.gate = () => held;
+  const session = connectHttp2(`http://${fake.address}`);
+  await once(session, 'remoteSettings');
+  expect(session.remoteSettings.maxConcurrentStreams).toBe(256);
+  const message = GenerateRequest.encode(
+    GenerateRequest.create({ model: 'sql', prompt: { $case: 'text', value: 'abc' } }),
+  ).finish();
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  for (let round = 1; round <= 3; round += 1) {
+    const streams = Array.from({ length: 256 }, () => {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': generate,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
+      stream.on('error', () => undefined).end(Buffer.concat([head, message]));
+      return stream;
+    });
+    await vi.waitFor(() => expect(serving.calls).toHaveLength(256 * round), { timeout: 20_000 });
+    for (const stream of streams) stream.close(8);
+    await vi.waitFor(() => expect(serving.calls.every(({ signal }) => signal.aborted)).toBe(true), {
+      timeout: 20_000,
+    });
+  }
+  expect(session.closed).toBe(false);
+  open();
+  session.destroy();
+}, 60_000);
 
 it('a server that closes ends connections that never became HTTP/2', async () => {
   const fake = await startFakeGrpc();

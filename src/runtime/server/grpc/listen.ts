@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { ServerHttp2Stream } from 'node:http2';
+import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import { createServer, type Socket } from 'node:net';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
@@ -18,11 +18,35 @@ export type Listening = {
   end(graceMs: number): Promise<void>;
 };
 
+/** Streams of a connection that may be open at the same time: clients learn it as they connect. */
+export const maxStreams = 256;
+
+/**
+ * Streams that came on each connection and did not begin yet. One that begins makes up for one that its client reset before. More than may be
+ * open at a time are resets and nothing else, and their connection ends while they are read: what comes behind costs little.
+ */
+class Unbegun {
+  readonly #streams = new WeakMap<Http2Session, number>();
+
+  /** False: the connection is over. */
+  came(session: Http2Session): boolean {
+    const streams = (this.#streams.get(session) ?? 0) + 1;
+    this.#streams.set(session, streams);
+    if (streams > maxStreams) session.destroy();
+    return streams <= maxStreams;
+  }
+
+  began(session: Http2Session): void {
+    this.#streams.set(session, Math.max(0, (this.#streams.get(session) ?? 0) - 2));
+  }
+}
+
 /**
  * Lets calls begin when what came behind them is read: one that its client reset at once costs its stream and nothing of grpc-js, which
  * would make all of a call first. grpc-js shows its HTTP/2 server to nobody.
  */
 const skipReset = (server: Server): void => {
+  const unbegun = new Unbegun();
   const create = server['createHttp2Server'].bind(server);
   server['createHttp2Server'] = (credentials: ServerCredentials) => {
     const http2 = create(credentials);
@@ -32,8 +56,12 @@ const skipReset = (server: Server): void => {
     http2.on('stream', (stream: ServerHttp2Stream, ...rest: unknown[]) => {
       // A stream that breaks before anybody listens must not end the process.
       stream.on('error', () => undefined);
+      const { session } = stream;
+      if (session === undefined || !unbegun.came(session)) return;
       afterWhatCame(() => {
-        if (!stream.destroyed) for (const listener of listeners) listener.call(http2, stream, ...rest);
+        if (stream.destroyed) return;
+        unbegun.began(session);
+        for (const listener of listeners) listener.call(http2, stream, ...rest);
       });
     });
     return http2;

@@ -12,7 +12,7 @@ import { grpcCredentials } from '../tls/grpc-credentials.ts';
 import { boundCalls } from './bounds.ts';
 import { inferenceService } from './generate.ts';
 import { createHealth } from './health.ts';
-import { listenWithin } from './listen.ts';
+import { listenWithin, maxStreams } from './listen.ts';
 import { oipService } from './oip.ts';
 import { addReflection } from './reflection.ts';
 
@@ -22,7 +22,7 @@ const maxMessageBytes = 4 << 20;
 const serverOptions: ServerOptions = {
   'grpc.max_receive_message_length': maxMessageBytes,
   'grpc.max_send_message_length': 64 << 20,
-  'grpc.max_concurrent_streams': 1024,
+  'grpc.max_concurrent_streams': maxStreams,
   // A peer that vanished without a word (a board that lost power) is noticed within 50 seconds.
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 20_000,

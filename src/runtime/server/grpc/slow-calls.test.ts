@@ -2,9 +2,9 @@ import { expect, it } from 'vitest';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { SlowCalls } from './slow-calls.ts';
 
-const waiting = (bodyMs = 60_000) => {
+const waiting = (bodyBytes = 128 << 20) => {
   const clock = new FakeClock();
-  const calls = new SlowCalls({ clock, bodyMs });
+  const calls = new SlowCalls({ clock, bodyMs: 60_000, bodyBytes });
   const ended: string[] = [];
   const begin = (name: string) => calls.begin(({ code }) => void ended.push(`${name} ${code}`));
   return { clock, ended, begin };
@@ -47,4 +47,36 @@ it('a client that sends little at a time is not late for those that send much', 
   for (const { took } of large) took(2 << 20);
   expect(ended).toHaveLength(9);
   expect(ended.every((one) => /^large\d+ QUEUE_FULL$/.test(one))).toBe(true);
+});
+
+it('of messages that are more than there may be together the largest of those that are late gives way', () => {
+  const { clock, ended, begin } = waiting(1 << 20);
+  begin('late').took(200 << 10);
+  begin('little').took(1000);
+  clock.advance(1000);
+  const large = begin('large');
+  large.took(800 << 10);
+  expect(ended).toEqual([]);
+  large.took(100 << 10);
+  expect(ended).toEqual(['late QUEUE_FULL']);
+});
+
+it('where none that is late has much it is the largest of all, also before it is late', () => {
+  const { clock, ended, begin } = waiting(1 << 20);
+  begin('little').took(1000);
+  clock.advance(1000);
+  for (let i = 0; i < 4; i += 1) begin(`medium${i}`).took(200 << 10);
+  const large = begin('large');
+  large.took(300 << 10);
+  expect(ended).toEqual(['large QUEUE_FULL']);
+});
+
+it('a message that came leaves its room to others', () => {
+  const { ended, begin } = waiting(1 << 20);
+  for (let i = 0; i < 8; i += 1) {
+    const call = begin(`c${i}`);
+    call.took(900 << 10);
+    call.came();
+  }
+  expect(ended).toEqual([]);
 });

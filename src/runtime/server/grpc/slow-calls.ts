@@ -13,25 +13,40 @@ export type Coming = {
 
 type Waiting = { readonly end: Ended; bytes: number };
 
-/** Milliseconds after which a message is late. */
+/** Milliseconds after which a message is late, and calls whose message may be so at the same time. */
 const lateMs = 1000;
-/** Calls whose message may be late at the same time, and bytes that came of their messages together. */
 const maxLate = 1024;
-const maxLateBytes = 128 << 20;
+
+/** Of a late message: with fewer it gives way to none that is larger. */
+const fewBytes = 64 << 10;
+
+const mostOf = (calls: Iterable<Waiting>): Waiting | undefined => {
+  let most: Waiting | undefined;
+  for (const one of calls) if (most === undefined || one.bytes > most.bytes) most = one;
+  return most;
+};
+
+type SlowParts = {
+  readonly clock: Clock;
+  readonly bodyMs: number;
+  /** Bytes that came of all messages on their way together. */
+  readonly bodyBytes: number;
+};
 
 /**
  * Ends calls whose message does not come. Until it is there nobody knows of them: no deadline of ours runs, and grpc-js keeps
  * what came of it.
  *
- * Guarantees: at most 1,024 calls of all connections wait for longer than a second, and what came of their messages is at most 128 MiB:
- * the one with most gives way. None waits for longer than `bodyMs`.
+ * Guarantees: what came of messages on their way is at most `bodyBytes`, of all connections, and at most 1,024 calls wait for longer than a
+ * second: the late one with most gives way, and one that is not late where those that are have little. None waits for longer than `bodyMs`.
  */
 export class SlowCalls {
-  readonly #parts: { readonly clock: Clock; readonly bodyMs: number };
+  readonly #parts: SlowParts;
+  readonly #waiting = new Set<Waiting>();
   readonly #late = new Set<Waiting>();
-  #lateBytes = 0;
+  #bytes = 0;
 
-  constructor(parts: { readonly clock: Clock; readonly bodyMs: number }) {
+  constructor(parts: SlowParts) {
     this.#parts = parts;
   }
 
@@ -49,27 +64,28 @@ export class SlowCalls {
         end(new AdaptletError('DEADLINE_EXCEEDED', what, { advice: 'Send the whole message at once.' })),
       );
       this.#late.add(waiting);
-      this.#lateBytes += waiting.bytes;
       this.#makeRoom();
     });
     const came = (): void => {
       stopTimer();
-      if (this.#late.delete(waiting)) this.#lateBytes -= waiting.bytes;
+      this.#late.delete(waiting);
+      if (this.#waiting.delete(waiting)) this.#bytes -= waiting.bytes;
     };
     const took = (bytes: number): void => {
       waiting.bytes += bytes;
-      if (!this.#late.has(waiting)) return;
-      this.#lateBytes += bytes;
+      this.#bytes += bytes;
       this.#makeRoom();
     };
+    this.#waiting.add(waiting);
     return { came, took };
   }
 
   #makeRoom(): void {
-    if (this.#late.size <= maxLate && this.#lateBytes <= maxLateBytes) return;
-    let most: Waiting | undefined;
-    for (const one of this.#late) if (most === undefined || one.bytes > most.bytes) most = one;
-    const what = 'messages of other calls are on their way as well, and less came of them';
+    if (this.#late.size <= maxLate && this.#bytes <= this.#parts.bodyBytes) return;
+    const late = mostOf(this.#late);
+    const isLarge = late !== undefined && late.bytes >= fewBytes;
+    const most = isLarge || this.#late.size > maxLate ? late : mostOf(this.#waiting);
+    const what = 'messages of other calls are on their way as well (--body-memory), and less came of them';
     most?.end(new AdaptletError('QUEUE_FULL', what, { retryAfterMs: 1000 }));
   }
 }

@@ -9,6 +9,7 @@ import { classify, embeddings } from './encode.ts';
 import { feedback } from './feedback.ts';
 import { askingOf, failed } from './handler.ts';
 import { addHealth, addMetrics } from './health.ts';
+import { endUnfinished } from './linger.ts';
 import { loadLora, unloadLora } from './lora.ts';
 import { createOipApp } from './oip.ts';
 import { responses } from './responses.ts';
@@ -23,7 +24,7 @@ export type AppParts = OipParts & {
 export const createHttpApp = (parts: AppParts): Hono => {
   const { serving } = parts;
   const app = new Hono();
-  app.use(limitedBodies(parts));
+  app.use(endUnfinished(parts), limitedBodies(parts));
 
   // Defaults are OpenAI's own: a chat without a limit ends with the room for it.
   app.post(

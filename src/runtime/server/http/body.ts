@@ -64,10 +64,6 @@ class Gathered {
     this.#size = size;
   }
 
-  get size(): number {
-    return this.#size;
-  }
-
   get whole(): Buffer {
     return this.#bytes.subarray(0, this.#size);
   }
@@ -87,9 +83,8 @@ class Gathered {
   }
 }
 
-/** Parts of a body that may be as small as their client likes, and bytes that each of more of them has to have in the mean. */
-const freeParts = 1024;
-const leastPartBytes = 16;
+/** Sees parts of a body as they come. */
+type Look = (part: Uint8Array) => void;
 
 const incomingOf = ({ env }: Context): HttpBindings['incoming'] | undefined =>
   ((env ?? {}) as Partial<HttpBindings>).incoming;
@@ -129,17 +124,12 @@ const listen = (incoming: HttpBindings['incoming'], take: (part: Uint8Array) => 
   });
 
 /** `late` has it take no more. Who is late stays here for as long as its connection: Node ends no body whose answer is sent. */
-const gather = async (c: Context, gathered: Gathered, late: AbortSignal): Promise<Buffer> => {
+const gather = async (c: Context, gathered: Gathered, look: Look, late: AbortSignal): Promise<Buffer> => {
   const incoming = incomingOf(c);
-  let parts = 0;
   const take = (part: Uint8Array): void => {
     late.throwIfAborted();
+    look(part);
     gathered.add(part);
-    parts += 1;
-    if (parts <= freeParts || gathered.size >= leastPartBytes * parts) return;
-    // What else is on its way would be read to its end otherwise.
-    incoming?.socket.destroy();
-    throw new AdaptletError('REQUEST_INVALID', 'the body comes in chunks of a few bytes');
   };
   try {
     if (incoming !== undefined) await listen(incoming, take);
@@ -152,13 +142,13 @@ const gather = async (c: Context, gathered: Gathered, late: AbortSignal): Promis
   }
 };
 
-type WithBody = { Variables: { body: () => Promise<Buffer>; over?: AbortSignal } };
+type WithBody = { Variables: { body: (look: Look) => Promise<Buffer>; over?: AbortSignal } };
 
 /** Lets every handler read the body when it knows who asks, in time and within the room that all bodies share. */
 export const limitedBodies = ({ clock, limits }: Pick<Parts, 'clock' | 'limits'>): MiddlewareHandler => {
   const { bodyMs } = limits;
   const room = new BodyRoom(limits.bodyBytes);
-  const readBody = async (c: Context): Promise<Buffer> => {
+  const readBody = async (c: Context, look: Look): Promise<Buffer> => {
     const announced = Number(c.req.header('content-length') ?? freeBytes);
     if (announced > maxBodyBytes) throw tooLarge();
     const gathered = new Gathered(room, Math.min(announced, freeBytes));
@@ -171,20 +161,20 @@ export const limitedBodies = ({ clock, limits }: Pick<Parts, 'clock' | 'limits'>
       late.abort(new AdaptletError('CLIENT_TOO_SLOW', what, { advice: 'Send the whole body at once.' }));
     });
     try {
-      return await unlessAborted(gather(c, gathered, late.signal), late.signal);
+      return await unlessAborted(gather(c, gathered, look, late.signal), late.signal);
     } finally {
       stopTimer();
       gathered.release();
     }
   };
   return async (c, next) => {
-    c.set('body', () => readBody(c));
+    c.set('body', (look: Look) => readBody(c, look));
     await next();
   };
 };
 
 /**
- * The body of a request, whole.
+ * The body of a request, whole. `look` gets each part of it as it comes; what it throws ends the reading.
  * @throws REQUEST_TOO_LARGE; CLIENT_TOO_SLOW; QUEUE_FULL where bodies of others take the memory for them; REQUEST_CANCELLED
  */
-export const bodyOf = (c: Context): Promise<Buffer> => (c as Context<WithBody>).get('body')();
+export const bodyOf = (c: Context, look: Look): Promise<Buffer> => (c as Context<WithBody>).get('body')(look);

@@ -4,18 +4,18 @@ import { type Asking, readHeaders } from '../context.ts';
 import { Exchange, type Parts } from '../exchange.ts';
 import { bodyOf } from './body.ts';
 import { callerOf } from './connection.ts';
-import { readJsonText } from './json.ts';
+import { bodyShape, readJsonText } from './json.ts';
 import { problemResponse } from './problem.ts';
 
 /**
  * The body of a request.
- * @throws as of {@link readJsonText} and {@link bodyOf}
+ * @throws as of {@link bodyShape}, {@link readJsonText} and {@link bodyOf}
  */
 export const readJson = async (c: Context): Promise<unknown> => {
   // Anything else could be sent by a web page without asking first (a CORS simple request).
   if (!/^application\/json\b/i.test(c.req.header('content-type') ?? ''))
     throw new AdaptletError('REQUEST_INVALID', 'content-type must be application/json');
-  return readJsonText(await bodyOf(c));
+  return readJsonText(await bodyOf(c, bodyShape()));
 };
 
 /** Answers a known caller within an exchange. A client that disconnects ends it; what is thrown fails it. */

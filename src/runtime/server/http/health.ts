@@ -2,8 +2,9 @@ import type { HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { MetricsAccess } from '../../../telemetry/metrics-access.ts';
 import type { Parts } from '../exchange.ts';
+import { endUnfinished } from './linger.ts';
 
-export type HealthParts = Pick<Parts, 'serving' | 'telemetry'>;
+export type HealthParts = Pick<Parts, 'serving' | 'telemetry' | 'clock'>;
 
 /** Adds what kubelets ask for. */
 export const addHealth = (app: Hono, { serving }: Pick<HealthParts, 'serving'>): void => {
@@ -36,6 +37,7 @@ export const addMetrics = (
 /** Health without the API: for a runtime that answers requests on loopback only. */
 export const createHealthApp = (parts: HealthParts & { readonly access: MetricsAccess }): Hono => {
   const app = new Hono();
+  app.use(endUnfinished(parts));
   addHealth(app, parts);
   addMetrics(app, parts);
   app.notFound((c) => c.text('there is /metrics, /livez and /readyz\n', 404));

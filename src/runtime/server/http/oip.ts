@@ -5,7 +5,7 @@ import { refuse } from '../refuse.ts';
 import { servedHeaders } from '../wire.ts';
 import { bodyOf } from './body.ts';
 import { askingOf, failed, handler } from './handler.ts';
-import { readJsonText } from './json.ts';
+import { bodyShape, readJsonText } from './json.ts';
 import { headLength, inferBody, readInfer } from './oip-body.ts';
 import { oipProblemResponse } from './problem.ts';
 
@@ -29,8 +29,13 @@ const readParts = async (c: Context): Promise<{ readonly json: unknown; readonly
     throw new AdaptletError('REQUEST_UNSUPPORTED', `content-encoding ${coding} is not read`, {
       advice: 'Send the body as it is.',
     });
-  const body = await bodyOf(c);
   const asked = c.req.header(headLength);
+  const look = bodyShape();
+  let ahead = Math.max(0, Number(asked ?? Infinity));
+  const body = await bodyOf(c, (part) => {
+    look(part.subarray(0, ahead));
+    ahead = Math.max(0, ahead - part.length);
+  });
   const length = asked === undefined ? body.length : Number(asked);
   if (!Number.isSafeInteger(length) || length < 0 || length > body.length)
     refuse(`${headLength} is ${asked ?? ''}, the body has ${body.length} bytes`);

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { cut } from './deafen.ts';
 
 /** Requests of a connection that may be under way at the same time. Clients send the next one when they have the answer. */
 const maxUnderWay = 16;
@@ -28,7 +29,7 @@ export class OpenConnections {
       one.read = socket.bytesRead;
       if (open.size === 0 && !socket.destroyed) this.#idle.add(socket);
     });
-    if (open.size > maxUnderWay) socket.destroy();
+    if (open.size > maxUnderWay) cut(socket);
     return !socket.destroyed;
   }
 

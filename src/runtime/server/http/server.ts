@@ -16,6 +16,7 @@ import type { Parts } from '../exchange.ts';
 import type { ConnectionLimits } from '../limits.ts';
 import { type CertificateFiles, handshakeMs } from '../tls/certificate-files.ts';
 import { type AppParts, createHttpApp } from './app.ts';
+import { cutCrumbs } from './crumbs.ts';
 import { createHealthApp } from './health.ts';
 import { OpenConnections } from './open-connections.ts';
 import { takenBytes, watchReader } from './unread.ts';
@@ -104,11 +105,16 @@ const endUnread = (res: ServerResponse, { clock, log }: Pick<Parts, 'clock' | 'l
 
 const listenWith = async (app: Hono, options: Parts & Listening): Promise<RunningHttp> => {
   // Globals stay Node's own: a library must not replace Request and Response for the whole process.
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const listener = getRequestListener(app.fetch, {
+    overrideGlobalObjects: false,
+    // It would read for half a second what is left of a request that is refused (linger.ts).
+    autoCleanupIncoming: false,
+  });
   let closing = false;
   const connections = new OpenConnections();
   const server = serverOf(options.tls, options.limits, (req, res) => {
     if (!connections.isWithin(req.socket, res)) return;
+    cutCrumbs(req);
     endUnread(res, options);
     // A connection that is kept alive would keep the server open after its last answer.
     res.once('close', () => {

@@ -1,0 +1,48 @@
+import type { Socket } from 'node:net';
+import type { HttpBindings } from '@hono/node-server';
+import type { MiddlewareHandler } from 'hono';
+import type { Clock } from '../../../time/clock.ts';
+import { deafen } from './deafen.ts';
+
+/** How long a connection stays behind an answer that came before its request was whole, and bytes of the request that may come meanwhile. */
+const lingering = { lookMs: 20, looks: 100, mostBytes: 8 << 20 } as const;
+
+/**
+ * Ends a connection behind its answer, for a client that is still sending: who has not taken the answer by then would lose it, and many look for it
+ * only when all is sent. What comes until then is let go as it comes, which costs its copy and no more.
+ */
+const linger = (socket: Socket, clock: Pick<Clock, 'after'>): void => {
+  deafen(socket);
+  socket.end();
+  const before = socket.bytesRead;
+  let looks = 0;
+  const look = (): void => {
+    looks += 1;
+    if (looks >= lingering.looks || socket.bytesRead - before > lingering.mostBytes) socket.destroy();
+    else stopTimer = clock.after(lingering.lookMs, look);
+  };
+  let stopTimer = clock.after(lingering.lookMs, look);
+  socket.once('close', () => stopTimer());
+  // It stands still where nobody took what came of the body.
+  socket.resume();
+};
+
+/** Ends connections whose answer comes before their request is whole: nobody reads the rest of it. */
+export const endUnfinished =
+  (parts: { readonly clock: Pick<Clock, 'after'> }): MiddlewareHandler =>
+  async (c, next) => {
+    await next();
+    const { incoming } = (c.env ?? {}) as Partial<HttpBindings>;
+    if (incoming === undefined) return;
+    if (incoming.complete) {
+      // Nothing else comes of it; what follows on its connection waits for what is not read.
+      incoming.resume();
+      return;
+    }
+    c.header('connection', 'close');
+    const { socket } = incoming;
+    // Node calls it behind the answer, before which those to earlier requests go out, and would end the connection at once.
+    socket.destroySoon = () => {
+      if (!socket.writableEnded) linger(socket, parts.clock);
+    };
+  };
