@@ -56,7 +56,7 @@ export const operatorClusterRules: readonly Rule[] = [
   { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
   // Whether who looks at the dashboard may list what it shows.
   { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
-  // Their labels, and who is cordoned: by metadata alone.
+  // Their labels, and who is cordoned, by metadata alone; addresses for the certificates of request ports.
   { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
   // The uid of kube-system names the cluster; a namespace that terminates lets its adapters go.
   { apiGroups: [''], resources: ['namespaces'], verbs: ['get'] },
