@@ -103,6 +103,8 @@ const serverOptions: ServerOptions = {
   // A runtime that vanished without a word is noticed within 50 seconds.
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 20_000,
+  // Statistics of each connection that nobody asks for.
+  'grpc.enable_channelz': 0,
 };
 
 export type SyncServer = {
@@ -115,7 +117,7 @@ export type SyncServer = {
   /** Takes no new stream, ends those that there are over two seconds, waits for at most `graceMs`. */
   close(graceMs: number): Promise<void>;
   gauges(): SyncServerGauges;
-  /** For how many milliseconds each runtime of this replica has lacked something of its plan. */
+  /** For how many milliseconds each runtime has lacked something of its plan: of this replica, and of those that relay to it. */
   planAges(): ReturnType<Plans['ages']>;
 };
 
@@ -289,7 +291,11 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     },
     start: async () => {
       port = await listen(server, options.address, serverCredentials(authority));
-      relayClient = new RelayClient({ ...options, credentials: channelCredentials(authority) });
+      relayClient = new RelayClient({
+        ...options,
+        planAges: () => plans.ages(),
+        credentials: channelCredentials(authority),
+      });
       logger.info({ port }, 'runtimes are served');
       if (devices === undefined || deviceServer === undefined) return;
       devicePort = await listen(deviceServer, devices.address, serverCredentials(devices.authority));
@@ -308,7 +314,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       plans.close();
       gate.close();
     },
-    planAges: () => plans.ages(),
+    planAges: () => [...plans.ages(), ...relayService.planAges()],
     gauges: () => ({
       ...counts,
       streams: sessions.size,
