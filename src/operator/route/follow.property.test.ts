@@ -95,8 +95,9 @@ class World {
   async work(): Promise<void> {
     while (this.#wanted.size > 0) {
       this.clock.advance(1000);
-      for (const key of [...this.#wanted]) {
-        this.#wanted.delete(key);
+      const keys = [...this.#wanted];
+      this.#wanted.clear();
+      for (const key of keys) {
         const { requeueAfterMs } = await this.look(key);
         if (requeueAfterMs !== undefined) this.#wanted.add(key);
       }
