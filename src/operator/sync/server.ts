@@ -103,8 +103,6 @@ const serverOptions: ServerOptions = {
   // A runtime that vanished without a word is noticed within 50 seconds.
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 20_000,
-  // Statistics of each connection that nobody asks for.
-  'grpc.enable_channelz': 0,
 };
 
 export type SyncServer = {
