@@ -19,7 +19,7 @@ export type ObjectViewParts = {
   readonly replica: string;
   readonly objects: SeenObjects;
   readonly fleet: Fleet;
-  /** For how many milliseconds each runtime of this replica's streams has lacked something of its plan. */
+  /** For how many milliseconds each runtime of which that is known has lacked something of its plan. */
   readonly planAges: () => Iterable<readonly [ObjectKey, number]>;
   readonly history: RolloutHistory;
   readonly timeline: Timeline;

@@ -7,6 +7,7 @@ import {
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
+import type { RuntimeKey } from './fleet.ts';
 import { RelayNews } from './relay-news.ts';
 import type { FleetStore, LocalEvent } from './store.ts';
 
@@ -17,6 +18,8 @@ export type RelayClientOptions = {
   readonly fleet: FleetStore;
   /** Name of this replica. */
   readonly replica: string;
+  /** For how many milliseconds each runtime of this replica has lacked something of its plan. */
+  readonly planAges: () => Iterable<readonly [RuntimeKey, number]>;
   /** Undefined: nobody leads, or nobody knows. */
   readonly leader: () => Leader | undefined;
   readonly isLeader: () => boolean;
@@ -38,6 +41,10 @@ const notLeaderMs = 2_000;
 /** Changes of so many milliseconds are told together. */
 const gatherMs = 50;
 const maxMessageBytes = 16 << 20;
+/** How often the ages of plans are told, where any runtime lacks something. */
+const agesMs = 10_000;
+/** The largest number of the message. */
+const mostMs = 2 ** 32 - 1;
 
 type Attempt = {
   readonly leader: Leader;
@@ -45,6 +52,9 @@ type Attempt = {
   readonly call: ClientDuplexStream<RelayRequest, RelayResponse>;
   readonly news: RelayNews;
   stopTimer: (() => void) | undefined;
+  stopAges: (() => void) | undefined;
+  /** Runtimes that lacked something of their plans when that was told last; undefined: it never was. */
+  lacking: number | undefined;
   blocked: boolean;
   ended: boolean;
   /** As the leader said last; 0: it has not. */
@@ -119,6 +129,8 @@ export class RelayClient {
       call,
       news: new RelayNews(fleet),
       stopTimer: undefined,
+      stopAges: undefined,
+      lacking: undefined,
       // It says first what it reads.
       blocked: true,
       ended: false,
@@ -138,6 +150,7 @@ export class RelayClient {
       if (readsExamples) attempt.news.readsExamples();
       attempt.blocked = false;
       this.#flush(attempt);
+      this.#tellAges(attempt);
     });
     // `status` says the same, also without an error.
     call.on('error', () => undefined);
@@ -167,6 +180,7 @@ export class RelayClient {
   #retire(attempt: Attempt): void {
     attempt.ended = true;
     attempt.stopTimer?.();
+    attempt.stopAges?.();
     attempt.call.cancel();
     attempt.client.close();
     if (this.#attempt === attempt) this.#attempt = undefined;
@@ -188,6 +202,20 @@ export class RelayClient {
       attempt.blocked = !attempt.call.write({ message });
       if (attempt.blocked) return;
     }
+  }
+
+  /** Now, and again and again; what the leader does not take yet waits for the next time. */
+  #tellAges(attempt: Attempt): void {
+    const { clock, planAges } = this.#options;
+    attempt.stopAges = clock.after(agesMs, () => this.#tellAges(attempt));
+    if (attempt.blocked) return;
+    const lacking = [...planAges()].flatMap(([key, ms]) =>
+      ms < 1 ? [] : [[key, Math.min(Math.floor(ms), mostMs)] as const],
+    );
+    if (lacking.length === 0 && attempt.lacking === 0) return;
+    const value = { lackingMs: Object.fromEntries(lacking) };
+    attempt.blocked = !attempt.call.write({ message: { $case: 'planAges', value } });
+    attempt.lacking = lacking.length;
   }
 }
 

@@ -3,7 +3,7 @@ import type { RelayRequest } from '../../gen/adaptlet/control/v1/control.ts';
 import type { RuntimeKey } from './fleet.ts';
 import { ToldExamples } from './relay-examples.ts';
 import { ToldRollouts } from './relay-rollouts.ts';
-import type { FleetStore, LocalEvent } from './store.ts';
+import { type FleetStore, type LocalEvent, local } from './store.ts';
 import { runtimeToWire } from './to-wire.ts';
 
 type Due = 'Whole' | 'Gone' | Readonly<Record<'adapters' | 'rollouts' | 'routes', Set<ObjectKey>>>;
@@ -19,7 +19,7 @@ export class RelayNews {
 
   constructor(fleet: FleetStore) {
     this.#fleet = fleet;
-    for (const { key } of fleet.locals()) this.#due.set(key, 'Whole');
+    for (const { key } of fleet.heldBy(local)) this.#due.set(key, 'Whole');
   }
 
   /** The leader reads examples, as it says first. */

@@ -20,6 +20,8 @@ export class RelayedRuntimes {
   readonly #fleet: FleetStore;
   readonly #source: Source;
   readonly #examples = new HeardExamples();
+  /** Milliseconds for which its runtimes have lacked something of their plans; undefined: it never told. */
+  #lacking: Readonly<Record<string, number>> | undefined;
   #greeted = false;
 
   constructor(fleet: FleetStore, source: Source) {
@@ -35,6 +37,13 @@ export class RelayedRuntimes {
     if (!this.#greeted) throw new AdaptletError('HELLO_INVALID', 'the relay does not begin with a Hello');
     if (message?.$case === 'runtime') this.#fleet.update(this.#source, this.#updateFrom(message.value));
     else if (message?.$case === 'gone') this.#fleet.gone(this.#source, keyFrom(message.value));
+    else if (message?.$case === 'planAges') this.#lacking = message.value.lackingMs;
+  }
+
+  /** For how many milliseconds each of its runtimes has lacked something of its plan, as it told last. */
+  *planAges(): Iterable<readonly [RuntimeKey, number]> {
+    if (this.#lacking === undefined) return;
+    for (const { key } of this.#fleet.heldBy(this.#source)) yield [key, this.#lacking[key] ?? 0];
   }
 
   #updateFrom(wire: RuntimeReport): Update {

@@ -83,7 +83,7 @@ describe('a runtime whose former stream hangs while it comes with a lower connec
   it('counts as one of this replica, where it came here and the other one hangs elsewhere', () => {
     fleet.update(b, opened(900n, 1_000, { [one]: 'Resident' }));
     fleet.update(local, opened(3n, 50_000, { [one]: 'Stored' }));
-    expect([[...fleet.locals()], locals]).toEqual([[], []]);
+    expect([[...fleet.heldBy(local)], locals]).toEqual([[], []]);
     fleet.lost(b);
     expect([said(), locals]).toEqual([{ [one]: 'Stored' }, [[node, 'Opened']]]);
     clock.advance(10 * disconnectedAfterMs);

@@ -179,7 +179,7 @@ describe('the fleet', () => {
       [node, 'Gone'],
       [node, 'Opened'],
     ]);
-    expect([...fleet.locals()].map(({ key }) => key)).toEqual([node]);
+    expect([...fleet.heldBy(local)].map(({ key }) => key)).toEqual([node]);
   });
 
   it('forgets a runtime that has been away for an hour', () => {

@@ -77,9 +77,9 @@ export class FleetStore implements Fleet {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Runtimes that are connected to this replica. */
-  *locals(): Iterable<RuntimeState> {
-    for (const { state, holder } of this.#entries.values()) if (holder === local) yield state;
+  /** Runtimes that the source has. */
+  *heldBy(source: Source): Iterable<RuntimeState> {
+    for (const { state, holder } of this.#entries.values()) if (holder === source) yield state;
   }
   /** What the streams of this replica told, for a relay. The result ends it. */
   onLocal(listener: (event: LocalEvent) => void): () => void {

@@ -2,6 +2,7 @@ import { conditionOf, cut, readyTypes } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { RouteObject } from '../../api/objects.ts';
 import type { RouteStatus } from '../../api/route-status.ts';
+import type { RuntimeKey } from '../fleet/fleet.ts';
 import type { ObjectChange, Read } from '../objects/objects.ts';
 import type { Policies } from '../objects/policies.ts';
 import { isWithin, namespaceOf, type Scope } from '../objects/scope.ts';
@@ -26,6 +27,8 @@ export type RouteParts = ControllerParts & {
 const writeMs = 1000;
 /** Milliseconds in which changes of runtimes and of other objects are gathered. */
 const gatherMs = 500;
+/** What a runtime puts before the key of a route that it refuses. */
+const refusedAs = 'Route ';
 
 type RouteRead = Read<RouteObject>;
 type Memory = {
@@ -138,7 +141,7 @@ const membersOf = (key: ObjectKey, { since }: Memory, runtimes: readonly Present
     // One that is held gets no route before it is released.
     if (presence === 'Away' || restraint === 'Held') return [];
     const isReached = state !== undefined && state.acknowledged.routes >= since;
-    const refusal = state?.refused.get(`Route ${key}`);
+    const refusal = state?.refused.get(refusedAs + key);
     const { classifiers: told } = state ?? {};
     const classifiers = told && (told.get(key) ?? []);
     return [{ key: runtime, isSilent: presence === 'Silent', isReached, refusal, classifiers }];
@@ -158,13 +161,31 @@ const followRoutes = (
       enqueue(key, isLate ? Math.max(gatherMs, spread.delayOf(`AdapterRoute ${key}`)) : gatherMs);
     }
   };
+  /** Those that wait for something. The others are as they are whatever more runtimes answer, unless one refuses them. */
+  const unsettled = new Set<ObjectKey>();
+  const keep = ({ key, object }: RouteRead): void => {
+    if (object !== undefined && isSettled(object)) unsettled.delete(key);
+    else unsettled.add(key);
+  };
+  const answered = (runtime: RuntimeKey, scope: Scope): void => {
+    for (const key of unsettled) if (isWithin(scope, key)) enqueue(key, gatherMs);
+    for (const name of fleet.get(runtime)?.refused.keys() ?? []) {
+      const read =
+        name.startsWith(refusedAs) && objects.routes.get(name.slice(refusedAs.length) as ObjectKey);
+      if (read) enqueue(read.key, gatherMs);
+    }
+  };
   const ofNamespace = ({ object: { metadata } }: ObjectChange<unknown>): void => {
     for (const { key, metadata: route } of objects.routes.list()) {
       if (route.namespace === metadata.namespace) enqueue(key, gatherMs);
     }
   };
   const stops = [
-    objects.routes.onChange(({ key }) => enqueue(key, 0)),
+    objects.routes.onChange(({ type, key, object }) => {
+      if (type === 'deleted') unsettled.delete(key);
+      else keep(object);
+      enqueue(key, 0);
+    }),
     objects.adapters.onChange((change) => {
       if (change.type !== 'updated') ofNamespace(change);
     }),
@@ -182,12 +203,16 @@ const followRoutes = (
     claims.onChange((kind, key) => {
       if (kind === 'AdapterRoute') enqueue(key, 50);
     }),
-    fleet.onChange(({ scope, connection, acknowledged, routes }) => {
-      if (connection || acknowledged) all(scope);
+    fleet.onChange(({ runtime, scope, connection, acknowledged, routes }) => {
+      if (connection) all(scope);
+      else if (acknowledged) answered(runtime, scope);
       for (const key of routes) if (objects.routes.get(key) !== undefined) enqueue(key, gatherMs);
     }),
   ];
-  for (const { key } of objects.routes.list()) enqueue(key, 0);
+  for (const read of objects.routes.list()) {
+    keep(read);
+    enqueue(read.key, 0);
+  }
   return () => {
     for (const stop of stops) stop();
   };

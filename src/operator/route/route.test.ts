@@ -272,6 +272,29 @@ describe('the route controller', () => {
     expect(wanted).toEqual([`${key} 0`, `${key} 500`, `${key} 500`]);
   });
 
+  it('is not wanted again by answers once it is in force, but when a runtime refuses it', async () => {
+    const world = new RouteWorld().join('a', 'b').route();
+    const wanted: string[] = [];
+    const stop = world.controller.follow((which) => void wanted.push(which));
+    const wantedBy = (act: () => unknown): number => {
+      wanted.length = 0;
+      act();
+      return wanted.length;
+    };
+    await world.run();
+    expect(wantedBy(() => world.acknowledge('a'))).toBe(1);
+    world.acknowledge('b');
+    await world.run();
+    expect(world.verdicts[2]).toBe('Programmed=True Programmed');
+    expect(wantedBy(() => world.acknowledge('a', 'b'))).toBe(0);
+    const refuse = (route: string) => () =>
+      world.fleet.report(runtimeKey('b'), { refused: new Map([[`Route ${route}`, 'no']]) });
+    expect(wantedBy(refuse('team-a/other'))).toBe(0);
+    expect(wantedBy(refuse(key))).toBe(1);
+    expect(wantedBy(() => world.fleet.report(runtimeKey('a'), { connected: false }))).toBe(1);
+    stop();
+  });
+
   it('counts the runtime of a pod for routes of its namespace only', async () => {
     const world = new RouteWorld().join('a').route().acknowledge('a');
     for (const namespace of ['team-a', 'team-b']) {

@@ -24,6 +24,7 @@ type RelayChannel = Channel<RelayRequest, RelayResponse>;
 export class RelayService {
   readonly #parts: RelayParts;
   readonly #channels = new Map<string, RelayChannel>();
+  readonly #relayed = new Set<RelayedRuntimes>();
 
   constructor(parts: RelayParts) {
     this.#parts = parts;
@@ -38,6 +39,11 @@ export class RelayService {
     let connected = 0;
     for (const runtime of this.#parts.fleet.all()) if (runtime.connected) connected += 1;
     return Math.ceil(connected / (this.#channels.size + 1));
+  }
+
+  /** For how many milliseconds each runtime of other replicas has lacked something of its plan, as these told last. */
+  *planAges(): ReturnType<RelayedRuntimes['planAges']> {
+    for (const relayed of this.#relayed) yield* relayed.planAges();
   }
 
   /** This replica may lead, or not lead any more. */
@@ -80,6 +86,7 @@ export class RelayService {
         }),
       );
       this.#channels.set(replica, channel);
+      this.#relayed.add(runtimes);
       logger.info({ replica }, 'a replica relays its runtimes');
       // The other side knows by this that the stream works.
       await channel.write({ notLeader: false, share: 0, readsExamples: true });
@@ -93,6 +100,7 @@ export class RelayService {
     } finally {
       stopTelling?.();
       runtimes.close();
+      this.#relayed.delete(runtimes);
       if (this.#channels.get(replica) === channel) this.#channels.delete(replica);
     }
   }

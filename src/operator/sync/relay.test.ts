@@ -12,6 +12,7 @@ import {
 import { originOf } from '../../rollout/judge/elsewhere.ts';
 import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
+import { RelayedRuntimes } from '../fleet/relay-server.ts';
 import { type Lease, nodeToken, setLeader, startReplica, TestApi, type TestReplica } from './fake-replica.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 import { adapter } from './stage.fixture.ts';
@@ -92,6 +93,35 @@ describe('the relay', () => {
     await eventually('a change', () => stateAt(a) === 'Resident');
     runtime.report({ gone: [one] });
     await eventually('its end', () => a.fleet.get(key)?.adapters.size === 0);
+  });
+
+  it('tells the leader how old the plans of its runtimes are, and nothing while all have theirs', async () => {
+    const take = vi.spyOn(RelayedRuntimes.prototype, 'take');
+    const told = () => take.mock.calls.filter(([{ message }]) => message?.$case === 'planAges').length;
+    const age = () => new Map(a.server.planAges()).get(key);
+    setLeader(lease, a);
+    const runtime = await connect(b);
+    expect(age()).toBeUndefined();
+    runtime.report({ whole: true });
+    await eventually('a plan that is in force', () => age() === 0);
+    b.objects.adapters.put(adapter('one'));
+    await eventually('a commit', () => runtime.commits === 1);
+    clock.advance(10_000);
+    await eventually('a plan that is not', () => (age() ?? 0) > 0);
+    clock.advance(10_000);
+    await eventually('an older one', () => (age() ?? 0) >= 10_000);
+    runtime.ack(1n);
+    await eventually('the answer', () => b.server.gauges().plans.ages.max === 0);
+    clock.advance(10_000);
+    await eventually('a plan that is in force again', () => age() === 0);
+    const before = told();
+    clock.advance(30_000);
+    runtime.report({ adapters: adapters('Stored') });
+    await eventually('what was said last', () => stateAt(a) === 'Stored');
+    expect(told()).toBe(before);
+    runtime.close();
+    await eventually('its end', () => age() === undefined);
+    take.mockRestore();
   });
 
   it('tells everything anew to the next leader', async () => {

@@ -221,7 +221,7 @@ export class ResumeWorld {
   /** What the second replica knows goes to the leader, over the wire. */
   relay(): void {
     this.#relayed.take({ message: { $case: 'hello', value: { replica: 'b' } } });
-    for (const state of this.#fleet(1).locals()) {
+    for (const state of this.#fleet(1).heldBy(local)) {
       const wire = runtimeToWire(state, 'Whole');
       const value = RuntimeReport.decode(RuntimeReport.encode(wire).finish());
       this.#relayed.take({ message: { $case: 'runtime', value } });

@@ -118,7 +118,7 @@ export type SyncServer = {
   /** Takes no new stream, ends those that there are over two seconds, waits for at most `graceMs`. */
   close(graceMs: number): Promise<void>;
   gauges(): SyncServerGauges;
-  /** For how many milliseconds each runtime of this replica has lacked something of its plan. */
+  /** For how many milliseconds each runtime has lacked something of its plan: of this replica, and of those that relay to it. */
   planAges(): ReturnType<Plans['ages']>;
 };
 
@@ -293,7 +293,11 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     },
     start: async () => {
       port = await listen(server, options.address, serverCredentials(authority));
-      relayClient = new RelayClient({ ...options, credentials: channelCredentials(authority) });
+      relayClient = new RelayClient({
+        ...options,
+        planAges: () => plans.ages(),
+        credentials: channelCredentials(authority),
+      });
       logger.info({ port }, 'runtimes are served');
       if (devices === undefined || deviceServer === undefined) return;
       devicePort = await listen(deviceServer, devices.address, serverCredentials(devices.authority));
@@ -312,7 +316,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       plans.close();
       gate.close();
     },
-    planAges: () => plans.ages(),
+    planAges: () => [...plans.ages(), ...relayService.planAges()],
     gauges: () => ({
       ...counts,
       streams: sessions.size,

@@ -260,7 +260,11 @@ export const measure = async (size: Size, settings: FleetSettings): Promise<Meas
     say,
     endWithUs: true,
     operatorSettings: { 'lease-duration': '20s', 'log-level': 'info' },
-    operatorEnv: { NODE_OPTIONS: `--max-old-space-size=${heapMib}${profiling}` },
+    // As in the chart.
+    operatorEnv: {
+      NODE_OPTIONS: `--max-old-space-size=${heapMib} --max-semi-space-size=4${profiling}`,
+      MALLOC_MMAP_THRESHOLD_: '65536',
+    },
   });
   const { kubeconfig } = fleet.cluster;
   const api = connectKube({ kubeconfig, clock: systemClock, logger: pino({ enabled: false }) });

@@ -14,11 +14,12 @@ import { helloOf, RawRuntime } from '../../support/raw-runtime.ts';
 import { traffic } from '../../support/traffic.ts';
 import { waitFor } from '../../support/wait.ts';
 
-// As the chart starts them: a limit of 1 GiB, 40 percent of it for the heap.
+// As the chart starts them: a limit of 1 GiB, 40 percent of it for the heap, and little room for young objects.
 const limitMib = 1024;
 const heaps = mkdtempSync(join(tmpdir(), 'adaptlet-heaps-'));
 const operatorEnv = {
-  NODE_OPTIONS: `--max-old-space-size=${Math.floor(0.4 * limitMib)} --import=${join(import.meta.dirname, '../../support/preload/heap-in-use.ts')}`,
+  NODE_OPTIONS: `--max-old-space-size=${Math.floor(0.4 * limitMib)} --max-semi-space-size=4 --import=${join(import.meta.dirname, '../../support/preload/heap-in-use.ts')}`,
+  MALLOC_MMAP_THRESHOLD_: '65536',
   ADAPTLET_TEST_HEAP: `${heaps}/`,
 };
 

@@ -652,11 +652,27 @@ export interface RemovalsHeld {
 }
 
 export interface RelayRequest {
-  message: { $case: "hello"; value: RelayHello } | //
-  /** A runtime that is connected to this replica, with everything or what changed. */
-  { $case: "runtime"; value: RuntimeReport } | //
-  /** It is not connected here any more. */
-  { $case: "gone"; value: Identity } | undefined;
+  message:
+    | { $case: "hello"; value: RelayHello }
+    | //
+    /** A runtime that is connected to this replica, with everything or what changed. */
+    { $case: "runtime"; value: RuntimeReport }
+    | //
+    /** It is not connected here any more. */
+    { $case: "gone"; value: Identity }
+    | { $case: "planAges"; value: PlanAges }
+    | undefined;
+}
+
+/** For how long runtimes of this replica have lacked something of their plan. It replaces the former one. */
+export interface PlanAges {
+  /** Milliseconds by namespace/name. Those that lack nothing are left out. */
+  lackingMs: { [key: string]: number };
+}
+
+export interface PlanAges_LackingMsEntry {
+  key: string;
+  value: number;
 }
 
 export interface RelayHello {
@@ -7375,6 +7391,9 @@ export const RelayRequest: MessageFns<RelayRequest> = {
       case "gone":
         Identity.encode(message.message.value, writer.uint32(26).fork()).join();
         break;
+      case "planAges":
+        PlanAges.encode(message.message.value, writer.uint32(778).fork()).join();
+        break;
     }
     return writer;
   },
@@ -7416,6 +7435,14 @@ export const RelayRequest: MessageFns<RelayRequest> = {
             message.message = { $case: "gone", value: Identity.decode(reader, reader.uint32()) };
             continue;
           }
+          case 97: {
+            if (tag !== 778) {
+              break;
+            }
+
+            message.message = { $case: "planAges", value: PlanAges.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7436,6 +7463,10 @@ export const RelayRequest: MessageFns<RelayRequest> = {
         ? { $case: "runtime", value: RuntimeReport.fromJSON(object.runtime) }
         : isSet(object.gone)
         ? { $case: "gone", value: Identity.fromJSON(object.gone) }
+        : isSet(object.planAges)
+        ? { $case: "planAges", value: PlanAges.fromJSON(object.planAges) }
+        : isSet(object.plan_ages)
+        ? { $case: "planAges", value: PlanAges.fromJSON(object.plan_ages) }
         : undefined,
     };
   },
@@ -7448,6 +7479,8 @@ export const RelayRequest: MessageFns<RelayRequest> = {
       obj.runtime = RuntimeReport.toJSON(message.message.value);
     } else if (message.message?.$case === "gone") {
       obj.gone = Identity.toJSON(message.message.value);
+    } else if (message.message?.$case === "planAges") {
+      obj.planAges = PlanAges.toJSON(message.message.value);
     }
     return obj;
   },
@@ -7476,7 +7509,210 @@ export const RelayRequest: MessageFns<RelayRequest> = {
         }
         break;
       }
+      case "planAges": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "planAges", value: PlanAges.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBasePlanAges(): PlanAges {
+  return { lackingMs: {} };
+}
+
+export const PlanAges: MessageFns<PlanAges> = {
+  encode(message: PlanAges, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.lackingMs).forEach(([key, value]: [string, number]) => {
+      PlanAges_LackingMsEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlanAges {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlanAges();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = PlanAges_LackingMsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.lackingMs[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PlanAges {
+    return {
+      lackingMs: isObject(object.lackingMs)
+        ? (globalThis.Object.entries(object.lackingMs) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.lacking_ms)
+        ? (globalThis.Object.entries(object.lacking_ms) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: PlanAges): unknown {
+    const obj: any = {};
+    if (message.lackingMs) {
+      const entries = globalThis.Object.entries(message.lackingMs) as [string, number][];
+      if (entries.length > 0) {
+        obj.lackingMs = {};
+        entries.forEach(([k, v]) => {
+          obj.lackingMs[k] = Math.round(v);
+        });
+      }
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PlanAges>): PlanAges {
+    return PlanAges.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PlanAges>): PlanAges {
+    const message = createBasePlanAges();
+    message.lackingMs = (globalThis.Object.entries(object.lackingMs ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBasePlanAges_LackingMsEntry(): PlanAges_LackingMsEntry {
+  return { key: "", value: 0 };
+}
+
+export const PlanAges_LackingMsEntry: MessageFns<PlanAges_LackingMsEntry> = {
+  encode(message: PlanAges_LackingMsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlanAges_LackingMsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlanAges_LackingMsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PlanAges_LackingMsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: PlanAges_LackingMsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = Math.round(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PlanAges_LackingMsEntry>): PlanAges_LackingMsEntry {
+    return PlanAges_LackingMsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PlanAges_LackingMsEntry>): PlanAges_LackingMsEntry {
+    const message = createBasePlanAges_LackingMsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
     return message;
   },
 };
