@@ -1,8 +1,8 @@
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { type Digest, objectKey } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
@@ -31,7 +31,7 @@ beforeAll(() => {
 });
 afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-artifacts-'));
+  root = folderOfTest();
   imports = join(root, 'imports');
   await cp(upper, join(imports, 'team/upper'), { recursive: true });
   store = await ContentStore.open({ root: join(root, 'store'), budgetBytes: 10_000_000, disk });
@@ -55,7 +55,6 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await store[Symbol.asyncDispose]();
-  await rm(root, { recursive: true, force: true });
 });
 
 const wishOf = (source: Source): Wish => ({ key: objectKey('team', 'adapter'), uid: 'uid', source });

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { systemClock } from '../time/clock.ts';
 import { digestOf } from './digest.ts';
@@ -21,12 +21,11 @@ const digest = digestOf(content);
 let root: string;
 const stops: (() => Promise<unknown>)[] = [];
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-upload-'));
+  root = folderOfTest();
   await writeFile(join(root, 'weights'), content);
 });
 afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
-  await rm(root, { recursive: true });
 });
 
 const listen = async (answer: (request: IncomingMessage, response: ServerResponse) => void) => {

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { filesArtifact } from './artifact.fixture.ts';
 import { digestOf, hexOf } from './digest.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
@@ -17,10 +17,9 @@ const a = { namespace: 'a', source: 'oci:r.test/x' };
 const b = { namespace: 'b', source: 'oci:r.test/x' };
 
 let root: string;
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-grants-'));
+beforeEach(() => {
+  root = folderOfTest();
 });
-afterEach(() => rm(root, { recursive: true, force: true }));
 
 const open = (stored = [one, two], former: readonly Former[] = []) => Grants.open(root, stored, former);
 const fileOf = (digest: string) => join(root, 'grants', `${digest.slice('sha256:'.length)}.json`);

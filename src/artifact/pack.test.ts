@@ -1,7 +1,7 @@
-import { cp, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import type { Digest } from '../api/names.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { adapterFacts } from './adapter-facts.ts';
@@ -17,10 +17,9 @@ beforeAll(() => {
   disk = startDiskThread();
 });
 afterAll(() => disk[Symbol.asyncDispose]());
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-pack-'));
+beforeEach(() => {
+  root = folderOfTest();
 });
-afterEach(() => rm(root, { recursive: true, force: true }));
 
 const config = {
   peft_type: 'LORA',

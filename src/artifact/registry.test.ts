@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { systemClock } from '../time/clock.ts';
@@ -19,12 +19,11 @@ const blob = { mediaType: 'x', digest: digestOf(content), size: content.length }
 
 let root: string;
 const stops: (() => Promise<void>)[] = [];
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-registry-'));
+beforeEach(() => {
+  root = folderOfTest();
 });
 afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
-  await rm(root, { recursive: true, force: true });
 });
 
 const serve = async (handler: Handler): Promise<string> => {

@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { nodeFiles } from '../disk/files.ts';
 import { filesArtifact, writer } from './artifact.fixture.ts';
 import { digestOf, hexOf } from './digest.ts';
@@ -22,10 +22,9 @@ beforeAll(() => {
   disk = startDiskThread();
 });
 afterAll(() => disk[Symbol.asyncDispose]());
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-scrub-'));
+beforeEach(() => {
+  root = folderOfTest();
 });
-afterEach(() => rm(root, { recursive: true, force: true }));
 
 const open = (files: StoreDisk = nodeFiles) => ContentStore.open({ root, budgetBytes: 100_000, disk, files });
 

@@ -1,7 +1,7 @@
-import { appendFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { filesArtifact, writer } from './artifact.fixture.ts';
@@ -24,12 +24,11 @@ beforeAll(() => {
 });
 afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-unfinished-'));
+  root = folderOfTest();
   store = await ContentStore.open({ root, budgetBytes: 100_000, disk });
 });
 afterEach(async () => {
   await store[Symbol.asyncDispose]();
-  await rm(root, { recursive: true, force: true });
 });
 
 describe('a store that keeps what was unfinished', () => {

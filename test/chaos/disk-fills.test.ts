@@ -1,7 +1,6 @@
-import { cp, mkdtemp, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, expect, it, onTestFinished } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { fakeDigest } from '../../src/api/names.fixture.ts';
 import { compileAdapter } from '../../src/runtime/adapter/compile.ts';
 import {
@@ -13,6 +12,7 @@ import {
   writeAdapter,
 } from '../../src/runtime/adapter/peft-folder.fixture.ts';
 import { TestNode, tiny, yaml } from '../support/node.ts';
+import { folderOfTest } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 let node: TestNode | undefined;
@@ -58,8 +58,7 @@ const writeLoha = async (
 };
 
 it('an adapter whose compiled file is many times its artifact is served where others can leave for it, else refused with the numbers', async () => {
-  const root = await mkdtemp(join(tmpdir(), 'adaptlet-loha-'));
-  onTestFinished(() => rm(root, { recursive: true }));
+  const root = folderOfTest();
   const others = ['upper', 'digits', 'reverse'];
   for (const name of others) await cp(join(tiny.adapters, name), join(root, name), { recursive: true });
   const { artifact, compiled } = await writeLoha(join(root, 'loha'));

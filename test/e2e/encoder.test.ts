@@ -1,7 +1,5 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { credentials, status } from '@grpc/grpc-js';
@@ -17,6 +15,7 @@ import { unaryCall } from '../../src/runtime/server/testing/grpc-client.ts';
 import { minilm } from '../support/models.ts';
 import { TestNode } from '../support/node.ts';
 import { repositoryRoot } from '../support/process.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { writeTensorModel } from '../support/tensor-model.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -177,10 +176,9 @@ spec: {adapter: intent, strategy: {canary: {steps: [{setWeight: 50}]}}}
 describe('a node on a graph of plain tensors', () => {
   let node: TestNode;
   let oip: GRPCInferenceServiceClient;
-  let folder = '';
+  const folder = folderOfTests();
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-tensors-'));
     node = await TestNode.start({
       model: await writeTensorModel(join(folder, 'doubler')),
       modelName: 'doubler',
@@ -192,7 +190,6 @@ describe('a node on a graph of plain tensors', () => {
   afterAll(async () => {
     oip?.close();
     await node?.dispose();
-    await rm(folder, { recursive: true, force: true });
   });
 
   const x = (...values: readonly number[]) => ({

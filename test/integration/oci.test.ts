@@ -1,8 +1,7 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -22,6 +21,7 @@ import { ContentStore } from '../../src/artifact/store.ts';
 import type { Wish } from '../../src/artifact/wish.ts';
 import { codeOf } from '../../src/errors/code-of.fixture.ts';
 import { systemClock } from '../../src/time/clock.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { tool } from '../tools/build.ts';
 import { type RegistryAuth, type RegistryProcess, startRegistry } from '../tools/registry-process.ts';
 
@@ -32,15 +32,13 @@ const reason = missing ? ' (SKIPPED: go is not installed, so the registry and or
 
 const never = new AbortController().signal;
 const execute = promisify(execFile);
-let root: string;
+const root = folderOfTests();
 let disk: DiskThread;
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-oci-'));
+beforeAll(() => {
   disk = startDiskThread();
 });
 afterAll(async () => {
   await disk[Symbol.asyncDispose]();
-  await rm(root, { recursive: true, force: true });
 });
 
 /** A node with an empty store. `dockerConfig`: file with the credentials of a namespace. */

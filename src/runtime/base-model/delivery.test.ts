@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import {
   artifactOf,
   type FixtureArtifact,
@@ -33,12 +33,11 @@ beforeAll(() => {
   disk = startDiskThread();
 });
 afterAll(() => disk[Symbol.asyncDispose]());
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-delivery-'));
+beforeEach(() => {
+  root = folderOfTest();
 });
 afterEach(async () => {
   for (const store of stores.splice(0)) await store[Symbol.asyncDispose]();
-  await rm(root, { recursive: true, force: true });
 });
 
 type World = {

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeHub } from '../../../src/artifact/fake-hub.ts';
@@ -13,6 +12,7 @@ import { askMoon, moon } from '../../support/moon.ts';
 import { tiny } from '../../support/node.ts';
 import { repositoryRoot } from '../../support/process.ts';
 import { runProgram } from '../../support/program.ts';
+import { folderOfTest } from '../../support/temporary-folder.ts';
 import { WebServers } from '../../support/web-servers.ts';
 import { helm } from '../manifests/helm.ts';
 
@@ -30,8 +30,7 @@ let hub: FakeHub;
 let files: string;
 let fleet: TestFleet;
 beforeAll(async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'adaptlet-web-'));
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const folder = folderOfTest();
   web = new FakeWeb();
   const servers = stack.use(await WebServers.start(web, folder));
   files = `${await servers.listen()}/team-a`;
