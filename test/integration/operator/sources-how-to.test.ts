@@ -12,7 +12,7 @@ import { askMoon, moon } from '../../support/moon.ts';
 import { tiny } from '../../support/node.ts';
 import { repositoryRoot } from '../../support/process.ts';
 import { runProgram } from '../../support/program.ts';
-import { folderOfTest } from '../../support/temporary-folder.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { WebServers } from '../../support/web-servers.ts';
 import { helm } from '../manifests/helm.ts';
 
@@ -24,13 +24,13 @@ const blocksOf = (language: string): string[] =>
 const commit = 'c0ffee'.padEnd(40, '0');
 const token = `hf_${randomBytes(18).toString('hex')}`;
 
+const folder = folderOfTests();
 const stack = new AsyncDisposableStack();
 let web: FakeWeb;
 let hub: FakeHub;
 let files: string;
 let fleet: TestFleet;
 beforeAll(async () => {
-  const folder = folderOfTest();
   web = new FakeWeb();
   const servers = stack.use(await WebServers.start(web, folder));
   files = `${await servers.listen()}/team-a`;
