@@ -1,7 +1,7 @@
 import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { type Digest, objectKey } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
@@ -9,7 +9,7 @@ import { codeOf } from '../errors/code-of.fixture.ts';
 import { systemClock } from '../time/clock.ts';
 import { filesArtifact } from './artifact.fixture.ts';
 import { type Artifacts, createArtifacts } from './artifacts.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { readCredentials } from './docker-config.ts';
 import { Grants } from './grants.ts';
 import { KeptBundles } from './kept-bundles.ts';
@@ -21,15 +21,11 @@ import type { Wish } from './wish.ts';
 const upper = fileURLToPath(new URL('../../test/fixtures/models/tiny/adapters/upper', import.meta.url));
 const never = new AbortController().signal;
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let root: string;
 let imports: string;
 let store: ContentStore;
 let artifacts: Artifacts;
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(async () => {
   root = folderOfTest();
   imports = join(root, 'imports');

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { refuseOther, refuseUnreadable } from './adapter-folder.ts';
@@ -12,7 +12,7 @@ import {
   tarOf,
   writer,
 } from './artifact.fixture.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import {
   changedImage,
   dockerModel,
@@ -34,13 +34,9 @@ import { ContentStore } from './store.ts';
 
 const { signal } = new AbortController();
 const limits = { ...defaultLimits, maxBytes: 16_000_000 };
-let disk: DiskThread;
+const disk = diskOfTests();
 let root: string;
 let store: ContentStore;
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(async () => {
   root = folderOfTest();
   store = await ContentStore.open({ root, budgetBytes: 1_000_000, disk, limits });

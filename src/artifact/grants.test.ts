@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { filesArtifact } from './artifact.fixture.ts';
 import { digestOf, hexOf } from './digest.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { type Former, Grants } from './grants.ts';
 import { SharedNode, wishOf } from './shared-node.fixture.ts';
 
@@ -145,11 +145,7 @@ for (let i = 0; ; i++) {
 });
 
 describe('a store from before there were grants', () => {
-  let disk: DiskThread;
-  beforeAll(() => {
-    disk = startDiskThread();
-  });
-  afterAll(() => disk[Symbol.asyncDispose]());
+  const disk = diskOfTests();
   const artifact = filesArtifact({ 'adapter_config.json': '{}', weights: 'w' });
   const wish = wishOf('a', 'x');
   const former = [{ uid: wish.uid, digest: artifact.digest }];

@@ -1,22 +1,18 @@
 import { cp, mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import type { Digest } from '../api/names.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { adapterFacts } from './adapter-facts.ts';
 import { digestOf } from './digest.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { layersOf } from './layers.ts';
 import { defaultLimits, parseManifest } from './manifest.ts';
 import { packFolder } from './pack.ts';
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let root: string;
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(() => {
   root = folderOfTest();
 });

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { artifactOf, fileLayer } from '../../src/artifact/artifact.fixture.ts';
-import { type DiskThread, startDiskThread } from '../../src/artifact/disk-thread.ts';
+import { diskOfTests } from '../../src/artifact/disk-thread.fixture.ts';
 import { FakeSite } from '../../src/runtime/peers/site.fixture.ts';
 import { folderOfTests } from '../support/temporary-folder.ts';
 import { tool } from '../tools/build.ts';
@@ -41,12 +41,11 @@ const withCertificate = async (
 };
 
 describe.skipIf(suite === undefined)('the conformance suite of the OCI distribution specification', () => {
-  let disk: DiskThread;
+  const disk = diskOfTests();
   let site: FakeSite;
   let proxy: Server;
   const folder = folderOfTests();
   beforeAll(async () => {
-    disk = startDiskThread();
     site = await FakeSite.start(disk);
     site.registry.put('team/sql', artifact);
     const node = await site.join();
@@ -58,7 +57,6 @@ describe.skipIf(suite === undefined)('the conformance suite of the OCI distribut
   afterAll(async () => {
     proxy.close();
     await site[Symbol.asyncDispose]();
-    await disk[Symbol.asyncDispose]();
   });
 
   it('passes what pull asks, against a runtime that gives blobs to its peers', async () => {

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Digest, namespaceOf, objectKey } from '../../src/api/names.ts';
 import type { Source } from '../../src/api/source.ts';
 import { type Artifacts, createArtifacts } from '../../src/artifact/artifacts.ts';
-import { type DiskThread, startDiskThread } from '../../src/artifact/disk-thread.ts';
+import { diskOfTests } from '../../src/artifact/disk-thread.fixture.ts';
 import { credentialsIn } from '../../src/artifact/docker-config.ts';
 import { Grants } from '../../src/artifact/grants.ts';
 import { KeptBundles } from '../../src/artifact/kept-bundles.ts';
@@ -33,13 +33,7 @@ const reason = missing ? ' (SKIPPED: go is not installed, so the registry and or
 const never = new AbortController().signal;
 const execute = promisify(execFile);
 const root = folderOfTests();
-let disk: DiskThread;
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(async () => {
-  await disk[Symbol.asyncDispose]();
-});
+const disk = diskOfTests();
 
 /** A node with an empty store. `dockerConfig`: file with the credentials of a namespace. */
 const node = async (

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import {
   artifactOf,
@@ -9,7 +9,7 @@ import {
   filesArtifact,
   tarOf,
 } from '../../artifact/artifact.fixture.ts';
-import { type DiskThread, startDiskThread } from '../../artifact/disk-thread.ts';
+import { diskOfTests } from '../../artifact/disk-thread.fixture.ts';
 import { ContentStore } from '../../artifact/store.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
@@ -26,13 +26,9 @@ const two = filesArtifact({ 'model.onnx': 'graph 2', 'config.json': '{}' });
 const never = new AbortController().signal;
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let root: string;
 const stores: ContentStore[] = [];
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(() => {
   root = folderOfTest();
 });
