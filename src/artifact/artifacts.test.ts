@@ -6,13 +6,13 @@ import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { type Digest, objectKey } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
-import { systemClock } from '../time/clock.ts';
 import { filesArtifact } from './artifact.fixture.ts';
 import { type Artifacts, createArtifacts } from './artifacts.ts';
 import { diskOfTests } from './disk-thread.fixture.ts';
 import { readCredentials } from './docker-config.ts';
 import { Grants } from './grants.ts';
 import { KeptBundles } from './kept-bundles.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 import { BlobSenders } from './senders.ts';
 import { SharedNode, wishOf as wishOfNamespace } from './shared-node.fixture.ts';
 import { ContentStore } from './store.ts';
@@ -40,12 +40,7 @@ beforeEach(async () => {
     importRoots: [join(root, 'absent'), imports],
     registry: {
       fetch: () => Promise.reject(new TypeError('no network')),
-      clock: systemClock,
-      random: () => 0,
-      attempts: 1,
-      idleMs: 1000,
-      insecureHosts: [],
-      credentials: () => Promise.resolve(undefined),
+      ...registryOptions,
     },
   });
 });

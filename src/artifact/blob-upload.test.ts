@@ -10,6 +10,7 @@ import { systemClock } from '../time/clock.ts';
 import { digestOf } from './digest.ts';
 import { packFiles } from './pack.ts';
 import { parseReference } from './reference.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 import { RegistryPush } from './registry-push.ts';
 
 const { signal } = new AbortController();
@@ -129,12 +130,11 @@ const push = async (host: string, onSent: (bytes: number) => void = () => undefi
   const only = new Map([...packed.blobs].filter(([key]) => key === digest));
   await new RegistryPush({
     fetch,
+    ...registryOptions,
     // Waits pass at once; the watch over a silent connection stays real.
     clock: { ...systemClock, after: (ms, then) => systemClock.after(ms === idleMs ? ms : 0, then) },
-    random: () => 0,
     attempts: 3,
     idleMs,
-    insecureHosts: [],
     credentials: () => Promise.resolve({ username: 'u', password: 'p' }),
   }).push(
     parseReference(`${host}/team/sql:v1`),

@@ -13,12 +13,12 @@ import { createGuardedFetch } from '../egress/guarded-fetch.ts';
 import { EgressPolicy } from '../egress/policy.ts';
 import { proxiesOf } from '../egress/proxy.ts';
 import { issueAuthority, issueCertificate, type KeyPair } from '../operator/identity/certificate.ts';
-import { systemClock } from '../time/clock.ts';
 import { filesArtifact } from './artifact.fixture.ts';
 import { FakeRegistry } from './fake-registry.ts';
 import { blobsOf, defaultLimits, parseManifest } from './manifest.ts';
 import { parseReference } from './reference.ts';
 import { Registry } from './registry.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 
 const host = 'registry.example';
 const image = parseReference(`${host}/team/sql:latest`);
@@ -111,11 +111,9 @@ describe.each<[string, (HTTPS_PROXY: string) => typeof fetch]>([
   const client = (HTTPS_PROXY: string, attempts = 3): Registry =>
     new Registry({
       fetch: fetchThrough(HTTPS_PROXY),
-      clock: systemClock,
-      random: () => 0,
+      ...registryOptions,
       attempts,
       idleMs: 10_000,
-      insecureHosts: [],
       credentials: async () => ({ username: 'u', password: 'p' }),
     });
 

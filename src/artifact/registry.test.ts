@@ -11,6 +11,7 @@ import { digestOf } from './digest.ts';
 import { parseReference } from './reference.ts';
 import { Registry, type RegistryOptions } from './registry.ts';
 import type { Demand, Login } from './registry-http.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 const never = new AbortController().signal;
@@ -51,12 +52,10 @@ const client = (options: Partial<RegistryOptions> = {}) => {
   };
   const registry = new Registry({
     fetch,
+    ...registryOptions,
     clock,
-    random: () => 0,
     attempts: 4,
     idleMs: 300,
-    insecureHosts: [],
-    credentials: () => Promise.resolve(undefined),
     ...options,
   });
   return { registry, waits };
