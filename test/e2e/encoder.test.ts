@@ -12,6 +12,7 @@ import {
   type ModelMetadataResponse,
 } from '../../src/gen/inference/grpc_service.ts';
 import { unaryCall } from '../../src/runtime/server/testing/grpc-client.ts';
+import { codeBlocks } from '../support/code-blocks.ts';
 import { minilm } from '../support/models.ts';
 import { TestNode } from '../support/node.ts';
 import { repositoryRoot } from '../support/process.ts';
@@ -31,9 +32,6 @@ const metadata = (client: GRPCInferenceServiceClient, name: string) =>
   unaryCall<ModelMetadataResponse>((cb) => client.modelMetadata({ name, version: '' }, cb));
 
 const page = readFileSync(join(repositoryRoot, 'docs/how-to/embeddings-and-classification.md'), 'utf8');
-/** What a reader of the how-to would paste. */
-const blocks = (language: string): string[] =>
-  [...page.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map(([, text = '']) => text);
 
 const textInput = (...texts: readonly string[]) => ({
   name: 'text',
@@ -63,7 +61,7 @@ describe.skipIf(real === undefined)('a node on MiniLM int8 (ADAPTLET_MODELS or .
       importRoots: real.adapters,
       settings: { threads: '2' },
     });
-    const [adapter = ''] = blocks('yaml');
+    const [adapter = ''] = codeBlocks(page, 'yaml');
     await node.write(
       'intent.yaml',
       `${adapter}---
@@ -126,7 +124,7 @@ spec: {adapter: intent, strategy: {canary: {steps: [{setWeight: 50}]}}}
 
   it('answers the commands of docs/how-to/embeddings-and-classification.md', async () => {
     const answers: unknown[] = [];
-    for (const command of blocks('sh').filter((text) => text.startsWith('curl'))) {
+    for (const command of codeBlocks(page, 'sh').filter((text) => text.startsWith('curl'))) {
       const { stdout } = await run('bash', [
         '-c',
         command.replace('localhost:8080', new URL(node.http).host),

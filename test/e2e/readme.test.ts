@@ -3,6 +3,7 @@ import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { codeBlocks } from '../support/code-blocks.ts';
 import { repositoryRoot } from '../support/process.ts';
 import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
@@ -10,10 +11,8 @@ import { waitFor } from '../support/wait.ts';
 const run = promisify(execFile);
 
 /** The code blocks of the README that a reader would paste. */
-const blocks = async (): Promise<string[]> => {
-  const text = await readFile(join(repositoryRoot, 'README.md'), 'utf8');
-  return [...text.matchAll(/^```sh\n(.*?)^```/gms)].map((m) => m[1] ?? '');
-};
+const blocks = async (): Promise<string[]> =>
+  codeBlocks(await readFile(join(repositoryRoot, 'README.md'), 'utf8'), 'sh');
 
 describe('the code blocks of the README', () => {
   const folder = folderOfTests();

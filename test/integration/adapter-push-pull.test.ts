@@ -3,6 +3,7 @@ import { cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adaptlet } from '../support/cli.ts';
+import { codeBlocks } from '../support/code-blocks.ts';
 import { tiny } from '../support/node.ts';
 import { repositoryRoot } from '../support/process.ts';
 import { type ProgramResult, runProgram } from '../support/program.ts';
@@ -227,7 +228,7 @@ describe.skipIf(!hasRegistry)('adapters that travel (needs go to build the regis
 
   it('are pushed by the words of docs/how-to/adapters-from-a-registry.md', async () => {
     const page = await readFile(join(repositoryRoot, 'docs/how-to/adapters-from-a-registry.md'), 'utf8');
-    const scripts = [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
+    const scripts = codeBlocks(page, 'sh');
     expect(scripts.length).toBeGreaterThan(0);
     const cwd = join(root, 'page');
     await mkdir(cwd);

@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adaptlet } from '../support/cli.ts';
+import { codeBlocks } from '../support/code-blocks.ts';
 import { TestNode } from '../support/node.ts';
 import { repositoryRoot } from '../support/process.ts';
 import { type ProgramResult, runProgram } from '../support/program.ts';
@@ -84,7 +85,7 @@ describe.skipIf(!hasRegistry)('signed adapters (needs go to build the registry a
 
   it('are signed by the words of docs/how-to/sign-adapters.md', async () => {
     const page = await readFile(join(repositoryRoot, 'docs/how-to/sign-adapters.md'), 'utf8');
-    const scripts = [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
+    const scripts = codeBlocks(page, 'sh');
     expect(scripts.length).toBeGreaterThan(1);
     await registry.push('team-a/sql:v2', 'hello');
     const cwd = join(root, 'page');
