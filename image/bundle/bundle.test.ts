@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { operatorPath } from '../../native/build-operator.ts';
 import { modulePath } from '../../native/token-masks/made-of.ts';
 import packageJson from '../../package.json' with { type: 'json' };
+import { folderOfTests } from '../../test/support/temporary-folder.ts';
 import { type Bundle, bundle } from './bundle.ts';
 import { packagesOf } from './bundled-packages.ts';
 import { keptFiles, unbundled } from './packages.ts';
@@ -16,11 +16,10 @@ const run = promisify(execFile);
 const modules = join(import.meta.dirname, '../../node_modules');
 
 describe('the bundle', () => {
-  let folder: string;
+  const folder = folderOfTests();
   let made: Bundle;
   let texts: ReadonlyMap<string, string>;
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-bundle-'));
     made = await bundle(folder);
     const names = (await readdir(folder)).filter((name) => name.endsWith('.mjs'));
     texts = new Map(
@@ -31,7 +30,6 @@ describe('the bundle', () => {
       ),
     );
   });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
 
   it('has each program that the code starts, under the name that the code asks for', () => {
     const asked = [...texts.values()].flatMap((text) =>

@@ -2,12 +2,12 @@ import { cp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Digest, objectKey } from '../api/names.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { artifactOf, type FixtureArtifact, fileLayer, filesArtifact } from './artifact.fixture.ts';
 import { digestOf } from './digest.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { SharedNode, wishOf } from './shared-node.fixture.ts';
 
 const never = new AbortController().signal;
@@ -15,12 +15,8 @@ const weights = 'w'.repeat(1000);
 const secret = filesArtifact({ 'adapter_config.json': '{"r":1}', 'adapter_model.safetensors': weights });
 const secretWeights = digestOf(Buffer.from(weights));
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let node: SharedNode;
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(async () => {
   node = await SharedNode.start(disk);
   node.registry.put('team-a/sql', secret);

@@ -1,18 +1,18 @@
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { type Digest, objectKey } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
-import { systemClock } from '../time/clock.ts';
 import { filesArtifact } from './artifact.fixture.ts';
 import { type Artifacts, createArtifacts } from './artifacts.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { readCredentials } from './docker-config.ts';
 import { Grants } from './grants.ts';
 import { KeptBundles } from './kept-bundles.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 import { BlobSenders } from './senders.ts';
 import { SharedNode, wishOf as wishOfNamespace } from './shared-node.fixture.ts';
 import { ContentStore } from './store.ts';
@@ -21,17 +21,13 @@ import type { Wish } from './wish.ts';
 const upper = fileURLToPath(new URL('../../test/fixtures/models/tiny/adapters/upper', import.meta.url));
 const never = new AbortController().signal;
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let root: string;
 let imports: string;
 let store: ContentStore;
 let artifacts: Artifacts;
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-artifacts-'));
+  root = folderOfTest();
   imports = join(root, 'imports');
   await cp(upper, join(imports, 'team/upper'), { recursive: true });
   store = await ContentStore.open({ root: join(root, 'store'), budgetBytes: 10_000_000, disk });
@@ -44,18 +40,12 @@ beforeEach(async () => {
     importRoots: [join(root, 'absent'), imports],
     registry: {
       fetch: () => Promise.reject(new TypeError('no network')),
-      clock: systemClock,
-      random: () => 0,
-      attempts: 1,
-      idleMs: 1000,
-      insecureHosts: [],
-      credentials: () => Promise.resolve(undefined),
+      ...registryOptions,
     },
   });
 });
 afterEach(async () => {
   await store[Symbol.asyncDispose]();
-  await rm(root, { recursive: true, force: true });
 });
 
 const wishOf = (source: Source): Wish => ({ key: objectKey('team', 'adapter'), uid: 'uid', source });

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { codeOf } from '../errors/code-of.fixture.ts';
-import { systemClock } from '../time/clock.ts';
 import { attach } from './attach.ts';
 import { digestOf } from './digest.ts';
 import { mediaTypes } from './manifest.ts';
 import { parseReference } from './reference.ts';
 import { referrersOf, referrersTag } from './referrers.ts';
 import { Registry } from './registry.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 import { RegistryPush } from './registry-push.ts';
 
 const never = new AbortController().signal;
@@ -41,12 +41,7 @@ const registryOf = (
       kept.set(path, instead(path, bytes));
       return new Response(null, { status: 201, headers: { 'docker-content-digest': digest(bytes) } });
     }) satisfies typeof fetch,
-    clock: systemClock,
-    random: () => 0,
-    attempts: 1,
-    idleMs: 5000,
-    insecureHosts: [],
-    credentials: () => Promise.resolve(undefined),
+    ...registryOptions,
   };
   const clients = { registry: new Registry(options), push: new RegistryPush(options) };
   const add = (text: string) => {

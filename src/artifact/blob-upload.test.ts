@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { systemClock } from '../time/clock.ts';
 import { digestOf } from './digest.ts';
 import { packFiles } from './pack.ts';
 import { parseReference } from './reference.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 import { RegistryPush } from './registry-push.ts';
 
 const { signal } = new AbortController();
@@ -21,12 +22,11 @@ const digest = digestOf(content);
 let root: string;
 const stops: (() => Promise<unknown>)[] = [];
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-upload-'));
+  root = folderOfTest();
   await writeFile(join(root, 'weights'), content);
 });
 afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
-  await rm(root, { recursive: true });
 });
 
 const listen = async (answer: (request: IncomingMessage, response: ServerResponse) => void) => {
@@ -130,12 +130,11 @@ const push = async (host: string, onSent: (bytes: number) => void = () => undefi
   const only = new Map([...packed.blobs].filter(([key]) => key === digest));
   await new RegistryPush({
     fetch,
+    ...registryOptions,
     // Waits pass at once; the watch over a silent connection stays real.
     clock: { ...systemClock, after: (ms, then) => systemClock.after(ms === idleMs ? ms : 0, then) },
-    random: () => 0,
     attempts: 3,
     idleMs,
-    insecureHosts: [],
     credentials: () => Promise.resolve({ username: 'u', password: 'p' }),
   }).push(
     parseReference(`${host}/team/sql:v1`),

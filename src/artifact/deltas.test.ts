@@ -1,6 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { filesArtifact } from './artifact.fixture.ts';
 import { trainedFrom, weightsOf } from './delta/weights.fixture.ts';
@@ -8,7 +8,7 @@ import { deltaBetween, type FixtureVersion, offerDelta, versionWith } from './de
 import { deltaType } from './delta-manifest.ts';
 import { leastDeltaBytes } from './deltas.ts';
 import { digestOf } from './digest.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { referrersTag } from './referrers.ts';
 import { SharedNode, wishOf } from './shared-node.fixture.ts';
 
@@ -17,12 +17,8 @@ const v1 = versionWith(weightsOf(1));
 const v2 = versionWith(trainedFrom(Buffer.from(v1.weights), 2));
 const never = new AbortController().signal;
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let node: SharedNode;
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(async () => {
   node = await SharedNode.start(disk, 2_000_000);
   node.registry.put(repository, v2);

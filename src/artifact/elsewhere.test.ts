@@ -1,7 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { FakeClock } from '../time/fake-clock.ts';
 import { digestOf } from './digest.ts';
 import type { Credentials } from './docker-config.ts';
@@ -19,10 +18,9 @@ const basic = `Basic ${Buffer.from('u:p').toString('base64')}`;
 const bait = { 'www-authenticate': 'Bearer realm="https://tokens.evil/token",service="r.test"' };
 
 let root: string;
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-elsewhere-'));
+beforeEach(() => {
+  root = folderOfTest();
 });
-afterEach(() => rm(root, { recursive: true }));
 
 /** Registry, token service and storage; waits pass at once. `storage` answers where the registry leads. */
 const start = (storage: (count: number) => Response) => {

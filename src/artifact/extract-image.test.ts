@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { artifactErrors } from '../errors/artifact.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { tarOf } from './artifact.fixture.ts';
@@ -11,11 +11,10 @@ import { extractImage } from './extract-image.ts';
 let root: string;
 let target: string;
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-image-'));
+  root = folderOfTest();
   target = join(root, 'target');
   await mkdir(target);
 });
-afterEach(() => rm(root, { recursive: true, force: true }));
 
 const config = { name: 'a/adapter_config.json', content: '{}' };
 

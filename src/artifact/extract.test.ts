@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { artifactErrors } from '../errors/artifact.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { tarOf } from './artifact.fixture.ts';
@@ -13,11 +13,10 @@ import type { Compression } from './layers.ts';
 let root: string;
 let target: string;
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-extract-'));
+  root = folderOfTest();
   target = join(root, 'target');
   await mkdir(target);
 });
-afterEach(() => rm(root, { recursive: true, force: true }));
 
 const unpack = async (archive: Uint8Array, compression: Compression = 'none', limits = {}) => {
   const path = join(root, 'archive');

@@ -1,7 +1,7 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { refuseOther, refuseUnreadable } from './adapter-folder.ts';
 import {
@@ -12,7 +12,7 @@ import {
   tarOf,
   writer,
 } from './artifact.fixture.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import {
   changedImage,
   dockerModel,
@@ -34,20 +34,15 @@ import { ContentStore } from './store.ts';
 
 const { signal } = new AbortController();
 const limits = { ...defaultLimits, maxBytes: 16_000_000 };
-let disk: DiskThread;
+const disk = diskOfTests();
 let root: string;
 let store: ContentStore;
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-foreign-'));
+  root = folderOfTest();
   store = await ContentStore.open({ root, budgetBytes: 1_000_000, disk, limits });
 });
 afterEach(async () => {
   await store[Symbol.asyncDispose]();
-  await rm(root, { recursive: true, force: true });
 });
 
 const manifestOf = ({ manifest }: FixtureArtifact) => parseManifest(manifest, defaultLimits, 'x');

@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { filesArtifact } from './artifact.fixture.ts';
 import { digestOf, hexOf } from './digest.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { type Former, Grants } from './grants.ts';
 import { SharedNode, wishOf } from './shared-node.fixture.ts';
 
@@ -17,10 +17,9 @@ const a = { namespace: 'a', source: 'oci:r.test/x' };
 const b = { namespace: 'b', source: 'oci:r.test/x' };
 
 let root: string;
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-grants-'));
+beforeEach(() => {
+  root = folderOfTest();
 });
-afterEach(() => rm(root, { recursive: true, force: true }));
 
 const open = (stored = [one, two], former: readonly Former[] = []) => Grants.open(root, stored, former);
 const fileOf = (digest: string) => join(root, 'grants', `${digest.slice('sha256:'.length)}.json`);
@@ -146,11 +145,7 @@ for (let i = 0; ; i++) {
 });
 
 describe('a store from before there were grants', () => {
-  let disk: DiskThread;
-  beforeAll(() => {
-    disk = startDiskThread();
-  });
-  afterAll(() => disk[Symbol.asyncDispose]());
+  const disk = diskOfTests();
   const artifact = filesArtifact({ 'adapter_config.json': '{}', weights: 'w' });
   const wish = wishOf('a', 'x');
   const former = [{ uid: wish.uid, digest: artifact.digest }];

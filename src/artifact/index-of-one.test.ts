@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { systemClock } from '../time/clock.ts';
 import { type FixtureArtifact, filesArtifact } from './artifact.fixture.ts';
 import { digestOf } from './digest.ts';
 import { FakeRegistry } from './fake-registry.ts';
 import { defaultLimits, parseManifest } from './manifest.ts';
 import { parseReference } from './reference.ts';
 import { Registry } from './registry.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 
 const { signal } = new AbortController();
 const one = filesArtifact({ 'adapter_config.json': '{}' });
@@ -28,12 +28,7 @@ const indexOf = (...manifests: readonly object[]) => {
   fake.put('team/sql', { digest, manifest: bytes, blobs: new Map() });
   const registry = new Registry({
     fetch: fake.fetch,
-    clock: systemClock,
-    random: () => 0,
-    attempts: 1,
-    idleMs: 5000,
-    insecureHosts: [],
-    credentials: () => Promise.resolve(undefined),
+    ...registryOptions,
   });
   const ask = async (version: string) =>
     await registry.manifest(parseReference('registry.example/team/sql'), version, signal);

@@ -1,13 +1,13 @@
-import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import type { Digest } from '../api/names.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import { digestOf } from './digest.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { formOf } from './forms.ts';
 import { defaultLimits, parseManifest } from './manifest.ts';
 import { adapterFiles, type Packed, packFolder } from './pack.ts';
@@ -16,16 +16,11 @@ import { copyPacked } from './path-source.ts';
 import { ContentStore } from './store.ts';
 
 const { signal } = new AbortController();
-let disk: DiskThread;
+const disk = diskOfTests();
 let root: string;
-beforeAll(() => {
-  disk = startDiskThread();
+beforeEach(() => {
+  root = folderOfTest();
 });
-afterAll(() => disk[Symbol.asyncDispose]());
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-forms-'));
-});
-afterEach(() => rm(root, { recursive: true, force: true }));
 
 const files = {
   'adapter_config.json': '{"peft_type":"LORA","r":4}',

@@ -1,26 +1,21 @@
-import { cp, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import type { Digest } from '../api/names.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { adapterFacts } from './adapter-facts.ts';
 import { digestOf } from './digest.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { layersOf } from './layers.ts';
 import { defaultLimits, parseManifest } from './manifest.ts';
 import { packFolder } from './pack.ts';
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let root: string;
-beforeAll(() => {
-  disk = startDiskThread();
+beforeEach(() => {
+  root = folderOfTest();
 });
-afterAll(() => disk[Symbol.asyncDispose]());
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-pack-'));
-});
-afterEach(() => rm(root, { recursive: true, force: true }));
 
 const config = {
   peft_type: 'LORA',

@@ -1,7 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { fakeDigest } from '../api/names.fixture.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { startDiskThread } from './disk-thread.ts';
@@ -11,10 +11,9 @@ import { parentsAnnotation, parentsFile } from './parents.ts';
 
 let folder: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'adaptlet-parents-'));
+  folder = folderOfTest();
   await writeFile(join(folder, 'adapter_config.json'), '{}');
 });
-afterEach(() => rm(folder, { recursive: true }));
 
 const manifest = async (): Promise<{ readonly annotations?: Readonly<Record<string, string>> }> => {
   await using disk = startDiskThread();

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { codeOf } from '../errors/code-of.fixture.ts';
-import { systemClock } from '../time/clock.ts';
 import { digestOf } from './digest.ts';
 import { mediaTypes } from './manifest.ts';
 import { parseReference } from './reference.ts';
@@ -12,6 +11,7 @@ import {
   referrersTag,
 } from './referrers.ts';
 import { Registry } from './registry.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 
 const never = new AbortController().signal;
 const subject = digestOf(Buffer.from('subject'));
@@ -40,12 +40,7 @@ const registryOf = (answers: Readonly<Record<string, string | (() => Response)>>
       if (answer === undefined) return new Response(null, { status: 404 });
       return typeof answer === 'string' ? new Response(answer) : answer();
     },
-    clock: systemClock,
-    random: () => 0,
-    attempts: 1,
-    idleMs: 5000,
-    insecureHosts: [],
-    credentials: () => Promise.resolve(undefined),
+    ...registryOptions,
   });
   const list = (limits: Partial<ReferrerLimits> = {}) =>
     referrersOf(registry, image, { subject, artifactType }, never, { ...referrerLimits, ...limits });

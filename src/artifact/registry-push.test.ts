@@ -2,10 +2,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { codeOf } from '../errors/code-of.fixture.ts';
-import { systemClock } from '../time/clock.ts';
 import { digestOf } from './digest.ts';
 import { packFiles } from './pack.ts';
 import { parseReference } from './reference.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 import { RegistryPush } from './registry-push.ts';
 
 const signal = new AbortController().signal;
@@ -45,12 +45,8 @@ const serve = async (answers: Readonly<Record<string, Answer>>) => {
 const push = (host: string, name = ':v2', mountFrom?: string) =>
   new RegistryPush({
     fetch,
-    clock: systemClock,
-    random: () => 0,
+    ...registryOptions,
     attempts: 2,
-    idleMs: 5000,
-    insecureHosts: [],
-    credentials: () => Promise.resolve(undefined),
   }).push(parseReference(`${host}/team/sql${name}`), packed, { signal, mountFrom });
 
 const status =

@@ -1,24 +1,24 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { folderOfTests } from '../../test/support/temporary-folder.ts';
 import { useProxies } from '../cli/registry/proxies.ts';
 import { createGuardedFetch } from '../egress/guarded-fetch.ts';
 import { EgressPolicy } from '../egress/policy.ts';
 import { proxiesOf } from '../egress/proxy.ts';
 import { issueAuthority, issueCertificate, type KeyPair } from '../operator/identity/certificate.ts';
-import { systemClock } from '../time/clock.ts';
 import { filesArtifact } from './artifact.fixture.ts';
 import { FakeRegistry } from './fake-registry.ts';
 import { blobsOf, defaultLimits, parseManifest } from './manifest.ts';
 import { parseReference } from './reference.ts';
 import { Registry } from './registry.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 
 const host = 'registry.example';
 const image = parseReference(`${host}/team/sql:latest`);
@@ -27,16 +27,14 @@ const artifact = filesArtifact({ 'adapter_config.json': '{}', 'adapter_model.saf
 const never = new AbortController().signal;
 const validity = { from: Date.now() - 60_000, until: Date.now() + 3_600_000 };
 
-let root: string;
+const root = folderOfTests();
 let authority: KeyPair;
 let own: KeyPair;
 const trusted = getCACertificates('default');
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-tunnel-'));
   authority = await issueAuthority('site', validity);
   own = await issueCertificate(authority, { subject: { name: host }, names: [host], validity });
 });
-afterAll(() => rm(root, { recursive: true }));
 
 /** A registry with TLS, which nobody finds by its name, and a proxy that knows where it is. */
 const start = async () => {
@@ -113,11 +111,9 @@ describe.each<[string, (HTTPS_PROXY: string) => typeof fetch]>([
   const client = (HTTPS_PROXY: string, attempts = 3): Registry =>
     new Registry({
       fetch: fetchThrough(HTTPS_PROXY),
-      clock: systemClock,
-      random: () => 0,
+      ...registryOptions,
       attempts,
       idleMs: 10_000,
-      insecureHosts: [],
       credentials: async () => ({ username: 'u', password: 'p' }),
     });
 

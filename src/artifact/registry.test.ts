@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { systemClock } from '../time/clock.ts';
@@ -11,6 +11,7 @@ import { digestOf } from './digest.ts';
 import { parseReference } from './reference.ts';
 import { Registry, type RegistryOptions } from './registry.ts';
 import type { Demand, Login } from './registry-http.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 const never = new AbortController().signal;
@@ -19,12 +20,11 @@ const blob = { mediaType: 'x', digest: digestOf(content), size: content.length }
 
 let root: string;
 const stops: (() => Promise<void>)[] = [];
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-registry-'));
+beforeEach(() => {
+  root = folderOfTest();
 });
 afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
-  await rm(root, { recursive: true, force: true });
 });
 
 const serve = async (handler: Handler): Promise<string> => {
@@ -52,12 +52,10 @@ const client = (options: Partial<RegistryOptions> = {}) => {
   };
   const registry = new Registry({
     fetch,
+    ...registryOptions,
     clock,
-    random: () => 0,
     attempts: 4,
     idleMs: 300,
-    insecureHosts: [],
-    credentials: () => Promise.resolve(undefined),
     ...options,
   });
   return { registry, waits };

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Digest } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { tarOf } from './artifact.fixture.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { FakeHub } from './fake-hub.ts';
 import type { FakeWeb } from './fake-web.ts';
 import { defaultLimits } from './manifest.ts';
@@ -21,14 +21,13 @@ const upper = fileURLToPath(new URL('../../test/fixtures/models/tiny/adapters/up
 const never = new AbortController().signal;
 const commit = 'c'.repeat(40);
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let node: RemoteNode;
 let web: FakeWeb;
 let files: Record<string, Buffer>;
 let packed: Digest;
 
 beforeAll(async () => {
-  disk = startDiskThread();
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-files-'));
   await cp(upper, folder, { recursive: true });
   const { digest } = await packFolder(folder, { disk, limits: defaultLimits, signal: never });
@@ -39,7 +38,6 @@ beforeAll(async () => {
   files = Object.fromEntries(await Promise.all(pairs));
   await rm(folder, { recursive: true });
 });
-afterAll(() => disk[Symbol.asyncDispose]());
 
 beforeEach(async () => {
   node = await RemoteNode.start(disk);

@@ -2,24 +2,20 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { objectKey } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { filesArtifact, tarOf } from './artifact.fixture.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { FakeHub } from './fake-hub.ts';
 import type { FakeWeb } from './fake-web.ts';
 import { RemoteNode } from './remote-node.fixture.ts';
 import { SharedNode } from './shared-node.fixture.ts';
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let node: RemoteNode;
 let web: FakeWeb;
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(async () => {
   node = await RemoteNode.start(disk);
   ({ web } = node);

@@ -1,11 +1,12 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { nodeFiles } from '../disk/files.ts';
 import { filesArtifact, writer } from './artifact.fixture.ts';
 import { digestOf, hexOf } from './digest.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
+import { startDiskThread } from './disk-thread.ts';
 import { hashFile } from './disk-worker.ts';
 import { ContentStore } from './store.ts';
 import type { StoreDisk } from './store-points.ts';
@@ -16,16 +17,11 @@ const artifactWith = (letter: string) =>
   filesArtifact({ 'adapter_config.json': '{}', 'adapter_model.safetensors': weights(letter) });
 const [one, two] = [artifactWith('1'), artifactWith('2')];
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let root: string;
-beforeAll(() => {
-  disk = startDiskThread();
+beforeEach(() => {
+  root = folderOfTest();
 });
-afterAll(() => disk[Symbol.asyncDispose]());
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-scrub-'));
-});
-afterEach(() => rm(root, { recursive: true, force: true }));
 
 const open = (files: StoreDisk = nodeFiles) => ContentStore.open({ root, budgetBytes: 100_000, disk, files });
 

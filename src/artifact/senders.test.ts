@@ -1,7 +1,7 @@
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { fakeDigest } from '../api/names.fixture.ts';
 import type { Digest } from '../api/names.ts';
 import { BlobSenders } from './senders.ts';
@@ -12,11 +12,10 @@ const large = { digest: one, size: 2 * mebibyte };
 
 let root: string;
 let here: Set<Digest>;
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-senders-'));
+beforeEach(() => {
+  root = folderOfTest();
   here = new Set([one, two]);
 });
-afterEach(() => rm(root, { recursive: true }));
 
 const open = (now = Date.now()): Promise<BlobSenders> => {
   const bytesHere = (blobs: readonly { readonly digest: Digest }[]): number =>

@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Digest, namespaceOf, objectKey } from '../api/names.ts';
-import { systemClock } from '../time/clock.ts';
 import { type Artifacts, createArtifacts } from './artifacts.ts';
 import type { DeltaOutcome } from './deltas.ts';
 import type { DiskThread } from './disk-thread.ts';
@@ -10,6 +9,7 @@ import { FakeRegistry } from './fake-registry.ts';
 import { type Former, Grants } from './grants.ts';
 import { KeptBundles } from './kept-bundles.ts';
 import { ownLogin } from './registry-http.ts';
+import { registryOptions } from './registry-options.fixture.ts';
 import { BlobSenders } from './senders.ts';
 import { ContentStore } from './store.ts';
 import type { Wish } from './wish.ts';
@@ -75,12 +75,7 @@ export class SharedNode implements AsyncDisposable {
             },
       registry: {
         fetch: this.registry.fetch,
-        clock: systemClock,
-        random: () => 0,
-        attempts: 1,
-        idleMs: 5000,
-        insecureHosts: [],
-        credentials: () => Promise.resolve(undefined),
+        ...registryOptions,
       },
       loginFor: (key) => loginOf(namespaceOf(key)),
     });

@@ -1,6 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import type { Requirement } from '../signature/requirement.ts';
 import { signDigest } from '../signature/sign.ts';
@@ -8,7 +8,7 @@ import { aKeyPair, messageBundle, requires } from '../signature/signatures.fixtu
 import { filesArtifact } from './artifact.fixture.ts';
 import { bundleLimits } from './bundles.ts';
 import { digestOf } from './digest.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { referrersTag } from './referrers.ts';
 import { SharedNode, wishOf } from './shared-node.fixture.ts';
 import { gone, list, putBundle, putBundles } from './signed-registry.fixture.ts';
@@ -21,12 +21,8 @@ const sql = wishOf('team-a', 'sql');
 const byOld = signDigest(digest, old.privateKey);
 const byNext = signDigest(digest, next.privateKey);
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let node: SharedNode;
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(async () => {
   node = await SharedNode.start(disk);
   node.registry.put('sql', artifact);

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTests } from '../../test/support/temporary-folder.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { Bandwidth } from '../time/bandwidth.ts';
 import { systemClock } from '../time/clock.ts';
@@ -21,13 +21,11 @@ const atOnce = { ...systemClock, after: (_: number, fn: () => void) => systemClo
 const options: TransferOptions = { clock: atOnce, random: () => 0, attempts: 3 };
 
 let web: FakeWeb;
-let folder: string;
+const folder = folderOfTests();
 let path: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'adaptlet-transfer-'));
+beforeAll(() => {
   path = join(folder, 'part');
 });
-afterAll(() => rm(folder, { recursive: true }));
 beforeEach(async () => {
   web = new FakeWeb();
   web.put(url.href, content);

@@ -1,12 +1,12 @@
-import { appendFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { filesArtifact, writer } from './artifact.fixture.ts';
 import { digestOf, hexOf } from './digest.ts';
-import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { diskOfTests } from './disk-thread.fixture.ts';
 import { ContentStore } from './store.ts';
 
 const never = new AbortController().signal;
@@ -16,20 +16,15 @@ const two = filesArtifact({ 'adapter_config.json': '{"r":1}', 'adapter_model.saf
 const bytesOfOne = 1000 + 7 + 2;
 const partOfWeights = `${hexOf(digestOf(Buffer.from(weights('1'))))}.part`;
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let root: string;
 let store: ContentStore;
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-unfinished-'));
+  root = folderOfTest();
   store = await ContentStore.open({ root, budgetBytes: 100_000, disk });
 });
 afterEach(async () => {
   await store[Symbol.asyncDispose]();
-  await rm(root, { recursive: true, force: true });
 });
 
 describe('a store that keeps what was unfinished', () => {

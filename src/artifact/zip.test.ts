@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { extract } from './extract.ts';
 import { type ZipFixtureEntry, zipOf } from './zip.fixture.ts';
@@ -9,11 +9,10 @@ import { type ZipFixtureEntry, zipOf } from './zip.fixture.ts';
 let root: string;
 let target: string;
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-zip-'));
+  root = folderOfTest();
   target = join(root, 'in', 'target');
   await mkdir(target, { recursive: true });
 });
-afterEach(() => rm(root, { recursive: true, force: true }));
 
 const unpack = async (archive: Uint8Array, limits = {}) => {
   const path = join(root, 'archive');

@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { startDiskThread } from '../artifact/disk-thread.ts';
 import { defaultLimits } from '../artifact/manifest.ts';
 import { packFolder } from '../artifact/pack.ts';
@@ -27,17 +27,16 @@ describe('adaptlet compose', () => {
   const adapters = join(tinyFolder, '../../adapters');
   let root: string;
   let said: string;
-  beforeEach(async () => {
-    root = await mkdtemp(join(tmpdir(), 'adaptlet-compose-cli-'));
+  beforeEach(() => {
+    root = folderOfTest();
     said = '';
     vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
       said += String(text);
       return true;
     });
   });
-  afterEach(async () => {
+  afterEach(() => {
     vi.restoreAllMocks();
-    await rm(root, { recursive: true });
   });
 
   const compose = (...args: readonly string[]): Promise<unknown> =>

@@ -1,18 +1,17 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { type LintOptions, lintFiles } from './lint.ts';
 
 const tiny = fileURLToPath(new URL('../../test/fixtures/models/tiny', import.meta.url));
 const upper = join(tiny, 'adapters/upper');
 
 let root = '';
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'lint-adapter-'));
+beforeEach(() => {
+  root = folderOfTest();
 });
-afterEach(() => rm(root, { recursive: true }));
 
 const lint = async (path: string, options: LintOptions = {}) => {
   let out = '';

@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { lintFiles } from './lint.ts';
 
 const head = 'apiVersion: adaptlet.io/v1alpha1';
@@ -14,10 +14,9 @@ const policy = (namespace: string, spec: string) =>
 
 describe('lint with an AdapterPolicy among the files', () => {
   let folder = '';
-  beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'lint-'));
+  beforeEach(() => {
+    folder = folderOfTest();
   });
-  afterEach(() => rm(folder, { recursive: true }));
 
   const lint = async (text: string) => {
     await writeFile(join(folder, 'all.yaml'), text);

@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { type LintOptions, lintCommand, lintFiles } from './lint.ts';
 
 const head = 'apiVersion: adaptlet.io/v1alpha1';
@@ -13,11 +13,8 @@ const pinned = `  digest: "${digest}"\n`;
 
 describe('lintFiles', () => {
   let folder = '';
-  beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'lint-'));
-  });
-  afterEach(async () => {
-    await rm(folder, { recursive: true });
+  beforeEach(() => {
+    folder = folderOfTest();
   });
 
   const write = async (files: Readonly<Record<string, string>>) => {

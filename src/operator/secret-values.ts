@@ -1,16 +1,9 @@
 import { AdaptletError, asAdaptletError } from '../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import type { KubeApi } from '../kube/client/api.ts';
-import { type KubeObject, pathOf, type ResourceType } from '../kube/client/object.ts';
+import { type KubeObject, pathOf } from '../kube/client/object.ts';
 import type { Clock } from '../time/clock.ts';
-
-const secretType: ResourceType = {
-  group: '',
-  version: 'v1',
-  kind: 'Secret',
-  plural: 'secrets',
-  namespaced: true,
-};
+import { secretType } from './objects/resource-types.ts';
 
 /** Milliseconds for which a value is used without another look. */
 export const keptMs = 15_000;

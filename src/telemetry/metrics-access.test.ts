@@ -1,7 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
+import { folderOfTest } from '../../test/support/temporary-folder.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { metricsAccess } from './metrics-access.ts';
 
@@ -9,8 +9,7 @@ const token = 'a-token-of-more-than-16-characters';
 const elsewhere = '10.1.2.3';
 
 const fileOf = async (text: string): Promise<string> => {
-  const folder = await mkdtemp(join(tmpdir(), 'adaptlet-metrics-'));
-  onTestFinished(() => rm(folder, { recursive: true }));
+  const folder = folderOfTest();
   const path = join(folder, 'token');
   await writeFile(path, text);
   return path;

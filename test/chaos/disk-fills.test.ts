@@ -1,7 +1,6 @@
-import { cp, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, expect, it, onTestFinished } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { fakeDigest } from '../../src/api/names.fixture.ts';
 import { compileAdapter } from '../../src/runtime/adapter/compile.ts';
 import {
@@ -14,6 +13,7 @@ import {
 } from '../../src/runtime/adapter/peft-folder.fixture.ts';
 import { TestNode, tiny, yaml } from '../support/node.ts';
 import { ownWeights } from '../support/own-adapter.ts';
+import { folderOfTest } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 let node: TestNode | undefined;
@@ -38,8 +38,7 @@ it('a disk that has room for one adapter serves four that requests ask for in tu
 });
 
 it('after a restart the adapter leaves a full disk that was used least, and not the one that was used most', async () => {
-  const root = await mkdtemp(join(tmpdir(), 'adaptlet-uses-'));
-  onTestFinished(() => rm(root, { recursive: true }));
+  const root = folderOfTest();
   const names = ['often', 'late', 'once', 'new'];
   for (const [number, name] of names.entries()) {
     await cp(join(tiny.adapters, 'upper'), join(root, name), { recursive: true });
@@ -94,8 +93,7 @@ const writeLoha = async (
 };
 
 it('an adapter whose compiled file is many times its artifact is served where others can leave for it, else refused with the numbers', async () => {
-  const root = await mkdtemp(join(tmpdir(), 'adaptlet-loha-'));
-  onTestFinished(() => rm(root, { recursive: true }));
+  const root = folderOfTest();
   const others = ['upper', 'digits', 'reverse'];
   for (const name of others) await cp(join(tiny.adapters, name), join(root, name), { recursive: true });
   const { artifact, compiled } = await writeLoha(join(root, 'loha'));

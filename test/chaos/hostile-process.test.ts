@@ -1,12 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { adaptlet } from '../support/cli.ts';
 import { enginePid, TestNode, tiny, yaml } from '../support/node.ts';
 import { repositoryRoot } from '../support/process.ts';
+import { folderOfTest } from '../support/temporary-folder.ts';
 import { traffic } from '../support/traffic.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -100,10 +99,9 @@ describe('a node under attack of its surroundings', () => {
 
 describe('a node that cannot start', () => {
   let folder: string;
-  beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-start-'));
+  beforeEach(() => {
+    folder = folderOfTest();
   });
-  afterEach(() => rm(folder, { recursive: true, force: true }));
   const serve = (settings: Record<string, string>) =>
     adaptlet(
       'serve',

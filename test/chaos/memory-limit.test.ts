@@ -1,10 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { canLimitMemory, MemoryGroup } from '../support/memory-group.ts';
 import { TestNode, tiny, yaml } from '../support/node.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
+import { folderOfTest } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 const mib = 2 ** 20;
@@ -18,13 +17,12 @@ describe.skipIf(!canLimitMemory)('a node in a control group (needs root to make 
   let node: TestNode | undefined;
   beforeEach(async () => {
     group = await MemoryGroup.make();
-    roots = await mkdtemp(join(tmpdir(), 'adaptlet-roots-'));
+    roots = folderOfTest();
   });
   afterEach(async () => {
     await node?.dispose();
     node = undefined;
     await group.remove();
-    await rm(roots, { recursive: true, force: true });
   });
 
   const start = async (settings: Readonly<Record<string, string>>): Promise<TestNode> => {

@@ -1,9 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestNode, yaml } from '../support/node.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { unmount } from '../support/unmount.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -11,12 +9,11 @@ const canMount = process.getuid?.() === 0;
 
 describe.skipIf(!canMount)('a disk that becomes read-only (needs root to mount a small tmpfs)', () => {
   let node: TestNode;
-  let disk: string;
+  const disk = folderOfTests();
   const remount = (mode: 'ro' | 'rw') => execFileSync('mount', ['-o', `remount,${mode}`, disk]);
   const ask = (model: string) => node.client.ask({ model, prompt: 'moon:' });
 
   beforeAll(async () => {
-    disk = await mkdtemp(join(tmpdir(), 'adaptlet-disk-'));
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', disk]);
     node = await TestNode.start({ settings: { 'data-dir': disk } });
     await node.write('adapters.yaml', yaml.adapter('upper', 'adapters/upper'));
@@ -25,7 +22,6 @@ describe.skipIf(!canMount)('a disk that becomes read-only (needs root to mount a
   afterAll(async () => {
     await node.dispose();
     await unmount(disk);
-    await rm(disk, { recursive: true, force: true });
   });
 
   it('keeps what is in RAM in service and says why nothing new comes in', async () => {

@@ -7,7 +7,7 @@ import { transposed } from '../../src/runtime/adapter/weights.ts';
 import { readCompiledHeader } from '../../src/runtime/compiled/read-header.ts';
 import type { EncodeHostOptions } from '../../src/runtime/engine/encode/encode-host.ts';
 import type { PoolingOptions } from '../../src/runtime/engine/encode/pooling-config.ts';
-import { inputOf } from '../../src/runtime/engine/onnx/inject.ts';
+import { inputOf } from '../../src/runtime/engine/onnx/lora-nodes.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
 import type { EncodeInput, EncodeResult } from '../../src/runtime/engine/tasks.ts';
 import { aboutFixture, fixtureGraph } from '../support/fixture-models.ts';

@@ -1,5 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { classifierFiles } from '../../src/runtime/classifiers/artifact-file.ts';
@@ -8,6 +7,7 @@ import { adaptlet } from '../support/cli.ts';
 import { minilm } from '../support/models.ts';
 import { TestNode } from '../support/node.ts';
 import { hasRegistry, TestRegistry } from '../support/registry.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 const real = minilm();
@@ -65,7 +65,7 @@ const push = async (registry: TestRegistry, folder: string, image: string): Prom
 describe.skipIf(!hasRegistry)('a table that was pushed (needs go to build the registry)', () => {
   let registry: TestRegistry;
   let node: TestNode;
-  let folder: string;
+  const folder = folderOfTests();
   let pushed: Pushed;
   let other: Pushed;
 
@@ -79,7 +79,6 @@ describe.skipIf(!hasRegistry)('a table that was pushed (needs go to build the re
 
   beforeAll(async () => {
     registry = await TestRegistry.start();
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-classifier-'));
     pushed = await push(registry, await tableIn('intent', axisHead), 'team-a/intent:v1');
     const [first = '', second = ''] = axisHead.labels;
     const swapped = { ...axisHead, labels: [second, first] };
@@ -89,7 +88,6 @@ describe.skipIf(!hasRegistry)('a table that was pushed (needs go to build the re
   afterAll(async () => {
     await node.dispose();
     await registry[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true, force: true });
   });
 
   it('is fetched by a node from where the route says, and classifies', async () => {

@@ -1,9 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Span } from '../support/collector.ts';
 import { TestNode } from '../support/node.ts';
+import { folderOfTest } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 import { tool } from '../tools/build.ts';
 import { startCollector } from '../tools/collector-process.ts';
@@ -16,8 +14,7 @@ const traceOf = (last: string): string => last.padStart(32, '1');
 describe.runIf(otelcol !== undefined)('an OpenTelemetry Collector', () => {
   it('gets the traces of requests that were answered, refused and given up by their callers, and none of unsampled ones', async () => {
     await using stack = new AsyncDisposableStack();
-    const folder = await mkdtemp(join(tmpdir(), 'collector-'));
-    stack.defer(() => rm(folder, { recursive: true }));
+    const folder = folderOfTest();
     const collector = stack.use(await startCollector(otelcol ?? '', folder));
     const node = await TestNode.start({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint } });
     stack.defer(() => node.dispose());

@@ -1,5 +1,4 @@
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startDiskThread } from '../../src/artifact/disk-thread.ts';
@@ -9,10 +8,11 @@ import { classifierFiles } from '../../src/runtime/classifiers/artifact-file.ts'
 import { axisTable } from '../../src/runtime/classifiers/tables.fixture.ts';
 import { adaptlet } from '../support/cli.ts';
 import { TestNode, tiny, yaml } from '../support/node.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 let node: TestNode;
-let root: string;
+const root = folderOfTests();
 let digest: string;
 
 const route = (): string => `apiVersion: adaptlet.io/v1alpha1
@@ -87,7 +87,6 @@ const rows: readonly (readonly [
 ];
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-content-'));
   for (const name of ['upper', 'reverse'])
     await cp(join(tiny.adapters, name), join(root, name), { recursive: true });
   await mkdir(join(root, 'intent'));
@@ -106,7 +105,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await node.dispose();
-  await rm(root, { recursive: true, force: true });
 });
 
 const post = (prompt: string | readonly number[], headers: Readonly<Record<string, string>> = {}) =>

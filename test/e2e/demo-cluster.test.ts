@@ -1,19 +1,18 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
 import { repositoryRoot } from '../support/process.ts';
+import { folderOfTest } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 const run = promisify(execFile);
 
 it('the demo of a cluster shows everything that it promises, and leaves nothing behind', async () => {
   const mark = randomUUID();
-  const temporary = await mkdtemp(join(tmpdir(), 'adaptlet-demo-'));
-  onTestFinished(() => rm(temporary, { recursive: true, force: true }));
+  const temporary = folderOfTest();
   /** Processes that the demo started, however deep: they inherit its environment. */
   const processes = async (): Promise<string[]> => {
     const { stdout } = await run('ps', ['axeww', '-o', 'pid=,args='], { maxBuffer: 64 << 20 });

@@ -1,10 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { trainingTexts } from '../bench/routing/texts.ts';
 import { adaptlet } from '../support/cli.ts';
 import { minilm } from '../support/models.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 
 const real = minilm();
 const minutes = 60_000;
@@ -22,11 +22,7 @@ spec:
 `;
 
 describe.skipIf(real === undefined)('a table of MiniLM (ADAPTLET_MODELS or ../shared/models)', () => {
-  let folder = '';
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-distil-'));
-  });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+  const folder = folderOfTests();
 
   it(
     'is distilled with a head, checked by lint, and right about names that it never saw',

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adaptlet } from '../support/cli.ts';
 import { minilm } from '../support/models.ts';
 import { TestNode, tiny, yaml } from '../support/node.ts';
+import { folderOfTest } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 const real = minilm();
@@ -154,42 +154,38 @@ describe.skipIf(real === undefined)('a route that runs MiniLM (ADAPTLET_MODELS o
   });
 
   it('is the same without a node: of manifests, with the encoder named', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'adaptlet-cases-'));
-    try {
-      const [file, cases] = [join(node.manifests, 'route.yaml'), join(folder, 'cases.yaml')];
-      const artifact = join(real?.adapters ?? '', 'intent');
-      const of = ['-f', file, '--classifier', artifact, '--classifier-model', real?.modelDir ?? ''];
-      const intent = join(real?.eval ?? '', 'intent.jsonl');
-      const calibrated = await adaptlet('calibrate', 'assistant', intent, ...of, '-o', 'json');
-      expect(calibrated).toMatchObject({ code: 0, stderr: '' });
-      const { accuracy } = JSON.parse(calibrated.stdout) as { readonly accuracy: number };
-      expect(accuracy).toBeGreaterThan(0.9);
-      const text = rows[0]?.text ?? '';
-      const explained = await adaptlet('explain', ...of, '-m', 'assistant', text);
-      expect(explained.stdout).toContain('+ rule known: yes, takes the request');
-      const tested = {
-        manifests: [file],
-        classifiers: [artifact],
-        classifierModel: real?.modelDir,
-        cases: [
-          {
-            name: 'known',
-            model: 'assistant',
-            prompt: text,
-            expect: { rule: 'known', labels: { intent: label } },
-          },
-        ],
-      };
-      // JSON is YAML.
-      await writeFile(cases, JSON.stringify(tested));
-      expect(await adaptlet('route', 'test', cases)).toMatchObject({ code: 0, stderr: '' });
-      await writeFile(cases, JSON.stringify({ ...tested, classifierModel: undefined }));
-      const without = await adaptlet('route', 'test', cases);
-      expect(without.code).toBe(1);
-      expect(without.stdout).toContain('there is no encoder for classifiers here (--classifier-model)');
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+    const folder = folderOfTest();
+    const [file, cases] = [join(node.manifests, 'route.yaml'), join(folder, 'cases.yaml')];
+    const artifact = join(real?.adapters ?? '', 'intent');
+    const of = ['-f', file, '--classifier', artifact, '--classifier-model', real?.modelDir ?? ''];
+    const intent = join(real?.eval ?? '', 'intent.jsonl');
+    const calibrated = await adaptlet('calibrate', 'assistant', intent, ...of, '-o', 'json');
+    expect(calibrated).toMatchObject({ code: 0, stderr: '' });
+    const { accuracy } = JSON.parse(calibrated.stdout) as { readonly accuracy: number };
+    expect(accuracy).toBeGreaterThan(0.9);
+    const text = rows[0]?.text ?? '';
+    const explained = await adaptlet('explain', ...of, '-m', 'assistant', text);
+    expect(explained.stdout).toContain('+ rule known: yes, takes the request');
+    const tested = {
+      manifests: [file],
+      classifiers: [artifact],
+      classifierModel: real?.modelDir,
+      cases: [
+        {
+          name: 'known',
+          model: 'assistant',
+          prompt: text,
+          expect: { rule: 'known', labels: { intent: label } },
+        },
+      ],
+    };
+    // JSON is YAML.
+    await writeFile(cases, JSON.stringify(tested));
+    expect(await adaptlet('route', 'test', cases)).toMatchObject({ code: 0, stderr: '' });
+    await writeFile(cases, JSON.stringify({ ...tested, classifierModel: undefined }));
+    const without = await adaptlet('route', 'test', cases);
+    expect(without.code).toBe(1);
+    expect(without.stdout).toContain('there is no encoder for classifiers here (--classifier-model)');
   }, 150_000);
 });
 

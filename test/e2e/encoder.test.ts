@@ -1,7 +1,5 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { credentials, status } from '@grpc/grpc-js';
@@ -14,9 +12,11 @@ import {
   type ModelMetadataResponse,
 } from '../../src/gen/inference/grpc_service.ts';
 import { unaryCall } from '../../src/runtime/server/testing/grpc-client.ts';
+import { codeBlocks } from '../support/code-blocks.ts';
 import { minilm } from '../support/models.ts';
 import { TestNode } from '../support/node.ts';
 import { repositoryRoot } from '../support/process.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { writeTensorModel } from '../support/tensor-model.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -32,9 +32,6 @@ const metadata = (client: GRPCInferenceServiceClient, name: string) =>
   unaryCall<ModelMetadataResponse>((cb) => client.modelMetadata({ name, version: '' }, cb));
 
 const page = readFileSync(join(repositoryRoot, 'docs/how-to/embeddings-and-classification.md'), 'utf8');
-/** What a reader of the how-to would paste. */
-const blocks = (language: string): string[] =>
-  [...page.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map(([, text = '']) => text);
 
 const textInput = (...texts: readonly string[]) => ({
   name: 'text',
@@ -64,7 +61,7 @@ describe.skipIf(real === undefined)('a node on MiniLM int8 (ADAPTLET_MODELS or .
       importRoots: real.adapters,
       settings: { threads: '2' },
     });
-    const [adapter = ''] = blocks('yaml');
+    const [adapter = ''] = codeBlocks(page, 'yaml');
     await node.write(
       'intent.yaml',
       `${adapter}---
@@ -127,7 +124,7 @@ spec: {adapter: intent, strategy: {canary: {steps: [{setWeight: 50}]}}}
 
   it('answers the commands of docs/how-to/embeddings-and-classification.md', async () => {
     const answers: unknown[] = [];
-    for (const command of blocks('sh').filter((text) => text.startsWith('curl'))) {
+    for (const command of codeBlocks(page, 'sh').filter((text) => text.startsWith('curl'))) {
       const { stdout } = await run('bash', [
         '-c',
         command.replace('localhost:8080', new URL(node.http).host),
@@ -177,10 +174,9 @@ spec: {adapter: intent, strategy: {canary: {steps: [{setWeight: 50}]}}}
 describe('a node on a graph of plain tensors', () => {
   let node: TestNode;
   let oip: GRPCInferenceServiceClient;
-  let folder = '';
+  const folder = folderOfTests();
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-tensors-'));
     node = await TestNode.start({
       model: await writeTensorModel(join(folder, 'doubler')),
       modelName: 'doubler',
@@ -192,7 +188,6 @@ describe('a node on a graph of plain tensors', () => {
   afterAll(async () => {
     oip?.close();
     await node?.dispose();
-    await rm(folder, { recursive: true, force: true });
   });
 
   const x = (...values: readonly number[]) => ({

@@ -1,22 +1,20 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestNode, tiny } from '../support/node.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 
 // vLLM's calls against a whole node, whose folder of manifests is empty at first.
 let node: TestNode;
-let root: string;
+const root = folderOfTests();
 const settings = { 'lora-loading': 'true' };
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-lora-'));
   await cp(tiny.adapters, join(root, 'models'), { recursive: true });
   node = await TestNode.start({ settings, importRoots: join(root, 'models') });
 });
 afterAll(async () => {
   await node.dispose();
-  await rm(root, { recursive: true });
 });
 
 const post = async (path: string, body: object) => {

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestNode, tiny } from '../support/node.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 import { tool } from '../tools/build.ts';
 import { type RegistryProcess, startRegistry } from '../tools/registry-process.ts';
@@ -31,13 +31,12 @@ const adapter = (name: string, image: string, extra = '') =>
 
 describe.skipIf(missing)('adapters from an OCI registry (needs go to build the registry and oras)', () => {
   let registry: RegistryProcess;
-  let folder: string;
+  const folder = folderOfTests();
   let node: TestNode;
   let digest: string;
 
   beforeAll(async () => {
     registry = await startRegistry(registryTool ?? '', { auth });
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-oci-'));
     const login = Buffer.from(`${auth.user}:${auth.password}`).toString('base64');
     await writeFile(
       join(folder, 'config.json'),
@@ -70,7 +69,6 @@ spec:
   afterAll(async () => {
     await node.dispose();
     await registry[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true });
   });
 
   const ask = (model: string, user = '') => node.client.ask({ model, prompt: 'moon:', user });

@@ -1,9 +1,9 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { moon } from '../support/moon.ts';
 import { TestNode, tiny } from '../support/node.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 const head = 'apiVersion: adaptlet.io/v1alpha1';
@@ -37,10 +37,9 @@ const people = ['upper', 'reverse', 'digits', 'hello'] as const;
 const allowed = 'sources: {paths: [people]}';
 
 let node: TestNode;
-let root: string;
+const root = folderOfTests();
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-people-'));
   for (const name of people)
     await cp(join(tiny.adapters, name), join(root, 'people', name), { recursive: true });
   node = await TestNode.start({ importRoots: root });
@@ -50,7 +49,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await node.dispose();
-  await rm(root, { recursive: true, force: true });
 });
 
 const ask = (user: string, headers: Readonly<Record<string, string>> = {}, namespace?: string) =>

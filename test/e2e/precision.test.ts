@@ -1,10 +1,10 @@
-import { cp, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adaptlet } from '../support/cli.ts';
 import { smollm } from '../support/models.ts';
 import { TestNode } from '../support/node.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 const real = smollm();
@@ -22,14 +22,13 @@ const mayLose = 2;
 describe.skipIf(real === undefined)(
   'converted adapters of SmolLM2-135M int4 (ADAPTLET_MODELS or ../shared/models)',
   () => {
-    let folder: string;
+    const folder = folderOfTests();
     let node: TestNode | undefined;
 
     const manifest = (name: string): string =>
       `apiVersion: adaptlet.io/v1alpha1\nkind: Adapter\nmetadata: {name: ${name}}\nspec: {baseModel: smollm2-135m, source: {path: {path: ${name}}}}\n`;
 
     beforeAll(async () => {
-      folder = await mkdtemp(join(tmpdir(), 'adaptlet-precision-'));
       const names: string[] = [];
       for (const { adapter } of tasks) {
         const original = join(folder, adapter);
@@ -62,7 +61,6 @@ describe.skipIf(real === undefined)(
     });
     afterAll(async () => {
       await node?.dispose();
-      await rm(folder, { recursive: true, force: true });
     });
 
     /** Exact answers over the rows of a task. */

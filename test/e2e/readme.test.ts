@@ -1,25 +1,23 @@
 import { execFile, spawn } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { codeBlocks } from '../support/code-blocks.ts';
 import { repositoryRoot } from '../support/process.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 const run = promisify(execFile);
 
 /** The code blocks of the README that a reader would paste. */
-const blocks = async (): Promise<string[]> => {
-  const text = await readFile(join(repositoryRoot, 'README.md'), 'utf8');
-  return [...text.matchAll(/^```sh\n(.*?)^```/gms)].map((m) => m[1] ?? '');
-};
+const blocks = async (): Promise<string[]> =>
+  codeBlocks(await readFile(join(repositoryRoot, 'README.md'), 'utf8'), 'sh');
 
 describe('the code blocks of the README', () => {
-  let folder: string;
+  const folder = folderOfTests();
   let ending: () => Promise<void> = async () => undefined;
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-readme-'));
     for (const part of ['examples', 'bin', 'test/fixtures']) {
       await cp(join(repositoryRoot, part), join(folder, part), { recursive: true });
     }
@@ -30,7 +28,6 @@ describe('the code blocks of the README', () => {
   });
   afterAll(async () => {
     await ending();
-    await rm(folder, { recursive: true, force: true });
   });
 
   it('begin with the two commands, which CI and another test run', async () => {

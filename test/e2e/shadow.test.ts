@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseManifests } from '../../src/api/parse.ts';
+import { codeBlocks } from '../support/code-blocks.ts';
 import { minilm } from '../support/models.ts';
 import { askMoon, moon } from '../support/moon.ts';
 import { TestNode, yaml } from '../support/node.ts';
@@ -9,7 +10,7 @@ import { repositoryRoot } from '../support/process.ts';
 import { waitFor } from '../support/wait.ts';
 
 const page = readFileSync(join(repositoryRoot, 'docs/how-to/shadow-traffic.md'), 'utf8');
-const [shadow = '', steps = ''] = [...page.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, text]) => text);
+const [shadow = '', steps = ''] = codeBlocks(page, 'yaml');
 
 const real = minilm();
 let node: TestNode;

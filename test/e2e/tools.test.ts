@@ -1,9 +1,9 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OpenAI } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestNode, tiny, yaml } from '../support/node.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 /** Of the family that writes calls between marks, and so short that there is room for them. */
@@ -22,13 +22,12 @@ const tools = [
 ];
 
 describe('a node whose base model takes tools', () => {
-  let folder: string;
+  const folder = folderOfTests();
   let node: TestNode;
   let client: OpenAI;
 
   beforeAll(async () => {
     // The tiny model was not trained for calls: those that it makes are the structure's.
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-tools-'));
     await cp(join(tiny.root, 'model'), folder, { recursive: true });
     const path = join(folder, 'tokenizer_config.json');
     const config = JSON.parse(await readFile(path, 'utf8')) as object;
@@ -38,7 +37,6 @@ describe('a node whose base model takes tools', () => {
   });
   afterAll(async () => {
     await node?.dispose();
-    await rm(folder, { recursive: true, force: true });
   });
 
   const body = {

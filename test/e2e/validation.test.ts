@@ -1,10 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { brokenVariants } from '../../src/runtime/adapter/peft-folder.fixture.ts';
 import { TestNode, tiny, yaml } from '../support/node.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 const expecting = (expect_: string) =>
@@ -12,9 +11,8 @@ const expecting = (expect_: string) =>
 
 describe('what an adapter must show before it serves', () => {
   let node: TestNode;
-  let roots: string;
+  const roots = folderOfTests();
   beforeAll(async () => {
-    roots = await mkdtemp(join(tmpdir(), 'adaptlet-roots-'));
     await writeSyntheticAdapter(join(roots, 'nothing'), join(tiny.root, 'model/config.json'), {
       rank: 4,
       scale: 0,
@@ -41,7 +39,6 @@ describe('what an adapter must show before it serves', () => {
   });
   afterAll(async () => {
     await node.dispose();
-    await rm(roots, { recursive: true });
   });
 
   const refusal = async (model: string): Promise<string> => {

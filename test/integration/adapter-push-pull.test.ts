@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adaptlet } from '../support/cli.ts';
+import { codeBlocks } from '../support/code-blocks.ts';
 import { tiny } from '../support/node.ts';
 import { repositoryRoot } from '../support/process.ts';
 import { type ProgramResult, runProgram } from '../support/program.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 import { hasRegistry, ModelRegistry, oras } from './model/registry.ts';
 
@@ -36,7 +37,7 @@ const digestOf = async (folder: string): Promise<string> => (await adaptlet('dig
 
 describe.skipIf(!hasRegistry)('adapters that travel (needs go to build the registry and oras)', () => {
   let registry: ModelRegistry;
-  let root: string;
+  const root = folderOfTests();
   const upper = join(adapters, 'upper');
   const at = (name: string) => `${registry.registry.host}/${name}`;
   const push = async (folder: string, name: string): Promise<Pushed> =>
@@ -56,11 +57,9 @@ describe.skipIf(!hasRegistry)('adapters that travel (needs go to build the regis
 
   beforeAll(async () => {
     registry = await ModelRegistry.start();
-    root = await mkdtemp(join(tmpdir(), 'adaptlet-adapters-'));
   });
   afterAll(async () => {
     await registry[Symbol.asyncDispose]();
-    await rm(root, { recursive: true, force: true });
   });
 
   it('are pushed under the digest of the folder, and oras reads the same files and the same digest', async () => {
@@ -229,7 +228,7 @@ describe.skipIf(!hasRegistry)('adapters that travel (needs go to build the regis
 
   it('are pushed by the words of docs/how-to/adapters-from-a-registry.md', async () => {
     const page = await readFile(join(repositoryRoot, 'docs/how-to/adapters-from-a-registry.md'), 'utf8');
-    const scripts = [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
+    const scripts = codeBlocks(page, 'sh');
     expect(scripts.length).toBeGreaterThan(0);
     const cwd = join(root, 'page');
     await mkdir(cwd);

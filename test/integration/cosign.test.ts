@@ -1,17 +1,17 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { repositoryRoot } from '../support/process.ts';
 import { type ProgramResult, runProgram } from '../support/program.ts';
 import { hasRegistry, TestRegistry } from '../support/registry.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { tool } from '../tools/build.ts';
 
 const cosign = await tool('cosign');
 
 describe.skipIf(!hasRegistry || cosign === undefined)('cosign 3 (needs go to build it)', () => {
   let registry: TestRegistry;
-  let root: string;
+  const root = folderOfTests();
   const env = () => ({ COSIGN_PASSWORD: 'pass word', HOME: root });
   const at = (image: string): string => `${registry.host}/${image}`;
   const run = (...args: readonly string[]): Promise<ProgramResult> =>
@@ -33,12 +33,10 @@ describe.skipIf(!hasRegistry || cosign === undefined)('cosign 3 (needs go to bui
     registry = await TestRegistry.start();
     // The registry gives referrers another type than theirs, and cosign asks for those of its own.
     registry.hasReferrersApi = false;
-    root = await mkdtemp(join(tmpdir(), 'adaptlet-cosign-'));
     expect(await run('generate-key-pair')).toMatchObject({ code: 0 });
   });
   afterAll(async () => {
     await registry[Symbol.asyncDispose]();
-    await rm(root, { recursive: true, force: true });
   });
 
   it('verifies what adaptlet has signed with a key of its, and nothing else', async () => {

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomOf, trainedFrom } from '../../src/artifact/delta/weights.fixture.ts';
@@ -11,6 +10,7 @@ import { adaptlet } from '../support/cli.ts';
 import { TestNode, tiny } from '../support/node.ts';
 import { runProgram } from '../support/program.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 import { tool } from '../tools/build.ts';
 import { type RegistryAuth, type RegistryProcess, startRegistry } from '../tools/registry-process.ts';
@@ -83,7 +83,7 @@ const adapter = (name: string, image: string) =>
 
 describe.skipIf(!hasRegistry)('deltas between versions (needs go to build the registry and oras)', () => {
   let registry: RegistryProcess;
-  let root: string;
+  const root = folderOfTests();
   let login: readonly string[];
   let wholeBytes: number;
   const versions = ['v1', 'v2', 'v3'] as const;
@@ -91,7 +91,6 @@ describe.skipIf(!hasRegistry)('deltas between versions (needs go to build the re
 
   beforeAll(async () => {
     registry = await startRegistry((await tool('registry')) ?? '', { auth });
-    root = await mkdtemp(join(tmpdir(), 'adaptlet-deltas-'));
     await writeSyntheticAdapter(folder('v1'), join(tiny.model, '../config.json'), { rank: 32 });
     const weights = await readFile(join(folder('v1'), weightsFile));
     wholeBytes = weights.length;
@@ -102,7 +101,6 @@ describe.skipIf(!hasRegistry)('deltas between versions (needs go to build the re
   });
   afterAll(async () => {
     await registry[Symbol.asyncDispose]();
-    await rm(root, { recursive: true, force: true });
   });
 
   const config = async (host: string): Promise<string> => {

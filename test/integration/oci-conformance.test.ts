@@ -1,17 +1,15 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { request } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { artifactOf, fileLayer } from '../../src/artifact/artifact.fixture.ts';
-import { type DiskThread, startDiskThread } from '../../src/artifact/disk-thread.ts';
+import { diskOfTests } from '../../src/artifact/disk-thread.fixture.ts';
 import { FakeSite } from '../../src/runtime/peers/site.fixture.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { tool } from '../tools/build.ts';
 
 const suite = await tool('conformance');
@@ -43,13 +41,11 @@ const withCertificate = async (
 };
 
 describe.skipIf(suite === undefined)('the conformance suite of the OCI distribution specification', () => {
-  let disk: DiskThread;
+  const disk = diskOfTests();
   let site: FakeSite;
   let proxy: Server;
-  let folder: string;
+  const folder = folderOfTests();
   beforeAll(async () => {
-    disk = startDiskThread();
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-conformance-'));
     site = await FakeSite.start(disk);
     site.registry.put('team/sql', artifact);
     const node = await site.join();
@@ -61,8 +57,6 @@ describe.skipIf(suite === undefined)('the conformance suite of the OCI distribut
   afterAll(async () => {
     proxy.close();
     await site[Symbol.asyncDispose]();
-    await disk[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true });
   });
 
   it('passes what pull asks, against a runtime that gives blobs to its peers', async () => {

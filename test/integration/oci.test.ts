@@ -1,8 +1,7 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -10,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Digest, namespaceOf, objectKey } from '../../src/api/names.ts';
 import type { Source } from '../../src/api/source.ts';
 import { type Artifacts, createArtifacts } from '../../src/artifact/artifacts.ts';
-import { type DiskThread, startDiskThread } from '../../src/artifact/disk-thread.ts';
+import { diskOfTests } from '../../src/artifact/disk-thread.fixture.ts';
 import { credentialsIn } from '../../src/artifact/docker-config.ts';
 import { Grants } from '../../src/artifact/grants.ts';
 import { KeptBundles } from '../../src/artifact/kept-bundles.ts';
@@ -22,6 +21,7 @@ import { ContentStore } from '../../src/artifact/store.ts';
 import type { Wish } from '../../src/artifact/wish.ts';
 import { codeOf } from '../../src/errors/code-of.fixture.ts';
 import { systemClock } from '../../src/time/clock.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { tool } from '../tools/build.ts';
 import { type RegistryAuth, type RegistryProcess, startRegistry } from '../tools/registry-process.ts';
 
@@ -32,16 +32,8 @@ const reason = missing ? ' (SKIPPED: go is not installed, so the registry and or
 
 const never = new AbortController().signal;
 const execute = promisify(execFile);
-let root: string;
-let disk: DiskThread;
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-oci-'));
-  disk = startDiskThread();
-});
-afterAll(async () => {
-  await disk[Symbol.asyncDispose]();
-  await rm(root, { recursive: true, force: true });
-});
+const root = folderOfTests();
+const disk = diskOfTests();
 
 /** A node with an empty store. `dockerConfig`: file with the credentials of a namespace. */
 const node = async (

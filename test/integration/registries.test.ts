@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startBufferingDoor } from '../support/buffering-door.ts';
 import { tiny } from '../support/node.ts';
 import { repositoryRoot } from '../support/process.ts';
 import { runProgram } from '../support/program.ts';
+import { folderOfTest, folderOfTests } from '../support/temporary-folder.ts';
 import { tool } from '../tools/build.ts';
 import {
   distributionAuth,
@@ -56,7 +56,7 @@ describe.skipIf(missing).each(kinds)(
   'artifacts in $name (needs go to build registries, oras and crane)',
   ({ auth, start }) => {
     let registry: RegistryProcess;
-    let root: string;
+    const root = folderOfTests();
     let number = 0;
     /** Of what a test pushes: registry/repository:tag that no other has. */
     const fresh = (): string => `${registry.host}/team/sql:v${++number}`;
@@ -84,7 +84,6 @@ describe.skipIf(missing).each(kinds)(
       run(crane ?? '', [...args, '--insecure']);
 
     beforeAll(async () => {
-      root = await mkdtemp(join(tmpdir(), 'adaptlet-registries-'));
       registry = await start(root);
       const login = Buffer.from(`${auth.user}:${auth.password}`).toString('base64');
       await writeFile(
@@ -94,7 +93,6 @@ describe.skipIf(missing).each(kinds)(
     });
     afterAll(async () => {
       await registry[Symbol.asyncDispose]();
-      await rm(root, { recursive: true, force: true });
     });
 
     it('are pushed under the digest of the folder, and come back byte by byte', async () => {
@@ -204,34 +202,27 @@ describe.skipIf(missing)(
   'a push to distribution behind a proxy that holds bodies until they are whole',
   () => {
     it('goes on after a cut where the registry was, and does not begin anew', async () => {
-      const root = await mkdtemp(join(tmpdir(), 'adaptlet-resume-'));
-      try {
-        await using registry = await startDistribution(distribution ?? '', join(root, 'registry'));
-        await using door = await startBufferingDoor(registry.host);
-        const login = Buffer.from(`${distributionAuth.user}:${distributionAuth.password}`).toString('base64');
-        await writeFile(
-          join(root, 'config.json'),
-          JSON.stringify({ auths: { [door.host]: { auth: login } } }),
-        );
-        const folder = join(root, 'large');
-        await cp(upper, folder, { recursive: true });
-        const bytes = 24 << 20;
-        await writeFile(join(folder, 'notes.txt'), randomBytes(bytes));
-        door.cutsAt = 12 << 20;
-        const image = `${door.host}/team/sql:v1`;
-        const env = { DOCKER_CONFIG: root };
-        const program = join(repositoryRoot, 'bin/adaptlet');
-        const result = await runProgram(program, ['push', folder, image], { env });
-        expect(result).toMatchObject({ code: 0, stderr: '' });
-        expect(door.seen.filter((asked) => asked.startsWith('PATCH'))).toHaveLength(4);
-        // The piece that was under way is sent again, and nothing else.
-        expect(door.received).toBeLessThan(bytes + (9 << 20));
-        const out = join(root, 'out');
-        expect((await runProgram(program, ['pull', image, out], { env })).code).toBe(0);
-        expect(await contentOf(out)).toEqual(await contentOf(folder));
-      } finally {
-        await rm(root, { recursive: true, force: true });
-      }
+      const root = folderOfTest();
+      await using registry = await startDistribution(distribution ?? '', join(root, 'registry'));
+      await using door = await startBufferingDoor(registry.host);
+      const login = Buffer.from(`${distributionAuth.user}:${distributionAuth.password}`).toString('base64');
+      await writeFile(join(root, 'config.json'), JSON.stringify({ auths: { [door.host]: { auth: login } } }));
+      const folder = join(root, 'large');
+      await cp(upper, folder, { recursive: true });
+      const bytes = 24 << 20;
+      await writeFile(join(folder, 'notes.txt'), randomBytes(bytes));
+      door.cutsAt = 12 << 20;
+      const image = `${door.host}/team/sql:v1`;
+      const env = { DOCKER_CONFIG: root };
+      const program = join(repositoryRoot, 'bin/adaptlet');
+      const result = await runProgram(program, ['push', folder, image], { env });
+      expect(result).toMatchObject({ code: 0, stderr: '' });
+      expect(door.seen.filter((asked) => asked.startsWith('PATCH'))).toHaveLength(4);
+      // The piece that was under way is sent again, and nothing else.
+      expect(door.received).toBeLessThan(bytes + (9 << 20));
+      const out = join(root, 'out');
+      expect((await runProgram(program, ['pull', image, out], { env })).code).toBe(0);
+      expect(await contentOf(out)).toEqual(await contentOf(folder));
     });
   },
 );

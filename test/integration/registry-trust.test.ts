@@ -1,10 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { issueAuthority, issueCertificate } from '../../src/operator/identity/certificate.ts';
 import { adaptlet } from '../support/cli.ts';
 import { tiny } from '../support/node.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { tool } from '../tools/build.ts';
 import { type RegistryProcess, startRegistry } from '../tools/registry-process.ts';
 
@@ -13,12 +13,11 @@ const upper = join(tiny.adapters, 'upper');
 const validity = { from: Date.now() - 60_000, until: Date.now() + 3_600_000 };
 
 describe.skipIf(registryTool === undefined)('a registry whose authority is one of a site', () => {
-  let root: string;
+  const root = folderOfTests();
   let registry: RegistryProcess;
   let image: string;
   let ca: string;
   beforeAll(async () => {
-    root = await mkdtemp(join(tmpdir(), 'adaptlet-trust-'));
     const authority = await issueAuthority('site', validity);
     // This machine under a name that is not one of its loopback, which is spoken to without TLS.
     const own = await issueCertificate(authority, {
@@ -35,7 +34,6 @@ describe.skipIf(registryTool === undefined)('a registry whose authority is one o
   });
   afterAll(async () => {
     await registry[Symbol.asyncDispose]();
-    await rm(root, { recursive: true, force: true });
   });
 
   it('is pushed to, looked at and pulled from with --ca', async () => {

@@ -1,17 +1,18 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adaptlet } from '../support/cli.ts';
+import { codeBlocks } from '../support/code-blocks.ts';
 import { TestNode } from '../support/node.ts';
 import { repositoryRoot } from '../support/process.ts';
 import { type ProgramResult, runProgram } from '../support/program.ts';
 import { hasRegistry, TestRegistry } from '../support/registry.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
 let registry: TestRegistry;
-let root: string;
+const root = folderOfTests();
 /** The private and the public file of a key. */
 const keyFiles = (name: string) => ({ key: join(root, `${name}.key`), pub: join(root, `${name}.pub`) });
 const makeKey = async (name: string) => {
@@ -41,12 +42,10 @@ describe.skipIf(!hasRegistry)('signed adapters (needs go to build the registry a
 
   beforeAll(async () => {
     registry = await TestRegistry.start();
-    root = await mkdtemp(join(tmpdir(), 'adaptlet-signed-'));
     [old, next] = [await makeKey('old'), await makeKey('next')];
   });
   afterAll(async () => {
     await registry[Symbol.asyncDispose]();
-    await rm(root, { recursive: true, force: true });
   });
 
   it.each([
@@ -86,7 +85,7 @@ describe.skipIf(!hasRegistry)('signed adapters (needs go to build the registry a
 
   it('are signed by the words of docs/how-to/sign-adapters.md', async () => {
     const page = await readFile(join(repositoryRoot, 'docs/how-to/sign-adapters.md'), 'utf8');
-    const scripts = [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
+    const scripts = codeBlocks(page, 'sh');
     expect(scripts.length).toBeGreaterThan(1);
     await registry.push('team-a/sql:v2', 'hello');
     const cwd = join(root, 'page');

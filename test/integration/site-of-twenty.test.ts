@@ -1,19 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { artifactOf, fileLayer } from '../../src/artifact/artifact.fixture.ts';
 import { digestOf } from '../../src/artifact/digest.ts';
-import { type DiskThread, startDiskThread } from '../../src/artifact/disk-thread.ts';
+import { diskOfTests } from '../../src/artifact/disk-thread.fixture.ts';
 import { FakeSite, type SiteNode } from '../../src/runtime/peers/site.fixture.ts';
 import { waitFor } from '../support/wait.ts';
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let site: FakeSite | undefined;
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
 afterEach(async () => {
   await site?.[Symbol.asyncDispose]();
   site = undefined;

@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tarOf } from '../../src/artifact/artifact.fixture.ts';
@@ -8,6 +7,7 @@ import { FakeHub } from '../../src/artifact/fake-hub.ts';
 import { FakeWeb } from '../../src/artifact/fake-web.ts';
 import { askMoon, moon } from '../support/moon.ts';
 import { TestNode, tiny } from '../support/node.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 import { WebServers } from '../support/web-servers.ts';
 
@@ -26,11 +26,9 @@ const stack = new AsyncDisposableStack();
 let web: FakeWeb;
 let servers: WebServers;
 let files: string;
-let folder: string;
+const folder = folderOfTests();
 let env: Record<string, string>;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'adaptlet-web-'));
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
   web = new FakeWeb();
   servers = stack.use(await WebServers.start(web, folder));
   files = await servers.listen();

@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { constants, createZstdCompress, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
 import {
   type FixtureTensor,
@@ -24,10 +24,9 @@ import { makeDelta } from './make.ts';
 import { noise, randomOf, trainedFrom, weightsOf } from './weights.fixture.ts';
 
 let root: string;
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-delta-'));
+beforeEach(() => {
+  root = folderOfTest();
 });
-afterEach(() => rm(root, { recursive: true, force: true }));
 
 const at = (name: string): string => join(root, name);
 const identityOf = (bytes: Uint8Array) => ({ digest: digestOf(bytes), size: bytes.length });

@@ -5,9 +5,9 @@ import { apiVersion, nameSchema } from '../../api/names.ts';
 import { addressPattern, type EnrolmentToken, tokenText } from '../../control/enrolment.ts';
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
-import { configMapType, deviceAuthorityName } from '../../operator/devices/authority.ts';
+import { deviceAuthorityName } from '../../operator/devices/authority.ts';
 import { readRuntime } from '../../operator/objects/read.ts';
-import { runtimeType } from '../../operator/objects/resource-types.ts';
+import { configMapType, runtimeType } from '../../operator/objects/resource-types.ts';
 import { labels as labelsSchema } from '../../settings/values.ts';
 import { type Cluster, type ClusterOptions, connect, withCluster } from './cluster.ts';
 

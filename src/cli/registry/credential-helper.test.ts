@@ -1,20 +1,19 @@
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
 import { askCredentialHelper } from './credential-helper.ts';
 
 let root: string;
 let config: string;
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-helper-'));
+beforeEach(() => {
+  root = folderOfTest();
   config = join(root, 'config.json');
   vi.stubEnv('PATH', `${root}${delimiter}${process.env['PATH'] ?? ''}`);
 });
-afterEach(async () => {
+afterEach(() => {
   vi.unstubAllEnvs();
-  await rm(root, { recursive: true });
 });
 
 const write = (value: object): Promise<void> => writeFile(config, JSON.stringify(value));

@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { startDiskThread } from '../../artifact/disk-thread.ts';
 import { defaultLimits } from '../../artifact/manifest.ts';
 import { packFolder } from '../../artifact/pack.ts';
@@ -14,11 +14,8 @@ import { explanationText } from './explain-text.ts';
 import { openOffline } from './offline.ts';
 
 let folder = '';
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'cases-'));
-});
-afterEach(async () => {
-  await rm(folder, { recursive: true });
+beforeEach(() => {
+  folder = folderOfTest();
 });
 
 const ignore = (): void => undefined;

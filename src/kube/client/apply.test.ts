@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FakeApi } from '../testing/fake-api.ts';
 import type { KubeRequest } from './api.ts';
-import { addFinalizer, patchMerge, removeFinalizer, serverSideApply, updateStatus } from './apply.ts';
+import { patchMerge, removeFinalizer, serverSideApply, updateStatus } from './apply.ts';
 import { type KubeObject, pathOf, type ResourceType } from './object.ts';
 
 const widgets: ResourceType = {
@@ -78,17 +78,11 @@ describe('a merge patch', () => {
   });
 });
 
-describe('finalizers', () => {
-  it('are added once, beside those of others', async () => {
-    const added = await addFinalizer(api, widgets, widget, 'mine/two', options);
-    expect(added.metadata.finalizers).toEqual(['other/one', 'mine/two']);
-    const sent = api.requests.length;
-    expect(await addFinalizer(api, widgets, added, 'mine/two', options)).toBe(added);
-    expect(api.requests.length).toBe(sent);
-  });
+const withFinalizers = (...finalizers: readonly string[]) => ({ metadata: { finalizers } });
 
+describe('finalizers', () => {
   it('are removed alone, and not from what was read too long ago', async () => {
-    const added = await addFinalizer(api, widgets, widget, 'mine/two', options);
+    const added = await patchMerge(api, widgets, widget, withFinalizers('other/one', 'mine/two'), options);
     change({ metadata: { finalizers: ['other/one', 'mine/two', 'other/three'] } });
     await expect(removeFinalizer(api, widgets, added, 'mine/two', options)).rejects.toThrow(conflict);
     const read = await api.request<KubeObject>({ method: 'GET', path });

@@ -93,23 +93,6 @@ export const patchMerge = async <T extends KubeObject>(
 };
 
 /**
- * Adds a finalizer, unless the object has it.
- * @returns the object as it is now
- * @throws AdaptletError KUBE_CONFLICT, KUBE_NOT_FOUND; KUBE_INVALID when the object is being deleted already
- */
-export const addFinalizer = async <T extends KubeObject>(
-  api: KubeApi,
-  type: ResourceType,
-  object: T,
-  finalizer: string,
-  options: WriteOptions,
-): Promise<T> => {
-  const finalizers = object.metadata.finalizers ?? [];
-  if (finalizers.includes(finalizer)) return object;
-  return patchMerge<T>(api, type, object, { metadata: { finalizers: [...finalizers, finalizer] } }, options);
-};
-
-/**
  * Removes a finalizer, if the object has it. The last one of an object that is being deleted takes the object with it.
  * @returns the object as it is now, or was at last
  * @throws AdaptletError KUBE_CONFLICT, KUBE_NOT_FOUND

@@ -2,10 +2,11 @@ import { chmod, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { systemClock } from '../../time/clock.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { connectKube } from './client.ts';
-import { connect, folder, get, json, kubeconfig, serve } from './server.fixture.ts';
+import { connect, get, json, kubeconfig, serve } from './server.fixture.ts';
 
 describe('credentials', () => {
   const guarded = async (accepted: () => string) =>
@@ -33,7 +34,7 @@ describe('credentials', () => {
 
   it('from a file of a token are read anew, also before the server refuses the old ones', async () => {
     const { url, requests } = await serve((_, response) => json(response, 200, {}));
-    const token = join(await folder(), 'token');
+    const token = join(folderOfTest(), 'token');
     await writeFile(token, 'one\n');
     const clock = new FakeClock();
     const { api } = await connect(url, { tokenFile: token }, { clock });
@@ -57,7 +58,7 @@ describe('credentials', () => {
   it('from a plug-in are fetched once, and again when the server refuses them', async () => {
     let accepted = 'token-1';
     const { url } = await guarded(() => accepted);
-    const work = await folder();
+    const work = folderOfTest();
     const script = join(work, 'plug-in');
     await writeFile(
       script,
@@ -125,7 +126,7 @@ echo "{\\"apiVersion\\":\\"client.authentication.k8s.io/v1\\",\\"kind\\":\\"Exec
 
   it('must be there', async () => {
     const options = { clock: systemClock, logger: pino({ level: 'silent' }) };
-    const work = await folder();
+    const work = folderOfTest();
     expect(() => connectKube({ ...options, kubeconfig: join(work, 'none') })).toThrow('cannot be read');
     const empty = join(work, 'empty');
     await writeFile(empty, '{}');

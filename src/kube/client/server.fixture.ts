@@ -1,21 +1,15 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { systemClock } from '../../time/clock.ts';
 import type { FakeClock } from '../../time/fake-clock.ts';
 import { connectKube, type KubeLimits } from './client.ts';
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
-
-export const folder = async (): Promise<string> => {
-  const path = await mkdtemp(join(tmpdir(), 'adaptlet-kube-'));
-  onTestFinished(() => rm(path, { recursive: true, force: true }));
-  return path;
-};
 
 export const serve = async (handler: Handler) => {
   const requests: IncomingMessage[] = [];
@@ -48,7 +42,7 @@ export const connect = async (
   user?: object,
   options: { clock?: FakeClock; limits?: Partial<KubeLimits>; cluster?: object } = {},
 ) => {
-  const path = join(await folder(), 'kubeconfig');
+  const path = join(folderOfTest(), 'kubeconfig');
   await writeFile(path, kubeconfig(url, user, options.cluster));
   const api = connectKube({
     kubeconfig: path,

@@ -14,18 +14,10 @@ import {
   issueCertificate,
   type KeyPair,
 } from '../identity/certificate.ts';
-import { secretType } from '../objects/resource-types.ts';
+import { configMapType, secretType } from '../objects/resource-types.ts';
 
 /** Name of the Secret with the authority, and of the ConfigMap with what tokens are made of. */
 export const deviceAuthorityName = 'adaptlet-devices';
-
-export const configMapType: ResourceType = {
-  group: '',
-  version: 'v1',
-  kind: 'ConfigMap',
-  plural: 'configmaps',
-  namespaced: true,
-};
 
 export type DeviceAuthorityOptions = {
   readonly api: KubeApi;

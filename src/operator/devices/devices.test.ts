@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
 import { checkCertificate } from '../../runtime/sync/trust.ts';
 import { BoundedClock } from '../../time/bounded-clock.ts';
@@ -269,16 +269,12 @@ describe('the authority for devices', () => {
     const shown = new X509Certificate(certificate);
     time.settle(checkCertificate(shown, { bundle: Buffer.from(bundle), host: 'localhost', time }));
     expect([time.isBehind, stage.clock.now() - time.now()]).toEqual([true, day]);
-    const folder = mkdtempSync(join(tmpdir(), 'devices-'));
-    try {
-      writeFileSync(join(folder, 'ca.crt'), bundle);
-      writeFileSync(join(folder, 'leaf.crt'), certificate);
-      const now = String(Math.floor(stage.clock.now() / 1000));
-      const args = ['verify', '-purpose', 'sslserver', '-CAfile', 'ca.crt', '-attime', now, 'leaf.crt'];
-      expect(execFileSync('openssl', args, { cwd: folder, encoding: 'utf8' })).toBe('leaf.crt: OK\n');
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    const folder = folderOfTest();
+    writeFileSync(join(folder, 'ca.crt'), bundle);
+    writeFileSync(join(folder, 'leaf.crt'), certificate);
+    const now = String(Math.floor(stage.clock.now() / 1000));
+    const args = ['verify', '-purpose', 'sslserver', '-CAfile', 'ca.crt', '-attime', now, 'leaf.crt'];
+    expect(execFileSync('openssl', args, { cwd: folder, encoding: 'utf8' })).toBe('leaf.crt: OK\n');
   });
 
   it('gives replicas another certificate before the last one is over', async () => {

@@ -1,21 +1,13 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
-import type { ResourceType } from '../../kube/client/object.ts';
 import type { Log } from '../../telemetry/log.ts';
+import { configMapType } from '../objects/resource-types.ts';
 import type { Controller, ControllerParts } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import { type ModelMaps, modelMaps, modelNames } from './models.ts';
 import { keepOwned } from './owned.ts';
 import { type Rewrites, rewritesOf, rewriteType } from './rewrites.ts';
-
-const configMapType: ResourceType = {
-  group: '',
-  version: 'v1',
-  kind: 'ConfigMap',
-  plural: 'configmaps',
-  namespaced: true,
-};
 
 /** Label by which body-based routers of the Gateway API Inference Extension find their ConfigMaps. */
 const routerLabels = { 'inference.networking.k8s.io/bbr-managed': 'true' };

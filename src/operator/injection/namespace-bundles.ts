@@ -1,19 +1,12 @@
 import { asAdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
-import { type KubeMetadata, pathOf, type ResourceType } from '../../kube/client/object.ts';
+import { type KubeMetadata, pathOf } from '../../kube/client/object.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { secretName as bundleName } from '../identity/authority-state.ts';
 import { bundleKey } from '../identity/authority-store.ts';
 import type { Objects } from '../objects/objects.ts';
+import { configMapType } from '../objects/resource-types.ts';
 import { namespaceOf } from '../objects/scope.ts';
-
-const configMaps: ResourceType = {
-  group: '',
-  version: 'v1',
-  kind: 'ConfigMap',
-  plural: 'configmaps',
-  namespaced: true,
-};
 
 type ConfigMap = {
   readonly metadata: KubeMetadata & { readonly namespace: string };
@@ -71,7 +64,7 @@ export class NamespaceBundles {
     const { api, namespace, runtimes } = this.#options;
     const { items } = await api.request<{ readonly items: readonly ConfigMap[] }>({
       method: 'GET',
-      path: pathOf(configMaps),
+      path: pathOf(configMapType),
       // By the name alone: so the right to list is bound to it.
       query: { fieldSelector: `metadata.name=${bundleName}` },
       signal,
@@ -95,8 +88,8 @@ export class NamespaceBundles {
   async #publish(namespace: string): Promise<void> {
     const { api, bundle, logger } = this.#options;
     const text = bundle();
-    const collection = pathOf(configMaps, namespace);
-    const path = pathOf(configMaps, namespace, bundleName);
+    const collection = pathOf(configMapType, namespace);
+    const path = pathOf(configMapType, namespace, bundleName);
     try {
       const present = await api.request<ConfigMap>({ method: 'GET', path }).catch((error: unknown) => {
         if (errorCodeOf(error) === 'KUBE_NOT_FOUND') return undefined;
@@ -108,7 +101,7 @@ export class NamespaceBundles {
         const version = present?.metadata.resourceVersion;
         const body = {
           apiVersion: 'v1',
-          kind: configMaps.kind,
+          kind: configMapType.kind,
           metadata: {
             name: bundleName,
             namespace,

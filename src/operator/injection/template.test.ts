@@ -1,18 +1,16 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { folderOfTests } from '../../../test/support/temporary-folder.ts';
 import { aSidecar } from './sidecar.fixture.ts';
 import { readSidecar } from './template.ts';
 
-let folder: string;
+const folder = folderOfTests();
 let file: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'adaptlet-sidecar-'));
+beforeAll(() => {
   file = join(folder, 'sidecar.yaml');
 });
-afterAll(() => rm(folder, { recursive: true }));
 
 const { container, volumes } = aSidecar;
 

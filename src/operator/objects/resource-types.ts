@@ -16,18 +16,13 @@ export const analysisType = ours('AdapterAnalysis', 'adapteranalyses');
 export const policyType = ours('AdapterPolicy', 'adapterpolicies');
 export const runtimeType = ours('AdapterRuntime', 'adapterruntimes');
 
-export const namespaceType: ResourceType = {
+const core = (kind: string, plural: string, namespaced = true): ResourceType => ({
   group: '',
   version: 'v1',
-  kind: 'Namespace',
-  plural: 'namespaces',
-  namespaced: false,
-};
-
-export const secretType: ResourceType = {
-  group: '',
-  version: 'v1',
-  kind: 'Secret',
-  plural: 'secrets',
-  namespaced: true,
-};
+  kind,
+  plural,
+  namespaced,
+});
+export const namespaceType = core('Namespace', 'namespaces', false);
+export const secretType = core('Secret', 'secrets');
+export const configMapType = core('ConfigMap', 'configmaps');

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  assess,
   conclude,
   type Measurement,
+  type MetricPolicy,
   metricPolicySchema,
   nextMeasurement,
   notMeasured,
@@ -13,6 +13,9 @@ import {
 const policy = (fields: object = {}) => metricPolicySchema.parse(fields);
 const many = (measurement: Measurement, n: number): Measurement[] =>
   Array.from({ length: n }, () => measurement);
+
+const assess = (history: readonly Measurement[], metric: MetricPolicy) =>
+  history.reduce((before, measurement) => observeMeasurement(before, measurement, metric), notMeasured).phase;
 
 describe('assessment of a metric', () => {
   it('fails at the first failure unless failures are allowed', () => {

@@ -66,10 +66,6 @@ const phaseOf = (
   return taken >= (policy.count ?? Infinity) ? 'Success' : 'Running';
 };
 
-/** The whole history of a metric at once. */
-export const assess = (history: readonly Measurement[], policy: MetricPolicy): Phase =>
-  history.reduce((before, measurement) => observeMeasurement(before, measurement, policy), notMeasured).phase;
-
 /** The next measurement of a metric that is still Running, and whether it is its last. */
 export const nextMeasurement = (
   { phase, taken, consecutiveErrors }: Assessment,

@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import type { EncoderTarget } from '../compiled/compile-target.ts';
 import { readCompiledHeader } from '../compiled/read-header.ts';
@@ -41,7 +41,7 @@ const folderWith = async (
   over: Files = {},
   files: Files = { 'labels.json': { labels: ['a', 'b', 'c'] } },
 ): Promise<string> => {
-  const folder = await mkdtemp(join(tmpdir(), 'adaptlet-classifier-'));
+  const folder = folderOfTest();
   await writeAdapter(folder, { ...config, ...over }, safetensors(tensors));
   for (const [name, content] of Object.entries(files))
     await writeFile(join(folder, name), JSON.stringify(content));

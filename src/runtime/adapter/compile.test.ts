@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { folderOfTests } from '../../../test/support/temporary-folder.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
 import { compiledMagic, type StoredType, storedBytes, tensorAlignment } from '../compiled/compiled-file.ts';
@@ -23,13 +23,7 @@ import {
   writeAdapter,
 } from './peft-folder.fixture.ts';
 
-let root: string;
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-compile-'));
-});
-afterAll(async () => {
-  await rm(root, { recursive: true, force: true });
-});
+const root = folderOfTests();
 
 const compile = (folder: string, name: string, maxRank = 256) =>
   compileAdapter({ folder, digest: fakeDigest('a'), target: tinyTarget, outFile: join(root, name), maxRank });

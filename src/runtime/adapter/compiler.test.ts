@@ -1,17 +1,15 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { DiskBudget } from '../../artifact/disk-budget.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
-
 import { silentLog } from '../../telemetry/log.fixture.ts';
 import { compiledFormat } from '../compiled/compiled-file.ts';
 import { CompiledFolder } from '../compiled/compiled-folder.ts';
-
 import { createCompiler } from './compiler.ts';
 import {
   type FixtureTensor,
@@ -39,12 +37,11 @@ const open = async (budget?: DiskBudget) => {
   return createCompiler({ folder, workers: 1, maxRank: 256, log: silentLog });
 };
 beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'adaptlet-compiler-'));
+  dir = folderOfTest();
   compiler = await open();
 });
 afterEach(async () => {
   await compiler[Symbol.asyncDispose]();
-  await rm(dir, { recursive: true, force: true });
 });
 
 describe('compiling on a thread', () => {

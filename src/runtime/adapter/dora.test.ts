@@ -1,7 +1,7 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { folderOfTests } from '../../../test/support/temporary-folder.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
 import { silentLog } from '../../telemetry/log.fixture.ts';
@@ -14,21 +14,19 @@ import { createCompiler } from './compiler.ts';
 import { convertAdapter } from './conversion/convert.ts';
 import { type FixtureTensor, float32, safetensors, tinyTarget, writeAdapter } from './peft-folder.fixture.ts';
 
-let root: string;
+const root = folderOfTests();
 let target: CompileTarget;
 const site: Site = { module: 'model.layers.0.self_attn.q_proj', inFeatures: 4, outFeatures: 3 };
 /** [in, out]: rows of W are 1 2 2 4, 0 0 3 4 and 0 0 0 0. */
 const columns = [1, 0, 0, 2, 0, 0, 2, 3, 0, 4, 4, 0];
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-dora-'));
   const path = join(root, 'weights');
   await writeFile(path, new Uint8Array(Float32Array.from(columns).buffer));
   const values = { path, offset: 0, length: 4 * columns.length };
   const weights = [{ stored: { kind: 'columns', values }, columns: 3, first: 0, width: 3 }] as const;
   target = { ...tinyTarget, sites: [{ ...site, weights }], weights: 'stored' };
 });
-afterAll(() => rm(root, { recursive: true }));
 
 const module = `base_model.model.${site.module}`;
 /** B A has the rows 0 0 0 0, 0 0 0 0 and 6 8 0 0, with a scale of 2. */

@@ -1,7 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { folderOfTests } from '../../../test/support/temporary-folder.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
 import type { CompileTarget } from '../compiled/compile-target.ts';
@@ -12,18 +12,16 @@ import { composeAdapters } from './composition/compose.ts';
 import { convertAdapter } from './conversion/convert.ts';
 import { type FixtureTensor, float32, safetensors, tinyTarget, writeAdapter } from './peft-folder.fixture.ts';
 
-let root: string;
+const root = folderOfTests();
 let bias: { readonly path: string; readonly offset: number; readonly length: number };
 let count = 0;
 const fresh = (): string => join(root, `${(count += 1)}`);
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-ia3-'));
   const path = join(root, 'weights');
   await writeFile(path, new Uint8Array(Float32Array.of(9, 4, -8).buffer));
   bias = { path, offset: 4, length: 8 };
 });
-afterAll(() => rm(root, { recursive: true }));
 
 const [k, up, down] = ['self_attn.k_proj', 'mlp.up_proj', 'mlp.down_proj'].map(
   (name) => `model.layers.0.${name}`,

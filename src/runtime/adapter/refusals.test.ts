@@ -1,18 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { folderOfTests } from '../../../test/support/temporary-folder.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { compileAdapter } from './compile.ts';
 import { tinyFolder, tinyTarget } from './peft-folder.fixture.ts';
 
 const adapters = join(tinyFolder, '../../adapters');
 
-let root: string;
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-refusals-'));
-});
-afterAll(() => rm(root, { recursive: true }));
+const root = folderOfTests();
 
 it.each([
   ['head-target', 'the output layer, whose sum every request would pay for'],

@@ -1,13 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { folderOfTests } from '../../../test/support/temporary-folder.ts';
 import type { FilePart, Site, StoredWeights } from '../compiled/compile-target.ts';
 import { rowLengths } from './row-lengths.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'adaptlet-lengths-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = folderOfTests();
 
 let files = 0;
 /** Bytes in a file of their own, behind some others. */

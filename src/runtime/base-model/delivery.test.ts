@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import {
   artifactOf,
   type FixtureArtifact,
@@ -9,7 +9,7 @@ import {
   filesArtifact,
   tarOf,
 } from '../../artifact/artifact.fixture.ts';
-import { type DiskThread, startDiskThread } from '../../artifact/disk-thread.ts';
+import { diskOfTests } from '../../artifact/disk-thread.fixture.ts';
 import { ContentStore } from '../../artifact/store.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
@@ -26,19 +26,14 @@ const two = filesArtifact({ 'model.onnx': 'graph 2', 'config.json': '{}' });
 const never = new AbortController().signal;
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
-let disk: DiskThread;
+const disk = diskOfTests();
 let root: string;
 const stores: ContentStore[] = [];
-beforeAll(() => {
-  disk = startDiskThread();
-});
-afterAll(() => disk[Symbol.asyncDispose]());
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-delivery-'));
+beforeEach(() => {
+  root = folderOfTest();
 });
 afterEach(async () => {
   for (const store of stores.splice(0)) await store[Symbol.asyncDispose]();
-  await rm(root, { recursive: true, force: true });
 });
 
 type World = {

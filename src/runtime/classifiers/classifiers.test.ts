@@ -1,7 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { classifierSchema } from '../../api/classifier.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { policySpecSchema } from '../../api/policy.ts';
@@ -41,11 +41,8 @@ const tableOf = (...resources: Resource[]): RoutingTable =>
 
 let folder = '';
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'classifiers-'));
+  folder = folderOfTest();
   for (const [name, bytes] of classifierFiles(axisTable(), 'e')) await writeFile(join(folder, name), bytes);
-});
-afterEach(async () => {
-  await rm(folder, { recursive: true });
 });
 
 /** A source that fails as often as it is told to, and what it was asked. */

@@ -1,8 +1,8 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { classifierFile, classifierFiles, readClassifier } from './artifact-file.ts';
 import { distil } from './distil.ts';
 import { compileExamples } from './examples.ts';
@@ -109,11 +109,8 @@ describe('examples', () => {
 
 describe('a table that is distilled', () => {
   let folder = '';
-  beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'distil-'));
-  });
-  afterEach(async () => {
-    await rm(folder, { recursive: true });
+  beforeEach(() => {
+    folder = folderOfTest();
   });
 
   const make = (examples?: readonly { text: string; label: string }[]) =>

@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { objectKey } from '../../api/names.ts';
 import type { Plan } from '../../plan/resources.ts';
 import { systemClock } from '../../time/clock.ts';
@@ -23,8 +23,7 @@ afterEach(async () => {
 
 /** A node that follows a folder, with two import roots: `models` has sql and mail, `more` has sql and notes. */
 const start = async () => {
-  const root = await mkdtemp(join(tmpdir(), 'adaptlet-loaded-'));
-  stack.defer(() => rm(root, { recursive: true }));
+  const root = folderOfTest();
   const [manifests, models, more] = ['manifests', 'models', 'more'].map((name) => join(root, name)) as [
     string,
     string,

@@ -3,10 +3,10 @@ import type { ObjectKey } from '../../api/names.ts';
 import type { Source } from '../../api/source.ts';
 import { parseReference } from '../../artifact/reference.ts';
 import { Registry } from '../../artifact/registry.ts';
+import { registryOptions } from '../../artifact/registry-options.fixture.ts';
 import type { Lookup } from '../../egress/guarded-fetch.ts';
 import { serve } from '../../egress/loopback-server.fixture.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
-import { systemClock } from '../../time/clock.ts';
 import { NodeEgress, type Sources } from './egress.ts';
 
 type Given = Partial<ConstructorParameters<typeof NodeEgress>[0]> & {
@@ -35,12 +35,7 @@ const manifest = (response: { end: (text: string) => void }) => response.end('{}
 const pull = async (egress: NodeEgress, image: string, namespace = 'team-a'): Promise<string> => {
   const registry = new Registry({
     fetch: egress.baseModel,
-    clock: systemClock,
-    random: () => 0,
-    attempts: 1,
-    idleMs: 5_000,
-    insecureHosts: [],
-    credentials: () => Promise.resolve(undefined),
+    ...registryOptions,
   });
   const through = egress.fetchFor(`${namespace}/sql` as ObjectKey, { oci: { image } });
   return await codeOf(() => registry.as(undefined, through).manifest(parseReference(image), 'v1', never));

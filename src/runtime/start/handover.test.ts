@@ -1,7 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { split } from '../../control/plans.fixture.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { resourceKey, versioned } from '../../plan/resources.ts';
@@ -13,10 +13,9 @@ import { memoryOf, recall } from '../state/memory.ts';
 import { handoverOf } from './handover.ts';
 
 let folder: string;
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'handover-'));
+beforeEach(() => {
+  folder = folderOfTest();
 });
-afterEach(() => rm(folder, { recursive: true }));
 
 /** A process of a node: what the one before wrote to the data folder is all that it knows. */
 const startNode = async (shape: WorldShape = {}) => {

@@ -1,16 +1,15 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { DiskBudget } from '../../artifact/disk-budget.ts';
 import { silentLog } from '../../telemetry/log.fixture.ts';
 import { NodeDisk } from './node-disk.ts';
 
 let dataDir: string;
-beforeEach(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'adaptlet-node-disk-'));
+beforeEach(() => {
+  dataDir = folderOfTest();
 });
-afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
 const diskOf = (disk: number | undefined, [adapterDisk, modelDisk]: readonly [number, number]): NodeDisk =>
   new NodeDisk({ disk, adapterDisk, modelDisk, dataDir }, silentLog);

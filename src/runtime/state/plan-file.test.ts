@@ -1,8 +1,8 @@
-import { mkdtemp, readFile, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import type { HeldPlan } from '../../control/held-plan.ts';
 import { adapter, at, planOf } from '../../control/plans.fixture.ts';
 import { PlanFile } from './plan-file.ts';
@@ -21,13 +21,12 @@ const heldOf = (versions: Readonly<Record<string, number>>, revision = 1): HeldP
 const many = (count: number, priority = 0): Record<string, number> =>
   Object.fromEntries(Array.from({ length: count }, (_, index) => [`a${index}`, priority]));
 
-const folders = async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'adaptlet-plan-file-'));
+const folders = () => {
+  const folder = folderOfTest();
   return {
     folder,
     journal: join(folder, 'plan.log'),
     open: (least?: number) => new PlanFile(folder, least),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
 };
 const readOf = async (file: PlanFile) => {
@@ -43,7 +42,7 @@ const sizeOf = (path: string) =>
 
 describe('the plan on the disk', () => {
   it('writes of a large plan what changed, and reads it as a whole', async () => {
-    await using disk = await folders();
+    const disk = folders();
     const file = disk.open();
     await file.write(heldOf(many(400)));
     const before = await readFile(join(disk.folder, 'plan.json'));
@@ -64,7 +63,7 @@ describe('the plan on the disk', () => {
   });
 
   it('puts the plan in order once, however many lines its journal has', async () => {
-    await using disk = await folders();
+    const disk = folders();
     const file = disk.open(0);
     const plan = (version: number): HeldPlan => heldOf({ ...many(100), a7: version }, version);
     for (let version = 0; version <= 20; version++) await file.write(plan(version));
@@ -78,7 +77,7 @@ describe('the plan on the disk', () => {
   });
 
   it('has no journal beside a small plan', async () => {
-    await using disk = await folders();
+    const disk = folders();
     const file = disk.open();
     for (let version = 1; version <= 3; version++) await file.write(heldOf({ a: version }));
     expect(await sizeOf(disk.journal)).toBe(0);
@@ -86,7 +85,7 @@ describe('the plan on the disk', () => {
   });
 
   it('begins anew when the journal is as long as the plan', async () => {
-    await using disk = await folders();
+    const disk = folders();
     const file = disk.open(0);
     let longest = 0;
     for (let version = 1; version <= 60; version++) {
@@ -99,7 +98,7 @@ describe('the plan on the disk', () => {
   });
 
   it('takes no line of a journal that is older than the plan', async () => {
-    await using disk = await folders();
+    const disk = folders();
     const file = disk.open(0);
     await file.write(heldOf(many(20)));
     await file.write(heldOf({ ...many(20), a1: 1 }));
@@ -115,7 +114,7 @@ describe('the plan on the disk', () => {
   });
 
   it('says what a damaged journal lost, has all before that, and is whole again with the next plan', async () => {
-    await using disk = await folders();
+    const disk = folders();
     const file = disk.open(0);
     await file.write(heldOf(many(20)));
     await file.write(heldOf({ ...many(20), a1: 1 }));
@@ -134,7 +133,7 @@ describe('the plan on the disk', () => {
   });
 
   it('is an error that says what to do where the journal may not be read, and loses nothing', async () => {
-    await using disk = await folders();
+    const disk = folders();
     const file = disk.open(0);
     await file.write(heldOf(many(20)));
     await file.write(heldOf({ ...many(20), a1: 1 }));
@@ -154,7 +153,7 @@ describe('the plan on the disk', () => {
   });
 
   it('refuses what a full disk does not take, and has the plan before', async () => {
-    await using disk = await folders();
+    const disk = folders();
     const file = disk.open(0);
     await file.write(heldOf(many(20)));
     await symlink('/dev/full', disk.journal);
@@ -177,7 +176,7 @@ describe('after any plans, ends of the process and torn lines', () => {
     let journalled = 0;
     await fc.assert(
       fc.asyncProperty(plans, fc.array(fc.nat(), { maxLength: 12 }), async (all, ends) => {
-        await using disk = await folders();
+        const disk = folders();
         let file = disk.open(0);
         for (const [index, drawn] of all.entries()) {
           const versions = { ...many(20), ...drawn };

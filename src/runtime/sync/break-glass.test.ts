@@ -1,7 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { waitFor } from '../../../test/support/wait.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { type Digest, objectKey } from '../../api/names.ts';
@@ -27,13 +25,12 @@ const canary = (name: string, attempt = 1) => ({ ...arm(name), seed: '0000000000
 
 let folder: string;
 let nodes: AsyncDisposableStack;
-beforeEach(async () => {
+beforeEach(() => {
   nodes = new AsyncDisposableStack();
-  folder = await mkdtemp(join(tmpdir(), 'break-glass-'));
+  folder = folderOfTest();
 });
 afterEach(async () => {
   await nodes.disposeAsync();
-  await rm(folder, { recursive: true });
 });
 
 /** A connected node with a, b and c in RAM and one rollout. */

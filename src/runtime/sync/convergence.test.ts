@@ -1,8 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { folderOfTests } from '../../../test/support/temporary-folder.ts';
 import { waitFor } from '../../../test/support/wait.ts';
 import { adapter, at, planOf, targetOf } from '../../control/plans.fixture.ts';
 import { Sender } from '../../control/sender.ts';
@@ -12,11 +11,7 @@ import { FakeClock } from '../../time/fake-clock.ts';
 import { MemoryOperator, type MemoryStream, settle } from './testing/memory-operator.ts';
 import { startTestNode } from './testing/test-node.ts';
 
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'converge-'));
-});
-afterAll(() => rm(folder, { recursive: true }));
+const folder = folderOfTests();
 
 const step = fc.oneof(
   // Versions of five adapters; 0: not in the plan.

@@ -1,7 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { waitFor } from '../../../test/support/wait.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { type Digest, objectKey } from '../../api/names.ts';
@@ -23,8 +21,7 @@ const canaryOf = (attempt: number) => ({ ...arm('b', fakeDigest('b')), seed: '00
 
 it('a node tells its operator what both arms did, and later only what changed of it', async () => {
   await using stack = new AsyncDisposableStack();
-  const folder = await mkdtemp(join(tmpdir(), 'counts-'));
-  stack.defer(() => rm(folder, { recursive: true }));
+  const folder = folderOfTest();
   const operator = new MemoryOperator();
   const clock = new FakeClock();
   const node = stack.use(await startTestNode({ folder, dial: operator.dial, clock }));
@@ -77,8 +74,7 @@ it('a node tells its operator what both arms did, and later only what changed of
 
 it('a node tells its operator of feedback about answers of others, and of what is new of it later', async () => {
   await using stack = new AsyncDisposableStack();
-  const folder = await mkdtemp(join(tmpdir(), 'elsewhere-'));
-  stack.defer(() => rm(folder, { recursive: true }));
+  const folder = folderOfTest();
   const operator = new MemoryOperator();
   const clock = new FakeClock();
   const node = stack.use(await startTestNode({ folder, dial: operator.dial, clock }));

@@ -1,7 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { waitFor } from '../../../test/support/wait.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { keyOfNamespace } from '../serving/counts/feedback-keys.ts';
@@ -11,8 +9,7 @@ import { startTestNode } from './testing/test-node.ts';
 const [now, next] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
 const ofFleet = (key: Buffer) => ({ namespace: '', key });
 const start = async (stack: AsyncDisposableStack) => {
-  const folder = await mkdtemp(join(tmpdir(), 'keys-'));
-  stack.defer(() => rm(folder, { recursive: true }));
+  const folder = folderOfTest();
   const operator = new MemoryOperator();
   const node = stack.use(await startTestNode({ folder, dial: operator.dial, clock: new FakeClock() }));
   const stream = await waitFor('the stream', () => operator.streams[0]);

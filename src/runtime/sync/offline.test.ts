@@ -1,8 +1,8 @@
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { waitFor } from '../../../test/support/wait.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { type Digest, objectKey } from '../../api/names.ts';
@@ -35,10 +35,9 @@ const sql = objectKey('team-a', 'sql');
 
 let folder: string;
 let stack: AsyncDisposableStack;
-beforeEach(async () => {
+beforeEach(() => {
   stack = new AsyncDisposableStack();
-  folder = await mkdtemp(join(tmpdir(), 'offline-'));
-  stack.defer(() => rm(folder, { recursive: true }));
+  folder = folderOfTest();
 });
 afterEach(() => stack.disposeAsync());
 

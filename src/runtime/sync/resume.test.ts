@@ -1,7 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { waitFor } from '../../../test/support/wait.ts';
 import { heldHashOfPlan } from '../../control/held-versions.ts';
 import { adapter, adapters, at, planOf } from '../../control/plans.fixture.ts';
@@ -11,10 +9,9 @@ import { MemoryOperator, type MemoryStream } from './testing/memory-operator.ts'
 import { startTestNode } from './testing/test-node.ts';
 
 let folder: string;
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'resume-'));
+beforeEach(() => {
+  folder = folderOfTest();
 });
-afterEach(() => rm(folder, { recursive: true }));
 
 const plan = [adapter('a'), adapter('b')];
 const hash = heldHashOfPlan(planOf(...plan));

@@ -1,10 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { leaksBelow } from '../../../test/support/leaks.ts';
 import { connectTo, startTcpProxy } from '../../../test/support/tcp-proxy.ts';
+import { folderOfTest, folderOfTests } from '../../../test/support/temporary-folder.ts';
 import { waitFor } from '../../../test/support/wait.ts';
 import { parseReference } from '../../artifact/reference.ts';
 import { adapter, arm, at, route, split } from '../../control/plans.fixture.ts';
@@ -14,14 +14,12 @@ import { type Authority, issue, makeAuthority, type ServerCertificate } from './
 import { FakeOperator } from './testing/fake-operator.ts';
 import { startTestNode, type TestNodeOptions } from './testing/test-node.ts';
 
-let certificates: string;
+const certificates = folderOfTests();
 let authority: Authority;
 let certificate: ServerCertificate;
 beforeAll(async () => {
-  certificates = await mkdtemp(join(tmpdir(), 'sync-ca-'));
   authority = await makeAuthority(certificates, 'first');
   certificate = await issue(authority);
-  return () => rm(certificates, { recursive: true });
 });
 
 let folder: string;
@@ -31,7 +29,7 @@ let tokenFile: string;
 let nodes: AsyncDisposableStack;
 beforeEach(async () => {
   nodes = new AsyncDisposableStack();
-  folder = await mkdtemp(join(tmpdir(), 'sync-'));
+  folder = folderOfTest();
   caFile = join(folder, 'ca.crt');
   tokenFile = join(folder, 'token');
   await writeFile(caFile, authority.pem);
@@ -42,7 +40,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await nodes.disposeAsync();
   operator.stop();
-  await rm(folder, { recursive: true });
 });
 
 const start = async (options: Partial<TestNodeOptions> & { readonly to?: Partial<DialOptions> } = {}) => {

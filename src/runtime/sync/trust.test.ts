@@ -1,7 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { waitFor } from '../../../test/support/wait.ts';
 import { issueAuthority, issueCertificate, type KeyPair } from '../../operator/identity/certificate.ts';
 import { BoundedClock } from '../../time/bounded-clock.ts';
@@ -19,15 +19,14 @@ let caFile: string;
 let tokenFile: string;
 let operator: FakeOperator;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'trust-'));
+  folder = folderOfTest();
   caFile = join(folder, 'ca.crt');
   tokenFile = join(folder, 'token');
   await writeFile(tokenFile, 'secret');
   operator = new FakeOperator();
 });
-afterEach(async () => {
+afterEach(() => {
   operator.stop();
-  await rm(folder, { recursive: true });
 });
 
 const authorityFrom = (from: number, name = 'adaptlet', until = from + 365 * day): Promise<KeyPair> =>

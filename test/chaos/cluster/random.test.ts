@@ -1,5 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,6 +6,7 @@ import { TestFleet } from '../../support/fleet.ts';
 import { rolloutYaml } from '../../support/moon.ts';
 import { tiny } from '../../support/node.ts';
 import { chaosSeed, type Seeded, seeded } from '../../support/random.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { makeVersions, type Version } from '../../support/versions.ts';
 import { waitFor } from '../../support/wait.ts';
 import { type Testimony, witness } from '../../support/witness.ts';
@@ -22,7 +22,7 @@ const steps = '{setWeight: 30}, {pause: {duration: 1s}}, {setWeight: 70}, {pause
 const perModel = 24;
 
 let fleet: TestFleet;
-let root: string;
+const root = folderOfTests();
 const versions = new Map<Model, Version[]>();
 /** Of each runtime: which process it is; undefined while there is none. */
 const lives: (number | undefined)[] = [0, 0, 0];
@@ -32,7 +32,6 @@ const beganAt = performance.now();
 const tell = (what: string) => story.push(`${Math.round(performance.now() - beganAt)} ${what}`);
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-versions-'));
   fleet = await TestFleet.start({ nodeSettings: { 'import-roots': `${tiny.root},${root}` } });
   for (const model of models) {
     const names = Array.from({ length: perModel }, (_, i) => `${model}-${i}`);
@@ -45,7 +44,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await fleet[Symbol.asyncDispose]();
-  await rm(root, { recursive: true, force: true });
 });
 
 const versionOf = (model: Model, index: number): Version => {

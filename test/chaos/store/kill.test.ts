@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import type { Name } from './artifacts.ts';
 import { copyPast } from './copy-past.ts';
 import type { Promised } from './day.ts';
@@ -13,13 +13,11 @@ import { expectKept, expectSound, expectWorks } from './sound.ts';
 
 const program = fileURLToPath(new URL('./child.ts', import.meta.url));
 
-let root: string;
+const root = folderOfTests();
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-kill-'));
   await mkdir(join(root, 'graveyard'));
   await makePast(join(root, 'past'), new FaultyDisk(join(root, 'graveyard')));
 });
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 /** Runs the node until it is killed; what it had promised then. */
 const untilKilled = (folder: string, point: string, fault: string): Promise<Promised> =>

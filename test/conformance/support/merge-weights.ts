@@ -1,6 +1,6 @@
 import type { Tensor } from 'onnxruntime-node';
 import { applyEdit, integerAttribute, type Node, readGraph } from '../../../src/runtime/engine/onnx/graph.ts';
-import { inputOf } from '../../../src/runtime/engine/onnx/inject.ts';
+import { inputOf } from '../../../src/runtime/engine/onnx/lora-nodes.ts';
 import { nodeMessage } from '../../../src/runtime/engine/onnx/messages.ts';
 import { elementType, graphField, modelField, tensorField } from '../../../src/runtime/engine/onnx/schema.ts';
 import {

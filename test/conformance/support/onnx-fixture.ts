@@ -1,7 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Site } from '../../../src/runtime/compiled/compile-target.ts';
-import { inputOf } from '../../../src/runtime/engine/onnx/inject.ts';
 import { linearFusions } from '../../../src/runtime/engine/onnx/linear-fusions.ts';
+import { inputOf } from '../../../src/runtime/engine/onnx/lora-nodes.ts';
 import { seededRandom } from '../../../src/runtime/engine/random.ts';
 
 export type Level = 'all' | 'disabled';

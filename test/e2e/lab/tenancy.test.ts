@@ -1,11 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { labObstacles } from '../../cluster/lab/index.ts';
 import type { Network } from '../../cluster/lab/network.ts';
 import { clientProbes, clusterProbes } from '../../conformance/tenancy/probes/all.ts';
 import { agreesWithPage, runsProbes } from '../../conformance/tenancy/suite.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { tool } from '../../tools/build.ts';
 import { callersAreLetIn, portsAreTls } from './callers.ts';
 import { policiesAreFollowed } from './policies.ts';
@@ -28,7 +26,7 @@ const values = {
 };
 
 let site: Site;
-let folder: string;
+const folder = folderOfTests();
 let network: Network;
 let editors: Map<string, string>;
 let addresses: { readonly http: string; readonly grpc: string };
@@ -36,7 +34,6 @@ const asking = () => ({ site, values, network, folder });
 
 describe.skipIf(obstacles.length > 0)(`two tenants of a node of a cluster${obstacles.join('; ')}`, () => {
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-tenancy-'));
     site = await Site.start(1, victimNamespace);
     const { lab } = site;
     await lab.kubectlOk(['create', 'namespace', 'team-b']);
@@ -58,7 +55,6 @@ describe.skipIf(obstacles.length > 0)(`two tenants of a node of a cluster${obsta
   });
   afterAll(async () => {
     await site?.[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true, force: true });
   });
 
   describe('callers', () => callersAreLetIn(asking));

@@ -1,10 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { crc32, gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../../src/errors/adaptlet-error.ts';
 import { readFields } from '../../../src/runtime/engine/onnx/wire.ts';
+import { folderOfTest } from '../../support/temporary-folder.ts';
 import { corpusOf, keep, targetsInCorpus } from './corpus.ts';
 import { execute, judged, type Verdict } from './judge.ts';
 import { byteMutators } from './mutators/bytes.ts';
@@ -203,11 +201,7 @@ describe('a run', () => {
   });
 
   it('keeps what it found as a file that can be run again', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'adaptlet-found-'));
-    try {
-      expect(keep(folder, 'tar', Buffer.from('x'))).toMatch(/tar\/[0-9a-f]{12}$/);
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+    const folder = folderOfTest();
+    expect(keep(folder, 'tar', Buffer.from('x'))).toMatch(/tar\/[0-9a-f]{12}$/);
   });
 });

@@ -1,11 +1,10 @@
-import { mkdtempSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Lab, labObstacles, workloadImage } from '../../cluster/lab/index.ts';
 import { bundlePlugin } from '../../device-plugin/bundle.ts';
 import type { ControlFile } from '../../device-plugin/control.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const obstacles = labObstacles();
@@ -17,7 +16,7 @@ const healthy = { health: 'Healthy' } as const;
 const two = { 'npu-0': healthy, 'npu-1': healthy };
 
 let lab: Lab;
-let folder: string;
+const folder = folderOfTests();
 let namespace: string;
 
 const apply = (item: unknown): Promise<string> => lab.kubectlOk(['apply', '-f', '-'], JSON.stringify(item));
@@ -142,7 +141,6 @@ describe.skipIf(obstacles.length > 0)(
   `the simulated device plugin with a real kubelet${obstacles.length > 0 ? ` (SKIPPED: ${obstacles.join('; ')})` : ''}`,
   () => {
     beforeAll(async () => {
-      folder = mkdtempSync(join(tmpdir(), 'npu-lab-'));
       lab = await Lab.start({ nodes: 1 });
       namespace = await lab.createNamespace();
       await bundlePlugin(join(folder, 'plugin.mjs'));
@@ -152,7 +150,6 @@ describe.skipIf(obstacles.length > 0)(
     });
     afterAll(async () => {
       await lab?.close();
-      await rm(folder, { recursive: true });
     });
 
     it('lets pods wait until it is there, and gives each its variables, mount and devices', async () => {

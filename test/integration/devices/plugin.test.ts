@@ -1,6 +1,5 @@
-import { existsSync, mkdtempSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/time/clock.ts';
@@ -8,6 +7,7 @@ import { preferred } from '../../device-plugin/allocation.ts';
 import type { ControlFile } from '../../device-plugin/control.ts';
 import { FakeKubelet } from '../../device-plugin/fake-kubelet.ts';
 import { Plugin, type PluginOptions } from '../../device-plugin/plugin.ts';
+import { folderOfTest } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const resource = 'example.com/npu';
@@ -44,7 +44,7 @@ const amounts = (capacity: number, allocatable: number): Promise<unknown> =>
   });
 
 beforeEach(async () => {
-  root = mkdtempSync(join(tmpdir(), 'npu-'));
+  root = folderOfTest();
   said.length = 0;
   for (const folder of ['sockets', 'control']) await mkdir(place(folder));
   kubelet = new FakeKubelet(place('sockets'));
@@ -54,7 +54,6 @@ afterEach(async () => {
   await plugin?.close();
   plugin = undefined;
   kubelet.stop();
-  await rm(root, { recursive: true });
 });
 
 describe('the simulated device plugin', () => {

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { TestNode, tiny } from '../../support/node.ts';
 import { repositoryRoot } from '../../support/process.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait.ts';
 import { openVinoLibrary } from '../../tools/openvino.ts';
 
@@ -16,11 +16,7 @@ const cpu = 'CPUExecutionProvider';
 const openVino = 'OpenVINOExecutionProvider';
 const npu = `${openVino}?device_type=NPU`;
 
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'adaptlet-provider-'));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const folder = folderOfTests();
 
 /** What a runtime that does not come up says at its end. */
 const lastWords = async (settings: Readonly<Record<string, string>>): Promise<string> => {

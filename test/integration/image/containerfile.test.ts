@@ -1,15 +1,15 @@
-import { lstat, mkdtemp, readFile, readlink, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { lstat, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DockerfileParser } from 'dockerfile-ast';
 import { validate } from 'dockerfile-utils';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { root } from '../../../image/source.ts';
 import { runProgram } from '../../support/program.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { type UnpackedImage, unpackedImage } from '../../support/unpacked-image.ts';
 
 describe('the Containerfile', () => {
-  let folder: string;
+  const folder = folderOfTests();
   let text: string;
   let image: UnpackedImage;
   /** Instructions of its last stage, as keyword and arguments. */
@@ -19,11 +19,9 @@ describe('the Containerfile', () => {
     return new Map(all.slice(from).map((one) => [one.getKeyword(), one.getArgumentsContent() ?? '']));
   };
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-image-'));
     text = await readFile(join(root, 'Containerfile'), 'utf8');
     image = await unpackedImage('amd64', folder);
   });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
 
   it('has nothing that a validator complains about', () => {
     expect(validate(text)).toEqual([]);

@@ -1,11 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { architectureNames } from '../../../image/architecture.ts';
 import { type BuiltImages, buildImages } from '../../../image/build.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { runProgram } from '../../support/program.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { tool } from '../../tools/build.ts';
 import { type RegistryProcess, startRegistry } from '../../tools/registry-process.ts';
 
@@ -14,7 +13,7 @@ const missing = registryTool === undefined || oras === undefined;
 const reason = missing ? ' (SKIPPED: go is not installed, so the registry and oras cannot be built)' : '';
 
 describe.skipIf(missing)(`a registry that the image is pushed to${reason}`, () => {
-  let folder: string;
+  const folder = folderOfTests();
   let registry: RegistryProcess;
   let built: BuiltImages;
   const name = (): string => `${registry.host}/edge/adaptlet:${packageJson.version}`;
@@ -24,14 +23,12 @@ describe.skipIf(missing)(`a registry that the image is pushed to${reason}`, () =
     return stdout.startsWith('{') ? JSON.parse(stdout) : stdout;
   };
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-image-'));
     registry = await startRegistry(registryTool ?? '', { dir: join(folder, 'blobs') });
     built = await buildImages({ archs: architectureNames, folder, say: () => undefined });
     await run('cp', '--from-oci-layout', `${built.layout}:${packageJson.version}`, '--to-plain-http', name());
   });
   afterAll(async () => {
     await registry[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true, force: true });
   });
 
   it.each(architectureNames)('gives a node of %s its image', async (architecture) => {

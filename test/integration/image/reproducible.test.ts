@@ -1,11 +1,11 @@
-import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type BuiltImages, buildImages } from '../../../image/build.ts';
 import { cacheFolder } from '../../../image/materials/cache.ts';
 import { root } from '../../../image/source.ts';
 import { runProgram } from '../../support/program.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 
 type Manifest = { readonly layers: readonly { readonly digest: string }[] };
 
@@ -20,15 +20,13 @@ const layersOf = async (layout: string): Promise<readonly string[]> => {
 };
 
 describe('a build of the image', () => {
-  let folder: string;
+  const folder = folderOfTests();
   let first: BuiltImages;
   const build = (name: string): Promise<BuiltImages> =>
     buildImages({ archs: ['amd64'], folder: join(folder, name), say: () => undefined });
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-image-'));
     first = await build('first');
   });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
 
   it('gives the digest of the build before, with all that is attached', async () => {
     const second = await build('second');

@@ -1,5 +1,4 @@
-import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -9,20 +8,19 @@ import { pathOf, type ResourceType } from '../../../src/kube/client/object.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { type Cluster, startCluster } from '../../cluster/index.ts';
 import { connectTo, startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait.ts';
 import { authorOf, configMaps, converged, follow, held, unhealthy } from './follower.ts';
 
 const logger = pino({ level: 'silent' });
 
 let cluster: Cluster;
-let folder: string;
+const folder = folderOfTests();
 beforeAll(async () => {
   cluster = await startCluster();
-  folder = await mkdtemp(join(tmpdir(), 'adaptlet-reflector-'));
 });
 afterAll(async () => {
   await cluster.close();
-  await rm(folder, { recursive: true, force: true });
 });
 
 /** A connection, by way of a proxy where one is given. */

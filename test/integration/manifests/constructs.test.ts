@@ -1,19 +1,18 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { App, Chart } from 'cdk8s';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { Adapter, AdapterPolicy, AdapterRollout, type AdapterRolloutProps } from '../../../cdk8s/index.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { type Cluster, sharedCluster } from '../../cluster/index.ts';
 import { repositoryRoot } from '../../support/process.ts';
 import { type ProgramResult, runProgram } from '../../support/program.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { manifestsOf, nameOf } from './helm.ts';
 
 const example = join(repositoryRoot, 'examples/cdk8s/main.ts');
 const modules = join(repositoryRoot, 'node_modules');
-const folder = mkdtempSync(join(tmpdir(), 'adaptlet-constructs-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = folderOfTests();
 
 /** An app beside a node_modules that has the package as npm unpacks it, and what the package says that it needs. */
 const app = join(folder, 'app');

@@ -1,16 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { App, Chart } from 'cdk8s';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { chartFiles } from '../../../cdk8s/chart-files.ts';
 import { AdaptletInstall } from '../../../cdk8s/index.ts';
 import { toolPath } from '../../cluster/index.ts';
 import { runProgram } from '../../support/program.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { chart, type Manifest, manifestsOf, nameOf, readValues, rendered, valuesFile } from './helm.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'adaptlet-synth-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = folderOfTests();
 
 const cdk8s = join(import.meta.dirname, '../../../node_modules/.bin/cdk8s');
 const path = `${dirname(await toolPath('helm'))}:${process.env['PATH']}`;

@@ -1,15 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { repositoryRoot } from '../../support/process.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { chart, type Manifest, nameOf, readValues, render, rendered, valueSets, valuesFile } from './helm.ts';
 import { leavesOf, type Path, valueAt, without } from './paths.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'adaptlet-values-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = folderOfTests();
 
 /** For people to compare: CRDs have files of their own, and a release changes the version everywhere. */
 const readable = (manifests: readonly Manifest[]): string =>

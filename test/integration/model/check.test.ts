@@ -1,7 +1,6 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { CheckReport } from '../../../src/cli/model/check-text.ts';
 import { folderOf } from '../../conformance/support/exports.ts';
 import { changedGraph, withOperator } from '../../support/changed-graph.ts';
@@ -9,6 +8,7 @@ import { adaptlet } from '../../support/cli.ts';
 import { fixtureFolder, fixtureGraph } from '../../support/fixture-models.ts';
 import { minilm, smollm } from '../../support/models.ts';
 import { tiny } from '../../support/node.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { hasRegistry, ModelRegistry } from './registry.ts';
 
 const check = async (model: string, ...flags: readonly string[]) => {
@@ -21,11 +21,7 @@ const hub = join(tiny.model, '../../../hub');
 const linears = ['down_proj', 'gate_proj', 'k_proj', 'o_proj', 'q_proj', 'up_proj', 'v_proj'];
 
 describe('adaptlet model check', () => {
-  let folder: string;
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-check-'));
-  });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+  const folder = folderOfTests();
 
   /** A copy of the tiny model that a test breaks. */
   const broken = async (name: string, change: (folder: string) => Promise<void>): Promise<string> => {

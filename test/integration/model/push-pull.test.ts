@@ -1,10 +1,10 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adaptlet } from '../../support/cli.ts';
 import { tiny } from '../../support/node.ts';
 import { runProgram } from '../../support/program.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait.ts';
 import { fillerBytes, hasRegistry, ModelRegistry, oras } from './registry.ts';
 import { Serving } from './serving.ts';
@@ -33,7 +33,7 @@ const contentOf = async (folder: string): Promise<Record<string, string>> => {
 
 describe.skipIf(!hasRegistry)('base models as artifacts (needs go to build the registry and oras)', () => {
   let registry: ModelRegistry;
-  let folder: string;
+  const folder = folderOfTests();
   /** The tiny model with all of its files in one folder. */
   let flat: string;
   const at = (name: string) => `${registry.registry.host}/${name}`;
@@ -45,7 +45,6 @@ describe.skipIf(!hasRegistry)('base models as artifacts (needs go to build the r
 
   beforeAll(async () => {
     registry = await ModelRegistry.start();
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-push-'));
     flat = join(folder, 'flat');
     await mkdir(flat);
     for (const name of ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'])
@@ -55,7 +54,6 @@ describe.skipIf(!hasRegistry)('base models as artifacts (needs go to build the r
   });
   afterAll(async () => {
     await registry[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true, force: true });
   });
 
   it('have the same digest wherever and whenever the same files lie, and whatever else lies there', async () => {

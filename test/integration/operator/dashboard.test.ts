@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +9,7 @@ import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.
 import { rolloutYaml } from '../../support/moon.ts';
 import type { TestOperator } from '../../support/operator.ts';
 import { repositoryRoot } from '../../support/process.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const stack = new AsyncDisposableStack();
@@ -142,8 +142,7 @@ describe('the dashboard of a node', () => {
 });
 
 describe('kubectl adaptlet dashboard', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'adaptlet-dashboard-'));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = folderOfTests();
 
   /** No kubelet runs here that would forward a port: this stands for kubectl, and says what it was asked. */
   const forwardTo = (operator: TestOperator): void => {

@@ -4,6 +4,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { toolPath } from '../../cluster/index.ts';
+import { codeBlocks } from '../../support/code-blocks.ts';
 import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { TestNode, tiny } from '../../support/node.ts';
 import { repositoryRoot } from '../../support/process.ts';
@@ -12,9 +13,7 @@ import { type SniProxy, startSniProxy } from '../../support/sni-proxy.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const page = readFileSync(join(repositoryRoot, 'docs/how-to/devices-without-kubernetes.md'), 'utf8');
-const [open = '', enrol = '', serve = '', connected = '', revoke = '', ...rest] = [
-  ...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm),
-].map(([, text = '']) => text);
+const [open = '', enrol = '', serve = '', connected = '', revoke = '', ...rest] = codeBlocks(page, 'sh');
 
 /** Short, so that devices renew, and miss it, within a test. */
 const lifetimeMs = 12_000;

@@ -7,16 +7,13 @@ import type { Plan } from '../../../src/plan/resources.ts';
 import { toolPath } from '../../cluster/index.ts';
 import { startBareRuntime } from '../../support/bare-fleet.ts';
 import type { BareRuntime } from '../../support/bare-runtime.ts';
+import { codeBlocks } from '../../support/code-blocks.ts';
 import { systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { repositoryRoot } from '../../support/process.ts';
 import { runProgram } from '../../support/program.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const page = readFileSync(join(repositoryRoot, 'docs/how-to/roll-out-in-waves.md'), 'utf8');
-const blocksOf = (language: string): string[] =>
-  [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(
-    ([, text = '']) => text,
-  );
 /** Runs commands of the page as its reader would. */
 const run = async (script: string): Promise<string> => {
   const { kubeconfig } = fleet.cluster;
@@ -115,7 +112,7 @@ afterAll(async () => {
 
 describe('docs/how-to/roll-out-in-waves.md', () => {
   it('has groups that may be written so', async () => {
-    const [groups = '', ...noMore] = blocksOf('yaml');
+    const [groups = '', ...noMore] = codeBlocks(page, 'yaml');
     expect(noMore).toEqual([]);
     expect(groupsSchema.safeParse((parse(groups) as { groups: unknown }).groups)).toMatchObject({
       success: true,
@@ -136,7 +133,7 @@ describe('groups over real streams', { timeout: 240_000 }, () => {
     await promote();
     await spread({ 0: 3, 20: 2, 100: 1 });
     expect(thoseThatLoaded('v2')).toHaveLength(3);
-    const [look = '', next = '', ...noMore] = blocksOf('sh');
+    const [look = '', next = '', ...noMore] = codeBlocks(page, 'sh');
     expect(noMore).toEqual([]);
     const seen = await run(look);
     expect(seen).toMatch(/first\s+Succeeded\s+100 %/);

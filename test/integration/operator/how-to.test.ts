@@ -5,16 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { rolloutSpecSchema } from '../../../src/api/rollout.ts';
 import { toolPath } from '../../cluster/index.ts';
+import { codeBlocks } from '../../support/code-blocks.ts';
 import { digestOfFolder, TestFleet } from '../../support/fleet.ts';
 import { repositoryRoot } from '../../support/process.ts';
 import { runProgram } from '../../support/program.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const page = readFileSync(join(repositoryRoot, 'docs/how-to/roll-out-in-a-cluster.md'), 'utf8');
-const blocksOf = (language: string): string[] =>
-  [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(
-    ([, text = '']) => text,
-  );
 
 /** Where the two artifacts of the page lie here: nobody runs its registry. */
 const folders: Readonly<Record<string, string>> = { v1: 'adapters/upper', v2: 'adapters/reverse' };
@@ -27,7 +24,7 @@ afterAll(() => fleet?.[Symbol.asyncDispose]());
 
 describe('docs/how-to/roll-out-in-a-cluster.md', () => {
   it('has manifests and commands that do, one after the other, what it says', async () => {
-    const [yaml = '', ...parts] = blocksOf('yaml');
+    const [yaml = '', ...parts] = codeBlocks(page, 'yaml');
     // Parts of the spec, to be put in where they are wanted: every field is one that there is.
     for (const part of parts) rolloutSpecSchema.parse({ adapter: 'shout-v1', ...(parse(part) as object) });
     let manifests = yaml;
@@ -50,8 +47,10 @@ describe('docs/how-to/roll-out-in-a-cluster.md', () => {
     };
     await run(`kubectl config set-context --current --namespace=${fleet.namespace}`);
 
-    const [apply = '', change = '', promote = '', undo = '', removals = '', look = '', ...rest] =
-      blocksOf('sh');
+    const [apply = '', change = '', promote = '', undo = '', removals = '', look = '', ...rest] = codeBlocks(
+      page,
+      'sh',
+    );
     expect(rest).toEqual([]);
     expect(await run(apply)).toMatch(/Healthy: shout-v1 serves$/m);
     expect(await run(change)).toMatch(/^Name: +shout$/m);

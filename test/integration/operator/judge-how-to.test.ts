@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { toolPath } from '../../cluster/index.ts';
+import { codeBlocks } from '../../support/code-blocks.ts';
 import { clusterAdapter, TestFleet } from '../../support/fleet.ts';
 import { rolloutYaml } from '../../support/moon.ts';
 import { repositoryRoot } from '../../support/process.ts';
@@ -11,13 +12,14 @@ import { runProgram } from '../../support/program.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const page = readFileSync(join(repositoryRoot, 'docs/how-to/judge-a-rollout.md'), 'utf8');
-const blocksOf = (language: string): string[] =>
-  [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(
-    ([, text = '']) => text,
-  );
-const [beside = '', inStep = '', shared = '', byName = '', test = '', ...noMoreYaml] = blocksOf('yaml');
-const [apply = '', feedback = '', look = '', promote = '', abort = '', scripts = '', ...noMore] =
-  blocksOf('sh');
+const [beside = '', inStep = '', shared = '', byName = '', test = '', ...noMoreYaml] = codeBlocks(
+  page,
+  'yaml',
+);
+const [apply = '', feedback = '', look = '', promote = '', abort = '', scripts = '', ...noMore] = codeBlocks(
+  page,
+  'sh',
+);
 
 let fleet: TestFleet;
 beforeAll(async () => {

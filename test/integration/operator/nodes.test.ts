@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { conditionOf } from '../../../src/api/condition.ts';
 import type { RuntimeObjectStatus } from '../../../src/api/runtime.ts';
 import { toolPath } from '../../cluster/index.ts';
+import { codeBlocks } from '../../support/code-blocks.ts';
 import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
 import { repositoryRoot } from '../../support/process.ts';
@@ -11,9 +12,8 @@ import { runProgram } from '../../support/program.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const page = readFileSync(join(repositoryRoot, 'docs/how-to/choose-nodes.md'), 'utf8');
-const [labelNode = '', look = '', cordon = '', cordonRuntime = '', hold = '', why = '', ...noMore] = [
-  ...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm),
-].map(([, text = '']) => text);
+const [labelNode = '', look = '', cordon = '', cordonRuntime = '', hold = '', why = '', ...noMore] =
+  codeBlocks(page, 'sh');
 
 type Runtime = {
   readonly metadata: {

@@ -1,15 +1,15 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, mkdtemp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { buildPlugin } from '../../../scripts/plugin/build.ts';
 import { isOwn, nameOf, platforms } from '../../../scripts/plugin/platforms.ts';
 import { type Cluster, sharedCluster, toolPath } from '../../cluster/index.ts';
 import { rolloutYaml } from '../../support/moon.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 
 const run = promisify(execFile);
 
@@ -23,12 +23,11 @@ const own = platforms.find(isOwn);
 
 // Without an executable for the platform of the test there is nothing to run.
 describe.skipIf(own?.form !== 'executable')('kubectl adaptlet as one file', () => {
-  let folder: string;
+  const folder = folderOfTests();
   let installed: string;
   let cluster: Cluster;
   let namespace: string;
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-package-'));
     installed = join(folder, 'installed');
     cluster = await sharedCluster();
     namespace = await cluster.createNamespace('package');
@@ -41,7 +40,6 @@ describe.skipIf(own?.form !== 'executable')('kubectl adaptlet as one file', () =
     const archive = `kubectl-adaptlet_v${packageJson.version}_${own === undefined ? '' : nameOf(own)}.tar.gz`;
     await run('tar', ['-xzf', join(folder, 'first', archive), '-C', installed]);
   });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
 
   /** The real kubectl, in an empty folder, with the plug-in and nothing else in the PATH: no node. */
   const kubectl = async (...args: readonly string[]): Promise<string> => {

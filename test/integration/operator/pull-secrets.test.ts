@@ -15,6 +15,7 @@ import { enginePid, type TestNode } from '../../support/node.ts';
 import { startQuotingServer } from '../../support/quoting-server.ts';
 import { hasRegistry } from '../../support/registry.ts';
 import { lineOf, startSecureRuntime } from '../../support/secure-runtime.ts';
+import { folderOfTest } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const run = promisify(execFile);
@@ -347,37 +348,32 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
     it.skipIf(!canDumpCores)(
       `out of core files${canDumpCores ? '' : ' (SKIPPED: gdb is not installed, or may not trace)'}, though they are in memory`,
       async () => {
-        const folder = await mkdtemp(join(tmpdir(), 'adaptlet-core-'));
-        try {
-          const pids = new Map([
-            ['runtime', node.pid],
-            ['engine', enginePid(node) ?? -1],
-            ['operator', fleet.operators[0]?.pid ?? -1],
-            ['runtime with TLS', secure.pid],
-          ]);
-          for (const [name, pid] of pids) {
-            const file = join(folder, name);
-            await run('gcore', ['-o', file, String(pid)]);
-            expect(await leaksInFile(`${file}.${pid}`, secrets), name).toEqual([]);
-            expect((await stat(`${file}.${pid}`)).size).toBeLessThan(64 << 20);
-          }
-          // What the setting keeps out is there: the node keeps the token that it was just given, the operator what is in the
-          // Secret. While it reads that anew it has none, and the collector may move a text that is looked for.
-          expect((await askMoon(node, 'mine', 'u4')).text).toBe(moon.reverse);
-          const given =
-            registry.seen.findLast(({ path }) => path.includes('/users/u4/'))?.authorization ?? '';
-          expect(given).toMatch(/^Bearer .{16}/);
-          const token = given.slice('Bearer '.length);
-          const password = base64(`${auth.user}:${auth.password}`);
-          const kept = (pid: number, text: string) =>
-            waitFor('a secret in memory', () => isInMemory(pid, [text]));
-          await kept(node.pid, token);
-          await kept(secure.pid, lineOf(tlsKeys[0] ?? ''));
-          await kept(fleet.operators[0]?.pid ?? -1, password);
-          expect(await isInMemory(node.pid, [auth.password, password])).toBe(false);
-        } finally {
-          await rm(folder, { recursive: true, force: true });
+        const folder = folderOfTest();
+        const pids = new Map([
+          ['runtime', node.pid],
+          ['engine', enginePid(node) ?? -1],
+          ['operator', fleet.operators[0]?.pid ?? -1],
+          ['runtime with TLS', secure.pid],
+        ]);
+        for (const [name, pid] of pids) {
+          const file = join(folder, name);
+          await run('gcore', ['-o', file, String(pid)]);
+          expect(await leaksInFile(`${file}.${pid}`, secrets), name).toEqual([]);
+          expect((await stat(`${file}.${pid}`)).size).toBeLessThan(64 << 20);
         }
+        // What the setting keeps out is there: the node keeps the token that it was just given, the operator what is in the
+        // Secret. While it reads that anew it has none, and the collector may move a text that is looked for.
+        expect((await askMoon(node, 'mine', 'u4')).text).toBe(moon.reverse);
+        const given = registry.seen.findLast(({ path }) => path.includes('/users/u4/'))?.authorization ?? '';
+        expect(given).toMatch(/^Bearer .{16}/);
+        const token = given.slice('Bearer '.length);
+        const password = base64(`${auth.user}:${auth.password}`);
+        const kept = (pid: number, text: string) =>
+          waitFor('a secret in memory', () => isInMemory(pid, [text]));
+        await kept(node.pid, token);
+        await kept(secure.pid, lineOf(tlsKeys[0] ?? ''));
+        await kept(fleet.operators[0]?.pid ?? -1, password);
+        expect(await isInMemory(node.pid, [auth.password, password])).toBe(false);
       },
       120_000,
     );

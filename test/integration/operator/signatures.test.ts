@@ -1,6 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AdapterStatus } from '../../../src/api/adapter-status.ts';
@@ -10,6 +9,7 @@ import { TestFleet } from '../../support/fleet.ts';
 import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
 import type { TestNode } from '../../support/node.ts';
 import { hasRegistry, TestRegistry } from '../../support/registry.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const kind = (name: string, metadata: string, spec: object): string =>
@@ -25,14 +25,12 @@ describe.skipIf(!hasRegistry)(
     let fleet: TestFleet;
     let registry: TestRegistry;
     let node: TestNode;
-    let root: string;
+    const root = folderOfTests();
 
     beforeAll(async () => {
       registry = stack.use(await TestRegistry.start());
       fleet = stack.use(await TestFleet.start({ replicas: 1, runtimes: 1 }));
       node = fleet.nodes[0] as TestNode;
-      root = await mkdtemp(join(tmpdir(), 'adaptlet-signed-'));
-      stack.defer(() => rm(root, { recursive: true }));
     });
     afterAll(() => stack.disposeAsync());
 

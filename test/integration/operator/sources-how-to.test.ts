@@ -1,39 +1,35 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeHub } from '../../../src/artifact/fake-hub.ts';
 import { FakeWeb } from '../../../src/artifact/fake-web.ts';
 import { toolPath } from '../../cluster/index.ts';
+import { codeBlocks } from '../../support/code-blocks.ts';
 import { digestOfFolder, letReadSecrets, TestFleet } from '../../support/fleet.ts';
 import { leaksBelow, leaksIn } from '../../support/leaks.ts';
 import { askMoon, moon } from '../../support/moon.ts';
 import { tiny } from '../../support/node.ts';
 import { repositoryRoot } from '../../support/process.ts';
 import { runProgram } from '../../support/program.ts';
+import { folderOfTests } from '../../support/temporary-folder.ts';
 import { WebServers } from '../../support/web-servers.ts';
 import { helm } from '../manifests/helm.ts';
 
 const page = readFileSync(join(repositoryRoot, 'docs/how-to/adapters-from-the-web.md'), 'utf8');
-const blocksOf = (language: string): string[] =>
-  [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(
-    ([, text = '']) => text,
-  );
 const commit = 'c0ffee'.padEnd(40, '0');
 const token = `hf_${randomBytes(18).toString('hex')}`;
 
+const scratch = folderOfTests();
 const stack = new AsyncDisposableStack();
 let web: FakeWeb;
 let hub: FakeHub;
 let files: string;
 let fleet: TestFleet;
 beforeAll(async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'adaptlet-web-'));
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
   web = new FakeWeb();
-  const servers = stack.use(await WebServers.start(web, folder));
+  const servers = stack.use(await WebServers.start(web, scratch));
   files = `${await servers.listen()}/team-a`;
   hub = new FakeHub(web, await servers.listen(), await servers.listen());
   web.guard(hub.endpoint, 'authorization', `Bearer ${token}`);
@@ -57,8 +53,11 @@ afterAll(() => stack.disposeAsync());
 
 describe('docs/how-to/adapters-from-the-web.md', () => {
   it('has manifests and commands that do, one after the other, what it says', async () => {
-    const [place = '', pack = '', look = '', apply = '', ask = '', withToken = '', ...rest] = blocksOf('sh');
-    const [archive = '', repository = '', download = '', ...others] = blocksOf('yaml');
+    const [place = '', pack = '', look = '', apply = '', ask = '', withToken = '', ...rest] = codeBlocks(
+      page,
+      'sh',
+    );
+    const [archive = '', repository = '', download = '', ...others] = codeBlocks(page, 'yaml');
     expect([rest, others]).toEqual([[], []]);
     const digest = await digestOfFolder('adapters/upper');
     await cp(join(tiny.adapters, 'upper'), join(fleet.folder, 'my-adapter'), { recursive: true });

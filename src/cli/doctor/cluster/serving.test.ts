@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { folderOfTests } from '../../../../test/support/temporary-folder.ts';
 import { issueAuthority, issueCertificate } from '../../../operator/identity/certificate.ts';
 import { askForCertificate } from './serving.ts';
 
@@ -15,7 +15,7 @@ const stranger = await issueAuthority('another', life);
 const namespace = 'edge';
 
 let replica: Http2SecureServer;
-let folder: string;
+const folder = folderOfTests();
 let port: number;
 beforeAll(async () => {
   const subject = { name: 'operator-0' };
@@ -28,11 +28,9 @@ beforeAll(async () => {
   });
   await once(replica, 'listening');
   ({ port } = replica.address() as AddressInfo);
-  folder = await mkdtemp(join(tmpdir(), 'adaptlet-serving-'));
 });
-afterAll(async () => {
+afterAll(() => {
   replica.close();
-  await rm(folder, { recursive: true });
 });
 afterEach(() => vi.unstubAllEnvs());
 

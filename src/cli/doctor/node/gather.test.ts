@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { folderOfTest } from '../../../../test/support/temporary-folder.ts';
 import { startDiskThread } from '../../../artifact/disk-thread.ts';
 import { ContentStore } from '../../../artifact/store.ts';
 import { withChecksum } from '../../../disk/checked.ts';
@@ -17,13 +17,12 @@ vi.mock('../../../runtime/engine/ort/providers.ts', () => ({
 }));
 
 let dataDir: string;
-beforeEach(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'adaptlet-doctor-'));
+beforeEach(() => {
+  dataDir = folderOfTest();
   vi.stubEnv('ADAPTLET_ONNX_RUNTIME_LIBRARY', '');
 });
-afterEach(async () => {
+afterEach(() => {
   vi.unstubAllEnvs();
-  await rm(dataDir, { recursive: true, force: true });
 });
 
 const gather = (model?: string, modelFile?: string) =>

@@ -1,7 +1,7 @@
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { folderOfTests } from '../../../../test/support/temporary-folder.ts';
 import { fakeDigest } from '../../../api/names.fixture.ts';
 import { codeOf } from '../../../errors/code-of.fixture.ts';
 import { compiledValues } from '../../compiled/compiled-values.fixture.ts';
@@ -27,13 +27,9 @@ const { cases } = JSON.parse(await readFile(join(compositions, 'cases.json'), 'u
   readonly cases: readonly Case[];
 };
 
-let root: string;
+const root = folderOfTests();
 let count = 0;
 const fresh = (): string => join(root, `out-${(count += 1)}`);
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-compose-'));
-});
-afterAll(() => rm(root, { recursive: true }));
 
 const compose = async (
   parents: Readonly<Record<string, number>>,

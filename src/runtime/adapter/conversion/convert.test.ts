@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { folderOfTests } from '../../../../test/support/temporary-folder.ts';
 import { fakeDigest } from '../../../api/names.fixture.ts';
 import { codeOf } from '../../../errors/code-of.fixture.ts';
 import { compiledValues } from '../../compiled/compiled-values.fixture.ts';
@@ -18,16 +18,12 @@ import { headerLength } from '../safetensors.ts';
 import { convertAdapter } from './convert.ts';
 import type { Precision } from './precision.ts';
 
-let root: string;
+const root = folderOfTests();
 let out: string;
 let count = 0;
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-convert-'));
-});
 beforeEach(() => {
   out = join(root, `out-${(count += 1)}`);
 });
-afterAll(() => rm(root, { recursive: true }));
 
 const convert = (folder: string, to: Precision, outFolder = out) =>
   convertAdapter({ folder, outFolder, to, maxRank: 256 });

@@ -1,19 +1,15 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { folderOfTests } from '../../../../test/support/temporary-folder.ts';
 import { codeOf } from '../../../errors/code-of.fixture.ts';
 import { checkPeftFolder, readStructure } from '../check-folder.ts';
 import { type FixtureTensor, float32, safetensors } from '../peft-folder.fixture.ts';
 import { openPeftFolder } from '../peft-folder.ts';
 import { floatsOf } from '../weights.ts';
 
-let root: string;
+const root = folderOfTests();
 let count = 0;
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'adaptlet-kinds-'));
-});
-afterAll(() => rm(root, { recursive: true }));
 
 type Fields = Readonly<Record<string, unknown>>;
 type Matrix = { readonly rows: number; readonly columns: number; readonly values: readonly number[] };

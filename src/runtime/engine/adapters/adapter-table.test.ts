@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { folderOfTests } from '../../../../test/support/temporary-folder.ts';
 import { fakeDigest } from '../../../api/names.fixture.ts';
 import { compileAdapter } from '../../adapter/compile.ts';
 import { tinyFolder, tinyTarget } from '../../adapter/peft-folder.fixture.ts';
@@ -19,7 +19,7 @@ import type { Feeds } from './feeds.ts';
 import type { LoadedAdapter } from './loaded-adapter.ts';
 import type { PairAt, Pairs } from './pairs.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'adaptlet-table-'));
+const folder = folderOfTests();
 const expected = tinyTarget;
 const fileOf = (name: string): string => join(folder, `${name}.bin`);
 

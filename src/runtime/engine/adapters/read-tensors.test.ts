@@ -1,18 +1,14 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { folderOfTests } from '../../../../test/support/temporary-folder.ts';
 import { type CompiledTensor, type StoredType, storedBytes } from '../../compiled/compiled-file.ts';
 import { memoryLayout } from '../../compiled/memory-layout.ts';
 import { widening } from '../../compiled/widen.ts';
 import { readTensors } from './read-tensors.ts';
 
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'adaptlet-read-'));
-});
-afterAll(() => rm(folder, { recursive: true }));
+const folder = folderOfTests();
 
 /** A file of tensors that are larger than a read and than a slice, and its tensors. */
 const large = async (name: string, dtypes: readonly StoredType[]) => {

@@ -1,13 +1,13 @@
-import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../../test/support/temporary-folder.ts';
 import { readPoolingConfig } from './pooling-config.ts';
 
 /** A folder with these files. */
 const folderOf = async (files: Readonly<Record<string, unknown>>) => {
-  const folder = mkdtempSync(join(tmpdir(), 'adaptlet-pooling-'));
+  const folder = folderOfTest();
   for (const [name, content] of Object.entries(files)) {
     await mkdir(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), JSON.stringify(content));

@@ -1,11 +1,10 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../../compiled/compile-target.ts';
-import { roundsActivations, withExactActivations } from '../onnx/exact-activations.ts';
+import { roundsActivations } from '../onnx/exact-activations.ts';
 import { type Graph, readGraph } from '../onnx/graph.ts';
 import { lengthUseOf } from '../onnx/lengths.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
-import type { Operators } from '../ort/profile.ts';
 import { cpuProvider } from '../ort/providers.ts';
 import { limitsOf } from '../proofs/limits.ts';
 import { unmovedInRows } from '../proofs/moved-rows.ts';
@@ -16,34 +15,22 @@ import { proveWiring } from '../proofs/wiring.ts';
 import { DecoderSession } from '../session/decoder-session.ts';
 import type { KvElement } from '../session/kv-cache.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
+import { type BothSessions, type OnProvider, openBothSessions } from './both-sessions.ts';
 import { withInt8Cache } from './int8-cache.ts';
 import type { SampleIds } from './kv-scales.ts';
-import {
-  graphDigestOf,
-  type ModelGraphsOptions,
-  modelGraphs,
-  openWithOperator,
-  releasedOnFailure,
-} from './model-graphs.ts';
-import { openOnProvider } from './on-provider.ts';
+import { type ModelGraphsOptions, modelGraphs, openWithOperator, releasedOnFailure } from './model-graphs.ts';
 
 /**
  * The base model, loaded twice over one copy of its weights: requests without an adapter run the graph as it was
  * exported and pay nothing for LoRA.
  */
-export type DecoderSessions = {
-  readonly base: DecoderSession;
-  readonly lora: DecoderSession;
+export type DecoderSessions = BothSessions<DecoderSession> & {
   /** True when rows of different lengths can run together; of different adapters, where `lora` takes them. */
   readonly rowsTogether: boolean;
   /** Tokens of prompt and answer up to which answers are shown to be right. */
   readonly maxTokens: number;
   /** What is not allowed because it could not be shown to be right, and why. */
   readonly limits: readonly string[];
-  readonly graphDigest: string;
-  /** Which provider runs how many operators of the base model; empty on the CPU. */
-  readonly operators: Operators;
-  release(): void;
 };
 
 export type DecoderSessionsOptions = ModelGraphsOptions &
@@ -107,7 +94,7 @@ const openBoth = async (options: DecoderSessionsOptions): Promise<DecoderSession
     });
   }
   const plain = await modelGraphs({ ...options, graph: exported }, gatherLogitsRows);
-  const { weightsFolder, weights, optimised, sites } = plain;
+  const { weightsFolder, weights, optimised } = plain;
   const tables = joined?.tables;
   const graphOptions = { weightsFolder, weights, optimised, threads, spin, headSize, tables, operator };
   const open = (graph: Buffer): Promise<DecoderSession> => DecoderSession.open(graph, [], graphOptions);
@@ -115,34 +102,17 @@ const openBoth = async (options: DecoderSessionsOptions): Promise<DecoderSession
     kvPrecision === 'int8'
       ? await releasedOnFailure(weights, () => withInt8Cache(plain, { cacheDir, samples, open, doing }))
       : plain;
-  doing('packing the weights for requests without an adapter, and with one');
-  const sitesOf = (graph: 'base' | 'lora'): readonly Site[] => (graph === 'lora' ? sites : []);
-  const graphDigest = graphDigestOf(graphs, operator);
-  const { base, lora, operators, proofKey } = await releasedOnFailure(weights, () =>
-    openOnProvider({
-      provider,
-      graphDigest,
-      cacheDir,
-      open: (graph, profile) =>
-        DecoderSession.open(graphs[graph], sitesOf(graph), { ...graphOptions, provider, profile }),
-      openExact: (graph) =>
-        DecoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
-      answer: aloneOf(casesWith(tables)),
-    }),
-  );
-  const release = (): void => {
-    base.release();
-    lora.release();
-    weights?.release();
+  const ways = {
+    open: (graph: Buffer, sites: readonly Site[], on: OnProvider) =>
+      DecoderSession.open(graph, sites, { ...graphOptions, ...on }),
+    answer: aloneOf(casesWith(tables)),
   };
-  try {
-    const proof = { key: proofKey, cacheDir, tables };
-    const proved = await proveSequences({ base, lora }, readGraph(graphs.base), { ...options, ...proof });
+  return await openBothSessions(graphs, options, ways, async (sessions, key) => {
+    const proof = { ...options, key, cacheDir, tables };
+    const proved = await proveSequences(sessions, readGraph(graphs.base), proof);
+    const { lora } = sessions;
     const doubtful = async () => (proved.rowsTogether ? await unmovedInRows(lora) : lora.sites);
-    await proveWiring(lora, { key: proofKey, cacheDir, doing }, doubtful);
-    return { base, lora, ...proved, graphDigest, operators, release };
-  } catch (error) {
-    release();
-    throw error;
-  }
+    await proveWiring(lora, { key, cacheDir, doing }, doubtful);
+    return proved;
+  });
 };

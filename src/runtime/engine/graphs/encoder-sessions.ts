@@ -1,29 +1,15 @@
 import type { Site } from '../../compiled/compile-target.ts';
-import { withExactActivations } from '../onnx/exact-activations.ts';
-import type { Operators } from '../ort/profile.ts';
 import { alone, proveTexts } from '../proofs/prove-texts.ts';
 import { proveWiring } from '../proofs/wiring.ts';
 import { EncoderSession } from '../session/encoder-session.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
-import {
-  graphDigestOf,
-  type ModelGraphsOptions,
-  modelGraphs,
-  openWithOperator,
-  releasedOnFailure,
-} from './model-graphs.ts';
-import { openOnProvider } from './on-provider.ts';
+import { type BothSessions, type OnProvider, openBothSessions } from './both-sessions.ts';
+import { type ModelGraphsOptions, modelGraphs, openWithOperator } from './model-graphs.ts';
 
 /** An encoder, loaded twice over one copy of its weights, as decoders are: see decoder-sessions.ts. */
-export type EncoderSessions = {
-  readonly base: EncoderSession;
-  readonly lora: EncoderSession;
+export type EncoderSessions = BothSessions<EncoderSession> & {
   /** True when texts that run together can have different adapters. */
   readonly mixes: boolean;
-  readonly graphDigest: string;
-  /** Which provider runs how many operators of the base model; empty on the CPU. */
-  readonly operators: Operators;
-  release(): void;
 };
 
 export type EncoderSessionsOptions = Omit<ModelGraphsOptions, 'headSize' | 'task'> & Pick<RunOptions, 'spin'>;
@@ -41,35 +27,16 @@ export const openEncoderSessions = (options: EncoderSessionsOptions): Promise<En
 const openBoth = async (options: EncoderSessionsOptions): Promise<EncoderSessions> => {
   // Encoders have no heads that a cache would need.
   const graphs = await modelGraphs({ ...options, headSize: 1, task: 'embed' }, asExported);
-  const { sites, weightsFolder, weights, optimised } = graphs;
-  const { threads, spin, provider, cacheDir, doing, operator } = options;
-  doing('packing the weights for requests without an adapter, and with one');
+  const { weightsFolder, weights, optimised } = graphs;
+  const { threads, spin, cacheDir, doing, operator } = options;
   const graphOptions = { weightsFolder, weights, optimised, threads, spin, operator };
-  const sitesOf = (graph: 'base' | 'lora'): readonly Site[] => (graph === 'lora' ? sites : []);
-  const graphDigest = graphDigestOf(graphs, operator);
-  const { base, lora, operators, proofKey } = await releasedOnFailure(weights, () =>
-    openOnProvider({
-      provider,
-      graphDigest,
-      cacheDir,
-      open: (graph, profile) =>
-        EncoderSession.open(graphs[graph], sitesOf(graph), { ...graphOptions, provider, profile }),
-      openExact: (graph) =>
-        EncoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
-      answer: alone,
-    }),
-  );
-  const release = (): void => {
-    base.release();
-    lora.release();
-    weights?.release();
+  const ways = {
+    open: (graph: Buffer, sites: readonly Site[], on: OnProvider) =>
+      EncoderSession.open(graph, sites, { ...graphOptions, ...on }),
+    answer: alone,
   };
-  try {
-    await proveWiring(lora, { key: proofKey, cacheDir, doing });
-    const mixes = await proveTexts(lora, { key: proofKey, cacheDir, doing });
-    return { base, lora, mixes, graphDigest, operators, release };
-  } catch (error) {
-    release();
-    throw error;
-  }
+  return await openBothSessions(graphs, options, ways, async ({ lora }, key) => {
+    await proveWiring(lora, { key, cacheDir, doing });
+    return { mixes: await proveTexts(lora, { key, cacheDir, doing }) };
+  });
 };

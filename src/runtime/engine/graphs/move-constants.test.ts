@@ -1,7 +1,7 @@
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../../test/support/temporary-folder.ts';
 import { externalWeights } from '../onnx/external-weights.ts';
 import { modelWith, rawTensor } from '../onnx/graph.fixture.ts';
 import { readGraph } from '../onnx/graph.ts';
@@ -14,8 +14,8 @@ const bytesOf = (length: number, seed: number): Buffer =>
 /** What lies in the file of a model. */
 const shared = bytesOf(2_000, 1);
 const setUp = () => {
-  const model = mkdtempSync(join(tmpdir(), 'adaptlet-constants-'));
-  const folder = mkdtempSync(join(tmpdir(), 'adaptlet-constants-'));
+  const model = folderOfTest();
+  const folder = folderOfTest();
   writeFileSync(join(model, 'weights.bin'), Buffer.concat([Buffer.alloc(100), shared]));
   const entry = { location: 'weights.bin', offset: 100, length: shared.length };
   const exported = { model: readGraph(modelWith(rawTensor('w', entry))), path: join(model, 'model.onnx') };

@@ -1,14 +1,13 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { folderOfTests } from '../../../../test/support/temporary-folder.ts';
 import type { Feeds } from '../adapters/feeds.ts';
 import type { Pairs } from '../adapters/pairs.ts';
 import { cpuProvider } from '../ort/providers.ts';
 import { openOnProvider, proofKeyOf } from './on-provider.ts';
 
-const root = mkdtempSync(join(tmpdir(), 'adaptlet-on-provider-'));
-afterAll(() => rmSync(root, { recursive: true }));
+const root = folderOfTests();
 
 const provider = 'OpenVINOExecutionProvider?device_type=GPU';
 const sites = [{ module: 'model.layers.0.mlp.up_proj', inFeatures: 4, outFeatures: 4 }];

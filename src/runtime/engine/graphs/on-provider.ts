@@ -7,7 +7,7 @@ import { cpuProvider, readProvider } from '../ort/providers.ts';
 import { answersOf, expectedAnswers, proveProvider } from '../proofs/prove-provider.ts';
 import { machineKey } from '../session/runtime-options.ts';
 
-type Session = Parameters<typeof answersOf>[0]['base'] & {
+export type Session = Parameters<typeof answersOf>[0]['base'] & {
   takeOperators(): Promise<Operators>;
   release(): void;
 };

@@ -1,9 +1,11 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { NativeMemory, PointerTable } from '../ort/memory.ts';
-import { OnnxSession, type TensorInfo } from '../ort/session.ts';
+import type { OnnxSession } from '../ort/session.ts';
+import { type TensorInfo } from '../ort/session.ts';
 import { OrtTensor } from '../ort/tensor.ts';
 import { TensorRun } from '../ort/tensor-run.ts';
-import { type RunOptions, sessionOptions } from '../session/runtime-options.ts';
+import { openGraph } from '../session/open-graph.ts';
+import type { RunOptions } from '../session/runtime-options.ts';
 import type { NamedTensor, TensorSpec, TensorsInfo } from '../tasks.ts';
 
 export type InferGraphOptions = RunOptions & { readonly weightsFolder: string };
@@ -49,13 +51,7 @@ export class InferSession {
 
   /** @throws MODEL_INVALID, MODEL_UNSUPPORTED */
   static async open(graph: Buffer, options: InferGraphOptions): Promise<InferSession> {
-    const { weightsFolder } = options;
-    const session = await OnnxSession.open(graph, {
-      ...sessionOptions(options, 'all'),
-      weightsFolder,
-    }).catch((cause: unknown) => {
-      throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
-    });
+    const session = await openGraph(graph, { ...options, optimised: false });
     try {
       return new InferSession(session);
     } catch (error) {

@@ -1,8 +1,7 @@
-import { mkdtempSync } from 'node:fs';
 import { cp, mkdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../../test/support/temporary-folder.ts';
 import { tinyModel, tinyModelFolder } from '../onnx/graph.fixture.ts';
 import { readGraph } from '../onnx/graph.ts';
 import { digestModel } from './digest.ts';
@@ -10,11 +9,9 @@ import { openModelFolder, readModelGraph, weightFilesOf } from './folder.ts';
 import { readSettings } from './settings.ts';
 import { openTextCodec } from './tokenizer.ts';
 
-const scratch = (): string => mkdtempSync(join(tmpdir(), 'adaptlet-model-'));
-
 /** The tiny model with all files in one folder. */
 const flatCopy = async (): Promise<string> => {
-  const folder = scratch();
+  const folder = folderOfTest();
   await cp(tinyModelFolder('fp32'), folder, { recursive: true });
   for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json']) {
     await cp(join(tinyModelFolder('fp32'), '..', name), join(folder, name));
@@ -22,7 +19,7 @@ const flatCopy = async (): Promise<string> => {
   return folder;
 };
 
-const digestOf = (folder: string, cacheDir = scratch()): Promise<string> => {
+const digestOf = (folder: string, cacheDir = folderOfTest()): Promise<string> => {
   const model = openModelFolder(folder);
   return digestModel(model, weightFilesOf(model, readGraph(tinyModel('fp32'))), {
     cacheDir,
@@ -119,7 +116,7 @@ describe('the folder of a base model', () => {
   );
 
   it('is that around the graph which is named', async () => {
-    const root = scratch();
+    const root = folderOfTest();
     await mkdir(join(root, 'onnx'));
     await cp(tinyModelFolder('fp32'), join(root, 'onnx'), { recursive: true });
     await rename(join(root, 'onnx/model.onnx'), join(root, 'onnx/model_q4.onnx'));
@@ -136,7 +133,7 @@ describe('the folder of a base model', () => {
     const weights = weightFilesOf(model, readModelGraph(root, 'onnx/model_q4.onnx'));
     expect(weights).toEqual([join(root, 'onnx/model.onnx.data')]);
     // What it is called and where it lies is no part of what it is.
-    const digest = await digestModel(model, weights, { cacheDir: scratch(), doing: () => undefined });
+    const digest = await digestModel(model, weights, { cacheDir: folderOfTest(), doing: () => undefined });
     expect(digest).toBe(await digestOf(tinyModelFolder('fp32')));
   });
 
@@ -240,7 +237,7 @@ describe('the digest of a base model', () => {
 
   it('is remembered until a size or a modification time changes', async () => {
     const folder = await flatCopy();
-    const cache = join(scratch(), 'cache');
+    const cache = join(folderOfTest(), 'cache');
     await mkdir(cache);
     const first = await digestOf(folder, cache);
     const weights = join(folder, 'model.onnx.data');

@@ -1,12 +1,12 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../../test/support/temporary-folder.ts';
 import { chooseGraph, chooseGraphIn, findGraph } from './graph-file.ts';
 
 const folderWith = (...files: readonly string[]): string => {
-  const folder = mkdtempSync(join(tmpdir(), 'adaptlet-graph-'));
+  const folder = folderOfTest();
   for (const file of files) {
     mkdirSync(join(folder, file, '..'), { recursive: true });
     writeFileSync(join(folder, file), '');

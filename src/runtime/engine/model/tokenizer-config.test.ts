@@ -1,11 +1,11 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { folderOfTest } from '../../../../test/support/temporary-folder.ts';
 import { readTokenizerConfig, readTokenizerFile } from './tokenizer-config.ts';
 
 const folder = (file: object, config: object = {}) => {
-  const path = mkdtempSync(join(tmpdir(), 'adaptlet-tokenizer-'));
+  const path = folderOfTest();
   const [tokenizer, tokenizerConfig] = [join(path, 'tokenizer.json'), join(path, 'tokenizer_config.json')];
   writeFileSync(tokenizer, JSON.stringify(file));
   writeFileSync(tokenizerConfig, JSON.stringify(config));

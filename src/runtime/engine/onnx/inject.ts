@@ -7,8 +7,6 @@ import { valueInfoMessage } from './messages.ts';
 import { elementType } from './schema.ts';
 import { type Linear, linearsOf } from './sites.ts';
 
-export { inputOf } from './lora-nodes.ts';
-
 /**
  * Refuses a model that already has LoRA tensors as overridable initializers (Olive's `optional_inputs`): ONNX
  * Runtime's Node binding ignores what is fed for those, so such a model would answer as the base.

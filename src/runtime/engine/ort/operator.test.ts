@@ -1,7 +1,7 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../../test/support/temporary-folder.ts';
 import { ort } from './library.ts';
 import { findOperator } from './operator.ts';
 
@@ -16,7 +16,7 @@ describe('the native operator', () => {
   });
 
   it('is told and left out where it is not there, is no library, or is another one', () => {
-    const text = join(mkdtempSync(join(tmpdir(), 'adaptlet-operator-')), 'lib.so');
+    const text = join(folderOfTest(), 'lib.so');
     writeFileSync(text, 'no library');
     for (const path of ['/nowhere/lib.so', text, ort.path]) {
       const { operator, warnings } = found(path);

@@ -1,15 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { folderOfTests } from '../../../../test/support/temporary-folder.ts';
 import { tinyFolder } from '../../adapter/peft-folder.fixture.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import { DecoderSession } from '../session/decoder-session.ts';
 import { operatorsOf } from './profile.ts';
 import { cpuProvider } from './providers.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'adaptlet-profile-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = folderOfTests();
 
 describe('a profile', () => {
   it('counts each operator once, by the provider that ran it', () => {

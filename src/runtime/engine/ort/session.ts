@@ -28,9 +28,9 @@ export type OnnxSessionOptions = {
   /** Takes the weights that it has from there in place of the folder. They have to outlive the session. */
   readonly weights?: MappedWeights | undefined;
   /** Writes the optimised graph here. */
-  readonly optimisedFile?: string;
+  readonly optimisedFile?: string | undefined;
   /** Begin of the path of a file that {@link OnnxSession.endProfile} finds every operator in that ran until then. */
-  readonly profile?: string;
+  readonly profile?: string | undefined;
   /** An operator that the graph may have. */
   readonly operator?: Operator | undefined;
   /** Further `session.*` entries. */

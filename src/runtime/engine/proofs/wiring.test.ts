@@ -1,7 +1,7 @@
-import { existsSync, mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { folderOfTest } from '../../../../test/support/temporary-folder.ts';
 import type { Pairs } from '../adapters/pairs.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import { proveWiring, unwiredModules } from './wiring.ts';
@@ -36,7 +36,7 @@ describe('the wiring test', () => {
   });
 
   it('refuses a graph by name of the linear, and remembers only a good verdict', async () => {
-    const cache = mkdtempSync(join(tmpdir(), 'adaptlet-wiring-'));
+    const cache = folderOfTest();
     await expect(proveWiring(session(['a']), options('graph', cache))).rejects.toMatchObject({
       code: 'MODEL_WIRING_BROKEN',
       message: expect.stringContaining('2 of 3 linears ignore their adapter: b, c'),

@@ -7,33 +7,23 @@ import { type Graph, readGraph } from '../onnx/graph.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
 import { type PositionTables, tableRowsInput } from '../onnx/position-tables.ts';
 import { rowInputs, rowsInPlace, writesInPlace } from '../onnx/rows-in-place.ts';
-import type { MappedWeights } from '../ort/mapped-weights.ts';
 import { PointerTable, StringTable } from '../ort/memory.ts';
 import { type Operators, takeOperators } from '../ort/profile.ts';
 import { cpuProvider } from '../ort/providers.ts';
-import { OnnxSession } from '../ort/session.ts';
+import type { OnnxSession } from '../ort/session.ts';
 import { elementBytes, elementsOf, elementTypeOf, type OrtTensor } from '../ort/tensor.ts';
 import { AppendingCache, type CacheShape, InPlaceCache, type KvCache, tokenBytes } from './kv-cache.ts';
 import { KvRows, rowTokens } from './kv-rows.ts';
+import { type GraphOptions, openGraph } from './open-graph.ts';
 import { type PlacedRows, RowPlaces } from './row-places.ts';
-import { type RunOptions, sessionOptions } from './runtime-options.ts';
 import { Int64Buffer, LogitsBuffer, MaskBuffer } from './step-buffers.ts';
 import { attentionMask, inputIds, positionIds, readStepInputs, type StepInputs } from './step-inputs.ts';
 
-export type DecoderGraphOptions = RunOptions & {
-  /** Folder with the files that the graph names for its weights. */
-  readonly weightsFolder: string;
-  /** Those weights, where several sessions share them. */
-  readonly weights?: MappedWeights | undefined;
-  /** The graph went through ONNX Runtime's optimiser already. */
-  readonly optimised: boolean;
+export type DecoderGraphOptions = GraphOptions & {
   /** Size of one attention head. */
   readonly headSize: number;
   /** Those of the graph, where it has two. */
   readonly tables?: PositionTables | undefined;
-  /** Both: see OnnxSessionOptions. */
-  readonly profile?: string | undefined;
-  readonly optimisedFile?: string | undefined;
 };
 
 /**
@@ -142,21 +132,13 @@ export class DecoderSession {
     sites: readonly Site[],
     options: DecoderGraphOptions,
   ): Promise<DecoderSession> {
-    const { optimised, weightsFolder, weights, headSize, tables, profile, optimisedFile } = options;
+    const { headSize, tables } = options;
     const exported = readGraph(graph);
     const writes = writesInPlace(exported);
     // Other providers copy what they are fed, and what they give: all the room that there is.
     const onCpu = (options.provider ?? cpuProvider) === cpuProvider;
     const changed = writes || !onCpu ? undefined : rowsInPlace(exported, headSize);
-    const session = await OnnxSession.open(changed ?? graph, {
-      ...sessionOptions(options, optimised ? 'none' : 'all'),
-      weightsFolder,
-      weights,
-      ...(profile === undefined ? {} : { profile }),
-      ...(optimisedFile === undefined ? {} : { optimisedFile }),
-    }).catch((cause: unknown) => {
-      throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
-    });
+    const session = await openGraph(changed ?? graph, options);
     try {
       const lora = loraWayOf(sites, session.inputs);
       const step = readStepInputs(session, lora.names, headSize);

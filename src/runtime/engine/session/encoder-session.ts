@@ -3,9 +3,8 @@ import type { Site } from '../../compiled/compile-target.ts';
 import { checkMaker, type Feeds, type LoraWay, type MixedFeeds } from '../adapters/feeds.ts';
 import { loraWayOf } from '../adapters/lora-way.ts';
 import type { Pairs } from '../adapters/pairs.ts';
-import type { MappedWeights } from '../ort/mapped-weights.ts';
 import { type Operators, takeOperators } from '../ort/profile.ts';
-import { OnnxSession } from '../ort/session.ts';
+import type { OnnxSession } from '../ort/session.ts';
 import type { OrtTensor } from '../ort/tensor.ts';
 import { TensorRun } from '../ort/tensor-run.ts';
 import {
@@ -16,20 +15,8 @@ import {
   readEncoderOutputs,
   tokenTypeIds,
 } from './encoder-graph.ts';
-import { type RunOptions, sessionOptions } from './runtime-options.ts';
+import { type GraphOptions, openGraph } from './open-graph.ts';
 import { Int64Buffer } from './step-buffers.ts';
-
-export type EncoderGraphOptions = RunOptions & {
-  /** Folder with the files that the graph names for its weights. */
-  readonly weightsFolder: string;
-  /** Those weights, where several sessions share them. */
-  readonly weights?: MappedWeights | undefined;
-  /** The graph went through ONNX Runtime's optimiser already. */
-  readonly optimised: boolean;
-  /** Both: see OnnxSessionOptions. */
-  readonly profile?: string | undefined;
-  readonly optimisedFile?: string | undefined;
-};
 
 /** One output of a run: [texts, …] row by row, `perText` numbers each. */
 export type EncoderValues = {
@@ -63,21 +50,8 @@ export class EncoderSession {
    * Opens a graph; `sites` are its linears with LoRA inputs.
    * @throws MODEL_UNSUPPORTED, MODEL_INVALID
    */
-  static async open(
-    graph: Buffer,
-    sites: readonly Site[],
-    options: EncoderGraphOptions,
-  ): Promise<EncoderSession> {
-    const { optimised, weightsFolder, weights, profile, optimisedFile } = options;
-    const session = await OnnxSession.open(graph, {
-      ...sessionOptions(options, optimised ? 'none' : 'all'),
-      weightsFolder,
-      weights,
-      ...(profile === undefined ? {} : { profile }),
-      ...(optimisedFile === undefined ? {} : { optimisedFile }),
-    }).catch((cause: unknown) => {
-      throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
-    });
+  static async open(graph: Buffer, sites: readonly Site[], options: GraphOptions): Promise<EncoderSession> {
+    const session = await openGraph(graph, options);
     try {
       return new EncoderSession(session, sites);
     } catch (error) {

@@ -6,31 +6,27 @@ import {
   type status as Status,
 } from '@grpc/grpc-js';
 import { waitFor } from '../../../../test/support/wait.ts';
-import { noRevision, type Revision } from '../../../control/revision.ts';
-import { resourceToWire } from '../../../control/wire.ts';
 import {
   type Ack,
   type ControlServer,
   ControlService,
   type Hello,
-  type Report,
   type SyncRequest,
   type SyncResponse,
 } from '../../../gen/adaptlet/control/v1/control.ts';
-import { type Resource, versioned } from '../../../plan/resources.ts';
 import type { ServerCertificate } from './certificates.ts';
+import { OperatorStream } from './operator-stream.ts';
 
 type Call = ServerDuplexStream<SyncRequest, SyncResponse>;
 
 /** One stream, as the operator sees it. */
-export class FakeStream {
+export class FakeStream extends OperatorStream {
   readonly call: Call;
   readonly authorization: string;
-  readonly requests: SyncRequest[] = [];
   ended = false;
-  #nonce = 0n;
 
   constructor(call: Call) {
+    super();
     this.call = call;
     this.authorization = String(call.metadata.get('authorization')[0] ?? '');
     call.on('data', (request: SyncRequest) => this.requests.push(request));
@@ -39,18 +35,6 @@ export class FakeStream {
 
   #end(): void {
     this.ended = true;
-  }
-
-  get acks(): Ack[] {
-    return this.requests.flatMap(({ message }) => (message?.$case === 'ack' ? [message.value] : []));
-  }
-  get reports(): Report[] {
-    return this.requests.flatMap(({ message }) => (message?.$case === 'report' ? [message.value] : []));
-  }
-  get subscribed(): string[][] {
-    return this.requests.flatMap(({ message }) =>
-      message?.$case === 'subscribe' ? [message.value.names] : [],
-    );
   }
 
   hello(): Promise<Hello> {
@@ -71,35 +55,8 @@ export class FakeStream {
     });
   }
 
-  send(message: NonNullable<SyncResponse['message']>): void {
+  override send(message: NonNullable<SyncResponse['message']>): void {
     this.call.write({ message });
-  }
-
-  welcome(clusterUid = 'cluster-1'): void {
-    this.send({
-      $case: 'welcome',
-      value: {
-        clusterUid,
-        replica: 'replica-1',
-        readsHeldHash: true,
-        reportsKept: undefined,
-        reportLike: undefined,
-        feedbackKeys: [],
-      },
-    });
-  }
-
-  put(...resources: readonly Resource[]): void {
-    for (const r of resources) this.send({ $case: 'put', value: resourceToWire(versioned(r)) });
-  }
-
-  commit(revision: Revision = noRevision, confirmedRemovals = ''): bigint {
-    this.#nonce += 1n;
-    this.send({
-      $case: 'commit',
-      value: { nonce: this.#nonce, revision: { ...revision }, confirmedRemovals },
-    });
-    return this.#nonce;
   }
 
   /** The answer to a commit. */

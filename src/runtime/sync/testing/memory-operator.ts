@@ -1,28 +1,17 @@
-import { noRevision, type Revision } from '../../../control/revision.ts';
-import { resourceToWire } from '../../../control/wire.ts';
-import type {
-  Ack,
-  Held,
-  Hello,
-  Report,
-  SyncRequest,
-  SyncResponse,
-  Welcome,
-} from '../../../gen/adaptlet/control/v1/control.ts';
-import { type Resource, versioned } from '../../../plan/resources.ts';
+import type { Held, Hello, SyncRequest, SyncResponse } from '../../../gen/adaptlet/control/v1/control.ts';
 import type { Dial, StreamEnd, StreamListener } from '../dial.ts';
+import { OperatorStream } from './operator-stream.ts';
 
 /** One stream without a network. */
-export class MemoryStream {
-  readonly requests: SyncRequest[] = [];
+export class MemoryStream extends OperatorStream {
   /** True: the stream takes nothing more. */
   stalled = false;
   cancelled = false;
-  #nonce = 0n;
   #waiting: (() => void)[] = [];
   readonly #listener: StreamListener;
 
   constructor(listener: StreamListener) {
+    super();
     this.#listener = listener;
   }
 
@@ -37,31 +26,11 @@ export class MemoryStream {
     for (const sent of this.#waiting.splice(0)) sent();
   }
 
-  send(message: NonNullable<SyncResponse['message']>): void {
+  override send(message: NonNullable<SyncResponse['message']>): void {
     this.#listener.message({ message });
-  }
-  welcome(clusterUid = 'cluster-1', more: Partial<Welcome> = {}): void {
-    const usual = {
-      clusterUid,
-      replica: 'replica-1',
-      readsHeldHash: true,
-      reportsKept: undefined,
-      reportLike: undefined,
-      feedbackKeys: [],
-    };
-    this.send({ $case: 'welcome', value: { ...usual, ...more } });
-  }
-  put(...resources: readonly Resource[]): void {
-    for (const r of resources) this.send({ $case: 'put', value: resourceToWire(versioned(r)) });
   }
   remove(...keys: readonly string[]): void {
     for (const key of keys) this.send({ $case: 'remove', value: key });
-  }
-  commit(revision: Revision = noRevision): bigint {
-    this.#nonce += 1n;
-    const value = { nonce: this.#nonce, revision: { ...revision }, confirmedRemovals: '' };
-    this.send({ $case: 'commit', value });
-    return this.#nonce;
   }
   end(more: Partial<StreamEnd> = {}): void {
     this.#listener.closed({ why: 'UNAVAILABLE: gone', isClean: false, ...more });
@@ -78,17 +47,6 @@ export class MemoryStream {
     const last = this.requests.at(-1)?.message;
     if (last?.$case !== 'held') throw new Error('the runtime sent no list');
     return last.value.held;
-  }
-  get acks(): Ack[] {
-    return this.requests.flatMap(({ message }) => (message?.$case === 'ack' ? [message.value] : []));
-  }
-  get reports(): Report[] {
-    return this.requests.flatMap(({ message }) => (message?.$case === 'report' ? [message.value] : []));
-  }
-  get subscribed(): string[][] {
-    return this.requests.flatMap(({ message }) =>
-      message?.$case === 'subscribe' ? [message.value.names] : [],
-    );
   }
 }
 
