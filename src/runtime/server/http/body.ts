@@ -3,6 +3,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { unlessAborted } from '../../../time/unless-aborted.ts';
 import type { Parts } from '../exchange.ts';
+import { bindingsOf, headerOf } from './connection.ts';
 
 /** Bytes of a request's body. */
 export const maxBodyBytes = 4 << 20;
@@ -91,9 +92,6 @@ class Gathered {
 const freeParts = 1024;
 const leastPartBytes = 16;
 
-const incomingOf = ({ env }: Context): HttpBindings['incoming'] | undefined =>
-  ((env ?? {}) as Partial<HttpBindings>).incoming;
-
 /**
  * Parts as they come, by a listener: an iterator would wait for a turn at each of them. Who stops reading leaves the connection as it is: the
  * answer goes out on it.
@@ -130,7 +128,7 @@ const listen = (incoming: HttpBindings['incoming'], take: (part: Uint8Array) => 
 
 /** `late` has it take no more. Who is late stays here for as long as its connection: Node ends no body whose answer is sent. */
 const gather = async (c: Context, gathered: Gathered, late: AbortSignal): Promise<Buffer> => {
-  const incoming = incomingOf(c);
+  const { incoming } = bindingsOf(c);
   let parts = 0;
   const take = (part: Uint8Array): void => {
     late.throwIfAborted();
@@ -159,7 +157,7 @@ export const limitedBodies = ({ clock, limits }: Pick<Parts, 'clock' | 'limits'>
   const { bodyMs } = limits;
   const room = new BodyRoom(limits.bodyBytes);
   const readBody = async (c: Context): Promise<Buffer> => {
-    const announced = Number(c.req.header('content-length') ?? freeBytes);
+    const announced = Number(headerOf(c, 'content-length') ?? freeBytes);
     if (announced > maxBodyBytes) throw tooLarge();
     const gathered = new Gathered(room, Math.min(announced, freeBytes));
     const late = new AbortController();
