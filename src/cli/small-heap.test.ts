@@ -4,7 +4,7 @@ import { flagsFor } from './small-heap.ts';
 
 it('the room for young objects grows to its bound, stays there, and shrinks above it', () => {
   expect(flagsFor(2 << 20)).toEqual(['--semi-space-growth-factor=2', '--no-memory-saver-mode']);
-  expect(flagsFor(8 << 20)).toEqual(['--semi-space-growth-factor=1', '--no-memory-saver-mode']);
+  expect(flagsFor(4 << 20)).toEqual(['--semi-space-growth-factor=1', '--no-memory-saver-mode']);
   expect(flagsFor(16 << 20)).toEqual(['--semi-space-growth-factor=1', '--memory-saver-mode']);
 });
 
@@ -33,6 +33,6 @@ const most = (begin: string): number =>
 
 it('V8 keeps to it', () => {
   const file = JSON.stringify(import.meta.resolve('./small-heap.ts'));
-  expect(most('')).toBeGreaterThan(16);
-  expect(most(`import { keepHeapSmall } from ${file}; keepHeapSmall();`)).toBeLessThanOrEqual(16);
+  expect(most('')).toBeGreaterThan(8);
+  expect(most(`import { keepHeapSmall } from ${file}; keepHeapSmall();`)).toBeLessThanOrEqual(8);
 });

@@ -2,7 +2,7 @@ import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
 /** Bytes for young objects, both halves. With less, what a request needs until it is answered outlives its place among them. */
-const youngBytes = 8 << 20;
+const youngBytes = 4 << 20;
 
 /** What V8 may do with the room of young objects, by the bytes that it has now: grow, stay, shrink. */
 export const flagsFor = (bytes: number): readonly string[] => [
@@ -17,11 +17,11 @@ const youngRoom = (): number =>
  * For the process of a node that takes requests. It holds some 20 MiB of objects, but V8 grows its heap by far more than that
  * where a machine has memory (docs/adr/0048). Threads of this process follow; the engine process is another one.
  *
- * The old ones grow by a third between two collections. The room for young ones has a bound, which V8 takes on its command line alone:
+ * The old ones grow by 15 % between two collections. The room for young ones has a bound, which V8 takes on its command line alone:
  * behind each collection we look how large it is. V8 shrinks it where little is asked for.
  */
 export const keepHeapSmall = (): void => {
-  setFlagsFromString('--heap-growing-percent=30');
+  setFlagsFromString('--heap-growing-percent=15');
   let before = '';
   const look = (): void => {
     const flags = flagsFor(youngRoom());
