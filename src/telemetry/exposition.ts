@@ -3,13 +3,8 @@ export type MetricFamily = {
   readonly name: string;
   readonly help: string;
   /** Default: gauge. */
-  readonly type?: 'gauge' | 'counter' | 'histogram';
-  readonly samples: readonly {
-    /** Of its name, in a histogram. */
-    readonly suffix?: string;
-    readonly labels: Readonly<Record<string, string>>;
-    readonly value: number;
-  }[];
+  readonly type?: 'gauge' | 'counter';
+  readonly samples: readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
 };
 
 const escapeHelp = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
@@ -24,9 +19,9 @@ const escapeLabel = (text: string): string => escapeHelp(text).replaceAll('"', '
 export const exposition = (families: readonly MetricFamily[]): string =>
   families
     .map(({ name, help, type = 'gauge', samples }) => {
-      const lines = samples.map(({ suffix = '', labels, value }) => {
+      const lines = samples.map(({ labels, value }) => {
         const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(text)}"`);
-        return `${name}${suffix}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}`;
+        return `${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}`;
       });
       return [`# HELP ${name} ${escapeHelp(help)}`, `# TYPE ${name} ${type}`, ...lines].join('\n');
     })

@@ -1,8 +1,8 @@
+import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
+import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import type { ErrorCode } from '../../../errors/catalogue.ts';
-import type { MetricFamily } from '../../../telemetry/exposition.ts';
 import type { ServedBy } from '../../routing/request.ts';
 import { metrics } from './names.ts';
-import { CounterSeries, HistogramSeries } from './series.ts';
 
 /**
  * Keeps the number of label values bounded: the first `size` distinct values are kept, all later ones become `other`.
@@ -25,6 +25,12 @@ export class LabelBudget {
   }
 }
 
+/** Reads at a scrape; nothing is pushed. */
+class ScrapeReader extends MetricReader {
+  protected override async onForceFlush(): Promise<void> {}
+  protected override async onShutdown(): Promise<void> {}
+}
+
 /** Seconds. From one decode step of a small model to the longest request that is allowed by default. */
 const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
@@ -37,18 +43,22 @@ export type Labels = {
   readonly code: ErrorCode | 'OK';
 };
 
-/** Counters and histograms of requests. */
+/** Counters and histograms, kept by OpenTelemetry. */
 export class Counters {
+  readonly #reader = new ScrapeReader({ cardinalitySelector: () => 4000 });
+  readonly #provider = new MeterProvider({ readers: [this.#reader] });
+  readonly #serializer = new PrometheusSerializer('', false, undefined, true, true);
   readonly #adapters = new LabelBudget(labelBudgets.adapters);
   readonly #rollouts = new LabelBudget(labelBudgets.rollouts);
   readonly #callerNames = new LabelBudget(labelBudgets.callers);
-  readonly #requests = new CounterSeries(metrics.requests);
-  readonly #callers = new CounterSeries(metrics.callers);
-  readonly #tokens = new CounterSeries(metrics.tokens);
-  readonly #feedback = new CounterSeries(metrics.feedback);
-  readonly #transitions = new CounterSeries(metrics.transitions);
-  readonly #duration = new HistogramSeries(metrics.requestDuration, durationBuckets);
-  readonly #firstToken = new HistogramSeries(metrics.timeToFirstToken, durationBuckets);
+  readonly #meter = this.#provider.getMeter('adaptlet');
+  readonly #requests = this.#counter(metrics.requests);
+  readonly #callers = this.#counter(metrics.callers);
+  readonly #tokens = this.#counter(metrics.tokens);
+  readonly #feedback = this.#counter(metrics.feedback);
+  readonly #transitions = this.#counter(metrics.transitions);
+  readonly #duration = this.#histogram(metrics.requestDuration);
+  readonly #firstToken = this.#histogram(metrics.timeToFirstToken);
 
   request(
     labels: Labels,
@@ -80,12 +90,14 @@ export class Counters {
     this.#transitions.add(1, { from, to, cause });
   }
 
-  /** Those that counted something. */
-  get families(): readonly MetricFamily[] {
-    const counters = [this.#requests, this.#callers, this.#tokens, this.#feedback, this.#transitions];
-    return [...counters, this.#duration, this.#firstToken]
-      .map(({ family }) => family)
-      .filter(({ samples }) => samples.length > 0);
+  async text(): Promise<string> {
+    const { resourceMetrics }: { resourceMetrics: unknown } = await this.#reader.collect();
+    // Same shape, but the exporter's own copy of the SDK declares the enums in it a second time.
+    return this.#serializer.serialize(resourceMetrics as Parameters<PrometheusSerializer['serialize']>[0]);
+  }
+
+  async close(): Promise<void> {
+    await this.#provider.shutdown();
   }
 
   #arm(served: ServedBy | undefined): { adapter: string; rollout: string; arm: string } {
@@ -94,5 +106,16 @@ export class Counters {
       rollout: this.#rollouts.bounded(served?.rollout ?? ''),
       arm: served?.arm ?? '',
     };
+  }
+
+  #counter(metric: { name: string; help: string }) {
+    return this.#meter.createCounter(metric.name, { description: metric.help });
+  }
+
+  #histogram(metric: { name: string; help: string }) {
+    return this.#meter.createHistogram(metric.name, {
+      description: metric.help,
+      advice: { explicitBucketBoundaries: durationBuckets },
+    });
   }
 }

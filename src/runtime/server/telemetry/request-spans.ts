@@ -186,10 +186,10 @@ export const remoteIds = (headers: Headers): TraceIds => {
 
 /** The caller's span from `traceparent` and `tracestate` (https://www.w3.org/TR/trace-context/), else a new trace. */
 export const remoteContext = (headers: Headers): Context => {
-  const parent = headers.get('traceparent');
-  if (parent === undefined) return ROOT_CONTEXT;
   const [, version, traceId, spanId, flags] =
-    /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/.exec(parent) ?? [];
+    /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/.exec(
+      headers.get('traceparent') ?? '',
+    ) ?? [];
   if (version === undefined || version === 'ff' || traceId === undefined || spanId === undefined)
     return ROOT_CONTEXT;
   if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return ROOT_CONTEXT;

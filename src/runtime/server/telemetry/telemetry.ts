@@ -102,14 +102,14 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
       counters.transition(from, to, cause);
     },
     async metricsText() {
-      const gauges = metricFamilies(options.gauges(), { version, instance }, clock.now());
-      return exposition([...counters.families, ...gauges]);
+      const counted = await counters.text();
+      return `${counted.trimEnd()}\n${exposition(metricFamilies(options.gauges(), { version, instance }, clock.now()))}`;
     },
     async close() {
       const late = new Promise<void>((resolve) => {
         clock.after(closeTimeoutMs, resolve);
       });
-      await Promise.race([traces?.close(), late]);
+      await Promise.race([Promise.all([counters.close(), traces?.close()]), late]);
     },
   };
 };
