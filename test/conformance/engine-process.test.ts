@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitFor } from '../support/wait.ts';
 import { ask, babble, request, startTiny, type TestEngine, withNaN } from './support/engine.ts';
@@ -51,6 +52,12 @@ describe('the engine process', () => {
     const other = await ask(tiny.engine, request('reverse', 'moon:'));
     expect(other.done.timing.switchMs).toBeGreaterThan(0);
     for (const ms of [other.done.timing.prefillMs, other.done.timing.decodeMs]) expect(ms).toBeGreaterThan(0);
+  });
+
+  it('leaves nothing at the signal of a request that is answered: its end is no error to anybody', async () => {
+    const { signal } = new AbortController();
+    for await (const event of tiny.engine.generate(request('upper', 'moon:'), signal))
+      expect(getEventListeners(signal, 'abort')).toHaveLength(event.kind === 'done' ? 0 : 1);
   });
 
   it('says with the first token, and with no other, how long the steps up to it took, and what they computed', async () => {

@@ -25,7 +25,7 @@ export const withinOf = (texts: readonly string[]): ((address: string | undefine
     return network;
   });
   return (address) => {
-    if (address === undefined) return false;
+    if (address === undefined || networks.length === 0) return false;
     const peer = peerAddress(address);
     return isIP(peer) !== 0 && networks.some((network) => contains(network, peer));
   };

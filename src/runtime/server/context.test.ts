@@ -43,10 +43,13 @@ it('all headers are there for routes, by lower-case name, repeated ones joined',
     ['X-Department', 'medical'],
     ['x-tag', 'a'],
     ['X-TAG', 'b'],
+    ['cookie', 'c=1'],
+    ['cookie', 'd=2'],
   ]);
   expect([...headers]).toEqual([
     ['x-department', 'medical'],
     ['x-tag', 'a, b'],
+    ['cookie', 'c=1; d=2'],
   ]);
 });
 

@@ -24,7 +24,7 @@ export type Headers = ReadonlyMap<string, string>;
 export type Asking = { readonly headers: Headers; readonly caller: Caller };
 
 /**
- * Headers by lower-case name; repeated ones joined by ", " as HTTP does.
+ * Headers by lower-case name; repeated ones joined by ", " as HTTP does, and cookies by "; ".
  * @throws REQUEST_INVALID over a limit
  */
 export const readHeaders = (pairs: Iterable<readonly [string, string]>): Headers => {
@@ -34,7 +34,7 @@ export const readHeaders = (pairs: Iterable<readonly [string, string]>): Headers
     const name = rawName.toLowerCase();
     total += name.length + value.length;
     const before = headers.get(name);
-    const joined = before === undefined ? value : `${before}, ${value}`;
+    const joined = before === undefined ? value : `${before}${name === 'cookie' ? ';' : ','} ${value}`;
     if (joined.length > headerLimits.value)
       refuse(`header ${name.slice(0, 64)} is longer than ${headerLimits.value} characters`);
     if (total > headerLimits.total)

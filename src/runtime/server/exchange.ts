@@ -81,6 +81,7 @@ const over = new AdaptletError('REQUEST_CANCELLED', 'the request is over');
  * of the generation are consumed, so that what serves it is released.
  */
 export class Exchange {
+  readonly headers: Headers;
   readonly #parts: Parts;
   readonly #controller = new AbortController();
   readonly #record: RequestRecord;
@@ -103,6 +104,7 @@ export class Exchange {
   constructor(parts: Parts, call: Call) {
     this.#parts = parts;
     this.#method = call.method;
+    this.headers = call.headers;
     this.#record = parts.telemetry.request(call);
     const { method, timeoutMs: clientMs } = call;
     const { clock, timeouts } = parts;

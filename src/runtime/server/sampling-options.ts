@@ -25,6 +25,7 @@ const optional = {
   frequencyPenalty: { name: 'frequency_penalty', range: { min: -2, max: 2 }, check: within },
   presencePenalty: { name: 'presence_penalty', range: { min: -2, max: 2 }, check: within },
 } as const;
+const optionalKeys = Object.keys(optional) as (keyof typeof optional)[];
 
 /** Tokens that one request may bias: each costs something in every step. */
 const maxBiases = 1024;
@@ -52,14 +53,15 @@ export const samplingOf = (
   defaultTemperature: number,
   vocabSize: number,
 ): Sampling => {
-  const { temperature = defaultTemperature, topP = 1, topK = 0, logitBias = {} } = options;
+  const { temperature = defaultTemperature, topP = 1, topK = 0, logitBias } = options;
   const more: Partial<Record<keyof typeof optional, number>> = {};
-  for (const key of Object.keys(optional) as (keyof typeof optional)[]) {
-    const { name, range, check } = optional[key];
+  for (const key of optionalKeys) {
     const { [key]: value } = options;
-    if (value !== undefined) more[key] = check(name, value, range);
+    if (value === undefined) continue;
+    const { name, range, check } = optional[key];
+    more[key] = check(name, value, range);
   }
-  const bias = biasOf(logitBias, vocabSize);
+  const bias = logitBias === undefined ? [] : biasOf(logitBias, vocabSize);
   return {
     temperature: within('temperature', temperature, { min: 0, max: 2 }),
     topP: above('top_p', topP, { min: 0, max: 1 }),

@@ -31,15 +31,22 @@ export const wire = {
 
 /** Names may hold any text, headers only printable ASCII: the rest is percent-encoded as UTF-8. */
 const headerValue = (text: string): string =>
-  text.toWellFormed().replaceAll(/[^\x20-\x7e]/gu, (c) => encodeURIComponent(c));
+  /^[\x20-\x7e]*$/.test(text)
+    ? text
+    : text.toWellFormed().replaceAll(/[^\x20-\x7e]/gu, (c) => encodeURIComponent(c));
+
+const servedKeys = ['adapter', 'digest', 'rollout', 'arm', 'rule', 'classified', 'sessionToken'] as const;
 
 /** The headers that tell what produced an answer, and its id. Empty ones are left out. */
-export const servedHeaders = (id: string, served: ServedBy): [string, string][] => [
-  ...(['adapter', 'digest', 'rollout', 'arm', 'rule', 'classified', 'sessionToken'] as const)
-    .map((key): [string, string] => [wire[key], headerValue(served[key] ?? '')])
-    .filter(([, value]) => value !== ''),
-  [wire.requestId, id],
-];
+export const servedHeaders = (id: string, served: ServedBy): [string, string][] => {
+  const headers: [string, string][] = [];
+  for (const key of servedKeys) {
+    const { [key]: value = '' } = served;
+    if (value !== '') headers.push([wire[key], headerValue(value)]);
+  }
+  headers.push([wire.requestId, id]);
+  return headers;
+};
 
 /** What passes by itself within seconds, also where who throws it does not know when. Others say themselves where waiting helps. */
 const passing: ReadonlySet<ErrorCode> = new Set([

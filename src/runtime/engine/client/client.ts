@@ -122,7 +122,11 @@ class ProcessEngine implements EngineClient {
     try {
       for (let unacknowledged = 1; ; unacknowledged += 1) {
         const event = await stream.next();
-        if (event.kind === 'done') leave();
+        if (event.kind === 'done') {
+          // Who is answered ends the request by its signal: that would be an error, with a trace of the stack, for each.
+          signal.removeEventListener('abort', abort);
+          leave();
+        }
         yield event;
         if (event.kind === 'done') return;
         if (unacknowledged === acknowledgeEvery) {

@@ -63,7 +63,7 @@ export const boundCalls = ({ clock, log, slowClientMs, limits }: BoundParts): Se
   const slow = new SlowCalls({ clock, ...limits });
   return (method, call) => {
     const stream = streamOf(call);
-    const ends = messageEnds();
+    const ends = method.requestStream ? messageEnds() : undefined;
     /** While a message is on its way. */
     let coming: Coming | undefined;
     let isWatched = false;
@@ -93,7 +93,7 @@ export const boundCalls = ({ clock, log, slowClientMs, limits }: BoundParts): Se
       });
     };
     const onData = (chunk: Buffer): void => {
-      if (!method.requestStream) {
+      if (ends === undefined) {
         coming?.took(chunk.length);
         return;
       }

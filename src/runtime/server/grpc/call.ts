@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events';
 import {
   type handleUnaryCall,
   Metadata,
+  type MetadataValue,
   type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
@@ -32,12 +33,14 @@ type AnyCall =
   | ServerDuplexStream<unknown, unknown>;
 
 /** Text metadata of a call. Binary values (`-bin`) are left out: nothing routes by them. */
-export const headersOf = (metadata: Metadata): Headers =>
-  readHeaders(
-    Object.keys(metadata.getMap()).flatMap((key) =>
-      metadata.get(key).flatMap((value) => (typeof value === 'string' ? [[key, value] as const] : [])),
-    ),
-  );
+export const headersOf = (metadata: Metadata): Headers => readHeaders(textsOf(metadata.toJSON()));
+
+function* textsOf(
+  values: Readonly<Record<string, readonly MetadataValue[]>>,
+): Generator<readonly [string, string]> {
+  for (const key in values)
+    for (const value of values[key] ?? []) if (typeof value === 'string') yield [key, value];
+}
 
 /** The address of a peer that grpc-js names `address:port`. */
 const addressOf = (peer: string): string | undefined => {
@@ -52,8 +55,8 @@ const addressOf = (peer: string): string | undefined => {
 export const askingOf = async (
   { identify }: { readonly identify: Identify },
   call: AnyCall,
+  headers: Headers = headersOf(call.metadata),
 ): Promise<Asking> => {
-  const headers = headersOf(call.metadata);
   const { sslPeerCertificate } = call.getAuthContext();
   const caller = await identify({
     headers,
@@ -76,18 +79,21 @@ export const timeLeft = (call: AnyCall, clock: Clock): number | undefined => {
  */
 const deadlineMargin = (timeoutMs: number): number => Math.min(250, timeoutMs / 4);
 
-/** grpc-js says `cancelled` when the client leaves and when its deadline passes: the time that is left tells which. */
+/**
+ * grpc-js says `cancelled` when the client leaves and when its deadline passes: the time that is left tells which. It says so behind each
+ * answer as well, so the reason is made for who wants it.
+ */
 export const onCancelled = (
   call: AnyCall,
   clock: Clock,
-  ended: (reason: AdaptletError) => void,
+  ended: (reason: () => AdaptletError) => void,
   method: string,
 ): void => {
   const timeoutMs = timeLeft(call, clock);
   (call as EventEmitter).on('cancelled', () => {
     const left = timeLeft(call, clock);
     const isLate = timeoutMs !== undefined && left !== undefined && left <= deadlineMargin(timeoutMs);
-    ended(
+    ended(() =>
       isLate
         ? new AdaptletError('DEADLINE_EXCEEDED', `${method} was not answered within its deadline`)
         : new AdaptletError('REQUEST_CANCELLED', `the caller of ${method} went away`),
@@ -103,7 +109,10 @@ export const exchangeOf = (parts: Parts, call: AnyCall, method: string): Exchang
   const headers = headersOf(call.metadata);
   const timeoutMs = timeLeft(call, parts.clock);
   const exchange = new Exchange(parts, { protocol: 'grpc', method, headers, timeoutMs });
-  onCancelled(call, parts.clock, (reason) => exchange.abort(reason), method);
+  const ended = (reason: () => AdaptletError): void => {
+    if (!exchange.signal.aborted) exchange.abort(reason());
+  };
+  onCancelled(call, parts.clock, ended, method);
   return exchange;
 };
 
@@ -181,7 +190,7 @@ const unaryCall =
   (call, callback) => {
     const controller = new AbortController();
     const { signal } = controller;
-    onCancelled(call, parts.clock, (reason) => controller.abort(reason), method);
+    onCancelled(call, parts.clock, (reason) => controller.abort(reason()), method);
     const run = async (): Promise<Response> => answer(call, signal);
     void reply(callback, run, (error) => {
       const failure = asAdaptletError(signal.aborted ? signal.reason : error, method);

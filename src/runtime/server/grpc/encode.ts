@@ -31,7 +31,7 @@ const encode = async (
 ): Promise<Answered<EncodeResult>> => {
   const { model, namespace, user, session, inputs } = call.request;
   const asked = { model, namespace, user, session };
-  const { headers, caller } = await askingOf(parts, call);
+  const { headers, caller } = await askingOf(parts, call, exchange.headers);
   const context = requestContext(headers, asked, caller);
   const request = encodeRequest(inputs.map(textOf), output, parts.serving.base);
   return await exchange.once(

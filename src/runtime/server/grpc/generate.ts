@@ -111,7 +111,7 @@ const messageOf = (
 const stream = async (call: Call, exchange: Exchange, parts: Parts): Promise<void> => {
   const { request } = call;
   const { model, namespace, user, session } = request;
-  const { headers, caller } = await askingOf(parts, call);
+  const { headers, caller } = await askingOf(parts, call, exchange.headers);
   const context = requestContext(headers, { model, namespace, user, session }, caller);
   const options = optionsOf(request);
   const wanted = generateRequest(promptOf(request.prompt), options, grpcDefaults, parts.serving.base);

@@ -19,7 +19,7 @@ const answer = async (call: Call, request: ModelInferRequest, exchange: Exchange
     if (!call.write(message)) await drained(call, exchange, parts);
   };
   try {
-    const asking = await askingOf(parts, call);
+    const asking = await askingOf(parts, call, exchange.headers);
     for await (const part of inferParts({ request, asking, exchange, parts }))
       await send({ errorMessage: '', inferResponse: inferResponse(request, part) });
     exchange.end();
@@ -64,7 +64,7 @@ export const modelStreamInfer =
       call,
       parts.clock,
       (reason) => {
-        for (const exchange of live) exchange.abort(reason);
+        for (const exchange of live) exchange.abort(reason());
       },
       method,
     );

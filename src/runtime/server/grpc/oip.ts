@@ -19,7 +19,7 @@ const modelInfer =
     let exchange: Exchange | undefined;
     const answer = async (): Promise<ModelInferResponse> => {
       exchange = exchangeOf(parts, call, method);
-      const asking = await askingOf(parts, call);
+      const asking = await askingOf(parts, call, exchange.headers);
       const made = await infer({ request, asking, exchange, parts });
       const response = inferResponse(request, made);
       exchange.end();

@@ -3,6 +3,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { unlessAborted } from '../../../time/unless-aborted.ts';
 import type { Parts } from '../exchange.ts';
+import { bindingsOf, headerOf } from './connection.ts';
 
 /** Bytes of a request's body. */
 export const maxBodyBytes = 4 << 20;
@@ -86,9 +87,6 @@ class Gathered {
 /** Sees parts of a body as they come. */
 type Look = (part: Uint8Array) => void;
 
-const incomingOf = ({ env }: Context): HttpBindings['incoming'] | undefined =>
-  ((env ?? {}) as Partial<HttpBindings>).incoming;
-
 /**
  * Parts as they come, by a listener: an iterator would wait for a turn at each of them. Who stops reading leaves the connection as it is: the
  * answer goes out on it.
@@ -125,7 +123,7 @@ const listen = (incoming: HttpBindings['incoming'], take: (part: Uint8Array) => 
 
 /** `late` has it take no more. Who is late stays here for as long as its connection: Node ends no body whose answer is sent. */
 const gather = async (c: Context, gathered: Gathered, look: Look, late: AbortSignal): Promise<Buffer> => {
-  const incoming = incomingOf(c);
+  const { incoming } = bindingsOf(c);
   const take = (part: Uint8Array): void => {
     late.throwIfAborted();
     look(part);
@@ -149,7 +147,7 @@ export const limitedBodies = ({ clock, limits }: Pick<Parts, 'clock' | 'limits'>
   const { bodyMs } = limits;
   const room = new BodyRoom(limits.bodyBytes);
   const readBody = async (c: Context, look: Look): Promise<Buffer> => {
-    const announced = Number(c.req.header('content-length') ?? freeBytes);
+    const announced = Number(headerOf(c, 'content-length') ?? freeBytes);
     if (announced > maxBodyBytes) throw tooLarge();
     const gathered = new Gathered(room, Math.min(announced, freeBytes));
     const late = new AbortController();

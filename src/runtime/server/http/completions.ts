@@ -9,6 +9,7 @@ import { generateRequest, type OptionDefaults } from '../options.ts';
 import { servedHeaders } from '../wire.ts';
 import type { ChatBody, CompletionBody } from './bodies.ts';
 import { handler, readJson } from './handler.ts';
+import { jsonAnswer } from './json-answer.ts';
 import { endOf } from './logprobs.ts';
 import { problemBody } from './problem.ts';
 import { type Head, type Shape, usageOf } from './shapes.ts';
@@ -91,7 +92,7 @@ const answer = async <Body extends CompletionBody | ChatBody>(
     served,
   };
   const readers = answerReaders(form, id, request.choices ?? 1);
-  const answerHeaders = new Headers(servedHeaders(id, served));
+  const answerHeaders = servedHeaders(id, served);
   if (body.stream !== true) {
     const made = await exchange.collectAll();
     const choices = readers.flatMap((reader, choice) => {
@@ -103,7 +104,7 @@ const answer = async <Body extends CompletionBody | ChatBody>(
     });
     const whole = shape.whole(head, choices, usageOf(exchange.counts));
     exchange.end();
-    return Response.json(whole, { headers: answerHeaders });
+    return jsonAnswer(c, whole, answerHeaders);
   }
   const withUsage = body.stream_options?.include_usage === true;
   const data = lines(exchange, shape, head, { readers, withUsage });

@@ -8,6 +8,7 @@ import { classifyFields, embeddingFields } from '../fields/encoding.ts';
 import { reader } from '../fields/parse.ts';
 import { servedHeaders } from '../wire.ts';
 import { handler, readJson } from './handler.ts';
+import { jsonAnswer } from './json-answer.ts';
 
 const readEmbeddings = reader(embeddingFields);
 const readClassify = reader(classifyFields);
@@ -63,7 +64,7 @@ const encoding = <B extends Body>(parts: Parts, kind: Kind<B>) =>
       usage: usageOf(result),
     };
     exchange.end();
-    return Response.json(whole, { headers: servedHeaders(id, served) });
+    return jsonAnswer(c, whole, servedHeaders(id, served));
   });
 
 const shown = (row: Float32Array, format: 'float' | 'base64'): string | readonly number[] =>

@@ -1,9 +1,9 @@
 import type { Context } from 'hono';
 import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
-import { type Asking, readHeaders } from '../context.ts';
+import type { Asking } from '../context.ts';
 import { Exchange, type Parts } from '../exchange.ts';
 import { bodyOf } from './body.ts';
-import { callerOf } from './connection.ts';
+import { callerOf, headerOf, headersOf } from './connection.ts';
 import { bodyShape, readJsonText } from './json.ts';
 import { problemResponse } from './problem.ts';
 
@@ -13,7 +13,7 @@ import { problemResponse } from './problem.ts';
  */
 export const readJson = async (c: Context): Promise<unknown> => {
   // Anything else could be sent by a web page without asking first (a CORS simple request).
-  if (!/^application\/json\b/i.test(c.req.header('content-type') ?? ''))
+  if (!/^application\/json\b/i.test(headerOf(c, 'content-type') ?? ''))
     throw new AdaptletError('REQUEST_INVALID', 'content-type must be application/json');
   return readJsonText(await bodyOf(c, bodyShape()));
 };
@@ -27,7 +27,7 @@ export const handler =
     problem = problemResponse,
   ) =>
   async (c: Context): Promise<Response> => {
-    const headers = readHeaders(c.req.raw.headers.entries());
+    const headers = headersOf(c);
     const exchange = new Exchange(parts, { protocol: 'http', method, headers });
     const { signal } = c.req.raw;
     const onGone = (): void => exchange.cancel();
@@ -59,6 +59,6 @@ export const failed =
 
 /** Who asks, outside of an exchange. @throws UNAUTHENTICATED; REQUEST_INVALID for headers over their limits */
 export const askingOf = async (parts: Parts, c: Context): Promise<Asking> => {
-  const headers = readHeaders(c.req.raw.headers.entries());
+  const headers = headersOf(c);
   return { headers, caller: await callerOf(parts, c, headers) };
 };

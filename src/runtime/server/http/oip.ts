@@ -4,6 +4,7 @@ import { infer, type OipParts, openInference } from '../oip/oip.ts';
 import { refuse } from '../refuse.ts';
 import { servedHeaders } from '../wire.ts';
 import { bodyOf } from './body.ts';
+import { headerOf } from './connection.ts';
 import { askingOf, failed, handler } from './handler.ts';
 import { bodyShape, readJsonText } from './json.ts';
 import { headLength, inferBody, readInfer } from './oip-body.ts';
@@ -18,13 +19,13 @@ const blanks = new Set([0x20, 0x09, 0x0a, 0x0d]);
  * @throws REQUEST_INVALID, REQUEST_UNSUPPORTED, and as of {@link bodyOf}
  */
 const readParts = async (c: Context): Promise<{ readonly json: unknown; readonly tail: Buffer }> => {
-  const type = c.req.header('content-type');
+  const type = headerOf(c, 'content-type');
   const known =
     type === undefined
-      ? c.req.header('origin') === undefined
+      ? headerOf(c, 'origin') === undefined
       : /^application\/(json|octet-stream)\b/i.test(type);
   if (!known) refuse('content-type must be application/json or application/octet-stream');
-  const coding = c.req.header('content-encoding') ?? 'identity';
+  const coding = headerOf(c, 'content-encoding') ?? 'identity';
   if (coding !== 'identity')
     throw new AdaptletError('REQUEST_UNSUPPORTED', `content-encoding ${coding} is not read`, {
       advice: 'Send the body as it is.',

@@ -5,6 +5,7 @@ import type { Exchange, Parts } from '../exchange.ts';
 import { generateRequest } from '../options.ts';
 import { servedHeaders } from '../wire.ts';
 import { handler, readJson } from './handler.ts';
+import { jsonAnswer } from './json-answer.ts';
 import { readResponse } from './response-body.ts';
 import { responseEvents } from './response-events.ts';
 import { ResponseOutput } from './response-output.ts';
@@ -41,7 +42,7 @@ export const responses = (parts: Parts) =>
     const { id, served } = await exchange.begin(context, request);
     const head = { id, created: Math.floor(parts.clock.now() / 1000), body, request };
     const output = new ResponseOutput(id, new AnswerReader({ ...form, id }));
-    const answerHeaders = new Headers(servedHeaders(id, served));
+    const answerHeaders = servedHeaders(id, served);
     if (body.stream === true)
       return streamed(responseEvents(exchange, head, { output, method }), exchange, parts, answerHeaders);
     const status = await collect(exchange, output);
@@ -52,5 +53,5 @@ export const responses = (parts: Parts) =>
       thoughtTokens: output.thoughtTokens,
     });
     exchange.end();
-    return Response.json(whole, { headers: answerHeaders });
+    return jsonAnswer(c, whole, answerHeaders);
   });

@@ -29,6 +29,32 @@ it('a connection is left to its client longer than clients and gateways keep one
   expect(headers.get('keep-alive')).toBe('timeout=120');
 });
 
+it('a whole answer tells its length, its kind and what served it; headers come as they were sent', async () => {
+  await using http = await start();
+  const body = JSON.stringify({ model: 'assistant', prompt: 'ab' });
+  const socket = connect(Number(new URL(http.url).port), '127.0.0.1');
+  socket.write(
+    `POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Tag: a\r\nx-tag: b\r\nCookie: c=1\r\nCookie: d=2\r\n` +
+      `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+  );
+  const [head = '', text = ''] = (await socket.setEncoding('utf8').toArray()).join('').split('\r\n\r\n');
+  expect(head).toMatch(/^HTTP\/1.1 200 OK\r\n/);
+  expect(JSON.parse(text)).toMatchObject({ choices: [{ text: 'AB' }] });
+  const told = head.split('\r\n').map((line) => line.toLowerCase());
+  expect(told).toEqual(
+    expect.arrayContaining([
+      'content-type: application/json',
+      `content-length: ${Buffer.byteLength(text)}`,
+      'x-adaptlet-adapter: upper',
+      'x-adaptlet-rule: %c3%bcberall',
+      'x-adaptlet-request-id: r1',
+    ]),
+  );
+  const { headers } = http.parts.serving.calls[0]?.context ?? {};
+  expect(headers?.get('x-tag')).toBe('a, b');
+  expect(headers?.get('cookie')).toBe('c=1; d=2');
+});
+
 it('a client whose connection breaks ends the generation, streamed or not', async () => {
   await using http = await start();
   http.parts.serving.gate = () => new Promise((resolve) => setTimeout(resolve, 5));

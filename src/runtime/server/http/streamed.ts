@@ -6,8 +6,9 @@ export const streamed = (
   lines: AsyncIterator<SseLine>,
   exchange: Exchange,
   { clock, slowClientMs }: Pick<Parts, 'clock' | 'slowClientMs'>,
-  headers: Headers,
+  served: readonly [string, string][],
 ): Response => {
+  const headers = new Headers([...served]);
   headers.set('content-type', 'text/event-stream; charset=utf-8');
   headers.set('cache-control', 'no-cache');
   // Proxies that buffer would hold the tokens back.

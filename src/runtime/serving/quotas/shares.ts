@@ -91,11 +91,14 @@ export const sharesOf = (table: RoutingTable, budgets: NodeBudgets): Shares => {
       tokensPerMinute: all.tokensPerMinute ?? Infinity,
     };
   };
+  let last: { readonly namespace: string; readonly shares: NamespaceShares } | undefined;
   return {
     of: (namespace) => {
+      if (last?.namespace === namespace) return last.shares;
       const shares = known.get(namespace) ?? compute(namespace);
-      // Names of namespaces that have nothing here come from callers: they are not remembered.
+      // Names of namespaces that have nothing here come from callers: none but the last one is remembered.
       if (limits.has(namespace)) known.set(namespace, shares);
+      last = { namespace, shares };
       return shares;
     },
     namespaces: here.filter((namespace) => Object.keys(limits.get(namespace) ?? {}).length > 0),

@@ -1,0 +1,38 @@
+import { execFileSync } from 'node:child_process';
+import { expect, it } from 'vitest';
+import { flagsFor } from './small-heap.ts';
+
+it('the room for young objects grows to its bound, stays there, and shrinks above it', () => {
+  expect(flagsFor(2 << 20)).toEqual(['--semi-space-growth-factor=2', '--no-memory-saver-mode']);
+  expect(flagsFor(4 << 20)).toEqual(['--semi-space-growth-factor=1', '--no-memory-saver-mode']);
+  expect(flagsFor(16 << 20)).toEqual(['--semi-space-growth-factor=1', '--memory-saver-mode']);
+});
+
+/** Objects that live for a while, as those of requests do; prints MiB of V8's room for young ones, the most and that at the end. */
+const program = (begin: string): string => `
+${begin}
+import { getHeapSpaceStatistics } from 'node:v8';
+const room = () => getHeapSpaceStatistics().find((space) => space.space_name === 'new_space').space_size / 1048576;
+const alive = [];
+let most = 0;
+for (let turn = 0; turn < 300; turn += 1) {
+  for (let n = 0; n < 4000; n += 1) {
+    alive.push({ turn, n, text: 'x' + n });
+    if (alive.length > 12000) alive.splice(0, 4000);
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  if (turn > 100) most = Math.max(most, room());
+}
+console.log(JSON.stringify(most));
+`;
+
+const most = (begin: string): number =>
+  Number(
+    execFileSync(process.execPath, ['--input-type=module', '--eval', program(begin)], { encoding: 'utf8' }),
+  );
+
+it('V8 keeps to it', () => {
+  const file = JSON.stringify(import.meta.resolve('./small-heap.ts'));
+  expect(most('')).toBeGreaterThan(8);
+  expect(most(`import { keepHeapSmall } from ${file}; keepHeapSmall();`)).toBeLessThanOrEqual(8);
+});
