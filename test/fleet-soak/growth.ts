@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lineThrough } from '../bench/fleet/fit.ts';
@@ -14,6 +14,8 @@ const everyMs = 10_000;
 const allowed = {
   rssMib: { share: 0.1, least: 32 },
   files: { share: 0, least: 10 },
+  // A replica that begins to lead has all streams, and twice the connections to the API server.
+  sockets: { share: 0, least: 64 },
   threads: { share: 0, least: 4 },
   folderMib: { share: 0.1, least: 5 },
 } as const;
@@ -46,6 +48,17 @@ const folderMib = async (folder: string): Promise<number> => {
     bytes += (await stat(join(entry.parentPath, entry.name)).catch(() => undefined))?.size ?? 0;
   }
   return bytes / 2 ** 20;
+};
+
+/** What a process has open. */
+const openOf = async (pid: number): Promise<{ readonly files: number; readonly sockets: number }> => {
+  const folder = `/proc/${pid}/fd`;
+  // Some are closed meanwhile.
+  const all = await Promise.all(
+    (await readdir(folder)).map((fd) => readlink(join(folder, fd)).catch(() => '')),
+  );
+  const sockets = all.filter((target) => target.startsWith('socket:')).length;
+  return { files: all.filter((target) => target !== '').length - sockets, sockets };
 };
 
 /** The fit of samples of one thing, of which `from` to `to` is the time that counts. */
@@ -135,7 +148,9 @@ export class Growth {
       if (!(of('VmRSS') > 0)) return;
       this.#add(what, 'rssMib', pid, of('VmRSS') / 1024);
       this.#add(what, 'threads', pid, of('Threads'));
-      this.#add(what, 'files', pid, (await readdir(`/proc/${pid}/fd`)).length);
+      const { files, sockets } = await openOf(pid);
+      this.#add(what, 'files', pid, files);
+      this.#add(what, 'sockets', pid, sockets);
     } catch (error) {
       // It was killed meanwhile.
       if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
