@@ -18,7 +18,7 @@ const youngRoom = (): number =>
  * where a machine has memory (docs/adr/0048). Threads of this process follow; the engine process is another one.
  *
  * The old ones grow by 15 % between two collections. The room for young ones has a bound, which V8 takes on its command line alone:
- * behind each collection we look how large it is. V8 shrinks it where little is asked for.
+ * behind each collection, at the end of its turn, we look how large it is. V8 shrinks it where little is asked for.
  */
 export const keepHeapSmall = (): void => {
   setFlagsFromString('--heap-growing-percent=15');

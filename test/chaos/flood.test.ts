@@ -8,7 +8,7 @@ import { RegistryServer } from '../support/registry-server.ts';
 import { waitFor } from '../support/wait.ts';
 
 /** Names that one tenant asks for. For every third of them there is an adapter, each with weights of its own. */
-const flood = 2_000;
+const flood = 900;
 const atATime = 6;
 const quiet = ['own-0', 'own-1'];
 

@@ -10,7 +10,7 @@ const remove = (path: string): void => rmSync(path, { recursive: true, force: tr
 /** An empty folder for the tests of a file or a `describe`, there from the first hook on, and gone after the last one. */
 export const folderOfTests = (): string => {
   const path = newPath();
-  beforeAll(() => mkdirSync(path));
+  beforeAll(() => mkdirSync(path, { mode: 0o700 }));
   afterAll(() => remove(path));
   return path;
 };
@@ -18,7 +18,7 @@ export const folderOfTests = (): string => {
 /** An empty folder for the running test, also from its `beforeEach`; gone after its `afterEach`. */
 export const folderOfTest = (): string => {
   const path = newPath();
-  mkdirSync(path);
+  mkdirSync(path, { mode: 0o700 });
   onTestFinished(() => remove(path));
   return path;
 };

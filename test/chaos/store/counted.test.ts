@@ -130,10 +130,13 @@ it('what a namespace is counted is what a walk over the folders finds for it, an
             node = await start();
             apply();
           }
-          await vi.waitFor(() => {
-            expect(counted(node)).toEqual(walk(data, node));
-            expect(node.store.budget.used).toBe(bytesOnDisk(data));
-          });
+          await vi.waitFor(
+            () => {
+              expect(counted(node)).toEqual(walk(data, node));
+              expect(node.store.budget.used).toBe(bytesOnDisk(data));
+            },
+            { timeout: 20_000 },
+          );
           expect(most).toBeLessThanOrEqual(limit);
           reached = Math.max(reached, most);
         }

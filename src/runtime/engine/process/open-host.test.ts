@@ -1,12 +1,12 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { folderOfTests } from '../../../../test/support/temporary-folder.ts';
 import { kvWishOf, taskOf } from './open-host.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'adaptlet-task-'));
-const withTokenizer = mkdtempSync(join(tmpdir(), 'adaptlet-task-'));
-writeFileSync(join(withTokenizer, 'tokenizer.json'), '{}');
+const folder = folderOfTests();
+const withTokenizer = folderOfTests();
+beforeAll(() => writeFileSync(join(withTokenizer, 'tokenizer.json'), '{}'));
 
 it('keys and values leave free what adapters and the process of classifiers may come to take', () => {
   const wish = { adapterBudgetBytes: 100, structureBudgetBytes: 30, maxConcurrent: 2 };

@@ -28,10 +28,12 @@ const opened = (port: number, text: string) => {
 const send = async (socket: Socket, mib: number): Promise<number> => {
   const part = Buffer.alloc(1 << 20, 0x20);
   for (let sent = 0; sent < mib; sent += 1) {
-    const taken = await new Promise<boolean>((resolve) => {
-      socket.write(part, (error) => resolve(error === undefined || error === null));
-      socket.once('close', () => resolve(false));
-    });
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const broken = (): void => resolve(false);
+    socket.once('close', broken);
+    socket.write(part, (error) => resolve(error === undefined || error === null));
+    const taken = await promise;
+    socket.off('close', broken);
     if (!taken) return sent;
   }
   return mib;

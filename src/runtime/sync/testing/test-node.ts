@@ -37,8 +37,9 @@ export const startTestNode = async (options: TestNodeOptions) => {
   const refused: { namespace: string; limit: LimitName; refused: number }[] = [];
   const classifiers = new Map<ObjectKey, readonly ClassifierState[]>();
   const kept = remembered.feedback ?? { own: 'f'.repeat(64), given: [] };
+  let written: Promise<unknown> = Promise.resolve();
   const feedbackKeys = new FeedbackKeys(kept, ({ own, given }) => {
-    memory.feedback.write({ own, given: [...given] }).catch(() => undefined);
+    written = memory.feedback.write({ own, given: [...given] }).catch(() => undefined);
   });
   const counted = (): void => source.counted();
   const tally = new RolloutCounts(counted, counted, { instance: 'instance-1', keys: feedbackKeys });
@@ -141,6 +142,9 @@ export const startTestNode = async (options: TestNodeOptions) => {
       if (operator === undefined) throw new Error('a node that follows an operator says so');
       return operator;
     },
-    [Symbol.asyncDispose]: () => source.close(),
+    [Symbol.asyncDispose]: async () => {
+      await source.close();
+      await written;
+    },
   };
 };
