@@ -102,6 +102,20 @@ describe('a runtime that asks for a certificate of its request ports', () => {
     expect((await ask(runtime)).certificate).not.toBe('');
   });
 
+  it.each([
+    ['is not there', ''],
+    ['is another one by now', 'uid-of-another'],
+  ])('gets none while its Node %s', async (_, uid) => {
+    const runtime = await connected();
+    stage.api.uids.set('node-1', uid);
+    expect(await ask(runtime)).toMatchObject({
+      certificate: '',
+      reason: expect.stringContaining('its Node is not there'),
+    });
+    stage.api.uids.delete('node-1');
+    expect((await ask(runtime)).certificate).not.toBe('');
+  });
+
   it('is answered eight times at once, and one at a time from then on', async () => {
     const runtime = await connected();
     const looks = (): number => stage.api.requests.filter(({ path }) => path === '/api/v1/nodes').length;
