@@ -133,6 +133,20 @@ describe('a certificate of the operator for the request ports', () => {
     await vi.waitFor(() => expect(changed).toBe(2));
   });
 
+  it('is asked for, and spoken of, no more while there is no stream: the next one asks', async () => {
+    await certified();
+    given.questions.broken();
+    isThere = false;
+    for (let hours = 0; hours < 24 * 7; hours++) {
+      clock.advance(3_600_000);
+      await new Promise(setImmediate);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect([log.warn.mock.calls, asked.length]).toEqual([[], 1]);
+    isThere = true;
+    await certified(2);
+  });
+
   it('is not waited for without end by an operator of an earlier version', async () => {
     given.questions.connected();
     await question(1);

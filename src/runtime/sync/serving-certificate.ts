@@ -51,6 +51,7 @@ export class ServingCertificate {
     this.questions = new OperatorQuestions(clock, 'CERTIFICATE_REFUSED');
     this.#renewal = new Renewal({
       clock,
+      isConnected: () => this.questions.isConnected,
       renew: () => this.#renew(),
       failed: (error) => {
         const err = asAdaptletError(error, 'getting a certificate of the operator');
