@@ -57,7 +57,7 @@ export class ServingCertificate {
         const isGiven = errorCodeOf(error) !== 'CERTIFICATE_REFUSED';
         const err = asAdaptletError(error, 'a certificate for the request ports');
         const what = isGiven
-          ? 'the certificate of the operator for the request ports could not be kept on this node, and is not shown; it is asked for another one'
+          ? 'the certificate of the operator for the request ports could not be kept on this node; another one is asked for'
           : 'the operator gave no certificate for the request ports; it is asked again';
         log.warn({ err }, what);
       },
