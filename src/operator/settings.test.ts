@@ -42,7 +42,14 @@ describe('names of the request ports of runtimes', () => {
   it('are DNS names and addresses, and none of this machine alone or of many', () => {
     expect(names({})).toEqual([]);
     expect(names({ runtimeNames: 'llm.example, 192.0.2.7' })).toEqual(['llm.example', '192.0.2.7']);
-    for (const bad of ['*.example', 'localhost', '127.0.0.1', 'https://llm.example'])
+    for (const bad of [
+      '*.example',
+      'localhost',
+      '127.0.0.1',
+      '::ffff:192.0.2.7',
+      '0.0.0.0',
+      'https://llm.example',
+    ])
       expect(() => names({ runtimeNames: bad }), bad).toThrow('--runtime-names');
   });
 
@@ -54,5 +61,15 @@ describe('names of the request ports of runtimes', () => {
     expect(() => names({ runtimeNames: 'fd00:0::1', serviceNames: 'fd00::1' })).toThrow(
       'a name of the operator',
     );
+    expect(() => names({ runtimeNames: 'llm.ops.example', serviceNames: '*.OPS.example' })).toThrow(
+      'has llm.ops.example, which is a name of the operator',
+    );
+  });
+
+  it('are so few that those of a Node are in each certificate as well', () => {
+    const many = (count: number): string =>
+      Array.from({ length: count }, (_, i) => `n${i}.example`).join(',');
+    expect(names({ runtimeNames: many(32) })).toHaveLength(32);
+    expect(() => names({ runtimeNames: many(33) })).toThrow('32 names at most');
   });
 });

@@ -17,7 +17,7 @@ import {
   otlpEndpoint,
 } from '../settings/values.ts';
 import type { GatewaySettings } from './gateway/controller.ts';
-import { certifiedName } from './identity/serving-names.ts';
+import { certifiedName, isAmong, mostRuntimeNames } from './identity/serving-names.ts';
 import { isLabelPattern } from './nodes/label-list.ts';
 
 /** Every setting of `adaptlet operator`. docs/reference/configuration.md is generated from this. */
@@ -63,9 +63,12 @@ export const operatorSettingsSchema = z.object({
     .refine((names) => names.every((name) => certifiedName(name) !== undefined), {
       error: 'must be DNS names and IP addresses, none of them of this machine alone, separated by commas',
     })
+    .refine((names) => names.length <= mostRuntimeNames, {
+      error: `must be ${mostRuntimeNames} names at most`,
+    })
     .prefault('')
     .describe(
-      'DNS names and IP addresses by which clients reach runtimes of Nodes, separated by commas: they are in the certificate of each runtime with `tls` operator, besides those of its Service (NAME.NAMESPACE.svc, with the name of its ServiceAccount) and of its Node. None of the operator itself.',
+      '32 DNS names and IP addresses at most by which clients reach runtimes of Nodes, separated by commas: they are in the certificate of each runtime with `tls` operator, besides those of its Service (NAME.NAMESPACE.svc, with the name of its ServiceAccount) and of its Node. None of the operator itself.',
     ),
   nodeLabels: list
     .refine((patterns) => patterns.every(isLabelPattern), {
@@ -198,8 +201,7 @@ export const completeSettings = (given: Given): OperatorSettings => {
         : [`${service}.svc`, `${service}.svc.cluster.local`, service, 'localhost', '127.0.0.1'],
     runtimeAccounts: runtimeAccounts.length > 0 ? runtimeAccounts : [`${namespace}/adaptlet-runtime`],
   };
-  const own = new Set(settings.serviceNames.map(certifiedName));
-  const both = settings.runtimeNames.find((name) => own.has(certifiedName(name)));
+  const both = settings.runtimeNames.find(isAmong(settings.serviceNames));
   if (both !== undefined)
     throw new AdaptletError(
       'CONFIG_INVALID',

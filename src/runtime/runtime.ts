@@ -19,7 +19,7 @@ import { Quotas } from './serving/quotas/quotas.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { openBaseModel } from './start/base-model.ts';
 import { watchCanaries } from './start/canaries.ts';
-import { openCertificate } from './start/certificate.ts';
+import { clearKeys, openCertificate } from './start/certificate.ts';
 import { openDisk } from './start/disk.ts';
 import { NodeEgress } from './start/egress.ts';
 import { handoverOf } from './start/handover.ts';
@@ -69,6 +69,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   const peers = await openPeers(given, given.clock, stack);
   const requestTls = await openCertificate(given, given.clock, stack);
   const disk = await openDisk(given, { pulls, egress, downloads, peers }, stack);
+  await clearKeys(settings, logger);
   const { clock, time } = openClock(given, disk, stack);
   const parts = { ...given, clock };
   const startedAt = { wall: new Date(clock.now()).toISOString(), monotonic: clock.monotonic() };

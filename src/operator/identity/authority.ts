@@ -113,7 +113,11 @@ export class Authority {
     return certify(this.#held.state.current, { ...certified, validity, subject: { name: 'adaptlet peer' } });
   }
 
-  /** A certificate for the request ports of a runtime, by these names alone. */
+  /**
+   * A certificate for the request ports of a runtime, by these names alone. It began long ago, so that clients take it also where the
+   * clock of this replica is ahead: it takes the place of a good one.
+   * @throws CERTIFICATE_REFUSED while the authority is over
+   */
   certifyServing({
     publicKey,
     names,
@@ -126,9 +130,16 @@ export class Authority {
   } {
     if (this.#held === undefined) throw noAuthority();
     const now = this.#options.clock.now();
-    const validity = { from: now - backdateMs, until: now + this.#lifetimes.serving };
+    const { current } = this.#held.state;
+    if (endOf(current.certificate) <= now)
+      throw new AdaptletError('CERTIFICATE_REFUSED', 'the authority of the operator is over', {
+        advice:
+          'Nothing to do where the operator reaches the API server: it makes the next one. Else see its log.',
+      });
+    const { serving } = this.#lifetimes;
+    const validity = { from: now - serving, until: now + serving };
     const certified = { publicKey, names, validity, subject: { name: 'adaptlet runtime' } };
-    const certificate = certifyHost(this.#held.state.current, certified);
+    const certificate = certifyHost(current, certified);
     return { certificate, lifetimeMs: endOf(certificate) - now };
   }
 

@@ -1,5 +1,6 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { FakeApi } from '../../kube/testing/fake-api.ts';
 import { checkCertificate } from '../../runtime/sync/trust.ts';
 import { silentLog } from '../../telemetry/log.fixture.ts';
@@ -115,4 +116,32 @@ it('an operator that was away for longer than its authority lasts begins anew by
   const { bundle, ...own } = (await open(api, clock)).credentials();
   expect(isBelieved(own, bundle, clock.now())).toBe(true);
   expect(isBelieved(own, before.bundle, clock.now())).toBe(false);
+});
+
+describe('request ports', () => {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const names = ['llm.example'];
+
+  it('get certificates that clients take now by an operator whose clock is two days ahead', async () => {
+    const [api, now] = [new FakeApi(), Date.now()];
+    const { bundle } = (await open(api, new FakeClock(now))).credentials();
+    const { certificate, lifetimeMs } = (await open(api, new FakeClock(now + 2 * day))).certifyServing({
+      publicKey,
+      names,
+    });
+    expect(isBelieved({ certificate }, bundle, now, 'llm.example')).toBe(true);
+    expect(30 * day - lifetimeMs).toBeLessThan(1_000);
+  });
+
+  it('get none of an authority that is over, which no client takes', async () => {
+    const [api, clock] = [new FakeApi(), new FakeClock(Date.now())];
+    const authority = await open(api, clock);
+    api.before = () => {
+      throw new AdaptletError('KUBE_UNAVAILABLE', 'the API server is away');
+    };
+    clock.advance(365 * day);
+    expect(() => authority.certifyServing({ publicKey, names })).toThrow(
+      expect.objectContaining({ code: 'CERTIFICATE_REFUSED', what: 'the authority of the operator is over' }),
+    );
+  });
 });

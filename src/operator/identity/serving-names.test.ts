@@ -32,6 +32,11 @@ describe('the names of the request ports of a runtime', () => {
       { ...runtime, node: 'adaptlet-operator.adaptlet-system.svc' },
       none,
     ],
+    [
+      'an address of the operator as IPv6 has it',
+      runtime,
+      { ...none, addresses: addresses('::ffff:192.0.2.1', '::ffff:c000:201') },
+    ],
     ['an address of the operator', runtime, { ...none, addresses: addresses('192.0.2.1') }],
     [
       'a host name in capitals',
@@ -42,8 +47,17 @@ describe('the names of the request ports of a runtime', () => {
     ['a name of the administrator', runtime, { ...none, more: ['adaptlet-operator.adaptlet-system'] }],
   ])('are none of the operator, by %s', (_, of, options) => {
     const names = servingNames(of, options);
-    expect(names.filter((name) => operator.includes(name.toLowerCase()))).toEqual([]);
+    expect(names.filter((name) => operator.includes(name.replace('::ffff:', '').toLowerCase()))).toEqual([]);
     expect(names.length).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ['*.ops.example', 'op.ops.example'],
+    ['*.OPS.example', 'a.b.ops.example'],
+    ['::ffff:10.0.0.5', '10.0.0.5'],
+  ])('are none for which %s of the operator stands: %s', (own, name) => {
+    const options = { addresses: addresses(name, 'ops.example'), more: [name], operator: [...operator, own] };
+    expect(servingNames(runtime, options).slice(3)).toEqual(['edge-1', 'ops.example']);
   });
 
   it.each([
@@ -53,6 +67,13 @@ describe('the names of the request ports of a runtime', () => {
     '127.9.9.9',
     '::1',
     '0:0:0:0:0:0:0:1',
+    '::ffff:127.0.0.1',
+    '::FFFF:7f00:1',
+    '::ffff:10.0.0.5',
+    '0:0:0:0:0:ffff:a00:5',
+    'fe80::1%eth0',
+    '0.0.0.0',
+    '::',
     '*',
     '*.example',
     'a b',

@@ -15,19 +15,43 @@ export type ServingNamesOptions = {
 
 /** Most names of one certificate. */
 const mostNames = 64;
+/** Most names of an administrator: those of a Node have a place as well. */
+export const mostRuntimeNames = 32;
 
 const label = '[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?';
 const dnsName = new RegExp(`^(?=.{1,253}$)${label}(?:\\.${label})*$`);
 
-/** As certificates have it: in lower case, addresses in one form; undefined: it is neither a DNS name nor an IP address, or means any machine. */
-export const certifiedName = (text: string): string | undefined => {
+/** An IPv4 address as IPv6 has it: clients may take both for one machine. */
+const mapped = '::ffff:';
+/** Of this machine alone, or of none. */
+const isNowhere = (address: string): boolean => /^(?:127\.|0\.|::1?$)/.test(address);
+
+/** In lower case, addresses in one form. */
+const oneForm = (text: string): string => {
   const name = text.toLowerCase();
-  if (isIP(name) !== 0) {
-    if (name.includes('%')) return undefined;
-    const { address } = new SocketAddress({ address: name, family: isIP(name) === 6 ? 'ipv6' : 'ipv4' });
-    return address.startsWith('127.') || address === '::1' ? undefined : address;
-  }
+  if (isIP(name) === 0 || name.includes('%')) return name;
+  return new SocketAddress({ address: name, family: isIP(name) === 6 ? 'ipv6' : 'ipv4' }).address;
+};
+
+/** As certificates have it: in one form; undefined: it is neither a DNS name nor an IP address, is one by another name, or means any machine. */
+export const certifiedName = (text: string): string | undefined => {
+  const name = oneForm(text);
+  if (isIP(name) !== 0)
+    return name.includes('%') || name.startsWith(mapped) || isNowhere(name) ? undefined : name;
   return name !== 'localhost' && !name.endsWith('.localhost') && dnsName.test(name) ? name : undefined;
+};
+
+/** Whether somebody with a certificate for a name is believed to be the operator, which has these; `*.` stands for all below. */
+export const isAmong = (operator: readonly string[]): ((name: string) => boolean) => {
+  const forms = operator
+    .map(oneForm)
+    .map((name) => (name.startsWith(mapped) ? name.slice(mapped.length) : name));
+  const exact = new Set(forms);
+  const below = forms.filter((name) => name.startsWith('*.')).map((name) => name.slice(1));
+  return (given) => {
+    const name = oneForm(given);
+    return exact.has(name) || below.some((end) => name.endsWith(end));
+  };
 };
 
 /**
@@ -41,11 +65,11 @@ export const servingNames = (
   const service = `${account}.${namespace}`;
   const services = [`${service}.svc`, `${service}.svc.cluster.local`, service];
   const all = [...services, ...more, node, ...addresses.map(({ address = '' }) => address)];
-  const taken = new Set(operator.map(certifiedName));
+  const isTaken = isAmong(operator);
   const names = new Set<string>();
   for (const one of all) {
     const name = certifiedName(one);
-    if (name !== undefined && !taken.has(name)) names.add(name);
+    if (name !== undefined && !isTaken(name)) names.add(name);
   }
   return [...names].slice(0, mostNames);
 };

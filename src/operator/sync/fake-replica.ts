@@ -21,6 +21,8 @@ export class TestApi extends FakeApi {
   readonly watchers: FakeObjects[] = [];
   /** Addresses of Nodes, of which the uid is that of the token. */
   readonly addresses = new Map<string, readonly string[]>();
+  /** By Node, where it is not that of the tokens; empty: the Node is not there. */
+  readonly uids = new Map<string, string>();
   /** Thrown by every request while it is set. */
   down: Error | undefined;
 
@@ -41,7 +43,8 @@ export class TestApi extends FakeApi {
   #nodes(selector: string): object {
     const name = selector.replace('metadata.name=', '');
     const addresses = (this.addresses.get(name) ?? []).map((address) => ({ type: 'InternalIP', address }));
-    return { items: [{ metadata: { name, uid: `uid-of-${name}` }, status: { addresses } }] };
+    const uid = this.uids.get(name) ?? `uid-of-${name}`;
+    return { items: uid === '' ? [] : [{ metadata: { name, uid }, status: { addresses } }] };
   }
 
   #show(body: unknown): void {

@@ -1,8 +1,9 @@
 import { generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { servingStatement } from '../../control/serving-statement.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { Identity_Kind, type ServingCertificateRequest } from '../../gen/adaptlet/control/v1/control.ts';
+import { silentLog } from '../../telemetry/log.fixture.ts';
 import { podToken } from './fake-replica.ts';
 import type { FakeRuntime } from './fake-runtime.ts';
 import { Stage } from './stage.fixture.ts';
@@ -102,6 +103,20 @@ describe('a runtime that asks for a certificate of its request ports', () => {
     expect((await ask(runtime)).certificate).not.toBe('');
   });
 
+  it.each([
+    ['is not there', ''],
+    ['is another one by now', 'uid-of-another'],
+  ])('gets none while its Node %s', async (_, uid) => {
+    const runtime = await connected();
+    stage.api.uids.set('node-1', uid);
+    expect(await ask(runtime)).toMatchObject({
+      certificate: '',
+      reason: expect.stringContaining('its Node is not there'),
+    });
+    stage.api.uids.delete('node-1');
+    expect((await ask(runtime)).certificate).not.toBe('');
+  });
+
   it('is answered eight times at once, and one at a time from then on', async () => {
     const runtime = await connected();
     const looks = (): number => stage.api.requests.filter(({ path }) => path === '/api/v1/nodes').length;
@@ -112,6 +127,13 @@ describe('a runtime that asks for a certificate of its request ports', () => {
     stage.clock.advance(5_000);
     await eventually('the next one', () => runtime.of('servingCertificate').length === 9);
     expect(looks()).toBe(9);
+    // What is beyond that is refused, without a word in the log of each.
+    using said = vi.spyOn(silentLog, 'info');
+    using spoken = vi.spyOn(silentLog, 'debug');
+    for (let id = 41n; id <= 80n; id++) send(runtime, { id });
+    await eventually('refusals', () => runtime.of('servingCertificate').some(({ reason }) => reason !== ''));
+    expect(said).not.toHaveBeenCalled();
+    expect(spoken).toHaveBeenCalled();
     // Another one is not kept from its certificate.
     expect(
       (await ask(await connected({}, 'node-2'), { signature: proofFor('adaptlet-system/node-2') })).reason,

@@ -50,7 +50,8 @@ export class ServingAnswers {
       async () => ({ $case: 'servingCertificate', value: { ...none, ...(await this.#certify(request)) } }),
       (error) => {
         const { code, what: reason } = asAdaptletError(error, 'certifying the request ports of a runtime');
-        logger.info(
+        // As many as it asks; the runtime says it, too.
+        logger.debug(
           { runtime: runtime.key, code, reason },
           'a runtime gets no certificate for its request ports',
         );

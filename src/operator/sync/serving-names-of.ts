@@ -1,3 +1,4 @@
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
 import type { Authority } from '../identity/authority.ts';
 import { type NodeAddress, servingNames } from '../identity/serving-names.ts';
@@ -10,7 +11,7 @@ type NodeList = {
   }[];
 };
 
-/** Names of a runtime of a Node, whose addresses are read now. */
+/** Names of a runtime of a Node, whose addresses are read now: without it there are none, for fewer would take the place of all. */
 export const servingNamesOf =
   ({
     api,
@@ -30,6 +31,8 @@ export const servingNamesOf =
     });
     // Another Node may have the name by now.
     const node = items.find(({ metadata }) => metadata?.uid === runtime.ownerUid);
-    const addresses = node?.status?.addresses ?? [];
+    if (node === undefined)
+      throw new AdaptletError('CERTIFICATE_REFUSED', 'its Node is not there, or another one has the name');
+    const addresses = node.status?.addresses ?? [];
     return servingNames(runtime, { addresses, more: runtimeNames, operator: authority.names });
   };

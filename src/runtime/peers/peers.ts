@@ -82,6 +82,7 @@ export class SitePeers implements AsyncDisposable {
     this.questions = new OperatorQuestions(clock, 'PEERS_UNKNOWN');
     this.#renewal = new Renewal({
       clock,
+      isConnected: () => this.questions.isConnected,
       renew: () => this.#certify(),
       failed: (error) => {
         const err = asAdaptletError(error, 'getting a certificate for other runtimes');

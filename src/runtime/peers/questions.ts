@@ -22,6 +22,7 @@ export class OperatorQuestions<Q extends Question, A extends Answer> {
   #send: Send<Q> | undefined;
   #ids = 0n;
   #onConnected = (): void => undefined;
+  #isConnected = false;
 
   /** `code`: of what is thrown where there is no certificate. */
   constructor(clock: Pick<Clock, 'after'>, code: ErrorCode) {
@@ -39,7 +40,13 @@ export class OperatorQuestions<Q extends Question, A extends Answer> {
     this.#onConnected = listener;
   }
 
+  /** There is a stream now. */
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
   connected(): void {
+    this.#isConnected = true;
     this.#onConnected();
   }
 
@@ -49,6 +56,7 @@ export class OperatorQuestions<Q extends Question, A extends Answer> {
 
   /** The stream ended: nobody answers what was asked. */
   broken(): void {
+    this.#isConnected = false;
     for (const { reject } of this.#asked.values()) reject(this.#none('the operator cannot be reached now'));
   }
 

@@ -2,6 +2,8 @@ import type { Clock } from '../../time/clock.ts';
 
 export type RenewalOptions = {
   readonly clock: Clock;
+  /** False: there is nobody to ask; `begin` is called once there is. */
+  readonly isConnected: () => boolean;
   /** Gets the next one. Resolves to the milliseconds after which that is due again. */
   readonly renew: () => Promise<number>;
   readonly failed: (error: unknown) => void;
@@ -36,8 +38,9 @@ export class Renewal {
 
   /** Never throws. */
   async #renew(): Promise<void> {
-    const { clock, renew, failed, retryMs } = this.#options;
+    const { clock, isConnected, renew, failed, retryMs } = this.#options;
     this.#stopTimer();
+    if (!isConnected()) return;
     let nextMs = retryMs;
     try {
       nextMs = await renew();

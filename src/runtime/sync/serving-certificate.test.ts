@@ -1,4 +1,11 @@
-import { createPrivateKey, createPublicKey, verify, X509Certificate } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  verify,
+  X509Certificate,
+} from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,15 +59,15 @@ const question = (count: number): Promise<ServingCertificateRequest> =>
     expect(asked).toHaveLength(count);
     return asked[count - 1] as ServingCertificateRequest;
   });
-const answer = ({ id, publicKey: spki }: ServingCertificateRequest): void => {
-  const publicKey = publicKeyOf(spki, (what) => new Error(what));
-  const validity = { from: Date.now() - 1_000, until: Date.now() + lifetimeMs };
-  const certificate = certifyHost(authority, {
+const certificateOf = (publicKey: KeyObject): string =>
+  certifyHost(authority, {
     subject: { name: 'r' },
     names: ['a.example'],
-    validity,
+    validity: { from: Date.now() - 1_000, until: Date.now() + lifetimeMs },
     publicKey,
   });
+const answer = ({ id, publicKey: spki }: ServingCertificateRequest): void => {
+  const certificate = certificateOf(publicKeyOf(spki, (what) => new Error(what)));
   given.questions.answered({ ...Answer.create(), id, certificate, lifetimeMs: BigInt(lifetimeMs) });
 };
 /** Connects, and is given the `count`th certificate. */
@@ -133,6 +140,20 @@ describe('a certificate of the operator for the request ports', () => {
     await vi.waitFor(() => expect(changed).toBe(2));
   });
 
+  it('is asked for, and spoken of, no more while there is no stream: the next one asks', async () => {
+    await certified();
+    given.questions.broken();
+    isThere = false;
+    for (let hours = 0; hours < 24 * 7; hours++) {
+      clock.advance(3_600_000);
+      await new Promise(setImmediate);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect([log.warn.mock.calls, asked.length]).toEqual([[], 1]);
+    isThere = true;
+    await certified(2);
+  });
+
   it('is not waited for without end by an operator of an earlier version', async () => {
     given.questions.connected();
     await question(1);
@@ -147,5 +168,37 @@ describe('a certificate of the operator for the request ports', () => {
     answer(await question(1));
     await vi.waitFor(() => expect(log.warn).toHaveBeenCalledTimes(1));
     expect(changed).toBe(0);
+    expect(log.warn.mock.calls[0]?.[1]).toContain('could not be kept on this node');
+    await rm(join(folder, 'state'));
+    clock.advance(30_000);
+    answer(await question(2));
+    await vi.waitFor(() => expect(changed).toBe(1));
+  });
+
+  const { publicKey: another } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  it.each([
+    ['no PEM', () => 'certificate', 'no certificate'],
+    ['a PEM that is broken', (pem: string) => pem.replace(/\n.{20}/, '\n'), 'no certificate'],
+    ['a PEM that is cut', (pem: string) => pem.slice(0, 200), 'no certificate'],
+    ['one of another key', () => certificateOf(another), 'of another key'],
+  ])('stays where the operator sends %s', async (_, spoilt, why) => {
+    const first = await certified();
+    clock.advance(lifetimeMs / 10);
+    const { id, publicKey } = await question(2);
+    const good = certificateOf(publicKeyOf(publicKey, (what) => new Error(what)));
+    given.questions.answered({
+      ...Answer.create(),
+      id,
+      certificate: spoilt(good),
+      lifetimeMs: BigInt(lifetimeMs),
+    });
+    await vi.waitFor(() => expect(log.warn).toHaveBeenCalledTimes(1));
+    expect(log.warn.mock.calls[0]?.[0]).toMatchObject({
+      err: { code: 'CERTIFICATE_REFUSED', what: expect.stringContaining(why) },
+    });
+    expect([changed, await readFile(path, 'utf8')]).toEqual([1, first]);
+    clock.advance(30_000);
+    answer(await question(3));
+    await vi.waitFor(() => expect(changed).toBe(2));
   });
 });

@@ -1,8 +1,8 @@
-import { generateKeyPair, sign } from 'node:crypto';
+import { generateKeyPair, type KeyObject, sign, X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
 import { servingStatement } from '../../control/serving-statement.ts';
 import { writeDurable } from '../../disk/durable.ts';
-import { asAdaptletError } from '../../errors/adaptlet-error.ts';
+import { AdaptletError, asAdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type {
   ServingCertificate as Answer,
   ServingCertificateRequest,
@@ -51,10 +51,15 @@ export class ServingCertificate {
     this.questions = new OperatorQuestions(clock, 'CERTIFICATE_REFUSED');
     this.#renewal = new Renewal({
       clock,
+      isConnected: () => this.questions.isConnected,
       renew: () => this.#renew(),
       failed: (error) => {
-        const err = asAdaptletError(error, 'getting a certificate of the operator');
-        log.warn({ err }, 'the operator gave no certificate for the request ports; it is asked again');
+        const isGiven = errorCodeOf(error) !== 'CERTIFICATE_REFUSED';
+        const err = asAdaptletError(error, 'a certificate for the request ports');
+        const what = isGiven
+          ? 'the certificate of the operator for the request ports could not be kept on this node; another one is asked for'
+          : 'the operator gave no certificate for the request ports; it is asked again';
+        log.warn({ err }, what);
       },
       retryMs,
     });
@@ -73,6 +78,7 @@ export class ServingCertificate {
     const publicKey = pair.publicKey.export({ type: 'spki', format: 'der' });
     const signature = sign('sha256', servingStatement(self, publicKey), pair.privateKey);
     const { certificate, lifetimeMs } = await this.questions.ask({ publicKey, signature }, never);
+    check(certificate, pair.privateKey);
     // In one file: a certificate without its key is none.
     await writeDurable(path, certificate + String(pair.privateKey.export({ type: 'pkcs8', format: 'pem' })));
     this.#receivedAt = clock.monotonic();
@@ -80,3 +86,20 @@ export class ServingCertificate {
     return Number(lifetimeMs) * renewAfter;
   }
 }
+
+/**
+ * What is written takes the place of a good one.
+ * @throws CERTIFICATE_REFUSED for what is no certificate of this key
+ */
+const check = (certificate: string, key: KeyObject): void => {
+  let isOfKey: boolean;
+  try {
+    isOfKey = new X509Certificate(certificate).checkPrivateKey(key);
+  } catch (cause) {
+    throw new AdaptletError('CERTIFICATE_REFUSED', 'the operator sent something that is no certificate', {
+      cause,
+    });
+  }
+  if (!isOfKey)
+    throw new AdaptletError('CERTIFICATE_REFUSED', 'the operator sent a certificate of another key');
+};

@@ -195,6 +195,11 @@ const refused: readonly [setting: string, value: unknown, message: string][] = [
     { operator: true, secret: 'tls' },
     'runtime.tls has operator and secret: a runtime shows one',
   ],
+  [
+    'operator.runtimeNames',
+    Array.from({ length: 33 }, (_, index) => `n${index}.example`),
+    "at '/operator/runtimeNames': maxItems: got 33, want 32",
+  ],
   ['operator.runtimeNames', ['*.example'], "at '/operator/runtimeNames/0': '*.example' does not match"],
   ['injection.model.oci.image', 'registry.example/m', 'injection.model.oci needs both'],
   ['injection.model.image.path', 'int4', 'injection.model.image.path is set without injection.model.image'],
