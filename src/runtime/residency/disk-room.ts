@@ -63,14 +63,15 @@ const sumOf = (groups: readonly Group[], of: (group: Group) => number): number =
 export class DiskRoom {
   readonly #parts: DiskRoomParts;
   readonly #turns = new Mutex();
-  readonly #arrivals: DiskArrivals;
+  /** Told of what becomes of those that were admitted. */
+  readonly arrivals: DiskArrivals;
   /** Kept ones that could not be removed: nothing is gained by trying again. `namespace digest`. */
   readonly #stuck = new Set<string>();
   /** With its compiled file: what that has, or will have while one is on its way. */
   readonly #counted = ({ digest, bytes, entries }: Group): number => {
     const isComing = (entry: Entry): boolean =>
-      entry.job !== undefined || this.#arrivals.of(entry) !== undefined;
-    const expected = entries.filter(isComing).map(({ compiledBytes }) => compiledBytes ?? bytes);
+      entry.job !== undefined || this.arrivals.of(entry) !== undefined;
+    const expected = entries.filter(isComing).map(({ knownCompiledBytes }) => knownCompiledBytes ?? bytes);
     return bytes + (this.#parts.core.options.compiler.bytesOf(digest) ?? Math.max(0, ...expected));
   };
 
@@ -79,7 +80,7 @@ export class DiskRoom {
 
   constructor(parts: DiskRoomParts) {
     this.#parts = parts;
-    this.#arrivals = new DiskArrivals(parts.core.options.compiler);
+    this.arrivals = new DiskArrivals(parts.core.options.compiler);
   }
 
   /** Bytes of the adapters of a namespace and of their compiled files, those on their way included. */
@@ -101,7 +102,7 @@ export class DiskRoom {
       errand.signal.throwIfAborted();
       entry.offDisk = false;
       entry.refused = undefined;
-      this.#arrivals.admitted(entry, arrival);
+      this.arrivals.admitted(entry, arrival);
     });
   }
 
@@ -115,14 +116,9 @@ export class DiskRoom {
       throw this.#refusal(entry, entry.refused, plan);
   }
 
-  /** The store has set room aside for it: what is free on the disk is so beside it. */
-  reserved(entry: Entry): void {
-    this.#arrivals.reserved(entry);
-  }
-
   /** It is there, or does not come. */
   settled(entry: Entry): void {
-    this.#arrivals.settled(entry);
+    this.arrivals.settled(entry);
     void this.collect();
   }
 
@@ -138,13 +134,8 @@ export class DiskRoom {
       if (entry.prefetch !== undefined) return void this.#planFor(entry, arrival);
       await this.#makeRoom(entry, errand, () => this.#planFor(entry, arrival));
       await this.#checkBoth(entry, arrival);
-      this.#arrivals.compiles(entry, arrival);
+      this.arrivals.compiles(entry, arrival);
     });
-  }
-
-  /** Room for its compiled file is set aside, or it does not come. */
-  compiled(entry: Entry): void {
-    this.#arrivals.compiled(entry);
   }
 
   /**
@@ -260,7 +251,7 @@ export class DiskRoom {
 
   /** Of an artifact with its compiled file, as far as that is known; else as if that had as many. */
   #bothOf(entry: Entry, arrival: Arrival): number {
-    return arrival.bytes + this.#arrivals.compiledBytes(entry, arrival);
+    return arrival.bytes + this.arrivals.compiledBytes(entry, arrival);
   }
 
   #plan(entry: Entry, arrival: Arrival): DiskPlan<Group> {
@@ -275,8 +266,10 @@ export class DiskRoom {
     const same = own.find((group) => group.digest === digest);
     const isWithin = sumOf(own, this.#counted) + moreThan(same && this.#counted(same)) <= limit;
     if (missingBytes <= freeBytes && isWithin) return { kind: 'fits', evict: [] };
-    const holdings = this.#holdings(entry);
-    const held = holdings.find((one) => one.owner === owner && one.of.digest === digest);
+    // What its namespace has of the very artifact does not leave for it.
+    const isSame = (one: DiskHolding<Group>): boolean => one.owner === owner && one.of.digest === digest;
+    const holdings = this.#holdings(entry).map((one) => (isSame(one) ? { ...one, isIdle: false } : one));
+    const held = holdings.find(isSame);
     const wish: DiskWish = {
       owner,
       bytes: moreThan(held?.bytes),
@@ -290,7 +283,7 @@ export class DiskRoom {
   /** What an arrival takes with its compiled file, and what is free beside others on their way; what several bring, once. */
   #bytesFor(entry: Entry, arrival: Arrival) {
     const { diskFree = () => Infinity } = this.#parts.core.options;
-    const { missingBytes, promisedBytes } = this.#arrivals.bytesFor(entry, arrival);
+    const { missingBytes, promisedBytes } = this.arrivals.bytesFor(entry, arrival);
     return { missingBytes, freeBytes: diskFree() - promisedBytes };
   }
 
@@ -332,7 +325,7 @@ export class DiskRoom {
   /** The artifact that the adapter has on the disk or on its way there. */
   #onDisk(entry: Entry): OnDisk | undefined {
     const { digest, offDisk, state, job, wish } = entry;
-    const coming = this.#arrivals.of(entry);
+    const coming = this.arrivals.of(entry);
     const its = coming?.digest ?? digest;
     // Work that finds it asks for its room.
     const isOut = digest === undefined || offDisk || (state.kind === 'Remote' && job !== undefined);
@@ -375,10 +368,7 @@ export class DiskRoom {
     const { job, references, waiters, state, abort } = entry;
     const isBusy = job !== undefined || references > 0 || waiters.size > 0 || abort.signal.aborted;
     return (
-      !isBusy &&
-      state.kind !== 'Loaded' &&
-      state.kind !== 'Draining' &&
-      this.#arrivals.of(entry) === undefined
+      !isBusy && state.kind !== 'Loaded' && state.kind !== 'Draining' && this.arrivals.of(entry) === undefined
     );
   }
 

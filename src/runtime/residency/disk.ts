@@ -85,9 +85,13 @@ export class Disk {
    * @throws ADAPTER_BASE_MISMATCH, SOURCE_NOT_ALLOWED, ADAPTER_DIGEST_CHANGED, those of the artifact part
    */
   async store(entry: Entry, repairs: Set<string>): Promise<boolean> {
+    let isThere = false;
     try {
-      return await this.#withinLimit(entry, () => this.#store(entry, repairs));
+      isThere = await this.#withinLimit(entry, () => this.#store(entry, repairs));
+      return isThere;
     } finally {
+      // Nor does its compiled file come.
+      if (!isThere) this.#room.arrivals.compiled(entry);
       this.#room.settled(entry);
     }
   }
@@ -167,7 +171,7 @@ export class Disk {
             await this.#room.admit(entry, arrival, { signal, alive });
           },
           onReserved: () => {
-            this.#room.reserved(entry);
+            this.#room.arrivals.reserved(entry);
           },
           onProgress: ({ receivedBytes, totalBytes }) => {
             entry.note = `received ${receivedBytes} of ${totalBytes} bytes`;
@@ -225,7 +229,7 @@ export class Disk {
     try {
       return await this.#withinLimit(entry, () => this.#compile(entry, repairs));
     } finally {
-      this.#room.compiled(entry);
+      this.#room.arrivals.compiled(entry);
     }
   }
 
@@ -273,11 +277,11 @@ export class Disk {
         {
           digest,
           folder: artifacts.folder(digest),
-          bytes: entry.storedBytes,
+          bytes: entry.knownCompiledBytes ?? entry.storedBytes,
           verify: (s) => artifacts.verify(digest, s, alive),
           alive,
           onReserved: () => {
-            this.#room.compiled(entry);
+            this.#room.arrivals.compiling(entry, digest);
           },
           makeRoom: (bytes) => {
             entry.compiledBytes = bytes;
