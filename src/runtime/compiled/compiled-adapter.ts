@@ -70,8 +70,8 @@ export type Compiler = {
       /** Called each time that room for its file is set aside. */
       readonly onReserved?: () => void;
       /**
-       * Has others leave the disk for a file of so many bytes, which is more than `bytes`; throws where it may not be. Default:
-       * nobody leaves.
+       * Has others leave the disk for a file of so many bytes; throws where it may not be. Called with `bytes` once no file that is
+       * there can be used, and again where it gets larger. Default: nobody leaves.
        */
       readonly makeRoom?: (bytes: number) => Promise<void>;
     },

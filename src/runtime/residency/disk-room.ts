@@ -123,11 +123,12 @@ export class DiskRoom {
   }
 
   /**
-   * Room for the compiled file of an adapter that is here, as far as others may leave for it.
+   * Room for the compiled file of an adapter that is here, as far as others may leave for it; false where one is there: it needs none
+   * while that can be used.
    * @throws NAMESPACE_ADAPTER_DISK; STORE_FULL where it is known to be too little; or the reason of the signal
    */
-  async forCompiled(entry: Entry, digest: Digest, errand: Errand): Promise<void> {
-    if (this.#parts.core.options.compiler.bytesOf(digest) !== undefined) return;
+  async forCompiled(entry: Entry, digest: Digest, errand: Errand): Promise<boolean> {
+    if (this.#parts.core.options.compiler.bytesOf(digest) !== undefined) return false;
     const arrival = { digest, bytes: entry.storedBytes, missingBytes: 0 };
     await this.#turns.run(async () => {
       // Nothing leaves for a guess.
@@ -136,6 +137,7 @@ export class DiskRoom {
       await this.#checkBoth(entry, arrival);
       this.arrivals.compiles(entry, arrival);
     });
+    return true;
   }
 
   /**

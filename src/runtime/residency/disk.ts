@@ -243,8 +243,8 @@ export class Disk {
     if (digest === undefined)
       throw new AdaptletError('INTERNAL', `adapter ${entry.key} is stored without a digest`);
     try {
-      await this.#room.forCompiled(entry, digest, { signal, alive: () => undefined });
-      const compiled = await this.#loads.run(entry, signal, () => this.#compileAlone(entry, digest));
+      const hasRoom = await this.#room.forCompiled(entry, digest, { signal, alive: () => undefined });
+      const compiled = await this.#loads.run(entry, signal, () => this.#compileAlone(entry, digest, hasRoom));
       entry.compiled = compiled;
       entry.bytes = compiled.ramBytes;
       this.#core.move(entry, { kind: 'Built', digest, storedBytes: entry.storedBytes, compiled });
@@ -257,7 +257,7 @@ export class Disk {
     }
   }
 
-  async #compileAlone(entry: Entry, digest: Digest) {
+  async #compileAlone(entry: Entry, digest: Digest, hasRoom: boolean) {
     const { signal } = entry.abort;
     for (;;) {
       const before = this.#compiling.get(digest);
@@ -272,20 +272,22 @@ export class Disk {
       code: 'COMPILE_STALLED',
       what: `the compile of adapter ${entry.key} did not end`,
     } as const;
+    const usual = entry.knownCompiledBytes ?? entry.storedBytes;
     const work = withLimit(limit, signal, (inner, alive) => {
       const compiling = compiler.compile(
         {
           digest,
           folder: artifacts.folder(digest),
-          bytes: entry.knownCompiledBytes ?? entry.storedBytes,
+          bytes: usual,
           verify: (s) => artifacts.verify(digest, s, alive),
           alive,
           onReserved: () => {
             this.#room.arrivals.compiling(entry, digest);
           },
-          makeRoom: (bytes) => {
-            entry.compiledBytes = bytes;
-            return this.#room.forCompiled(entry, digest, { signal: inner, alive });
+          makeRoom: async (bytes) => {
+            if (bytes === usual && hasRoom) return;
+            if (bytes !== usual) entry.compiledBytes = bytes;
+            await this.#room.forCompiled(entry, digest, { signal: inner, alive });
           },
         },
         engine.info(),

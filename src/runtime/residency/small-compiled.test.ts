@@ -15,13 +15,17 @@ const sumOf = (bytes: ReadonlyMap<Digest, number>): number => [...bytes.values()
 
 /** An artifact has 5 bytes, and its compiled file `size`; while that is made it has its room. */
 const node = (size: number, { diskBytes = 1000, ...shape }: WorldShape & { diskBytes?: number } = {}) => {
-  const disk = new Map<Digest, number>();
+  const { disk = new Map<Digest, number>() } = shape;
   const compiled = new Map<Digest, number>();
+  /** Their compiled files are of another engine. */
+  const stale = new Set<Digest>();
   let setAside = 0;
   const free = (): number => diskBytes - sumOf(disk) - sumOf(compiled) - setAside;
   const compiler: Compiler = {
-    async compile({ digest, bytes, verify, onReserved }) {
+    async compile({ digest, bytes, verify, onReserved, makeRoom }) {
+      if (stale.delete(digest)) compiled.delete(digest);
       if (!compiled.has(digest)) {
+        await makeRoom?.(bytes);
         if (bytes > free()) throw new AdaptletError('STORE_FULL', `it needs ${bytes}, ${free()} are free`);
         setAside += bytes;
         onReserved?.();
@@ -39,6 +43,7 @@ const node = (size: number, { diskBytes = 1000, ...shape }: WorldShape & { diskB
   return {
     ...world({ budgetBytes: 1000, grants: new Set(), disk, diskFree: free, compiler, ...shape }),
     compiled,
+    stale,
   };
 };
 const use = async (w: World, ...names: readonly string[]): Promise<void> => {
@@ -118,4 +123,27 @@ it('what a namespace has of an artifact does not leave for another of its adapte
   await expect(use(w, 's2')).rejects.toMatchObject({ code: 'NAMESPACE_ADAPTER_DISK' });
   expect(w.residency.state(keyOf('s1'))?.kind).toBe('Resident');
   expect(w.residency.diskUsedBy('team')).toBe(15);
+});
+
+it('a compiled file that cannot be used has room made for the one that is made instead', async () => {
+  const disk = new Map<Digest, number>();
+  const plan = ['a', 'b'].map((name) => adapterOf(name));
+  const before = node(1, { disk });
+  before.residency.apply(plan);
+  await use(before, 'a');
+  const digest = before.digest('a');
+  const w = node(5, {
+    disk,
+    diskShare: () => ({ guarantee: 0, limit: 17 }),
+    resolved: before.resolutions,
+    grants: new Set([`team ${digest}`]),
+  });
+  w.digest('a');
+  w.compiled.set(digest, 1);
+  w.stale.add(digest);
+  w.residency.apply(plan);
+  await use(w, 'b');
+  expect(w.residency.diskUsedBy('team')).toBe(16);
+  await use(w, 'a');
+  expect([w.compiled.get(digest), w.residency.diskUsedBy('team')]).toEqual([5, 10]);
 });
