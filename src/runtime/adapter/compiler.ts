@@ -56,6 +56,8 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
       await dropStale(target);
       const present = await compiled.reusable(digest, target, maxRank);
       if (present !== undefined) return present;
+      // Of what was there others may have thought that no room is needed.
+      await makeRoom?.(bytes);
       await verify(signal);
       const input = {
         folder,

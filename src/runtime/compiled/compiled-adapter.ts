@@ -62,7 +62,7 @@ export type Compiler = {
     adapter: {
       readonly digest: Digest;
       readonly folder: string;
-      /** Of the artifact; its compiled file has about as many, or of some methods many more. */
+      /** That its compiled file is taken to have: what it had before, else those of the artifact; of some methods it has many more. */
       readonly bytes: number;
       readonly verify: (signal: AbortSignal) => Promise<void>;
       /** Called now and then while it is made. */
@@ -70,8 +70,8 @@ export type Compiler = {
       /** Called each time that room for its file is set aside. */
       readonly onReserved?: () => void;
       /**
-       * Has others leave the disk for a file of so many bytes, which is larger than its artifact; throws where it may not be. Default:
-       * nobody leaves.
+       * Has others leave the disk for a file of so many bytes; throws where it may not be. Called with `bytes` once no file that is
+       * there can be used, and again where it gets larger. Default: nobody leaves.
        */
       readonly makeRoom?: (bytes: number) => Promise<void>;
     },

@@ -14,6 +14,8 @@ export class DiskArrivals {
   readonly #reserved = new Set<Entry>();
   /** Whose compiled files are to come, and have no room set aside. */
   readonly #uncompiled = new Map<Entry, Arrival>();
+  /** Whose compiled files are being made, with room set aside: for others with the same content as well. */
+  readonly #compiling = new Map<Entry, Digest>();
 
   constructor(compiler: Pick<Compiler, 'bytesOf'>) {
     this.#compiler = compiler;
@@ -43,17 +45,25 @@ export class DiskArrivals {
 
   /** Its artifact is there, or about to be, and its compiled file comes after it. */
   compiles(entry: Entry, arrival: Arrival): void {
+    this.#compiling.delete(entry);
     this.#uncompiled.set(entry, arrival);
   }
 
-  /** Room for its compiled file is set aside, or it does not come. */
-  compiled(entry: Entry): void {
+  /** Room for its compiled file is set aside. */
+  compiling(entry: Entry, digest: Digest): void {
     this.#uncompiled.delete(entry);
+    this.#compiling.set(entry, digest);
   }
 
-  /** Of the compiled file of an artifact, as far as that is known; else as if it had as many as its artifact. */
-  compiledBytes({ compiledBytes }: Entry, { digest, bytes }: Pick<Arrival, 'digest' | 'bytes'>): number {
-    return this.#compiler.bytesOf(digest) ?? compiledBytes ?? bytes;
+  /** Its compiled file is there, or does not come. */
+  compiled(entry: Entry): void {
+    this.#uncompiled.delete(entry);
+    this.#compiling.delete(entry);
+  }
+
+  /** Of the compiled file of an artifact: what it has or had, else as if it had as many as its artifact. */
+  compiledBytes(entry: Entry, { digest, bytes }: Pick<Arrival, 'digest' | 'bytes'>): number {
+    return this.#compiler.bytesOf(digest) ?? entry.knownCompiledBytes ?? bytes;
   }
 
   /** Bytes that an arrival takes more, its compiled file included, and those that others were promised beside it. */
@@ -70,11 +80,14 @@ export class DiskArrivals {
       else if (one.digest !== digest) artifacts.set(one.digest, one.missingBytes);
     }
     for (const one of reserved) artifacts.delete(one);
+    const compiling = new Set(this.#compiling.values());
+    const isCompiled = (one: Digest): boolean =>
+      compiling.has(one) || this.#compiler.bytesOf(one) !== undefined;
     const compiled = new Map<Digest, number>();
     for (const [other, one] of this.#uncompiled) {
       // Its work has ended, however.
       if (other.job === undefined) this.#uncompiled.delete(other);
-      else if (other !== entry && one.digest !== digest && this.#compiler.bytesOf(one.digest) === undefined)
+      else if (other !== entry && one.digest !== digest && !isCompiled(one.digest))
         compiled.set(one.digest, this.compiledBytes(other, one));
     }
     const promisedBytes = [...artifacts.values(), ...compiled.values()].reduce(
@@ -82,9 +95,8 @@ export class DiskArrivals {
       0,
     );
     const comingBytes = reserved.has(digest) ? 0 : arrival.missingBytes;
-    const isCompiled = this.#compiler.bytesOf(digest) !== undefined;
     return {
-      missingBytes: comingBytes + (isCompiled ? 0 : this.compiledBytes(entry, arrival)),
+      missingBytes: comingBytes + (isCompiled(digest) ? 0 : this.compiledBytes(entry, arrival)),
       promisedBytes,
     };
   }

@@ -58,19 +58,21 @@ const sumOf = (groups: readonly Group[], of: (group: Group) => number): number =
  * What namespaces have on the disk, and what leaves it for something new ({@link planDisk}).
  *
  * Guarantees: a namespace never has more than its limit, what is on its way included, but for what was there before the limit was
- * and is in use; what is guaranteed to it leaves for nobody else. An artifact is deleted once no adapter here has it and counts it.
+ * and is in use, and for what is unpacked of an archive until `forCompiled` has looked at it; what is guaranteed
+ * to it leaves for nobody else. An artifact is deleted once no adapter here has it and counts it.
  */
 export class DiskRoom {
   readonly #parts: DiskRoomParts;
   readonly #turns = new Mutex();
-  readonly #arrivals: DiskArrivals;
+  /** Told of what becomes of those that were admitted. */
+  readonly arrivals: DiskArrivals;
   /** Kept ones that could not be removed: nothing is gained by trying again. `namespace digest`. */
   readonly #stuck = new Set<string>();
   /** With its compiled file: what that has, or will have while one is on its way. */
   readonly #counted = ({ digest, bytes, entries }: Group): number => {
     const isComing = (entry: Entry): boolean =>
-      entry.job !== undefined || this.#arrivals.of(entry) !== undefined;
-    const expected = entries.filter(isComing).map(({ compiledBytes }) => compiledBytes ?? bytes);
+      entry.job !== undefined || this.arrivals.of(entry) !== undefined;
+    const expected = entries.filter(isComing).map(({ knownCompiledBytes }) => knownCompiledBytes ?? bytes);
     return bytes + (this.#parts.core.options.compiler.bytesOf(digest) ?? Math.max(0, ...expected));
   };
 
@@ -79,7 +81,7 @@ export class DiskRoom {
 
   constructor(parts: DiskRoomParts) {
     this.#parts = parts;
-    this.#arrivals = new DiskArrivals(parts.core.options.compiler);
+    this.arrivals = new DiskArrivals(parts.core.options.compiler);
   }
 
   /** Bytes of the adapters of a namespace and of their compiled files, those on their way included. */
@@ -101,7 +103,7 @@ export class DiskRoom {
       errand.signal.throwIfAborted();
       entry.offDisk = false;
       entry.refused = undefined;
-      this.#arrivals.admitted(entry, arrival);
+      this.arrivals.admitted(entry, arrival);
     });
   }
 
@@ -115,36 +117,28 @@ export class DiskRoom {
       throw this.#refusal(entry, entry.refused, plan);
   }
 
-  /** The store has set room aside for it: what is free on the disk is so beside it. */
-  reserved(entry: Entry): void {
-    this.#arrivals.reserved(entry);
-  }
-
   /** It is there, or does not come. */
   settled(entry: Entry): void {
-    this.#arrivals.settled(entry);
+    this.arrivals.settled(entry);
     void this.collect();
   }
 
   /**
-   * Room for the compiled file of an adapter that is here, as far as others may leave for it.
+   * Room for the compiled file of an adapter that is here, as far as others may leave for it; false where one is there: it needs none
+   * while that can be used.
    * @throws NAMESPACE_ADAPTER_DISK; STORE_FULL where it is known to be too little; or the reason of the signal
    */
-  async forCompiled(entry: Entry, digest: Digest, errand: Errand): Promise<void> {
-    if (this.#parts.core.options.compiler.bytesOf(digest) !== undefined) return;
+  async forCompiled(entry: Entry, digest: Digest, errand: Errand): Promise<boolean> {
+    if (this.#parts.core.options.compiler.bytesOf(digest) !== undefined) return false;
     const arrival = { digest, bytes: entry.storedBytes, missingBytes: 0 };
     await this.#turns.run(async () => {
       // Nothing leaves for a guess.
       if (entry.prefetch !== undefined) return void this.#planFor(entry, arrival);
       await this.#makeRoom(entry, errand, () => this.#planFor(entry, arrival));
       await this.#checkBoth(entry, arrival);
-      this.#arrivals.compiles(entry, arrival);
+      this.arrivals.compiles(entry, arrival);
     });
-  }
-
-  /** Room for its compiled file is set aside, or it does not come. */
-  compiled(entry: Entry): void {
-    this.#arrivals.compiled(entry);
+    return true;
   }
 
   /**
@@ -260,7 +254,7 @@ export class DiskRoom {
 
   /** Of an artifact with its compiled file, as far as that is known; else as if that had as many. */
   #bothOf(entry: Entry, arrival: Arrival): number {
-    return arrival.bytes + this.#arrivals.compiledBytes(entry, arrival);
+    return arrival.bytes + this.arrivals.compiledBytes(entry, arrival);
   }
 
   #plan(entry: Entry, arrival: Arrival): DiskPlan<Group> {
@@ -275,8 +269,10 @@ export class DiskRoom {
     const same = own.find((group) => group.digest === digest);
     const isWithin = sumOf(own, this.#counted) + moreThan(same && this.#counted(same)) <= limit;
     if (missingBytes <= freeBytes && isWithin) return { kind: 'fits', evict: [] };
-    const holdings = this.#holdings(entry);
-    const held = holdings.find((one) => one.owner === owner && one.of.digest === digest);
+    // What its namespace has of the very artifact does not leave for it.
+    const isSame = (one: DiskHolding<Group>): boolean => one.owner === owner && one.of.digest === digest;
+    const holdings = this.#holdings(entry).map((one) => (isSame(one) ? { ...one, isIdle: false } : one));
+    const held = holdings.find(isSame);
     const wish: DiskWish = {
       owner,
       bytes: moreThan(held?.bytes),
@@ -290,7 +286,7 @@ export class DiskRoom {
   /** What an arrival takes with its compiled file, and what is free beside others on their way; what several bring, once. */
   #bytesFor(entry: Entry, arrival: Arrival) {
     const { diskFree = () => Infinity } = this.#parts.core.options;
-    const { missingBytes, promisedBytes } = this.#arrivals.bytesFor(entry, arrival);
+    const { missingBytes, promisedBytes } = this.arrivals.bytesFor(entry, arrival);
     return { missingBytes, freeBytes: diskFree() - promisedBytes };
   }
 
@@ -332,7 +328,7 @@ export class DiskRoom {
   /** The artifact that the adapter has on the disk or on its way there. */
   #onDisk(entry: Entry): OnDisk | undefined {
     const { digest, offDisk, state, job, wish } = entry;
-    const coming = this.#arrivals.of(entry);
+    const coming = this.arrivals.of(entry);
     const its = coming?.digest ?? digest;
     // Work that finds it asks for its room.
     const isOut = digest === undefined || offDisk || (state.kind === 'Remote' && job !== undefined);
@@ -375,10 +371,7 @@ export class DiskRoom {
     const { job, references, waiters, state, abort } = entry;
     const isBusy = job !== undefined || references > 0 || waiters.size > 0 || abort.signal.aborted;
     return (
-      !isBusy &&
-      state.kind !== 'Loaded' &&
-      state.kind !== 'Draining' &&
-      this.#arrivals.of(entry) === undefined
+      !isBusy && state.kind !== 'Loaded' && state.kind !== 'Draining' && this.arrivals.of(entry) === undefined
     );
   }
 

@@ -85,9 +85,13 @@ export class Disk {
    * @throws ADAPTER_BASE_MISMATCH, SOURCE_NOT_ALLOWED, ADAPTER_DIGEST_CHANGED, those of the artifact part
    */
   async store(entry: Entry, repairs: Set<string>): Promise<boolean> {
+    let isThere = false;
     try {
-      return await this.#withinLimit(entry, () => this.#store(entry, repairs));
+      isThere = await this.#withinLimit(entry, () => this.#store(entry, repairs));
+      return isThere;
     } finally {
+      // Nor does its compiled file come.
+      if (!isThere) this.#room.arrivals.compiled(entry);
       this.#room.settled(entry);
     }
   }
@@ -167,7 +171,7 @@ export class Disk {
             await this.#room.admit(entry, arrival, { signal, alive });
           },
           onReserved: () => {
-            this.#room.reserved(entry);
+            this.#room.arrivals.reserved(entry);
           },
           onProgress: ({ receivedBytes, totalBytes }) => {
             entry.note = `received ${receivedBytes} of ${totalBytes} bytes`;
@@ -225,7 +229,7 @@ export class Disk {
     try {
       return await this.#withinLimit(entry, () => this.#compile(entry, repairs));
     } finally {
-      this.#room.compiled(entry);
+      this.#room.arrivals.compiled(entry);
     }
   }
 
@@ -239,8 +243,8 @@ export class Disk {
     if (digest === undefined)
       throw new AdaptletError('INTERNAL', `adapter ${entry.key} is stored without a digest`);
     try {
-      await this.#room.forCompiled(entry, digest, { signal, alive: () => undefined });
-      const compiled = await this.#loads.run(entry, signal, () => this.#compileAlone(entry, digest));
+      const hasRoom = await this.#room.forCompiled(entry, digest, { signal, alive: () => undefined });
+      const compiled = await this.#loads.run(entry, signal, () => this.#compileAlone(entry, digest, hasRoom));
       entry.compiled = compiled;
       entry.bytes = compiled.ramBytes;
       this.#core.move(entry, { kind: 'Built', digest, storedBytes: entry.storedBytes, compiled });
@@ -253,7 +257,7 @@ export class Disk {
     }
   }
 
-  async #compileAlone(entry: Entry, digest: Digest) {
+  async #compileAlone(entry: Entry, digest: Digest, hasRoom: boolean) {
     const { signal } = entry.abort;
     for (;;) {
       const before = this.#compiling.get(digest);
@@ -268,20 +272,22 @@ export class Disk {
       code: 'COMPILE_STALLED',
       what: `the compile of adapter ${entry.key} did not end`,
     } as const;
+    const usual = entry.knownCompiledBytes ?? entry.storedBytes;
     const work = withLimit(limit, signal, (inner, alive) => {
       const compiling = compiler.compile(
         {
           digest,
           folder: artifacts.folder(digest),
-          bytes: entry.storedBytes,
+          bytes: usual,
           verify: (s) => artifacts.verify(digest, s, alive),
           alive,
           onReserved: () => {
-            this.#room.compiled(entry);
+            this.#room.arrivals.compiling(entry, digest);
           },
-          makeRoom: (bytes) => {
-            entry.compiledBytes = bytes;
-            return this.#room.forCompiled(entry, digest, { signal: inner, alive });
+          makeRoom: async (bytes) => {
+            if (bytes === usual && hasRoom) return;
+            if (bytes !== usual) entry.compiledBytes = bytes;
+            await this.#room.forCompiled(entry, digest, { signal: inner, alive });
           },
         },
         engine.info(),

@@ -110,6 +110,11 @@ export class Entry {
     this.digest = digest;
   }
 
+  /** Of its compiled file, there or not; undefined until there was one, or it was known how large it gets. */
+  get knownCompiledBytes(): number | undefined {
+    return this.compiledBytes ?? this.compiled?.bytes;
+  }
+
   /** What is asked of the disk and of sources. */
   get wish(): Wish {
     return { key: this.key, uid: this.uid, source: this.resource.body.source };

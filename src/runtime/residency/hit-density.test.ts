@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../engine/random.ts';
+import { usesSchema } from '../state/uses.ts';
 import { createEvictionPolicy, evictionPolicyNames } from './eviction-policies.ts';
 import type { EvictionPolicy } from './eviction-policy.ts';
 import { hitDensity } from './hit-density.ts';
@@ -161,4 +162,17 @@ it('histories are bounded: of more adapters the least recently used are forgotte
     times(100, (i) => `last-${i}`),
   );
   expect([worth(policy, 'last-0') > 0, worth(policy, 'adapter-0')]).toEqual([true, 0]);
+});
+
+it('after more uses than 32 bits count its memory is still one that the next process takes', () => {
+  const now = 2 ** 32 + 10;
+  const memory = { now, fade: 0, fadePerUse: 1, came: [], foretold: [] };
+  const policy = hitDensity({
+    before: { keys: ['a'], memory: { ...memory, histories: [[1, 0.5, 0, 0, 2 ** 32 - 1]] } },
+  });
+  policy.used('a');
+  const names = ['a'];
+  const after = policy.memoryOf(names);
+  expect(Math.min(...(after?.foretold ?? [-1]))).toBe(0);
+  expect(usesSchema.safeParse(JSON.parse(JSON.stringify({ names, policy: after }))).success).toBe(true);
 });

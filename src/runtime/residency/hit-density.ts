@@ -44,7 +44,9 @@ const prior = 4;
 /** Histories whose absence is counted at each use. One is put back to the end at each use, so one is too few. */
 const sweep = 2;
 
-const ageClass = (age: number): number => Math.min(ageClasses - 1, Math.max(0, 31 - Math.clz32(age)));
+const lastBegins = 2 ** (ageClasses - 1);
+/** `clz32` takes the lower 32 bits alone: what is older than the last class begins is of that one. */
+const ageClass = (age: number): number => Math.max(0, 31 - Math.clz32(Math.min(age, lastBegins)));
 const frequencyClass = (count: number): number =>
   Math.min(frequencyClasses - 1, Math.max(0, Math.floor(2 * Math.log2(count))));
 const cell = (frequency: number, age: number): number => frequency * ageClasses + ageClass(age);

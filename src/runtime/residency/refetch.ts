@@ -122,7 +122,7 @@ export class Refetch {
         artifacts.fetch(entry.wish, digest, {
           signal,
           admit: (arrival) => this.#room.admit(entry, arrival, { signal, alive }),
-          onReserved: () => this.#room.reserved(entry),
+          onReserved: () => this.#room.arrivals.reserved(entry),
           onProgress: alive,
           onWork: alive,
         }),
