@@ -9,7 +9,7 @@ it('the room for young objects grows to its bound, stays there, and shrinks abov
 });
 
 /** Objects that live for a while, as those of requests do; prints MiB of V8's room for young ones, the most and that at the end. */
-const program = (begin: string): string => `
+const turns = (begin: string): string => `
 ${begin}
 import { getHeapSpaceStatistics } from 'node:v8';
 const room = () => getHeapSpaceStatistics().find((space) => space.space_name === 'new_space').space_size / 1048576;
@@ -26,13 +26,37 @@ for (let turn = 0; turn < 300; turn += 1) {
 console.log(JSON.stringify(most));
 `;
 
-const most = (begin: string): number =>
-  Number(
-    execFileSync(process.execPath, ['--input-type=module', '--eval', program(begin)], { encoding: 'utf8' }),
-  );
+const most = (program: string): number =>
+  Number(execFileSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8' }));
+const keep = `import { keepHeapSmall } from ${JSON.stringify(import.meta.resolve('./small-heap.ts'))}; keepHeapSmall();`;
+
+/** The same in a thread, in one turn. */
+const thread = (begin: string): string => `
+${begin}
+import { Worker } from 'node:worker_threads';
+const work = \`
+import { getHeapSpaceStatistics } from 'node:v8';
+import { parentPort } from 'node:worker_threads';
+const alive = [];
+let most = 0;
+for (let turn = 0; turn < 400; turn += 1) {
+  for (let n = 0; n < 4000; n += 1) {
+    alive.push({ turn, n, text: 'x' + n });
+    if (alive.length > 60000) alive.splice(0, 20000);
+  }
+  most = Math.max(most, getHeapSpaceStatistics().find((space) => space.space_name === 'new_space').space_size / 1048576);
+}
+parentPort.postMessage(most);
+\`;
+new Worker(work, { eval: true }).on('message', (most) => console.log(JSON.stringify(most)));
+`;
 
 it('V8 keeps to it', () => {
-  const file = JSON.stringify(import.meta.resolve('./small-heap.ts'));
-  expect(most('')).toBeGreaterThan(8);
-  expect(most(`import { keepHeapSmall } from ${file}; keepHeapSmall();`)).toBeLessThanOrEqual(8);
+  expect(most(turns(''))).toBeGreaterThan(8);
+  expect(most(turns(keep))).toBeLessThanOrEqual(8);
+});
+
+it('so do threads, from their begin', () => {
+  expect(most(thread(''))).toBeGreaterThan(8);
+  expect(most(thread(keep))).toBeLessThan(6);
 });

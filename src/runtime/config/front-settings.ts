@@ -46,6 +46,6 @@ export const frontSettings = {
     .refine((size) => size >= 8 << 20, { error: 'must be 8Mi or more' })
     .prefault('64Mi')
     .describe(
-      'Bytes of bodies of HTTP requests that may be in memory while they come, beyond the first 64 KiB of each, and as many of messages of gRPC. One more waits for none of them: it is refused with QUEUE_FULL.',
+      'Bytes of bodies of HTTP requests that may be in memory while they come, beyond the first 64 KiB of each, and as many of messages of gRPC. Nothing waits for room: of HTTP one more is refused, of gRPC the one with most of those that take longer than a second gives way first (QUEUE_FULL).',
     ),
 };

@@ -5,7 +5,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { retryAfterMsOf } from '../../../grpc/retry-after.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { fakeParts } from '../testing/parts.ts';
-import { exchangeOf, toServiceError } from './call.ts';
+import { exchangeOf, headersOf, toServiceError } from './call.ts';
 
 it.each([
   { left: 0, ends: 'DEADLINE_EXCEEDED' },
@@ -26,4 +26,13 @@ it.each([
 it('what passes by itself says when to come again, in the header of HTTP and as clients of gRPC read it', () => {
   const { metadata } = toServiceError(new AdaptletError('ENGINE_DOWN', 'killed'));
   expect([metadata.get('retry-after'), retryAfterMsOf(metadata)]).toEqual([['1'], 1000]);
+});
+
+it('metadata has the texts that came under its names, whatever these are', () => {
+  const metadata = new Metadata();
+  metadata.set('x-tag', 'a');
+  metadata.add('x-tag', 'b');
+  metadata.set('x-bin', Buffer.from('c'));
+  metadata.set('__proto__', 'd');
+  expect([...headersOf(metadata)]).toEqual([['x-tag', 'a, b']]);
 });

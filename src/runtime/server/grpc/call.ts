@@ -38,8 +38,9 @@ export const headersOf = (metadata: Metadata): Headers => readHeaders(textsOf(me
 function* textsOf(
   values: Readonly<Record<string, readonly MetadataValue[]>>,
 ): Generator<readonly [string, string]> {
-  for (const key in values)
-    for (const value of values[key] ?? []) if (typeof value === 'string') yield [key, value];
+  // Own keys alone: grpc-js puts what is sent as `__proto__` into its prototype.
+  for (const [key, list] of Object.entries(values))
+    for (const value of list) if (typeof value === 'string') yield [key, value];
 }
 
 /** The address of a peer that grpc-js names `address:port`. */

@@ -3,6 +3,7 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { expect, it, vi } from 'vitest';
 import { GenerateRequest } from '../../../gen/adaptlet/inference/v1/inference.ts';
+import { systemClock } from '../../../time/clock.ts';
 import { startFakeGrpc, unaryCall } from '../testing/grpc-client.ts';
 import { whileWeStandStill } from '../testing/stand-still.ts';
 import { startGrpc } from './server.ts';
@@ -71,13 +72,19 @@ const begin = Buffer.concat([
   Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
   frame(4, 0, 0, Buffer.alloc(0)),
 ]);
-const openedAndReset = (many: number): Buffer =>
+const openedAndReset = (many: number, before = 0): Buffer =>
   Buffer.concat(
     Array.from({ length: many }, (_, i) => [
-      frame(1, 4, 2 * i + 1, askHeaders),
-      frame(3, 0, 2 * i + 1, Buffer.from([0, 0, 0, 8])),
+      frame(1, 4, 2 * (before + i) + 1, askHeaders),
+      frame(3, 0, 2 * (before + i) + 1, Buffer.from([0, 0, 0, 8])),
     ]).flat(),
   );
+
+/** Its timers are those of the machine; for durations time passes where a test says so. */
+const stillClock = () => {
+  const time = { ms: 0, clock: { ...systemClock, monotonic: () => time.ms } };
+  return time;
+};
 
 it.each([
   [200, false],
@@ -85,7 +92,7 @@ it.each([
 ])(
   'of a connection that resets %i streams as it opens them none begins, and it is over: %s',
   async (many, over) => {
-    await using fake = await startFakeGrpc();
+    await using fake = await startFakeGrpc({ clock: stillClock().clock });
     const after = vi.spyOn(fake.parts.clock, 'after');
     const socket = await openTo(fake.address);
     socket.write(Buffer.concat([begin, openedAndReset(many)]));
@@ -97,6 +104,29 @@ it.each([
     socket.destroy();
   },
 );
+
+it('calls that came and were reset while we stood still cost a gateway nothing; the same at once do', async () => {
+  const time = stillClock();
+  await using fake = await startFakeGrpc({ clock: time.clock });
+  const socket = await openTo(fake.address);
+  let resets = 0;
+  const write = async (many: number): Promise<void> => {
+    socket.write(Buffer.concat([...(resets === 0 ? [begin] : []), openedAndReset(many, resets)]));
+    resets += many;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await unaryCall((callback) => fake.oip.serverLive({}, callback));
+  };
+  await write(200);
+  // From here on Node holds the client to what it was told.
+  socket.write(frame(4, 1, 0, Buffer.alloc(0)));
+  // 400 calls a second, and a stall of one.
+  time.ms += 1000;
+  await write(400);
+  expect(socket.closed).toBe(false);
+  await write(300);
+  await write(300);
+  await vi.waitFor(() => expect(socket.closed).toBe(true), { timeout: 20_000 });
+});
 
 it('a gateway whose clients all leave at once keeps its connection, more than once', async () => {
   await using fake = await startFakeGrpc();

@@ -22,22 +22,36 @@ export type Listening = {
 export const maxStreams = 256;
 
 /**
- * Streams that came on each connection and did not begin yet. One that begins makes up for one that its client reset before. More than may be
- * open at a time are resets and nothing else, and their connection ends while they are read: what comes behind costs little.
+ * How many streams of a connection may come and not begin: as many as may be open at first, `perMs` more as time passes, and `most` at once, which
+ * is what nghttp2 takes of resets. Behind a stall of ours all are read together that came meanwhile, and those whose deadlines passed are reset.
+ */
+const resets = { perMs: 0.5, most: 1000 } as const;
+
+/**
+ * Streams that came on each connection and did not begin yet, less those that time allows. One that begins makes up for one that its client
+ * reset before. More are resets and nothing else, and their connection ends while they are read: what comes behind costs little.
  */
 class Unbegun {
-  readonly #streams = new WeakMap<Http2Session, number>();
+  readonly #clock: Pick<Clock, 'monotonic'>;
+  readonly #seen = new WeakMap<Http2Session, { streams: number; at: number }>();
+
+  constructor(clock: Pick<Clock, 'monotonic'>) {
+    this.#clock = clock;
+  }
 
   /** False: the connection is over. */
   came(session: Http2Session): boolean {
-    const streams = (this.#streams.get(session) ?? 0) + 1;
-    this.#streams.set(session, streams);
-    if (streams > maxStreams) session.destroy();
-    return streams <= maxStreams;
+    const now = this.#clock.monotonic();
+    const { streams, at } = this.#seen.get(session) ?? { streams: 0, at: now };
+    const left = Math.max(maxStreams - resets.most, streams - (now - at) * resets.perMs) + 1;
+    this.#seen.set(session, { streams: left, at: now });
+    if (left > maxStreams) session.destroy();
+    return left <= maxStreams;
   }
 
   began(session: Http2Session): void {
-    this.#streams.set(session, Math.max(0, (this.#streams.get(session) ?? 0) - 2));
+    const seen = this.#seen.get(session);
+    if (seen !== undefined) seen.streams = Math.max(Math.min(0, seen.streams - 1), seen.streams - 2);
   }
 }
 
@@ -45,8 +59,10 @@ class Unbegun {
  * Lets calls begin when what came behind them is read: one that its client reset at once costs its stream and nothing of grpc-js, which
  * would make all of a call first. grpc-js shows its HTTP/2 server to nobody.
  */
-const skipReset = (server: Server): void => {
-  const unbegun = new Unbegun();
+const skipReset = (server: Server, clock: Clock): void => {
+  const unbegun = new Unbegun(clock);
+  // Node takes no more streams in a turn than may be open, and would end the connection with the hundredth that is one too many.
+  server['commonServerOptions'].maxSessionRejectedStreams = resets.most;
   const create = server['createHttp2Server'].bind(server);
   server['createHttp2Server'] = (credentials: ServerCredentials) => {
     const http2 = create(credentials);
@@ -82,7 +98,7 @@ export const listenWithin = async (
     readonly clock: Clock;
   },
 ): Promise<Listening> => {
-  skipReset(server);
+  skipReset(server, options.clock);
   const injector = server.createConnectionInjector(options.credentials);
   const open = new Set<Socket>();
   const listener = createServer((socket) => {

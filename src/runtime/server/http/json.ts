@@ -1,5 +1,4 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { refuse } from '../refuse.ts';
 
 /** How deep objects and lists may lie in each other, and what there may be: to read it takes many times what its bytes take. */
 const maxDepth = 256;
@@ -65,8 +64,14 @@ export const shapeReader = (
   };
 };
 
-/** Of a body. @throws REQUEST_INVALID for one that nobody could mean: it would keep others waiting while it is read */
-export const bodyShape = (): ((part: Uint8Array) => void) => shapeReader((why) => refuse(`the body ${why}`));
+/**
+ * Of a body. `advice` says what to do where it has too much.
+ * @throws REQUEST_INVALID for one that nobody could mean: it would keep others waiting while it is read
+ */
+export const bodyShape = (advice?: string): ((part: Uint8Array) => void) =>
+  shapeReader((why) => {
+    throw new AdaptletError('REQUEST_INVALID', `the body ${why}`, advice === undefined ? {} : { advice });
+  });
 
 /**
  * The value of a JSON text in UTF-8 whose shape is that of a request.

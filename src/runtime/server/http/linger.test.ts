@@ -5,7 +5,7 @@ import { metricsAccess } from '../../../telemetry/metrics-access.ts';
 import { fakeParts } from '../testing/parts.ts';
 import { startHealth, startHttp } from './server.ts';
 
-const start = async (what: 'requests' | 'health' = 'requests') => {
+const startServer = async (what: 'requests' | 'health' = 'requests') => {
   const parts = fakeParts();
   const options = { ...parts, address: '127.0.0.1:0' };
   const server =
@@ -40,7 +40,7 @@ const send = async (socket: Socket, mib: number): Promise<number> => {
 };
 
 it('a client that sends a body above the limit to its end, and looks then, gets its answer and the end', async () => {
-  await using http = await start();
+  await using http = await startServer();
   const socket = connect(http.port, '127.0.0.1').on('error', () => undefined);
   socket.pause();
   socket.write(`${head}content-length: ${5 << 20}\r\n\r\n`);
@@ -53,7 +53,7 @@ it('a client that sends a body above the limit to its end, and looks then, gets 
 });
 
 it('a body that is refused is not read to an end that it does not have', async () => {
-  await using http = await start();
+  await using http = await startServer();
   const whole = opened(http.port, `${head}content-length: ${1 << 30}\r\n\r\n`);
   expect(await send(whole.socket, 1024)).toBeLessThan(1024);
   // It sends little, and does not end its side.
@@ -65,14 +65,30 @@ it('a body that is refused is not read to an end that it does not have', async (
   expect(slow.text).toMatch(/^HTTP\/1.1 413 /);
 });
 
+it.each([
+  ['a host that is none', 'POST /v1/completions HTTP/1.1\r\nhost: a b\r\n', 400],
+  ['no host', 'POST /v1/completions HTTP/1.1\r\nhost:\r\n', 400],
+  ['a path that is none', 'POST /v1\\x HTTP/1.1\r\nhost: x\r\n', 400],
+  ['an expectation that nobody knows', `${head}expect: x\r\n`, 413],
+])('a body behind %s is not read to its end either', async (_, start, status) => {
+  await using http = await startServer();
+  const seen = opened(http.port, `${start}content-length: ${1 << 30}\r\n\r\n`);
+  expect(await send(seen.socket, 64)).toBeLessThan(64);
+  const looks = opened(http.port, `${start}content-length: ${1 << 30}\r\n\r\n`);
+  await once(looks.socket, 'end');
+  expect(looks.text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  expect(looks.text).toMatch(/^connection: close\r$/im);
+  looks.socket.destroy();
+});
+
 it('what a listener for health is sent is not read either', async () => {
-  await using http = await start('health');
+  await using http = await startServer('health');
   const { socket } = opened(http.port, `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${1 << 30}\r\n\r\n`);
   expect(await send(socket, 1024)).toBeLessThan(1024);
 });
 
 it('JSON that nobody could mean is refused before the rest of it is there', async () => {
-  await using http = await start();
+  await using http = await startServer();
   const seen = opened(http.port, `${head}content-length: ${4 << 20}\r\n\r\n${'['.repeat(300)}`);
   await once(seen.socket, 'end');
   expect(seen.text).toMatch(/^HTTP\/1.1 400 [^]*nested deeper than 256/);
@@ -80,7 +96,7 @@ it('JSON that nobody could mean is refused before the rest of it is there', asyn
 });
 
 it('a request that is refused behind another one leaves that its time', async () => {
-  await using http = await start();
+  await using http = await startServer();
   const { promise: held, resolve: open } = Promise.withResolvers<void>();
   http.serving.gate = () => held;
   const body = '{"model": "sql", "prompt": "abc", "max_tokens": 1}';
@@ -102,7 +118,7 @@ it('a request that is refused behind another one leaves that its time', async ()
 it.each(['application/json', 'text/plain'])(
   'a request that was whole before its answer leaves its connection as it was: %s, read or not',
   async (type) => {
-    await using http = await start();
+    await using http = await startServer();
     const body = '{"model": 3}'.padEnd(60_000);
     const asked = `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}`;
     const seen = opened(http.port, `${asked}\r\n\r\n${body}`);

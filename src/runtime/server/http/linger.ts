@@ -27,6 +27,14 @@ const linger = (socket: Socket, clock: Pick<Clock, 'after'>): void => {
   socket.resume();
 };
 
+/** Has a connection that its answer closes linger. */
+export const lingerBehind = (socket: Socket, clock: Pick<Clock, 'after'>): void => {
+  // Node calls it behind the answer, before which those to earlier requests go out, and would end the connection at once.
+  socket.destroySoon = () => {
+    if (!socket.writableEnded) linger(socket, clock);
+  };
+};
+
 /** Ends connections whose answer comes before their request is whole: nobody reads the rest of it. */
 export const endUnfinished =
   (parts: { readonly clock: Pick<Clock, 'after'> }): MiddlewareHandler =>
@@ -40,9 +48,5 @@ export const endUnfinished =
       return;
     }
     c.header('connection', 'close');
-    const { socket } = incoming;
-    // Node calls it behind the answer, before which those to earlier requests go out, and would end the connection at once.
-    socket.destroySoon = () => {
-      if (!socket.writableEnded) linger(socket, parts.clock);
-    };
+    lingerBehind(incoming.socket, parts.clock);
   };

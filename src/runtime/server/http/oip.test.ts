@@ -175,6 +175,15 @@ describe('infer', () => {
     expect((await errorOf(page)).message).toContain('content-type must be');
   });
 
+  it('a tensor of more values than JSON may have is refused with what to do', async () => {
+    const data = Array.from({ length: 3 * 512 * 512 }, () => 7);
+    const inputs = [{ name: 'image', shape: [3, 512, 512], datatype: 'UINT8', data }];
+    expect(await errorOf(await infer({ inputs }))).toEqual({
+      status: 400,
+      message: `the body has more than 500000 values. Send tensors as bytes behind the JSON (${headLength}).`,
+    });
+  });
+
   it('what is compressed or too large is refused', async () => {
     const coded = await infer({}, { headers: { 'content-encoding': 'gzip' } });
     expect((await errorOf(coded)).message).toContain('content-encoding gzip');

@@ -31,7 +31,7 @@ const readParts = async (c: Context): Promise<{ readonly json: unknown; readonly
       advice: 'Send the body as it is.',
     });
   const asked = c.req.header(headLength);
-  const look = bodyShape();
+  const look = bodyShape(`Send tensors as bytes behind the JSON (${headLength}).`);
   let ahead = Math.max(0, Number(asked ?? Infinity));
   const body = await bodyOf(c, (part) => {
     look(part.subarray(0, ahead));

@@ -116,6 +116,23 @@ it('a client that sends many requests before it has an answer loses its connecti
   open();
 });
 
+it('requests with an expectation that nobody knows are requests as others are', async () => {
+  await using http = await start();
+  const { port } = new URL(http.url);
+  const get = 'GET /livez HTTP/1.1\r\nhost: x\r\nexpect: x\r\n';
+  const one = connect(Number(port), '127.0.0.1');
+  one.write(`${get}connection: close\r\n\r\n`);
+  expect((await one.setEncoding('utf8').toArray()).join('')).toMatch(/^HTTP\/1.1 200 /);
+  const many = connect(Number(port), '127.0.0.1');
+  let answers = 0;
+  many
+    .on('error', () => undefined)
+    .on('data', (data) => void (answers += String(data).split('HTTP/1.1 ').length - 1));
+  many.write(`${get}\r\n`.repeat(1000));
+  await vi.waitFor(() => expect(many.closed).toBe(true));
+  expect(answers).toBeLessThanOrEqual(16);
+});
+
 it('a request whose client left before anybody looked is not begun', async () => {
   await using http = await start();
   const { port } = new URL(http.url);

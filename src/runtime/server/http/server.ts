@@ -18,6 +18,7 @@ import { type CertificateFiles, handshakeMs } from '../tls/certificate-files.ts'
 import { type AppParts, createHttpApp } from './app.ts';
 import { cutCrumbs } from './crumbs.ts';
 import { createHealthApp } from './health.ts';
+import { lingerBehind } from './linger.ts';
 import { OpenConnections } from './open-connections.ts';
 import { takenBytes, watchReader } from './unread.ts';
 
@@ -109,13 +110,22 @@ const listenWith = async (app: Hono, options: Parts & Listening): Promise<Runnin
     overrideGlobalObjects: false,
     // It would read for half a second what is left of a request that is refused (linger.ts).
     autoCleanupIncoming: false,
+    // What it refuses itself, as a host that is none, comes to no handler: it would keep the connection, and read what is left.
+    errorHandler: (error) =>
+      new Response(null, {
+        status: error instanceof Error && error.name === 'RequestError' ? 400 : 500,
+        headers: { connection: 'close' },
+      }),
   });
   let closing = false;
   const connections = new OpenConnections();
-  const server = serverOf(options.tls, options.limits, (req, res) => {
+  const take: RequestListener = (req, res) => {
     if (!connections.isWithin(req.socket, res)) return;
     cutCrumbs(req);
     endUnread(res, options);
+    res.once('prefinish', () => {
+      if (!req.complete) lingerBehind(req.socket, options.clock);
+    });
     // A connection that is kept alive would keep the server open after its last answer.
     res.once('close', () => {
       if (closing) setImmediate(() => connections.endIdle());
@@ -126,7 +136,10 @@ const listenWith = async (app: Hono, options: Parts & Listening): Promise<Runnin
         options.log.warn({ err: error }, 'http connection failed'),
       );
     });
-  });
+  };
+  const server = serverOf(options.tls, options.limits, take);
+  // Node would answer what a client expects and nobody knows by itself, past all of this. A server may let it be (RFC 9110).
+  server.on('checkExpectation', take);
   server.maxConnections = options.limits.maxConnections;
   // The next one gets in: each that is refused costs one that is not used.
   server.on('drop', () => connections.endLongestIdle());
