@@ -106,7 +106,7 @@ export class CertificateFiles {
     });
   }
 
-  /** Takes what the files have now. Never throws. */
+  /** Takes what the files have now. Never throws. Closed, it says nothing of files that are gone as well. */
   look(): Promise<void> {
     this.#looked = this.#looked.then(() => this.#look());
     return this.#looked;
@@ -124,6 +124,7 @@ export class CertificateFiles {
       }
       this.#failure = '';
     } catch (error) {
+      if (this.#closed) return;
       if (isAwaited === true && this.#current === undefined && errnoOf(error) === 'ENOENT') return;
       const failure = String(error);
       // It says the same at each look.

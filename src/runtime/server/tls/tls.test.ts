@@ -117,6 +117,14 @@ describe('a new certificate', () => {
     expect([await isReached(), await isLive(node.dial())]).toEqual([true, true]);
   });
 
+  it('nothing is said of files that go with their node while it looks at them', async () => {
+    await rm(node.paths.key);
+    const looked = node.files.look();
+    node.files.close();
+    await looked;
+    expect(log.error).not.toHaveBeenCalled();
+  });
+
   it('authorities of clients change in the same way', async () => {
     const next = await newAuthority('clients');
     const client = await certificateFor(next, 'box');
