@@ -80,7 +80,8 @@ export class DiskArrivals {
       else if (one.digest !== digest) artifacts.set(one.digest, one.missingBytes);
     }
     for (const one of reserved) artifacts.delete(one);
-    const compiling = new Set(this.#compiling.values());
+    // Its own room is asked for anew: it was too little.
+    const compiling = new Set([...this.#compiling].flatMap(([other, one]) => (other === entry ? [] : [one])));
     const isCompiled = (one: Digest): boolean =>
       compiling.has(one) || this.#compiler.bytesOf(one) !== undefined;
     const compiled = new Map<Digest, number>();
