@@ -94,7 +94,7 @@ export const fleet = {
       ),
       leftOut(groups.groups.length, groups.groups.length + groups.leftOut, 'groups'),
       quiet(
-        `Plan age: for how long a runtime has lacked something of its plan. It is known of the ${groups.total.ages.known} runtimes.`,
+        `Plan age: for how long a runtime has lacked something of its plan. It is known of ${groups.total.ages.known} runtimes.`,
       ),
     ),
     section(

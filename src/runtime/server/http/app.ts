@@ -24,7 +24,7 @@ export type AppParts = OipParts & {
 export const createHttpApp = (parts: AppParts): Hono => {
   const { serving } = parts;
   const app = new Hono();
-  app.use(endUnfinished(parts), limitedBodies(parts));
+  app.use(endUnfinished, limitedBodies(parts));
 
   // Defaults are OpenAI's own: a chat without a limit ends with the room for it.
   app.post(

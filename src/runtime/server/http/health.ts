@@ -37,7 +37,7 @@ export const addMetrics = (
 /** Health without the API: for a runtime that answers requests on loopback only. */
 export const createHealthApp = (parts: HealthParts & { readonly access: MetricsAccess }): Hono => {
   const app = new Hono();
-  app.use(endUnfinished(parts));
+  app.use(endUnfinished);
   addHealth(app, parts);
   addMetrics(app, parts);
   app.notFound((c) => c.text('there is /metrics, /livez and /readyz\n', 404));

@@ -78,6 +78,7 @@ it.each([
   await once(looks.socket, 'end');
   expect(looks.text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
   expect(looks.text).toMatch(/^connection: close\r$/im);
+  expect(looks.text).toContain('"message":');
   looks.socket.destroy();
 });
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import type { HttpBindings } from '@hono/node-server';
 import type { MiddlewareHandler } from 'hono';
 import type { Clock } from '../../../time/clock.ts';
+import { bindingsOf } from './connection.ts';
 import { deafen } from './deafen.ts';
 
 /** How long a connection stays behind an answer that came before its request was whole, and bytes of the request that may come meanwhile. */
@@ -35,18 +35,11 @@ export const lingerBehind = (socket: Socket, clock: Pick<Clock, 'after'>): void 
   };
 };
 
-/** Ends connections whose answer comes before their request is whole: nobody reads the rest of it. */
-export const endUnfinished =
-  (parts: { readonly clock: Pick<Clock, 'after'> }): MiddlewareHandler =>
-  async (c, next) => {
-    await next();
-    const { incoming } = (c.env ?? {}) as Partial<HttpBindings>;
-    if (incoming === undefined) return;
-    if (incoming.complete) {
-      // Nothing else comes of it; what follows on its connection waits for what is not read.
-      incoming.resume();
-      return;
-    }
-    c.header('connection', 'close');
-    lingerBehind(incoming.socket, parts.clock);
-  };
+/** Says that the connection ends where the answer comes before its request is whole: nobody reads the rest of it. */
+export const endUnfinished: MiddlewareHandler = async (c, next) => {
+  await next();
+  const { incoming } = bindingsOf(c);
+  // Nothing else comes of a whole one; what follows on its connection waits for what is not read.
+  if (incoming?.complete === true) incoming.resume();
+  else if (incoming !== undefined) c.header('connection', 'close');
+};

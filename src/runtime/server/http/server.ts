@@ -9,6 +9,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { Server as NetServer } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
+import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
 import { listenOn } from '../../../settings/address.ts';
 import type { MetricsAccess } from '../../../telemetry/metrics-access.ts';
 import { afterWhatCame } from '../after-what-came.ts';
@@ -20,6 +21,7 @@ import { cutCrumbs } from './crumbs.ts';
 import { createHealthApp } from './health.ts';
 import { lingerBehind } from './linger.ts';
 import { OpenConnections } from './open-connections.ts';
+import { problemResponse } from './problem.ts';
 import { takenBytes, watchReader } from './unread.ts';
 
 type Listening = {
@@ -111,11 +113,16 @@ const listenWith = async (app: Hono, options: Parts & Listening): Promise<Runnin
     // It would read for half a second what is left of a request that is refused (linger.ts).
     autoCleanupIncoming: false,
     // What it refuses itself, as a host that is none, comes to no handler: it would keep the connection, and read what is left.
-    errorHandler: (error) =>
-      new Response(null, {
-        status: error instanceof Error && error.name === 'RequestError' ? 400 : 500,
-        headers: { connection: 'close' },
-      }),
+    errorHandler: (error) => {
+      const isTheirs = error instanceof Error && error.name === 'RequestError';
+      const answer = problemResponse(
+        isTheirs
+          ? new AdaptletError('REQUEST_INVALID', `this is no request of HTTP: ${error.message}`)
+          : asAdaptletError(error, 'a request of HTTP'),
+      );
+      answer.headers.set('connection', 'close');
+      return answer;
+    },
   });
   let closing = false;
   const connections = new OpenConnections();
