@@ -58,7 +58,7 @@ const sumOf = (groups: readonly Group[], of: (group: Group) => number): number =
  * What namespaces have on the disk, and what leaves it for something new ({@link planDisk}).
  *
  * Guarantees: a namespace never has more than its limit, what is on its way included, but for what was there before the limit was
- * and is in use, and for what is unpacked of an archive until `forCompiled` has looked at it; what is guaranteed
+ * and is in use, and for what is unpacked of an archive until it is known; what is guaranteed
  * to it leaves for nobody else. An artifact is deleted once no adapter here has it and counts it.
  */
 export class DiskRoom {

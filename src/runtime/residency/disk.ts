@@ -194,6 +194,14 @@ export class Disk {
       entry.digest = fetched.digest;
       entry.storedBytes = fetched.bytes;
       entry.fetched = true;
+      const { digest, bytes } = fetched;
+      // How much an archive has is known now.
+      if (bytes > (this.#room.arrivals.of(entry)?.bytes ?? 0))
+        await this.#room.admit(
+          entry,
+          { digest, bytes, missingBytes: 0 },
+          { signal: outer, alive: () => undefined },
+        );
       entry.note = '';
       if (entry.prefetch !== undefined) this.#core.prefetched.brought(entry, 'disk', fetched.bytes);
     } catch (error) {

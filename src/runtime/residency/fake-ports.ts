@@ -49,6 +49,8 @@ export type WorldShape = Partial<ResidencyOptions> & {
   /** Versions of the requirements that what is kept of the signatures of a content meets, and what its source has. */
   readonly signed?: Map<Digest, string>;
   readonly signable?: Map<Digest, string>;
+  /** Bytes that are unpacked of an adapter once it is there. */
+  readonly unpacked?: Readonly<Record<string, number>>;
   /** What was cancelled comes to its end all the same. */
   readonly endsLate?: boolean;
   /** What the disk has set aside for artifacts on their way. Absent: it sets nothing aside. */
@@ -90,9 +92,10 @@ export const world = (shape: WorldShape = {}): World => {
       if (!endsLate) signal.throwIfAborted();
       void expected;
       reserved?.delete(digest(name));
-      disk.set(digest(name), 5);
+      const bytes = 5 + (shape.unpacked?.[name] ?? 0);
+      disk.set(digest(name), bytes);
       grants?.add(`${namespaceOf(wished)} ${digest(name)}`);
-      return { digest: digest(name), bytes: 5 };
+      return { digest: digest(name), bytes };
     },
     stored: ({ key: wished }, d) =>
       disk.has(d) && grants?.has(`${namespaceOf(wished)} ${d}`) !== false

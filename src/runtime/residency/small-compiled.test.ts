@@ -147,3 +147,12 @@ it('a compiled file that cannot be used has room made for the one that is made i
   await use(w, 'a');
   expect([w.compiled.get(digest), w.residency.diskUsedBy('team')]).toEqual([5, 10]);
 });
+
+it('an archive leaves as soon as it is unpacked beyond the limit of its namespace, also while there is no engine', async () => {
+  const w = node(1, { diskShare: () => ({ guarantee: 0, limit: 25 }), unpacked: { zip: 20 } });
+  w.engine.become('down');
+  w.residency.apply(['a', 'zip'].map((name) => adapterOf(name, { tier: 'Disk' })));
+  await settle();
+  expect(onDisk(w, ['a', 'zip'])).toEqual(['a']);
+  expect(w.residency.diskUsedBy('team')).toBeLessThanOrEqual(25);
+});
