@@ -44,6 +44,24 @@ describe.each(['chat', 'responses'] as const)('the AI SDK, with tools: %s', (kin
     },
   });
 
+  it('sees input grow, and calls no tool whose input was cut', async () => {
+    const cut = weatherCall('x = 1\\n'.repeat(200)).slice(0, 500);
+    parts.serving.says = [cut, 'No.'];
+    const stream = streamText(asked());
+    const deltas: string[] = [];
+    const called: unknown[] = [];
+    for await (const part of stream.fullStream) {
+      if (part.type === 'error') throw part.error;
+      if (part.type === 'tool-input-delta') deltas.push(part.delta);
+      if (part.type === 'tool-call') called.push({ input: part.input, invalid: part.invalid });
+      expect(part.type).not.toBe('tool-result');
+    }
+    expect(deltas.join('')).toBe(cut.slice(49));
+    expect(deltas.length).toBeGreaterThan(100);
+    expect(called).toEqual([{ input: cut.slice(49), invalid: true }]);
+    expect(await stream.text).toBe('No.');
+  });
+
   const check = (): void => {
     expect(parts.serving.calls[1]?.request.prompt).toMatchObject({
       messages: [
@@ -69,10 +87,13 @@ describe.each(['chat', 'responses'] as const)('the AI SDK, with tools: %s', (kin
   it('runs them from a stream as well', async () => {
     const stream = streamText(asked());
     const inputs: unknown[] = [];
+    let deltas = 0;
     for await (const part of stream.fullStream) {
       if (part.type === 'error') throw part.error;
+      if (part.type === 'tool-input-delta') deltas += 1;
       if (part.type === 'tool-call') inputs.push(part.input);
     }
+    expect(deltas).toBeGreaterThan(20);
     expect(inputs).toEqual([{ city: 'Oslo' }, { city: 'Rome' }]);
     expect(await stream.text).toBe('No.');
     check();

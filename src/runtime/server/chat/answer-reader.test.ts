@@ -8,7 +8,7 @@ const thinks = (): Omit<AnswerForm, 'id'> => ({ thinks: true });
 const calls = (): Omit<AnswerForm, 'id'> => ({ calls: () => formats.hermes.read(names) });
 const both = (): Omit<AnswerForm, 'id'> => ({ ...thinks(), ...calls() });
 
-/** Parts of an answer, texts of a kind that follow each other put together. */
+/** Parts of an answer, those of a kind that follow each other put together. */
 const read = (form: Omit<AnswerForm, 'id'>, parts: readonly string[]) => {
   const reader = new AnswerReader({ ...form, id: 'r1' });
   const all: AnswerPart[] = [];
@@ -16,21 +16,19 @@ const read = (form: Omit<AnswerForm, 'id'>, parts: readonly string[]) => {
     const last = all.at(-1);
     if (part.kind === 'call' || last === undefined || last.kind === 'call' || last.kind !== part.kind)
       all.push(part);
-    else all[all.length - 1] = { kind: part.kind, text: last.text + part.text };
+    else all[all.length - 1] = { ...part, text: last.text + part.text };
   }
   return { parts: all, finish: reader.finish('stop') };
 };
 
 const content = (text: string): AnswerPart => ({ kind: 'content', text });
 const reasoning = (text: string): AnswerPart => ({ kind: 'reasoning', text });
-const call = (index: number): AnswerPart => ({
-  kind: 'call',
-  index,
-  id: callId('r1', index),
-  name: 'now',
-  arguments: '{}',
-});
+const call = (index: number, text = '{}'): readonly AnswerPart[] => [
+  { kind: 'call', index, id: callId('r1', index), name: 'now' },
+  { kind: 'arguments', index, text },
+];
 const written = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>';
+const unended = '<tool_call>\n{"name": "now", "arguments": {"a": ';
 
 it.each<[string, () => Omit<AnswerForm, 'id'>, string, readonly AnswerPart[]]>([
   ['a text', both, ' Hi \n', [content(' Hi \n')]],
@@ -50,14 +48,15 @@ it.each<[string, () => Omit<AnswerForm, 'id'>, string, readonly AnswerPart[]]>([
     [reasoning('a<think>'), content('b</think>')],
   ],
   ['what looks like thoughts', calls, '<think>a</think>b', [content('<think>a</think>b')]],
-  ['a call', calls, `\n${written}\n`, [call(0)]],
+  ['a call', calls, `\n${written}\n`, call(0)],
+  ['a call that is cut', calls, unended, call(0, '{"a": ')],
   [
     'calls and texts',
     calls,
     `a\n${written}\n${written}\nb\n`,
-    [content('a'), call(0), call(1), content('\nb')],
+    [content('a'), ...call(0), ...call(1), content('\nb')],
   ],
-  ['a call in thoughts', both, `<think>${written}</think>${written}`, [reasoning(written), call(0)]],
+  ['a call in thoughts', both, `<think>${written}</think>${written}`, [reasoning(written), ...call(0)]],
 ])('%s: the same whole and at every cut', (_, form, text, expected) => {
   expect(read(form(), [text]).parts).toEqual(expected);
   for (let at = 0; at <= text.length; at += 1)
@@ -74,11 +73,26 @@ describe('an answer with calls', () => {
     expect(reader.finish('length')).toBe('length');
   });
 
+  it('does not end because of them where one is cut, and then says so', () => {
+    const reader = new AnswerReader({ ...calls(), id: 'r1' });
+    expect(reader.isCalling).toBe(false);
+    reader.push(written + unended);
+    expect(reader.isCalling).toBe(true);
+    reader.end();
+    expect(reader.isCalling).toBe(true);
+    expect(reader.finish('stop')).toBe('stop');
+    expect(reader.finish('length')).toBe('length');
+  });
+
   it('has as many as it may; more are text', () => {
     expect(read({ ...calls(), most: 1 }, [`${written}\n${written}`]).parts).toEqual([
-      call(0),
+      ...call(0),
       content(`\n${written}`),
     ]);
+    expect(read({ ...calls(), most: 0 }, Array.from(unended))).toEqual({
+      parts: [content(unended)],
+      finish: 'stop',
+    });
   });
 });
 

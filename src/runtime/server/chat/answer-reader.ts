@@ -12,8 +12,9 @@ export type AnswerPart =
       readonly index: number;
       readonly id: string;
       readonly name: string;
-      readonly arguments: string;
-    };
+    }
+  /** Of the call with this index, the one before it: more of them, as the model wrote them. */
+  | { readonly kind: 'arguments'; readonly index: number; readonly text: string };
 
 export type AnswerForm = {
   /** Of the answer. */
@@ -37,6 +38,9 @@ export class AnswerReader {
   readonly #calls: CallReader | undefined;
   readonly #thoughts: Thoughts | undefined;
   #called = 0;
+  /** The present call is beyond those that it may have. */
+  #isBeyond = false;
+  #isCalling = false;
   /** White space that the next text follows; beside a call it is left out. */
   #space = '';
 
@@ -49,6 +53,11 @@ export class AnswerReader {
   /** Within thoughts. */
   get isThinking(): boolean {
     return this.#thoughts?.isOpen === true;
+  }
+
+  /** Within a call. Once the answer ended: it was cut there. */
+  get isCalling(): boolean {
+    return this.#isCalling;
   }
 
   push(text: string): readonly AnswerPart[] {
@@ -68,9 +77,9 @@ export class AnswerReader {
     return parts;
   }
 
-  /** Why it ended, as OpenAI says it. */
+  /** Why it ended, as OpenAI says it: because of calls where none is cut. */
   finish(reason: FinishReason): FinishReason | 'tool_calls' {
-    return reason === 'stop' && this.#called > 0 ? 'tool_calls' : reason;
+    return reason === 'stop' && this.#called > 0 && !this.#isCalling ? 'tool_calls' : reason;
   }
 
   #think(parts: AnswerPart[], thoughts: readonly Thought[]): void {
@@ -88,20 +97,29 @@ export class AnswerReader {
   #read(parts: AnswerPart[], pieces: readonly Piece[]): void {
     const { id, most = Infinity } = this.#form;
     for (const piece of pieces) {
-      if (piece.kind === 'text' || this.#called >= most) {
-        const text = piece.text.trimEnd();
-        if (text !== '') {
-          add(parts, 'content', this.#space + text);
-          this.#space = '';
-        }
-        this.#space += piece.text.slice(text.length);
-        continue;
+      if (piece.kind === 'call') this.#isBeyond = this.#called >= most;
+      if (piece.kind === 'text' || this.#isBeyond) {
+        this.#text(parts, piece.text);
+      } else if (piece.kind === 'call') {
+        const index = this.#called;
+        this.#space = '';
+        this.#called += 1;
+        parts.push({ kind: 'call', index, id: callId(id, index), name: piece.name });
+      } else {
+        this.#isCalling = piece.open;
+        if (piece.arguments !== '')
+          parts.push({ kind: 'arguments', index: this.#called - 1, text: piece.arguments });
       }
-      const index = this.#called;
-      this.#space = '';
-      this.#called += 1;
-      parts.push({ kind: 'call', index, id: callId(id, index), ...piece.call });
     }
+  }
+
+  #text(parts: AnswerPart[], written: string): void {
+    const text = written.trimEnd();
+    if (text !== '') {
+      add(parts, 'content', this.#space + text);
+      this.#space = '';
+    }
+    this.#space += written.slice(text.length);
   }
 }
 
@@ -124,6 +142,6 @@ export const answerReaders = (
 const add = (parts: AnswerPart[], kind: 'content' | 'reasoning', text: string): void => {
   if (text === '') return;
   const last = parts.at(-1);
-  if (last === undefined || last.kind === 'call' || last.kind !== kind) parts.push({ kind, text });
-  else parts[parts.length - 1] = { kind, text: last.text + text };
+  if (last?.kind === kind) parts[parts.length - 1] = { kind, text: last.text + text };
+  else parts.push({ kind, text });
 };

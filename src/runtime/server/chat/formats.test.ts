@@ -3,28 +3,27 @@ import { describe, expect, it } from 'vitest';
 import type { CallFormat } from '../../engine/engine.ts';
 import type { Piece } from './call-reader.ts';
 import { formats } from './formats.ts';
+import { type ToldCall, together } from './together.fixture.ts';
 
 const names = new Set(['get_weather', 'now']);
 
-/** Pieces of an answer, texts that follow each other put together. */
-const joined = (pieces: readonly Piece[]): readonly Piece[] => {
-  const all: Piece[] = [];
-  for (const piece of pieces) {
-    const last = all.at(-1);
-    if (piece.kind === 'text' && last?.kind === 'text')
-      all[all.length - 1] = { kind: 'text', text: last.text + piece.text };
-    else all.push(piece);
-  }
-  return all;
-};
-
 const read = (format: CallFormat, parts: readonly string[]): readonly Piece[] => {
   const reader = formats[format].read(names);
-  return joined([...parts.flatMap((part) => reader.push(part)), ...reader.end()]);
+  return [...parts.flatMap((part) => reader.push(part)), ...reader.end()];
 };
 
-const told = (format: CallFormat, parts: readonly string[]) =>
-  read(format, parts).map((piece) => (piece.kind === 'text' ? piece.text : piece.call));
+const told = (format: CallFormat, parts: readonly string[]) => together(read(format, parts));
+
+const calls = (all: readonly (string | ToldCall)[]): readonly ToldCall[] =>
+  all.filter((one) => typeof one === 'object');
+
+const isObject = (text: string): boolean => {
+  try {
+    return typeof JSON.parse(text) === 'object';
+  } catch {
+    return false;
+  }
+};
 
 /** Every way to cut it in two, and each character by itself. */
 const cuts = (text: string): readonly (readonly string[])[] => [
@@ -34,6 +33,8 @@ const cuts = (text: string): readonly (readonly string[])[] => [
 
 const oslo = { name: 'get_weather', arguments: '{"city": "Oslo"}' };
 const now = { name: 'now', arguments: '{}' };
+const cut = { name: 'now', open: true };
+const deep = `{"a": ${'['.repeat(100)}${']'.repeat(100)}}`;
 
 const hermes: readonly (readonly [string, string, readonly unknown[]])[] = [
   ['a text', 'It is warm.', ['It is warm.']],
@@ -61,20 +62,63 @@ const hermes: readonly (readonly [string, string, readonly unknown[]])[] = [
     '<tool_call>I would <tool_call>{"name": "now", "arguments": {}}</tool_call>',
     ['<tool_call>I would ', now],
   ],
+  ['an end within arguments', '<tool_call>{"name": "now", "arguments": {', [{ ...cut, arguments: '{' }]],
+  [
+    'an end within a text',
+    '<tool_call>{"name": "now", "arguments": {"a": "</tool_call>',
+    [{ ...cut, arguments: '{"a": "</tool_call>' }],
+  ],
+  [
+    'no JSON, up to the mark',
+    `<tool_call>{"name": "now", "arguments": {"a": 'x'}}\n</tool_call> b`,
+    [{ name: 'now', arguments: `{"a": 'x'}}\n` }, ' b'],
+  ],
+  [
+    'no JSON, without an end',
+    '<tool_call>{"name": "now", "arguments": {"a": 1,}} b </tool',
+    [{ ...cut, arguments: '{"a": 1,}} b ' }],
+  ],
+  [
+    'words, numbers and texts that are none of JSON',
+    '<tool_call>{"name": "now", "arguments": {"a": 01, "b": None, "c": "\\x\n"}}</tool_call>',
+    [{ name: 'now', arguments: '{"a": 01, "b": None, "c": "\\x\n"}' }],
+  ],
+  ['no bracket at its end', '<tool_call>{"name": "now", "arguments": {}\n</tool_call>', [now]],
+  [
+    'a text before its mark',
+    '<tool_call>{"name": "now", "arguments": {}} and more</tool_call>',
+    [now, 'and more</tool_call>'],
+  ],
+  ['what is almost its mark', '<tool_call>{"name": "now", "arguments": {}}</tool> b', [now, '</tool> b']],
+  [
+    'more in the object',
+    '<tool_call>{"id": "a", "name": "now", "x": {"name": "y"}, "arguments": {}, "name": "other", "arguments": [{}]}</tool_call>',
+    [now],
+  ],
+  [
+    'a name behind arguments',
+    '<tool_call>{"arguments": {"a": [1]}, "name": "now"',
+    [{ name: 'now', arguments: '{"a": [1]}' }],
+  ],
+  ['a name in other letters', '<tool_call>{"name": "n\\u006fw", "arguments": {}}</tool_call>', [now]],
+  [
+    'more levels than a request may have',
+    `<tool_call>{"name": "now", "arguments": ${deep}}</tool_call>`,
+    [{ name: 'now', arguments: deep }],
+  ],
   ...[
     '<tool_call>',
     '<tool_cal',
-    '<tool_call>{"name": "now", "arguments": {',
-    '<tool_call>{"name": "now", "arguments": {"a": "',
+    '<tool_call>{"name": "now", "arguments": ',
     '<tool_call>{"name": "other", "arguments": {}}</tool_call>',
     '<tool_call>{"name": "now"}</tool_call>',
     '<tool_call>{"name": "now", "arguments": "{}"}</tool_call>',
     '<tool_call>{"name": "now", "arguments": [1]}</tool_call>',
     '<tool_call>{"name": ["now"], "arguments": {}}</tool_call>',
-    '<tool_call>{"name": "now", "arguments": {"a": 01}}</tool_call>',
-    '<tool_call>{"name": "now", "arguments": {"a": "\\x"}}</tool_call>',
+    '<tool_call>{"name": "no\\w", "arguments": {}}</tool_call>',
+    '<tool_call>{"arguments": {}, "name": "other"}</tool_call>',
+    '<tool_call>{"arguments": {"a": 1,}, "name": "now"}</tool_call>',
     "<tool_call>{'name': 'now', 'arguments': {}}</tool_call>",
-    '<tool_call>{"name": "now", "arguments": {}} and more</tool_call>',
     '<tool_call>[{"name": "now", "arguments": {}}]</tool_call>',
     '{"name": "now", "arguments": {}}',
   ].map((text) => [text, text, [text]] as const),
@@ -90,9 +134,22 @@ const llama: typeof hermes = [
     [oslo, now, '\n'],
   ],
   ['a text after a call', '{"name": "now", "parameters": {}} so', [now, ' so']],
+  ['an end within arguments', '{"name": "now", "parameters": {"a', [{ ...cut, arguments: '{"a' }]],
+  [
+    'no JSON: all that follows',
+    '{"name": "now", "parameters": {"a": \'x\'}}; {"name": "now", "parameters": {}}',
+    [{ name: 'now', arguments: '{"a": \'x\'}}; {"name": "now", "parameters": {}}' }],
+  ],
+  [
+    'no bracket at its end',
+    '{"name": "now", "parameters": {}; {"name": "now", "parameters": {}}',
+    [now, now],
+  ],
+  ['both names of arguments', '{"name": "now", "parameters": {}, "arguments": {"a": 1}}', [now]],
+  ['a name behind arguments', '{"parameters": {}, "name": "now"} so', [now, ' so']],
   ...[
     '{',
-    '{"name": "now", "parameters": {',
+    '{"name": "now", "parameters": ',
     '{"name": "other", "parameters": {}}',
     '{"name": "now"}',
     '{"city": "Oslo"}; {"name": "now", "parameters": {}}',
@@ -171,22 +228,46 @@ describe.each([
   it('lose nothing, and are the same however they are cut', () => {
     fc.assert(
       fc.property(texts, fc.array(fc.nat(40)), (text, lengths) => {
-        const whole = read(format, [text]);
-        expect(whole.map((piece) => piece.text).join('')).toBe(text);
+        const pieces = read(format, [text]);
+        const whole = together(pieces);
+        expect(pieces.map((piece) => piece.text).join('')).toBe(text);
         const parts: string[] = [];
         let at = 0;
         for (const length of lengths) {
           parts.push(text.slice(at, at + length));
           at += length;
         }
-        expect(read(format, [...parts, text.slice(at)])).toEqual(whole);
-        for (const piece of whole) {
-          if (piece.kind === 'text') continue;
-          expect(names.has(piece.call.name)).toBe(true);
-          expect(JSON.parse(piece.call.arguments)).toBeTypeOf('object');
+        expect(told(format, [...parts, text.slice(at)])).toEqual(whole);
+        for (const one of calls(whole)) {
+          expect(names.has(one.name)).toBe(true);
+          if (format !== 'gemma') expect(text).toContain(one.arguments);
+          // What is cut or broken looks like no whole one, however much of it has come.
+          if (one.open === true) expect(isObject(one.arguments)).toBe(false);
+          for (let end = 0; end < one.arguments.length; end += 1)
+            expect(isObject(one.arguments.slice(0, end))).toBe(false);
         }
       }),
     );
+  });
+
+  it('that are cut anywhere have the calls so far: what is one stays one', () => {
+    for (const [, text] of answers) {
+      let before: readonly ToldCall[] = [];
+      for (let end = 0; end <= text.length; end += 1) {
+        const pieces = read(format, Array.from(text.slice(0, end)));
+        expect(pieces.map((piece) => piece.text).join('')).toBe(text.slice(0, end));
+        expect(told(format, [text.slice(0, end)])).toEqual(together(pieces));
+        // Those of Gemma are told once they are at their end.
+        if (format === 'gemma') continue;
+        const present = calls(together(pieces));
+        expect(present.length).toBeGreaterThanOrEqual(before.length);
+        for (const [index, { name, arguments: written }] of before.entries()) {
+          expect(present[index]?.name).toBe(name);
+          expect(present[index]?.arguments.startsWith(written)).toBe(true);
+        }
+        before = present;
+      }
+    }
   });
 });
 
@@ -223,7 +304,11 @@ it.each([
 it.each([
   ['hermes', '<tool_call>{"name": "now", "arguments": {}} x'],
   ['hermes', '<tool_call>x'],
+  ['hermes', '<tool_call>{"name": "other"'],
+  ['hermes', '<tool_call>{"name": "now", "arguments": "'],
+  ['hermes', '<tool_call>{"name": "now", "arguments": {"a": \'x'],
   ['llama', '{"name": "now"}'],
+  ['llama', '{"name": "now", "parameters": {x'],
   ['llama', '{x'],
   ['gemma', '<start_function_call>call:now{} x'],
   ['gemma', '<start_function_call>call:now<x'],
@@ -240,9 +325,29 @@ it.each(['hermes', 'llama', 'gemma'] as const)(
     const written = (name: string) => `${before(name)}{"city": "Oslo"}${after}`;
     const reader = readForced(names);
     const text = [written('get_weather'), written('now')].join(between);
-    const calls = [...reader.push(text), ...reader.end()].flatMap((piece) =>
-      piece.kind === 'call' ? [piece.call] : [],
-    );
-    expect(calls).toEqual([oslo, { name: 'now', arguments: '{"city": "Oslo"}' }]);
+    const pieces = [...Array.from(text).flatMap((one) => reader.push(one)), ...reader.end()];
+    expect(calls(together(pieces))).toEqual([oslo, { name: 'now', arguments: '{"city": "Oslo"}' }]);
+    expect(pieces.filter((piece) => piece.kind === 'arguments').length).toBeGreaterThan(20);
+  },
+);
+
+const long = Array.from({ length: 10_000 }, (_, n) => `"k${n}": "x"`).join(', ');
+
+it.each<[string, CallFormat, string, string]>([
+  ['in JSON', 'hermes', `<tool_call>{"name": "now", "arguments": {${long}}}</tool_call>`, `{${long}}`],
+  ['in JSON', 'llama', `{"name": "now", "parameters": {${long}}}`, `{${long}}`],
+  ['that are broken', 'hermes', `<tool_call>{"name": "now", "arguments": {<${long}</tool_call>`, `{<${long}`],
+  ['that are broken', 'llama', `{"name": "now", "parameters": {<${long}`, `{<${long}`],
+  ['before the name', 'hermes', `<tool_call>{"arguments": {${long}}, "name": "now"}`, `{${long}}`],
+])(
+  'arguments %s of %s that have 100,000 characters come as they are written, each once',
+  (_, format, text, expected) => {
+    const parts = Array.from(text);
+    const reader = formats[format].read(names);
+    const pieces = [...parts.flatMap((part) => reader.push(part)), ...reader.end()];
+    expect(expected.length).toBeGreaterThan(100_000);
+    expect(together(pieces)).toEqual([{ name: 'now', arguments: expected }]);
+    // No piece is told again: so the work grows with the length alone.
+    expect(pieces.reduce((sum, piece) => sum + piece.text.length, 0)).toBe(text.length);
   },
 );

@@ -1,7 +1,7 @@
 import type { CallFormat, ChatInfo } from '../../engine/engine.ts';
 import type { CallReader } from './call-reader.ts';
 import { GemmaCall, gemmaMark } from './gemma-call.ts';
-import { HermesCall } from './hermes-call.ts';
+import { JsonCall } from './json-call.ts';
 import { JsonCalls } from './json-calls.ts';
 import { MarkedCalls } from './marked-calls.ts';
 
@@ -20,7 +20,8 @@ export type Format = {
   };
 };
 
-const hermes: Read = (names) => new MarkedCalls('<tool_call>', () => new HermesCall(names));
+const hermes: Read = (names) =>
+  new MarkedCalls('<tool_call>', (mark) => new JsonCall(mark, names, ['arguments'], '</tool_call>'));
 const json: Read = (names) => new JsonCalls(names);
 
 /** The texts are those that each family's chat template teaches its models. */
@@ -44,7 +45,7 @@ export const formats: Readonly<Record<CallFormat, Format>> = {
     },
   },
   gemma: {
-    read: (names) => new MarkedCalls(gemmaMark, () => new GemmaCall(names)),
+    read: (names) => new MarkedCalls(gemmaMark, (mark) => new GemmaCall(mark, names)),
     // Its own way to write values is no JSON, which schemas are about.
     forced: {
       read: json,

@@ -1,5 +1,4 @@
-import type { Call } from './call-reader.ts';
-import type { BodyStep, CallBody } from './marked-calls.ts';
+import type { BodyStep, CallBody } from './call-reader.ts';
 
 const prefix = 'call:';
 const quote = '<escape>';
@@ -7,6 +6,8 @@ export const gemmaMark = '<start_function_call>';
 /** What ends a call. The second one begins the answer of the tool, which is not the model's to write. */
 const ends = ['<end_function_call>', '<start_function_response>'];
 const maxDepth = 64;
+
+type Call = { readonly name: string; readonly arguments: string };
 
 /** Reads `name{key:value,…}` and writes the arguments as JSON. Undefined wherever it is something else. */
 class Body {
@@ -103,7 +104,8 @@ type State = 'open' | 'broken' | 'ends';
 
 /**
  * `call:name{key:<escape>text<escape>,other:1}<end_function_call>`, behind <start_function_call>: FunctionGemma. Brackets and marks are
- * followed character by character, so that what is no call is known as early as it can be; the rest is read at the end.
+ * followed character by character, so that what is no call is known as early as it can be; the rest is read at the end. Its arguments are
+ * written as JSON, so it is told once it is whole.
  */
 export class GemmaCall implements CallBody {
   readonly #names: ReadonlySet<string>;
@@ -115,8 +117,10 @@ export class GemmaCall implements CallBody {
   #quoted = false;
   /** Beginning of a mark. */
   #mark = '';
+  readonly #prefix: string;
 
-  constructor(names: ReadonlySet<string>) {
+  constructor(before: string, names: ReadonlySet<string>) {
+    this.#prefix = before;
     this.#names = names;
   }
 
@@ -126,17 +130,29 @@ export class GemmaCall implements CallBody {
     for (let at = 0; at < text.length; at += 1) {
       const state = this.#take(text[at] ?? '', base + at);
       if (state === 'open') continue;
-      const call = state === 'ends' ? this.end() : undefined;
-      return call === undefined ? { kind: 'broken' } : { kind: 'whole', call, used: at + 1 };
+      return state === 'ends' ? this.#told(base + at + 1) : { kind: 'none', rest: this.#text };
     }
-    return { kind: 'open' };
+    return { kind: 'open', pieces: [] };
   }
 
   /** Small models end an answer without the mark, or within it. */
-  end(): Call | undefined {
-    if (this.#within !== 'end') return undefined;
-    const call = new Body(this.#text.slice(0, this.#length)).call();
-    return call !== undefined && this.#names.has(call.name) ? call : undefined;
+  end(): Exclude<BodyStep, { kind: 'open' }> {
+    return this.#told(this.#text.length);
+  }
+
+  /** `end`: of what belongs to the call, in what came. */
+  #told(end: number): Exclude<BodyStep, { kind: 'open' }> {
+    const call = this.#within === 'end' ? new Body(this.#text.slice(0, this.#length)).call() : undefined;
+    if (call === undefined || !this.#names.has(call.name)) return { kind: 'none', rest: this.#text };
+    const { name, arguments: written } = call;
+    return {
+      kind: 'done',
+      pieces: [
+        { kind: 'call', name, text: this.#prefix + this.#text.slice(0, end) },
+        { kind: 'arguments', arguments: written, open: false, text: '' },
+      ],
+      rest: this.#text.slice(end),
+    };
   }
 
   #take(c: string, at: number): State {

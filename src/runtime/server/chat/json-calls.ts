@@ -1,6 +1,5 @@
-import { type CallReader, type Piece, tell } from './call-reader.ts';
-import { callOf } from './json-call.ts';
-import { JsonObject } from './json-object.ts';
+import { type BodyStep, type CallReader, type Piece, tell } from './call-reader.ts';
+import { JsonCall } from './json-call.ts';
 
 /**
  * An answer that is calls from its beginning on, `{"name": "…", "parameters": {…}}`, with `;` between them: Llama 3. What follows
@@ -8,12 +7,11 @@ import { JsonObject } from './json-object.ts';
  */
 export class JsonCalls implements CallReader {
   readonly #names: ReadonlySet<string>;
-  #state: 'between' | 'object' | 'text' = 'between';
   #called = false;
-  /** White space and `;` before the present object. */
+  #isText = false;
+  /** White space and `;` before the present call. */
   #gap = '';
-  #object = new JsonObject();
-  #inside = '';
+  #call: JsonCall | undefined;
 
   constructor(names: ReadonlySet<string>) {
     this.#names = names;
@@ -28,56 +26,37 @@ export class JsonCalls implements CallReader {
 
   end(): readonly Piece[] {
     const pieces: Piece[] = [];
-    tell(pieces, this.#leave());
+    const rest = this.#call === undefined ? '' : this.#take(this.#call.end(), pieces);
+    tell(pieces, this.#gap + rest);
     return pieces;
   }
 
   #step(text: string, pieces: Piece[]): string {
-    if (this.#state === 'between') return this.#between(text, pieces);
-    if (this.#state === 'object') return this.#follow(text, pieces);
-    tell(pieces, text);
+    if (this.#call !== undefined) return this.#take(this.#call.push(text), pieces);
+    if (!this.#isText) return this.#between(text);
+    tell(pieces, this.#gap + text);
+    this.#gap = '';
     return '';
   }
 
-  #between(text: string, pieces: Piece[]): string {
+  #between(text: string): string {
     const gap = (this.#called ? /^[\s;]*/ : /^\s*/).exec(text)?.[0] ?? '';
     this.#gap += gap;
     const after = text.slice(gap.length);
-    if (after === '') return '';
-    if (after.startsWith('{')) {
-      this.#state = 'object';
-      this.#object = new JsonObject();
-      return after;
-    }
-    tell(pieces, this.#leave() + after);
-    return '';
+    this.#isText = after !== '' && !after.startsWith('{');
+    if (!after.startsWith('{')) return after;
+    this.#call = new JsonCall(this.#gap, this.#names, ['parameters', 'arguments']);
+    return after;
   }
 
-  #follow(text: string, pieces: Piece[]): string {
-    const step = this.#object.push(text);
-    if (step === 'open') {
-      this.#inside += text;
-      return '';
-    }
-    const call =
-      step === 'broken' ? undefined : callOf(this.#object, this.#names, ['parameters', 'arguments']);
-    if (call === undefined || step === 'broken') {
-      tell(pieces, this.#leave() + text);
-      return '';
-    }
-    const written = this.#leave() + text.slice(0, step);
-    pieces.push({ kind: 'call', call, text: written });
-    this.#state = 'between';
+  /** What came of the call: what follows it. */
+  #take(step: BodyStep, pieces: Piece[]): string {
+    if (step.kind === 'none') this.#isText = true;
+    else pieces.push(...step.pieces);
+    if (step.kind === 'open') return '';
+    if (step.kind === 'done') this.#gap = '';
     this.#called = true;
-    return text.slice(step);
-  }
-
-  /** What was held back. All that follows is text, unless it was a call. */
-  #leave(): string {
-    const held = this.#gap + this.#inside;
-    this.#state = 'text';
-    this.#gap = '';
-    this.#inside = '';
-    return held;
+    this.#call = undefined;
+    return step.rest;
   }
 }

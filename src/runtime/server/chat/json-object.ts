@@ -1,110 +1,103 @@
-/** Objects and lists within each other. */
-const maxDepth = 64;
+type Expected = 'object' | 'first key' | 'key' | 'colon' | 'own value' | 'first value' | 'value' | 'more';
 
-type Expected = 'object' | 'first key' | 'key' | 'colon' | 'first value' | 'value' | 'more';
-
-/** Where something begins and ends. A text that still grows is not cut: that would copy all of it each time. */
-type Span = readonly [start: number, end: number];
-
-/** What a character did: more is needed, it can be no object any more, or this is its end. */
-type State = 'open' | 'broken' | 'whole';
+/**
+ * Where reading stopped: one of its own values begins here, or ended; it is whole; this character makes it no object; or more is needed.
+ * `at`: characters of the piece before that.
+ */
+export type ObjectStep = {
+  readonly kind: 'begins' | 'ends' | 'whole' | 'broken' | 'open';
+  readonly at: number;
+};
 
 /**
  * A JSON object that comes piece by piece. Its form is checked at each character, so that what is no object is known as early as it
- * can be; its texts and numbers are checked by `JSON.parse` at the end.
+ * can be; not so what stands within its texts, words and numbers.
  */
 export class JsonObject {
-  #text = '';
   #expected: Expected = 'object';
   #within: 'text' | 'escape' | 'word' | undefined;
   readonly #open: ('{' | '[')[] = [];
-  /** Where the object's own present name or value begins. */
-  #start = 0;
-  #name: Span = [0, 0];
-  readonly #members: { readonly name: Span; readonly value: Span }[] = [];
+  #name = '';
 
-  /** `open`, `broken`, or how many characters of the piece belong to it. White space before it does. */
-  push(piece: string): 'open' | 'broken' | number {
-    const base = this.#text.length;
-    this.#text += piece;
-    for (let at = 0; at < piece.length; at += 1) {
-      const state = this.#take(piece[at] ?? '', base + at);
-      if (state === 'broken') return 'broken';
-      if (state === 'open') continue;
-      this.#text = this.#text.slice(0, base + at + 1);
-      return at + 1;
+  /** Of its present own value, as it is written. */
+  get name(): string {
+    return this.#name;
+  }
+
+  /** Not within a value of it. */
+  get #isOwn(): boolean {
+    return this.#open.length === 1;
+  }
+
+  /** Reads on in a piece. White space before the object belongs to it. */
+  next(piece: string, from: number): ObjectStep {
+    for (let at = from; at < piece.length; at += 1) {
+      const c = piece[at] ?? '';
+      const isWord = this.#within === 'word';
+      if (isWord && /[\w+.-]/.test(c)) continue;
+      // What ends a word is no part of it.
+      if (isWord && this.#valueEnds() === 'ends') return { kind: 'ends', at };
+      const kind = this.#take(c);
+      if (kind !== 'open') return { kind, at: kind === 'broken' || kind === 'begins' ? at : at + 1 };
     }
+    return { kind: 'open', at: piece.length };
+  }
+
+  #take(c: string): ObjectStep['kind'] {
+    if (this.#within !== undefined) return this.#inText(c);
+    return /[ \t\n\r]/.test(c) ? 'open' : this.#begins(c);
+  }
+
+  #inText(c: string): ObjectStep['kind'] {
+    const isEscaped = this.#within === 'escape';
+    if (c === '"' && !isEscaped) return this.#textEnds();
+    if (this.#expected === 'key' && this.#isOwn) this.#name += c;
+    this.#within = c === '\\' && !isEscaped ? 'escape' : 'text';
     return 'open';
   }
 
-  /** All of it, once it is whole. */
-  get text(): string {
-    return this.#text;
-  }
-
-  /** The value of one of its own members, as it is written. */
-  member(name: string): string | undefined {
-    const written = JSON.stringify(name);
-    const found = this.#members.findLast((member) => this.#text.slice(...member.name) === written);
-    return found === undefined ? undefined : this.#text.slice(...found.value);
-  }
-
-  #take(c: string, at: number): State {
-    if (this.#within === 'escape') {
-      this.#within = 'text';
-      return 'open';
-    }
-    if (this.#within === 'text') {
-      if (c === '\\') this.#within = 'escape';
-      else if (c === '"') this.#textEnds(at + 1);
-      return 'open';
-    }
-    if (this.#within === 'word') {
-      if (/[\w+.-]/.test(c)) return 'open';
-      this.#valueEnds(at);
-    }
-    return /[ \t\n\r]/.test(c) ? 'open' : this.#begins(c, at);
-  }
-
-  #begins(c: string, at: number): State {
+  #begins(c: string): ObjectStep['kind'] {
     switch (this.#expected) {
       case 'object':
-        return c === '{' ? this.#opens('{') : 'broken';
+        return c === '{' ? this.#opens(c) : 'broken';
       case 'first key':
-        return c === '}' ? this.#closes(at + 1) : this.#nameBegins(c, at);
+        return c === '}' ? this.#closes() : this.#nameBegins(c);
       case 'key':
-        return this.#nameBegins(c, at);
+        return this.#nameBegins(c);
       case 'colon':
         if (c !== ':') return 'broken';
-        this.#expected = 'value';
+        this.#expected = this.#isOwn ? 'own value' : 'value';
         return 'open';
+      case 'own value':
+        // It is taken next.
+        this.#expected = 'value';
+        return 'begins';
       case 'first value':
-        return c === ']' ? this.#closes(at + 1) : this.#valueBegins(c, at);
+        return c === ']' ? this.#closes() : this.#valueBegins(c);
       case 'value':
-        return this.#valueBegins(c, at);
+        return this.#valueBegins(c);
       case 'more':
-        return this.#goesOn(c, at);
+        return this.#goesOn(c);
     }
   }
 
-  #goesOn(c: string, at: number): State {
+  #goesOn(c: string): ObjectStep['kind'] {
     const inside = this.#open.at(-1);
-    if (c === (inside === '{' ? '}' : ']')) return this.#closes(at + 1);
+    if (c === (inside === '{' ? '}' : ']')) return this.#closes();
     if (c !== ',') return 'broken';
     this.#expected = inside === '{' ? 'key' : 'value';
     return 'open';
   }
 
-  #nameBegins(c: string, at: number): State {
+  #nameBegins(c: string): ObjectStep['kind'] {
     if (c !== '"') return 'broken';
     this.#expected = 'key';
     this.#within = 'text';
-    if (this.#open.length === 1) this.#start = at;
+    if (this.#isOwn) this.#name = '';
     return 'open';
   }
 
-  #valueBegins(c: string, at: number): State {
-    if (this.#open.length === 1) this.#start = at;
+  #valueBegins(c: string): 'open' | 'broken' {
     if (c === '{' || c === '[') return this.#opens(c);
     if (c !== '"' && !/[\w-]/.test(c)) return 'broken';
     this.#expected = 'value';
@@ -112,33 +105,27 @@ export class JsonObject {
     return 'open';
   }
 
-  #opens(c: '{' | '['): State {
-    if (this.#open.length === maxDepth) return 'broken';
+  #opens(c: '{' | '['): 'open' {
     this.#open.push(c);
     this.#expected = c === '{' ? 'first key' : 'first value';
     return 'open';
   }
 
-  #closes(end: number): State {
+  #closes(): ObjectStep['kind'] {
     this.#open.pop();
-    if (this.#open.length === 0) return 'whole';
-    this.#valueEnds(end);
+    return this.#open.length === 0 ? 'whole' : this.#valueEnds();
+  }
+
+  #textEnds(): ObjectStep['kind'] {
+    if (this.#expected !== 'key') return this.#valueEnds();
+    this.#within = undefined;
+    this.#expected = 'colon';
     return 'open';
   }
 
-  #textEnds(end: number): void {
-    if (this.#expected !== 'key') {
-      this.#valueEnds(end);
-      return;
-    }
-    this.#within = undefined;
-    this.#expected = 'colon';
-    if (this.#open.length === 1) this.#name = [this.#start, end];
-  }
-
-  #valueEnds(end: number): void {
+  #valueEnds(): 'ends' | 'open' {
     this.#within = undefined;
     this.#expected = 'more';
-    if (this.#open.length === 1) this.#members.push({ name: this.#name, value: [this.#start, end] });
+    return this.#isOwn ? 'ends' : 'open';
   }
 }

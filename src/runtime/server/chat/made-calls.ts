@@ -14,13 +14,13 @@ const parsed = (text: string): unknown => {
 };
 
 /** Some clients write no arguments as an empty text. */
-const argumentsOf = (text: string, param: string): string => {
-  const written = text.trim() === '' ? '{}' : text;
-  const value = parsed(written);
+const writtenOf = (text: string): string => (text.trim() === '' ? '{}' : text);
+
+/** @throws REQUEST_INVALID */
+const checkObject = (value: unknown, param: string): void => {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw wrong(param, 'must be a JSON object, as text');
   if (nestsTooDeep(value)) throw wrong(param, `nests deeper than ${maxNesting}`);
-  return written;
 };
 
 /** Calls of a conversation that is read in its order: what a tool answers was called before. `params`: names of fields, for errors. */
@@ -30,6 +30,8 @@ export class MadeCalls {
   readonly #chat: ChatInfo | undefined;
   /** Calls do not reach the prompt by themselves. */
   readonly #isDropped: boolean;
+  /** Calls whose arguments are no JSON: models write such, and answers are cut within them. */
+  readonly #broken = new Set<MadeCall>();
   /** Of all arguments. */
   readonly #counts = noCounts();
 
@@ -39,9 +41,10 @@ export class MadeCalls {
     this.#isDropped = chat?.dropsCalls === 'always' || (chat?.dropsCalls === 'untold' && !told);
   }
 
-  /** What the chat template gets of a turn: calls that it leaves out are said in the text, as the model writes them. */
+  /** What the chat template gets of a turn: calls that it leaves out, or cannot write, are said in the text, as the model writes them. */
   turn(content: string, calls: readonly MadeCall[]): Pick<ChatMessage, 'content' | 'calls'> {
-    const format = this.#isDropped ? formatOf(this.#chat) : undefined;
+    const isSaid = this.#isDropped || calls.some((call) => this.#broken.has(call));
+    const format = isSaid ? formatOf(this.#chat) : undefined;
     if (format === undefined || calls.length === 0)
       return calls.length === 0 ? { content } : { content, calls };
     const { before, after, between } = format.forced;
@@ -57,7 +60,11 @@ export class MadeCalls {
     };
     shapeReader(deny, this.#counts)(Buffer.from(call.arguments));
     this.#names.set(call.id, call.name);
-    return { ...call, arguments: argumentsOf(call.arguments, params.arguments) };
+    const made = { ...call, arguments: writtenOf(call.arguments) };
+    const value = parsed(made.arguments);
+    if (value === undefined && formatOf(this.#chat) !== undefined) this.#broken.add(made);
+    else checkObject(value, params.arguments);
+    return made;
   }
 
   /** The call that a tool answers. `name`: of the tool, which some clients give beside the id. @throws as {@link made} */

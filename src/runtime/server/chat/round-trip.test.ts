@@ -10,9 +10,9 @@ import { readChat } from '../http/bodies.ts';
 import { readResponse } from '../http/response-body.ts';
 import { askChat } from './ask-chat.ts';
 import { askResponse } from './ask-response.ts';
-import type { Call } from './call-reader.ts';
 import { formatOf } from './formats.ts';
 import { refusedFamilies, servedFamilies } from './templates.fixture.ts';
+import { type ToldCall as Call, together } from './together.fixture.ts';
 
 const model = openModelFolder(
   join(import.meta.dirname, '../../../../test/fixtures/models/tiny/model/onnx-fp32'),
@@ -41,8 +41,7 @@ const opened = (template: unknown) => {
       const turn = prompt.split('<|assistant|>')[1]?.split('<|end|>')[0] ?? '';
       const reader = formatOf(chat)?.read(new Set(tools.map(({ function: { name } }) => name)));
       if (reader === undefined) throw new Error('no reader');
-      const pieces = [...reader.push(turn), ...reader.end()];
-      return pieces.flatMap((piece) => (piece.kind === 'call' ? [piece.call] : []));
+      return together([...reader.push(turn), ...reader.end()]).filter((one) => typeof one === 'object');
     },
   };
 };

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { callId } from '../chat/answer-reader.ts';
 import { dataLines, startFakeHttp as start } from '../testing/http-app.ts';
+import { type Chunk as ChatChunk, putTogether } from '../testing/put-together.ts';
 
 const text = { model: 'sql', prompt: 'ab', n: 3 };
 const chat = { model: 'upper', messages: [{ role: 'user', content: 'x' }], n: 2, max_tokens: 2 };
@@ -84,22 +85,16 @@ describe('with tools', () => {
 
   it('each answer has thoughts and calls of its own, streamed', async () => {
     const response = await startWithTools().post('/v1/chat/completions', { ...asked, stream: true });
-    type Delta = {
-      reasoning_content?: string;
-      content?: string;
-      tool_calls?: { index: number; id: string }[];
-    };
-    type Chunk = { choices: { index: number; delta: Delta; finish_reason: string | null }[] };
-    const chunks = (dataLines(await response.text()).slice(0, -1) as Chunk[]).flatMap(
-      ({ choices }) => choices,
-    );
-    for (const [index, id] of ids.entries()) {
-      const own = chunks.filter((one) => one.index === index);
-      expect(own.map(({ delta }) => delta.reasoning_content ?? '').join('')).toBe('Oslo?');
-      expect(own.map(({ delta }) => delta.content ?? '').join('')).toBe('');
-      expect(own.flatMap(({ delta }) => delta.tool_calls ?? [])).toMatchObject([{ index: 0, id }]);
-      expect(own.at(-1)?.finish_reason).toBe('tool_calls');
-    }
+    const chunks = dataLines(await response.text()).slice(0, -1) as ChatChunk[];
+    for (const [index, id] of ids.entries())
+      expect(putTogether(chunks, index)).toMatchObject({
+        message: {
+          content: null,
+          reasoning_content: 'Oslo?',
+          tool_calls: [{ id, function: { name: 'f', arguments: '{}' } }],
+        },
+        finish_reason: 'tool_calls',
+      });
   });
 });
 

@@ -25,13 +25,21 @@ const kinds = {
   },
 } as const;
 
+type CallPart = Extract<AnswerPart, { kind: 'call' }>;
+
 /** An item whose text is not at its end. */
-type Open = {
+type OpenText = {
   readonly kind: keyof typeof kinds;
   readonly id: string;
   text: string;
   readonly tokens: TakenLogprob[];
 };
+
+/** A call whose arguments are not at their end. */
+type OpenCall = { readonly kind: 'call'; readonly id: string; readonly call: CallPart; text: string };
+
+/** An item at its end. `events`: of what it has. */
+type Ended = { readonly events: readonly OutputEvent[]; readonly item: object };
 
 /**
  * The output of a response as it comes: messages, thoughts and calls, in their order, and the events that tell them.
@@ -43,7 +51,7 @@ export class ResponseOutput {
   readonly #id: string;
   readonly #reader: AnswerReader;
   readonly #items: object[] = [];
-  #open: Open | undefined;
+  #open: OpenText | OpenCall | undefined;
   /** Of tokens whose text is held back. */
   #scored: TakenLogprob[] = [];
   /** Of the last token. */
@@ -71,6 +79,10 @@ export class ResponseOutput {
     this.#last = logprobs;
     this.#scored.push(...logprobs);
     const events = this.#tell(this.#reader.push(text));
+    if (this.#open?.kind === 'call' && !this.#reader.isCalling) {
+      events.push(...this.#close('completed'));
+      this.#scored = [];
+    }
     this.#tokens += ids.length;
     // What follows may be held back for long.
     if (this.#open?.kind === 'reasoning' && !this.#reader.isThinking) this.#thoughtTokens ??= this.#tokens;
@@ -82,15 +94,18 @@ export class ResponseOutput {
     const events = this.#tell(this.#reader.end());
     if (this.#items.length === 0 && this.#open === undefined) events.push(...this.#begin('content'));
     if (this.#open?.kind === 'content' && this.#scored.length > 0) events.push(this.#delta(this.#open, ''));
-    return [...events, ...this.#close(statusOf(finish))];
+    const isCut = this.#open?.kind === 'call' ? this.#reader.isCalling : statusOf(finish) === 'incomplete';
+    return [...events, ...this.#close(isCut ? 'incomplete' : 'completed')];
   }
 
   #tell(parts: readonly AnswerPart[]): OutputEvent[] {
     return parts.flatMap((part) => {
       if (part.kind === 'call') return this.#call(part);
+      if (part.kind === 'arguments') return this.#argue(part.text);
       const events =
         this.#open?.kind === part.kind ? [] : [...this.#close('completed'), ...this.#begin(part.kind)];
-      return this.#open === undefined ? events : [...events, this.#delta(this.#open, part.text)];
+      const open = this.#open;
+      return open === undefined || open.kind === 'call' ? events : [...events, this.#delta(open, part.text)];
     });
   }
 
@@ -100,17 +115,18 @@ export class ResponseOutput {
     return place === 0 ? this.#id : `${this.#id}_${place}`;
   }
 
-  #begin(kind: Open['kind']): OutputEvent[] {
+  #begin(kind: OpenText['kind']): OutputEvent[] {
     const { item, part } = kinds[kind];
     const id = this.#newId();
-    this.#open = { kind, id, text: '', tokens: [] };
+    const open: OpenText = { kind, id, text: '', tokens: [] };
+    this.#open = open;
     return [
       this.#itemEvent('added', item(id, 'in_progress', [])),
-      this.#partEvent('response.content_part.added', this.#open, { part: part('', []) }),
+      this.#partEvent('response.content_part.added', open, { part: part('', []) }),
     ];
   }
 
-  #delta(open: Open, delta: string): OutputEvent {
+  #delta(open: OpenText, delta: string): OutputEvent {
     const told = open.kind === 'content' ? this.#scored : [];
     this.#scored = [];
     open.text += delta;
@@ -123,46 +139,61 @@ export class ResponseOutput {
     const open = this.#open;
     if (open === undefined) return [];
     if (open.kind === 'reasoning') this.#thoughtTokens ??= this.#tokens;
-    const { item, part, name } = kinds[open.kind];
-    const content = part(open.text, open.tokens);
-    const whole = item(open.id, status, [content]);
-    const { text, ...more } = content;
-    const logprobs = 'logprobs' in more ? { logprobs: more.logprobs } : {};
-    const events = [
-      this.#partEvent(`${name}.done`, open, { text, ...logprobs }),
-      this.#partEvent('response.content_part.done', open, { part: content }),
-      this.#itemEvent('done', whole),
-    ];
+    const { events, item } = open.kind === 'call' ? this.#endCall(open, status) : this.#endText(open, status);
+    const all = [...events, this.#itemEvent('done', item)];
     this.#open = undefined;
     this.#scored = [...this.#last];
-    this.#items.push(whole);
-    return events;
+    this.#items.push(item);
+    return all;
   }
 
-  /** It is there at once. */
-  #call(call: Extract<AnswerPart, { kind: 'call' }>): OutputEvent[] {
+  #endText(open: OpenText, status: ItemStatus): Ended {
+    const { item, part, name } = kinds[open.kind];
+    const content = part(open.text, open.tokens);
+    const { text, ...more } = content;
+    const logprobs = 'logprobs' in more ? { logprobs: more.logprobs } : {};
+    return {
+      events: [
+        this.#partEvent(`${name}.done`, open, { text, ...logprobs }),
+        this.#partEvent('response.content_part.done', open, { part: content }),
+      ],
+      item: item(open.id, status, [content]),
+    };
+  }
+
+  #call(call: CallPart): OutputEvent[] {
     const before = this.#close('completed');
     this.#scored = [];
     const id = this.#newId();
-    const { arguments: written, name } = call;
-    const item = callItem(id, 'completed', call);
-    const at = { item_id: item.id, output_index: this.#items.length };
-    const events = [
-      ...before,
-      this.#itemEvent('added', callItem(id, 'in_progress', { ...call, arguments: '' })),
-      { type: 'response.function_call_arguments.delta', ...at, delta: written },
-      { type: 'response.function_call_arguments.done', ...at, name, arguments: written },
-      this.#itemEvent('done', item),
-    ];
-    this.#items.push(item);
-    return events;
+    this.#open = { kind: 'call', id, call, text: '' };
+    return [...before, this.#itemEvent('added', callItem(id, 'in_progress', call, ''))];
+  }
+
+  #argue(delta: string): OutputEvent[] {
+    if (this.#open?.kind !== 'call') return [];
+    this.#open.text += delta;
+    return [this.#argumentsEvent('delta', this.#open, { delta })];
+  }
+
+  #endCall(open: OpenCall, status: ItemStatus): Ended {
+    const { id, call, text } = open;
+    return {
+      events: [this.#argumentsEvent('done', open, { name: call.name, arguments: text })],
+      item: callItem(id, status, call, text),
+    };
+  }
+
+  #argumentsEvent(what: 'delta' | 'done', { id, call }: OpenCall, more: object): OutputEvent {
+    const item_id = callItem(id, 'in_progress', call, '').id;
+    const type = `response.function_call_arguments.${what}`;
+    return { type, item_id, output_index: this.#items.length, ...more };
   }
 
   #itemEvent(what: 'added' | 'done', item: object): OutputEvent {
     return { type: `response.output_item.${what}`, output_index: this.#items.length, item };
   }
 
-  #partEvent(type: string, { kind, id }: Open, more: object): OutputEvent {
+  #partEvent(type: string, { kind, id }: OpenText, more: object): OutputEvent {
     const item_id = kinds[kind].item(id, 'in_progress', []).id;
     return { type, item_id, output_index: this.#items.length, content_index: 0, ...more };
   }

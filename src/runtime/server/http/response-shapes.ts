@@ -64,14 +64,15 @@ export const reasoningItem = (id: string, status: ItemStatus, content: readonly 
 export const callItem = (
   id: string,
   status: ItemStatus,
-  call: { readonly id: string; readonly name: string; readonly arguments: string },
+  call: { readonly id: string; readonly name: string },
+  written: string,
 ) => ({
   id: `fc_${id}`,
   type: 'function_call',
   status,
   call_id: call.id,
   name: call.name,
-  arguments: call.arguments,
+  arguments: written,
 });
 
 const usageOf = (

@@ -111,7 +111,11 @@ describe('the output of a response', () => {
         output_index: 0,
         item: { ...item, status: 'in_progress', arguments: '' },
       },
-      { type: 'response.function_call_arguments.delta', ...at, delta: item.arguments },
+      ...Array.from(item.arguments, (delta) => ({
+        type: 'response.function_call_arguments.delta',
+        ...at,
+        delta,
+      })),
       {
         type: 'response.function_call_arguments.done',
         ...at,
@@ -122,14 +126,36 @@ describe('the output of a response', () => {
     ]);
   });
 
-  it('that is cut within a call is its text, incomplete', async () => {
+  it('that is cut before the arguments of a call is its text, incomplete', async () => {
     const cut = weatherCall('Oslo').slice(0, 30);
     const told = await whole(weatherCall('Oslo'), { max_output_tokens: 30 });
     expect(told).toMatchObject({ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } });
     expect(told.output).toEqual([messageItem('r1', cut, { status: 'incomplete' })]);
-    expect((await streamed(weatherCall('Oslo'), { max_output_tokens: 30 })).at(-1)).toMatchObject({
-      type: 'response.incomplete',
-      response: { output: told.output },
+  });
+
+  it('that is cut within arguments has a call with these, incomplete', async () => {
+    const item = { ...callItem('r1', 0, 'Oslo'), status: 'incomplete', arguments: '{"city": "' };
+    const told = await whole(weatherCall('Oslo'), { max_output_tokens: 59 });
+    expect(told).toMatchObject({ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } });
+    expect(told.output).toEqual([item]);
+    // What ends behind them is no part of the answer that was cut.
+    const ended = await whole(weatherCall('Oslo'), { max_output_tokens: 70 });
+    expect(ended).toMatchObject({ status: 'incomplete', output: [callItem('r1', 0, 'Oslo')] });
+  });
+
+  it('may be sent back with a call that was cut', async () => {
+    const { post, parts } = start(weatherCall('Oslo'), 'No.');
+    const asked = { ...body, max_output_tokens: 59 };
+    const first = (await (await post('/v1/responses', asked)).json()) as Whole;
+    const answer = { type: 'function_call_output', call_id: callId('r1', 0), output: 'no JSON' };
+    const input = [{ role: 'user', content: 'How warm is it?' }, ...first.output, answer];
+    expect((await post('/v1/responses', { ...asked, input })).status).toBe(200);
+    expect(parts.serving.calls[1]?.request.prompt).toMatchObject({
+      messages: [
+        { role: 'user' },
+        { role: 'assistant', content: `${weatherCall('Oslo').slice(0, 59)}}\n</tool_call>` },
+        { role: 'tool', content: 'no JSON', answers: { name: 'get_weather' } },
+      ],
     });
   });
 
@@ -155,10 +181,15 @@ describe('the output of a response', () => {
 
   it('has the log probabilities of its text, not those of thoughts and calls, whole and streamed alike', async () => {
     const asked = { include: ['message.output_text.logprobs'] };
-    const told = await whole(`<think>a</think>b c${weatherCall('Oslo')}`, asked);
-    const [part] = (told.output[1] as { content: { logprobs: { token: string }[] }[] }).content;
-    expect(part?.logprobs.map(({ token }) => token).join('')).toBe('b c');
-    const events = await streamed(`<think>a</think>b c${weatherCall('Oslo')}`, asked);
+    const told = await whole(`<think>a</think>b c${weatherCall('Oslo')} d`, asked);
+    for (const [index, text] of [
+      [1, 'b c'],
+      [3, ' d'],
+    ] as const) {
+      const [part] = (told.output[index] as { content: { logprobs: { token: string }[] }[] }).content;
+      expect(part?.logprobs.map(({ token }) => token).join('')).toBe(text);
+    }
+    const events = await streamed(`<think>a</think>b c${weatherCall('Oslo')} d`, asked);
     expect(events.at(-1)?.response?.output).toEqual(told.output);
   });
 });

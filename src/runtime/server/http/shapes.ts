@@ -64,7 +64,7 @@ const headOf = ({ id, created, model, served }: Head, object: string) => ({
   system_fingerprint: served.digest,
 });
 
-const textOf = (parts: readonly AnswerPart[], kind: 'content' | 'reasoning'): string =>
+const textOf = (parts: readonly AnswerPart[], kind: Exclude<AnswerPart['kind'], 'call'>): string =>
   parts.map((part) => (part.kind === kind ? part.text : '')).join('');
 
 const textChoice = (index: number, text: string, finish: Finish | null, scored?: Scored) => ({
@@ -98,28 +98,43 @@ export const completionShape: Shape = {
 
 type CallPart = Extract<AnswerPart, { kind: 'call' }>;
 
-const callOf = ({ id, name, arguments: written }: CallPart) => ({
+const callOf = ({ id, name }: CallPart, written: string) => ({
   id,
   type: 'function',
   function: { name, arguments: written },
 });
 
+const callsOf = (parts: readonly AnswerPart[]) =>
+  parts.flatMap((part) => {
+    if (part.kind !== 'call') return [];
+    const own = parts.filter((one) => one.kind === 'arguments' && one.index === part.index);
+    return [callOf(part, textOf(own, 'arguments'))];
+  });
+
 /** Text is null where there are calls alone, as OpenAI has it. */
 const messageOf = (parts: readonly AnswerPart[]) => {
   const [content, reasoning] = [textOf(parts, 'content'), textOf(parts, 'reasoning')];
-  const calls = parts.filter((part) => part.kind === 'call');
+  const calls = callsOf(parts);
   return {
     role: 'assistant',
     content: content === '' && calls.length > 0 ? null : content,
     refusal: null,
     ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
-    ...(calls.length === 0 ? {} : { tool_calls: calls.map(callOf) }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls }),
   };
 };
 
 const deltaOf = (part: AnswerPart): object => {
-  if (part.kind === 'call') return { tool_calls: [{ index: part.index, ...callOf(part) }] };
-  return part.kind === 'content' ? { content: part.text } : { reasoning_content: part.text };
+  switch (part.kind) {
+    case 'call':
+      return { tool_calls: [{ index: part.index, ...callOf(part, '') }] };
+    case 'arguments':
+      return { tool_calls: [{ index: part.index, function: { arguments: part.text } }] };
+    case 'content':
+      return { content: part.text };
+    case 'reasoning':
+      return { reasoning_content: part.text };
+  }
 };
 
 const delta = (index: number, content: object, finish: Finish | null, scored?: Scored) => [

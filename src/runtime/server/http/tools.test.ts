@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { callId } from '../chat/answer-reader.ts';
 import { dataLines, startFakeHttp } from '../testing/http-app.ts';
+import { type Chunk, putTogether } from '../testing/put-together.ts';
 import { weather, weatherCall } from '../testing/weather.ts';
 
 const body = {
@@ -29,11 +30,11 @@ const whole = async (says: string, more: object = {}): Promise<unknown> => {
   return ((await response.json()) as { choices: unknown[] }).choices[0];
 };
 
-const streamed = async (says: string, more: object = {}): Promise<readonly unknown[]> => {
+const streamed = async (says: string, more: object = {}): Promise<readonly Chunk[]> => {
   const asked = { ...body, ...more, stream: true };
   const response = await start(says).post('/v1/chat/completions', asked);
   expect(response.status).toBe(200);
-  return dataLines(await response.text()).slice(1, -1);
+  return dataLines(await response.text()).slice(1, -1) as Chunk[];
 };
 
 describe('a call', () => {
@@ -46,11 +47,18 @@ describe('a call', () => {
     });
   });
 
-  it('comes in one chunk of a stream, once it is whole', async () => {
-    expect(await streamed(written)).toMatchObject([
-      { choices: [{ delta: { tool_calls: [{ index: 0, ...call }] }, finish_reason: null }] },
-      { choices: [{ delta: {}, finish_reason: 'tool_calls' }] },
+  it('begins in a stream with its name, and goes on with what the model writes of its arguments', async () => {
+    const pieces = Array.from(call.function.arguments, (text) => ({
+      index: 0,
+      function: { arguments: text },
+    }));
+    const begun = { index: 0, ...call, function: { name: 'get_weather', arguments: '' } };
+    const deltas = (await streamed(written)).map(({ choices }) => choices[0]);
+    expect(deltas.map((one) => one?.delta)).toEqual([
+      ...[begun, ...pieces].map((one) => ({ tool_calls: [one] })),
+      {},
     ]);
+    expect(deltas.map((one) => one?.finish_reason)).toEqual([...pieces.map(() => null), null, 'tool_calls']);
   });
 
   it('stands beside text and thoughts', async () => {
@@ -63,21 +71,50 @@ describe('a call', () => {
       },
       finish_reason: 'tool_calls',
     });
-    const deltas = (await streamed(says)) as {
-      choices: { delta: Readonly<Record<string, string | unknown[] | undefined>> }[];
-    }[];
-    const textOf = (name: string) =>
-      deltas.map(({ choices }) => String(choices[0]?.delta[name] ?? '')).join('');
-    expect(textOf('content')).toBe('I look.');
-    expect(textOf('reasoning_content')).toBe('Oslo?');
-    expect(deltas.flatMap(({ choices }) => choices[0]?.delta['tool_calls'] ?? [])).toEqual([
-      { index: 0, ...call },
-      { index: 1, ...call, id: callId('r1', 1) },
-    ]);
+    expect(putTogether(await streamed(says))).toMatchObject({
+      message: {
+        content: 'I look.',
+        reasoning_content: 'Oslo?',
+        tool_calls: [call, { ...call, id: callId('r1', 1) }],
+      },
+      finish_reason: 'tool_calls',
+    });
   });
 
   it.each([
-    ['that is cut', written.slice(0, -20), { max_tokens: 1000 }, 'stop'],
+    ['max_tokens', written, { max_tokens: 59 }, '{"city": "', 'length'],
+    ['a stop string', written, { stop: '": "O' }, '{"city', 'stop'],
+    ['the model', written.slice(0, 53), {}, '{"ci', 'stop'],
+  ])(
+    'that is cut by %s has the arguments so far, whole and streamed',
+    async (_, says, more, text, finish) => {
+      const cut = {
+        message: {
+          content: null,
+          tool_calls: [{ ...call, function: { name: 'get_weather', arguments: text } }],
+        },
+        finish_reason: finish,
+      };
+      expect(await whole(says, more)).toMatchObject(cut);
+      expect(putTogether(await streamed(says, more))).toMatchObject(cut);
+    },
+  );
+
+  it('that is no JSON has all that the model wrote before the mark, whole and streamed', async () => {
+    const says = `${written.replace('"Oslo"', "'Oslo'")}\nb`;
+    const broken = {
+      message: {
+        content: '\nb',
+        tool_calls: [{ ...call, function: { name: 'get_weather', arguments: `{"city": 'Oslo'}}\n` } }],
+      },
+      finish_reason: 'tool_calls',
+    };
+    expect(await whole(says)).toMatchObject(broken);
+    expect(putTogether(await streamed(says))).toMatchObject(broken);
+  });
+
+  it.each([
+    ['that is cut before its arguments', written.slice(0, 49), { max_tokens: 1000 }, 'stop'],
     ['that max_tokens cuts', written, { max_tokens: 40 }, 'length'],
     ['of no tool', written.replace('get_weather', 'other'), {}, 'stop'],
     ['that nobody may make', written, { tool_choice: 'none' }, 'stop'],
@@ -89,8 +126,10 @@ describe('a call', () => {
       finish_reason: finish,
     });
     expect(await whole(says, more)).not.toHaveProperty('message.tool_calls');
-    const deltas = (await streamed(says, more)) as { choices: { delta: { content?: string } }[] }[];
-    expect(deltas.map(({ choices }) => choices[0]?.delta.content ?? '').join('')).toBe(text);
+    expect(putTogether(await streamed(says, more))).toMatchObject({
+      message: { content: text },
+      finish_reason: finish,
+    });
   });
 
   it('of each of several answers has an id of its own', async () => {
@@ -98,11 +137,9 @@ describe('a call', () => {
     const { choices } = (await response.json()) as { choices: { message: { tool_calls: unknown[] } }[] };
     const ids = ['r1', 'r1/1'].map((answer) => callId(answer, 0));
     expect(choices.map(({ message }) => message.tool_calls)).toEqual(ids.map((id) => [{ ...call, id }]));
-    const chunks = (await streamed(written, { n: 2 })) as {
-      choices: { index: number; delta: { tool_calls?: unknown[] } }[];
-    }[];
-    const calls = chunks.flatMap(({ choices: [choice] }) => choice?.delta.tool_calls ?? []);
-    expect(calls).toEqual(expect.arrayContaining(ids.map((id) => ({ index: 0, ...call, id }))));
+    const chunks = await streamed(written, { n: 2 });
+    for (const [choice, id] of ids.entries())
+      expect(putTogether(chunks, choice).message.tool_calls).toEqual([{ ...call, id }]);
   });
 
   it('that has to come reaches the engine as a structure', async () => {
@@ -135,11 +172,12 @@ describe('a call', () => {
   });
 });
 
-it('log probabilities come with each token, while its call is held back', async () => {
+it('log probabilities come with each token, also while a call may begin', async () => {
   const lines = await streamed(written, { logprobs: true });
   const scored = lines.flatMap(
     (line) =>
-      (line as { choices: { logprobs: { content: object[] } | null }[] }).choices[0]?.logprobs?.content ?? [],
+      (line as unknown as { choices: { logprobs: { content: object[] } | null }[] }).choices[0]?.logprobs
+        ?.content ?? [],
   );
   expect(scored).toHaveLength(written.length);
 });
