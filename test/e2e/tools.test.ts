@@ -71,7 +71,11 @@ describe('a node whose base model takes tools', () => {
     const asked = { ...body, tool_choice: choice, temperature: 0 };
     const whole = await client.chat.completions.create(asked);
     const message = whole.choices[0]?.message;
-    const streamed = await client.chat.completions.stream(asked).finalMessage();
+    const stream = client.chat.completions.stream(asked);
+    const seen: string[] = [];
+    stream.on('tool_calls.function.arguments.delta', (event) => seen.push(event.arguments));
+    const streamed = await stream.finalMessage();
+    expect(seen.length).toBeGreaterThan(2);
     const functionOf = (calls: readonly object[] | undefined) =>
       calls?.map((call) => ('function' in call ? call.function : undefined));
     expect(functionOf(streamed.tool_calls)).toMatchObject(functionOf(message?.tool_calls) ?? []);
@@ -85,6 +89,27 @@ describe('a node whose base model takes tools', () => {
       max_tokens: 8,
     });
     expect(next.choices[0]?.message.tool_calls).toBeUndefined();
+  });
+
+  it('has the arguments so far where max_tokens cuts a call, whole and streamed the same', async () => {
+    const choice = { type: 'function' as const, function: { name: 'order' } };
+    const asked = { ...body, tool_choice: choice, temperature: 0 };
+    const { usage } = await client.chat.completions.create(asked);
+    const cut = { ...asked, max_tokens: (usage?.completion_tokens ?? 0) - 20 };
+    const whole = (await client.chat.completions.create(cut)).choices[0];
+    const streamed = (await client.chat.completions.stream(cut).finalChatCompletion()).choices[0];
+    for (const one of [whole, streamed]) {
+      expect(one?.finish_reason).toBe('length');
+      expect(one?.message.content ?? '').toBe('');
+      expect(one?.message.tool_calls).toMatchObject([
+        { function: { name: 'order', arguments: expect.stringMatching(/^\{[^}]*$/) as string } },
+      ]);
+    }
+    const functionOf = (calls: readonly object[] | undefined) =>
+      calls?.map((call) => ('function' in call ? call.function : undefined));
+    expect(functionOf(streamed?.message.tool_calls)).toMatchObject(
+      functionOf(whole?.message.tool_calls) ?? [],
+    );
   });
 
   it('calls through responses as well, whole and streamed the same, and takes the answer', async () => {
