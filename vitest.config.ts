@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './scripts/longest-first.ts';
 
 /** How many times as long as usual a test may take, where all of it is emulated. */
 const patience = Number(process.env['ADAPTLET_TEST_PATIENCE'] ?? 1);
@@ -10,10 +11,16 @@ type Options = {
   /** A process for each file. Else files that follow each other share one, with what its modules hold. */
   readonly isolate?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  /** It starts many processes of ours. */
+  readonly bundled?: boolean;
 };
 
 /** One project per kind of test, from the least to the most real; `npm test` runs them in this order. */
-const project = (name: string, include: string[], { timeout, isolate = false, env = {} }: Options) => ({
+const project = (
+  name: string,
+  include: string[],
+  { timeout, isolate = false, env = {}, bundled = false }: Options,
+) => ({
   test: {
     name,
     include,
@@ -21,6 +28,7 @@ const project = (name: string, include: string[], { timeout, isolate = false, en
     hookTimeout: timeout * patience,
     pool: 'forks' as const,
     isolate,
+    globalSetup: bundled ? ['test/support/bundled-programs.ts'] : [],
     // Files run beside each other. Of real processes more than four sets at once would wait for the processor.
     maxWorkers: Math.min(availableParallelism(), 4),
     env: {
@@ -52,6 +60,7 @@ const exact = [
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       project(
         'unit',
@@ -81,9 +90,10 @@ export default defineConfig({
       ),
       project('integration', ['test/integration/**/*.test.ts', 'test/cluster/**/*.test.ts'], {
         timeout: 120_000,
+        bundled: true,
       }),
-      project('chaos', ['test/chaos/**/*.test.ts'], { timeout: 180_000 }),
-      project('e2e', ['test/e2e/**/*.test.ts'], { timeout: 600_000 }),
+      project('chaos', ['test/chaos/**/*.test.ts'], { timeout: 180_000, bundled: true }),
+      project('e2e', ['test/e2e/**/*.test.ts'], { timeout: 600_000, bundled: true }),
     ],
   },
 });
