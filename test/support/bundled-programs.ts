@@ -48,9 +48,11 @@ const fill = async (draft: string, folder: string, plugin: Uint8Array): Promise<
 
 /**
  * For the suites that start `adaptlet` and `kubectl-adaptlet` hundreds of times: they start them bundled, as images and
- * releases have them, which takes half the processor time of a start from 1,800 source files. Made anew for other sources.
+ * releases have them, which takes half the processor time of a start from 1,800 source files. Made anew for other sources;
+ * not where the folder of the programs is given, such as `bin`.
  */
 export const setup = async (): Promise<void> => {
+  if (process.env[programFolderVariable] !== undefined) return;
   const { script } = await bundlePlugin();
   const others = [import.meta.filename, join(repositoryRoot, 'bin', completion)];
   const texts = await Promise.all(others.map((file) => readFile(file, 'utf8')));

@@ -5,7 +5,7 @@ import { endingWithParent } from '../cluster/process.ts';
 
 export const repositoryRoot = join(import.meta.dirname, '../..');
 
-/** Set by bundled-programs.ts. */
+/** Set by bundled-programs.ts, where nobody else did. */
 export const programFolderVariable = 'ADAPTLET_TEST_PROGRAMS';
 
 /** Folder of `adaptlet` and `kubectl-adaptlet`: bundled in suites that start many processes, else from the sources. */
