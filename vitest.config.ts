@@ -13,13 +13,15 @@ type Options = {
   readonly env?: Readonly<Record<string, string>>;
   /** It starts many processes of ours. */
   readonly bundled?: boolean;
+  /** Its files wait for half of their time. */
+  readonly waits?: boolean;
 };
 
 /** One project per kind of test, from the least to the most real; `npm test` runs them in this order. */
 const project = (
   name: string,
   include: string[],
-  { timeout, isolate = false, env = {}, bundled = false }: Options,
+  { timeout, isolate = false, env = {}, bundled = false, waits = false }: Options,
 ) => ({
   test: {
     name,
@@ -30,7 +32,7 @@ const project = (
     isolate,
     globalSetup: bundled ? ['test/support/bundled-programs.ts'] : [],
     // Files run beside each other. Of real processes more than four sets at once would wait for the processor.
-    maxWorkers: Math.min(availableParallelism(), 4),
+    maxWorkers: Math.min(availableParallelism() + (waits ? 1 : 0), 4),
     env: {
       // Tests load ONNX Runtime themselves, without the engine process that says it.
       ORT_DISABLE_TELEMETRY: '1',
@@ -42,6 +44,10 @@ const project = (
     },
   },
 });
+
+/** One after the other, as they may run different numbers of files at a time. */
+const inOrder = (projects: readonly ReturnType<typeof project>[]) =>
+  projects.map(({ test }, groupOrder) => ({ test: { ...test, sequence: { groupOrder } } }));
 
 const exact = [
   'encoder-exactness',
@@ -61,7 +67,7 @@ const exact = [
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
-    projects: [
+    projects: inOrder([
       project(
         'unit',
         [
@@ -91,9 +97,10 @@ export default defineConfig({
       project('integration', ['test/integration/**/*.test.ts', 'test/cluster/**/*.test.ts'], {
         timeout: 120_000,
         bundled: true,
+        waits: true,
       }),
       project('chaos', ['test/chaos/**/*.test.ts'], { timeout: 180_000, bundled: true }),
       project('e2e', ['test/e2e/**/*.test.ts'], { timeout: 600_000, bundled: true }),
-    ],
+    ]),
   },
 });
