@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './scripts/longest-first.ts';
 
 /** How many times as long as usual a test may take, where all of it is emulated. */
 const patience = Number(process.env['ADAPTLET_TEST_PATIENCE'] ?? 1);
@@ -10,10 +11,18 @@ type Options = {
   /** A process for each file. Else files that follow each other share one, with what its modules hold. */
   readonly isolate?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  /** It starts many processes of ours. */
+  readonly bundled?: boolean;
+  /** Its files wait for half of their time. */
+  readonly waits?: boolean;
 };
 
 /** One project per kind of test, from the least to the most real; `npm test` runs them in this order. */
-const project = (name: string, include: string[], { timeout, isolate = false, env = {} }: Options) => ({
+const project = (
+  name: string,
+  include: string[],
+  { timeout, isolate = false, env = {}, bundled = false, waits = false }: Options,
+) => ({
   test: {
     name,
     include,
@@ -21,8 +30,9 @@ const project = (name: string, include: string[], { timeout, isolate = false, en
     hookTimeout: timeout * patience,
     pool: 'forks' as const,
     isolate,
+    globalSetup: bundled ? ['test/support/bundled-programs.ts'] : [],
     // Files run beside each other. Of real processes more than four sets at once would wait for the processor.
-    maxWorkers: Math.min(availableParallelism(), 4),
+    maxWorkers: Math.min(availableParallelism() + (waits ? 1 : 0), 4),
     env: {
       // Tests load ONNX Runtime themselves, without the engine process that says it.
       ORT_DISABLE_TELEMETRY: '1',
@@ -34,6 +44,10 @@ const project = (name: string, include: string[], { timeout, isolate = false, en
     },
   },
 });
+
+/** One after the other, as they may run different numbers of files at a time. */
+const inOrder = (projects: readonly ReturnType<typeof project>[]) =>
+  projects.map(({ test }, groupOrder) => ({ test: { ...test, sequence: { groupOrder } } }));
 
 const exact = [
   'encoder-exactness',
@@ -52,7 +66,8 @@ const exact = [
 
 export default defineConfig({
   test: {
-    projects: [
+    sequence: { sequencer: LongestFirst },
+    projects: inOrder([
       project(
         'unit',
         [
@@ -81,9 +96,11 @@ export default defineConfig({
       ),
       project('integration', ['test/integration/**/*.test.ts', 'test/cluster/**/*.test.ts'], {
         timeout: 120_000,
+        bundled: true,
+        waits: true,
       }),
-      project('chaos', ['test/chaos/**/*.test.ts'], { timeout: 180_000 }),
-      project('e2e', ['test/e2e/**/*.test.ts'], { timeout: 600_000 }),
-    ],
+      project('chaos', ['test/chaos/**/*.test.ts'], { timeout: 180_000, bundled: true }),
+      project('e2e', ['test/e2e/**/*.test.ts'], { timeout: 600_000, bundled: true }),
+    ]),
   },
 });

@@ -8,19 +8,17 @@ const root = join(import.meta.dirname, '..');
 const bin = join(root, 'node_modules/.bin');
 const environment = { ...process.env, PATH: `${bin}:${process.env['PATH']}` };
 
+type Times = { name: string; startTime: number; endTime: number };
 type VitestReport = {
-  testResults: {
-    name: string;
+  testResults: (Times & {
     status: string;
     message: string;
-    startTime: number;
-    endTime: number;
     assertionResults: { status: string; fullName: string; failureMessages: string[] }[];
-  }[];
+  })[];
 };
 
 export type Failure = { file: string; test: string; message: string };
-/** `slow`: the files that took longest, as a line each. */
+/** `slow`: the files that took longest, as a line each, and the one for which the others waited. */
 export type Outcome = { passed: number; skipped: string[]; failures: Failure[]; slow: string[] };
 
 /** Runs a command in the project's root with its tools on the path; answers the exit code. */
@@ -48,6 +46,15 @@ const slowest = (files: VitestReport['testResults']): string[] =>
     .slice(0, 10)
     .map(({ name, seconds }) => `${seconds} s in ${relative(root, name)}`);
 
+/** What ran by itself at the end, while the other workers had nothing to do. */
+export const aloneAtTheEnd = (files: readonly Times[]): string[] => {
+  const [last, before] = files.toSorted((a, b) => b.endTime - a.endTime);
+  if (last === undefined || before === undefined) return [];
+  const seconds = Math.round((last.endTime - Math.max(before.endTime, last.startTime)) / 1000);
+  const name = relative(root, last.name);
+  return seconds < 20 ? [] : [`${seconds} s at the end with ${name} alone: see scripts/longest-first.ts`];
+};
+
 /** Runs all files of a suite. */
 export const runSuite = async (suite: string): Promise<Outcome> => {
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-test-'));
@@ -60,7 +67,7 @@ export const runSuite = async (suite: string): Promise<Outcome> => {
       passed: tests.filter((t) => t.status === 'passed').length,
       skipped: tests.filter((t) => !['passed', 'failed'].includes(t.status)).map((t) => t.fullName),
       failures: json.testResults.flatMap(failuresOf),
-      slow: slowest(json.testResults),
+      slow: [...slowest(json.testResults), ...aloneAtTheEnd(json.testResults)],
     };
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -16,13 +16,15 @@ const checks: readonly [what: string, command: string][] = [
 const allSuites = ['unit', 'conformance', 'portable', 'integration', 'chaos', 'e2e'] as const;
 /** Those that start foreign programs. */
 const processSuites: readonly string[] = ['integration', 'chaos', 'e2e'];
+let isPrepared = false;
 
 /**
  * Where no binaries are found, a build takes up to 10 minutes: too long for a test to wait, and files that run beside each
  * other would build the same.
  */
 const prepare = async (suite: string): Promise<void> => {
-  if (!processSuites.includes(suite)) return;
+  if (isPrepared || !processSuites.includes(suite)) return;
+  isPrepared = true;
   if ((await run('node test/cluster/build.ts')) !== 0)
     console.error('the programs of a test cluster are not there');
   await run('node test/tools/build.ts');

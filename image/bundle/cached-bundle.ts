@@ -19,7 +19,8 @@ const sources = [
   'package-lock.json',
 ];
 
-const keyOf = async (): Promise<string> => {
+/** Of the sources as they are now. */
+export const bundleKey = async (): Promise<string> => {
   const files: string[] = [];
   for await (const file of glob(sources, { cwd: root })) if (!file.endsWith('.test.ts')) files.push(file);
   const hash = createHash('sha256').update(esbuildVersion);
@@ -31,7 +32,7 @@ export type CachedBundle = { readonly folder: string; readonly packages: readonl
 
 /** {@link bundle}, made once for equal sources. */
 export const cachedBundle = async (): Promise<CachedBundle> => {
-  const folder = await cachedFolder(join(cacheFolder('bundles'), await keyOf()), async (draft) => {
+  const folder = await cachedFolder(join(cacheFolder('bundles'), await bundleKey()), async (draft) => {
     const { inputs } = await bundle(join(draft, 'files'));
     await writeFile(join(draft, 'inputs.json'), JSON.stringify(inputs));
   });

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { repositoryRoot } from './process.ts';
+import { programFolder } from './process.ts';
 import { type ProgramResult, runProgram } from './program.ts';
 
 const program =
   (name: string) =>
   (...args: readonly string[]): Promise<ProgramResult> =>
-    runProgram(join(repositoryRoot, 'bin', name), args);
+    runProgram(join(programFolder, name), args);
 
 /** Runs `adaptlet` as a person would. */
 export const adaptlet = program('adaptlet');

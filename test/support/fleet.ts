@@ -10,7 +10,7 @@ import { kubectlAdaptlet } from './cli.ts';
 import { FrontDoor } from './front-door.ts';
 import { type NodeOptions, TestNode, tiny } from './node.ts';
 import { type OperatorOptions, TestOperator, thisMachine } from './operator.ts';
-import { repositoryRoot } from './process.ts';
+import { programFolder, repositoryRoot } from './process.ts';
 import type { ProgramResult } from './program.ts';
 import { waitFor } from './wait.ts';
 
@@ -285,8 +285,8 @@ const digests = new Map<string, Promise<string>>();
 export const digestOfFolder = (path: string): Promise<string> => {
   const known = digests.get(path);
   if (known !== undefined) return known;
-  const found = run(join(repositoryRoot, 'bin/adaptlet'), ['digest', join(tiny.root, path)]).then(
-    ({ stdout }) => stdout.trim(),
+  const found = run(join(programFolder, 'adaptlet'), ['digest', join(tiny.root, path)]).then(({ stdout }) =>
+    stdout.trim(),
   );
   digests.set(path, found);
   return found;

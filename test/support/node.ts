@@ -113,12 +113,13 @@ export class TestNode {
   }
 }
 
+/** Whether a command line is that of an engine process, from the sources or bundled. */
+const isEngine = (line: string): boolean => /engine[/-]process/.test(line);
+
 /** Process id of the node's engine process, while it has one. */
 export const enginePid = (node: TestNode): number | undefined => {
   const lines = execFileSync('ps', ['-o', 'pid=,ppid=,args=', '-A'], { encoding: 'utf8' }).split('\n');
-  const line = lines.find(
-    (l) => l.trim().split(/\s+/)[1] === String(node.pid) && l.includes('engine/process'),
-  );
+  const line = lines.find((l) => l.trim().split(/\s+/)[1] === String(node.pid) && isEngine(l));
   return line === undefined ? undefined : Number(line.trim().split(/\s+/)[0]);
 };
 

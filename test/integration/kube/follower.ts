@@ -22,6 +22,8 @@ export const follow = async (
   api: KubeApi,
   namespace: string,
   options: Partial<InformerOptions<KubeObject>> = {},
+  /** When it is closed. */
+  whenOver: (close: () => Promise<void>) => void = onTestFinished,
 ) => {
   let lists = 0;
   let checks = 0;
@@ -54,7 +56,7 @@ export const follow = async (
   const { cache } = informer;
   cache.onChange((change) => changes.push(change));
   cache.onProgress(() => (progress += 1));
-  onTestFinished(() => informer.close());
+  whenOver(() => informer.close());
   informer.start();
   await informer.whenSynced(AbortSignal.timeout(20_000));
   await waitFor('a watch', () => watches > 0);

@@ -10,16 +10,29 @@ import { type Cluster, startCluster } from '../../cluster/index.ts';
 import { connectTo, startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts';
 import { folderOfTests } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait.ts';
-import { authorOf, configMaps, converged, follow, held, unhealthy } from './follower.ts';
+import { authorOf, configMaps, converged, type Follower, follow, held, unhealthy } from './follower.ts';
 
 const logger = pino({ level: 'silent' });
 
 let cluster: Cluster;
 const folder = folderOfTests();
+const closers = new AsyncDisposableStack();
+/**
+ * Of a namespace in which nothing changes. The server tells about once per minute that something else moved etcd on: the tests that
+ * leave the server alone come meanwhile, before the one that looks.
+ */
+let idle: { follower: Follower; before: number; version: bigint };
 beforeAll(async () => {
   cluster = await startCluster();
+  const api = connectKube({ kubeconfig: cluster.kubeconfig, clock: systemClock, logger });
+  closers.defer(() => api.close());
+  const namespace = await cluster.createNamespace();
+  await authorOf(api, namespace).create('only');
+  const follower = await follow(api, namespace, {}, (close) => closers.defer(close));
+  idle = { follower, before: follower.progress(), version: follower.cache.resourceVersion };
 });
 afterAll(async () => {
+  await closers.disposeAsync();
   await cluster.close();
 });
 
@@ -59,7 +72,7 @@ const grantReading = async (namespace: string): Promise<void> => {
 };
 
 describe('a cache of the real API server', () => {
-  it('is read in pages, follows, and moves on with bookmarks', async () => {
+  it('is read in pages, and follows', async () => {
     const namespace = await cluster.createNamespace();
     const write = await author(namespace);
     for (let i = 0; i < 7; i++) await write.create(`c${i}`);
@@ -73,12 +86,6 @@ describe('a cache of the real API server', () => {
     await converged(follower, write);
     expect(follower.told().slice(7)).toEqual(['updated c0', 'deleted c1', 'added c7']);
     expect(follower.cache.resourceVersion).toBe(BigInt(last.metadata.resourceVersion));
-
-    // Something else moves etcd on; the server tells so about once per minute.
-    await (await author(await cluster.createNamespace())).create('other');
-    const before = follower.progress();
-    await waitFor('a bookmark', () => follower.progress() > before, 100_000);
-    expect(follower.cache.resourceVersion).toBeGreaterThan(BigInt(last.metadata.resourceVersion));
     expect([follower.lists(), follower.watches()]).toEqual([3, 1]);
   });
 
@@ -119,72 +126,6 @@ describe('a cache of the real API server', () => {
     proxy.thaw();
     await converged(follower, write);
     await waitFor('health', () => follower.cache.health().ok);
-  });
-
-  it.each(['SIGTERM', 'SIGKILL'] as const)('outlives a restart of the API server by %s', async (signal) => {
-    const namespace = await cluster.createNamespace();
-    const write = await author(namespace);
-    const follower = await follow(await open(cluster.kubeconfig), namespace);
-    for (const name of ['a', 'b', 'c']) await write.create(name);
-    await converged(follower, write);
-    const kept = follower.cache.get(`${namespace}/a`);
-    await cluster.restartApiServer(signal);
-    await write.remove('b');
-    await write.create('d');
-    await converged(follower, write);
-    expect(follower.cache.get(`${namespace}/a`)).toBe(kept);
-    expect(follower.told().toSorted()).toEqual(['added a', 'added b', 'added c', 'added d', 'deleted b']);
-  });
-
-  it('waits for a server that hangs', async () => {
-    const namespace = await cluster.createNamespace();
-    const write = await author(namespace);
-    const follower = await follow(await open(cluster.kubeconfig), namespace, {
-      timing: { silentMs: 1500, checkMs: 700 },
-      limits: { failingMs: 500 },
-    });
-    await write.create('a');
-    await converged(follower, write);
-    cluster.pauseApiServer();
-    try {
-      const asked = follower.checks();
-      await waitFor('another check', () => follower.checks() > asked + 1);
-      await unhealthy(follower, 'no answer within 700 ms');
-      expect(follower.cache.size).toBe(1);
-    } finally {
-      cluster.resumeApiServer();
-    }
-    await write.create('b');
-    await converged(follower, write);
-    await waitFor('health', () => follower.cache.health().ok);
-    expect(follower.told()).toEqual(['added a', 'added b']);
-  });
-
-  it('lists anew when its version was compacted, and tells what it missed once', async () => {
-    const namespace = await cluster.createNamespace();
-    const write = await author(namespace);
-    const proxy = await proxied();
-    const follower = await follow(await open(cluster.kubeconfig, proxy), namespace, {
-      timing: { pageSize: 2 },
-    });
-    for (const name of ['a', 'b', 'c', 'd']) await write.create(name);
-    await converged(follower, write);
-    const kept = follower.cache.get(`${namespace}/a`);
-    const [lists, version] = [follower.lists(), follower.cache.resourceVersion];
-    proxy.refuse();
-    await write.remove('b');
-    await write.remove('c');
-    const again = await write.create('c');
-    await write.update('d', { x: 'y' });
-    await cluster.compactEtcd();
-    await cluster.restartApiServer();
-    proxy.accept();
-    await converged(follower, write);
-    expect(follower.lists()).toBeGreaterThan(lists);
-    expect(follower.cache.resourceVersion).toBeGreaterThan(version);
-    expect(follower.cache.get(`${namespace}/a`)).toBe(kept);
-    expect(follower.cache.get(`${namespace}/c`)?.metadata.uid).toBe(again.metadata.uid);
-    expect(follower.told().slice(4).toSorted()).toEqual(['added c', 'deleted b', 'deleted c', 'updated d']);
   });
 
   it('goes on with a new token when the old one no longer counts', async () => {
@@ -335,5 +276,79 @@ describe('a cache of the real API server', () => {
     for (const object of follower.cache.list()) {
       expect(object).toMatchObject({ data: { round: '14' } });
     }
+  });
+
+  it('moves on with bookmarks, where nothing changes in it', async () => {
+    const { follower, before, version } = idle;
+    await waitFor('a bookmark', () => follower.progress() > before, 100_000);
+    expect(follower.cache.resourceVersion).toBeGreaterThan(version);
+    expect(follower.told()).toEqual(['added only']);
+    expect([follower.lists(), follower.watches()]).toEqual([1, 1]);
+  });
+
+  it.each(['SIGTERM', 'SIGKILL'] as const)('outlives a restart of the API server by %s', async (signal) => {
+    const namespace = await cluster.createNamespace();
+    const write = await author(namespace);
+    const follower = await follow(await open(cluster.kubeconfig), namespace);
+    for (const name of ['a', 'b', 'c']) await write.create(name);
+    await converged(follower, write);
+    const kept = follower.cache.get(`${namespace}/a`);
+    await cluster.restartApiServer(signal);
+    await write.remove('b');
+    await write.create('d');
+    await converged(follower, write);
+    expect(follower.cache.get(`${namespace}/a`)).toBe(kept);
+    expect(follower.told().toSorted()).toEqual(['added a', 'added b', 'added c', 'added d', 'deleted b']);
+  });
+
+  it('waits for a server that hangs', async () => {
+    const namespace = await cluster.createNamespace();
+    const write = await author(namespace);
+    const follower = await follow(await open(cluster.kubeconfig), namespace, {
+      timing: { silentMs: 1500, checkMs: 700 },
+      limits: { failingMs: 500 },
+    });
+    await write.create('a');
+    await converged(follower, write);
+    cluster.pauseApiServer();
+    try {
+      const asked = follower.checks();
+      await waitFor('another check', () => follower.checks() > asked + 1);
+      await unhealthy(follower, 'no answer within 700 ms');
+      expect(follower.cache.size).toBe(1);
+    } finally {
+      cluster.resumeApiServer();
+    }
+    await write.create('b');
+    await converged(follower, write);
+    await waitFor('health', () => follower.cache.health().ok);
+    expect(follower.told()).toEqual(['added a', 'added b']);
+  });
+
+  it('lists anew when its version was compacted, and tells what it missed once', async () => {
+    const namespace = await cluster.createNamespace();
+    const write = await author(namespace);
+    const proxy = await proxied();
+    const follower = await follow(await open(cluster.kubeconfig, proxy), namespace, {
+      timing: { pageSize: 2 },
+    });
+    for (const name of ['a', 'b', 'c', 'd']) await write.create(name);
+    await converged(follower, write);
+    const kept = follower.cache.get(`${namespace}/a`);
+    const [lists, version] = [follower.lists(), follower.cache.resourceVersion];
+    proxy.refuse();
+    await write.remove('b');
+    await write.remove('c');
+    const again = await write.create('c');
+    await write.update('d', { x: 'y' });
+    await cluster.compactEtcd();
+    await cluster.restartApiServer();
+    proxy.accept();
+    await converged(follower, write);
+    expect(follower.lists()).toBeGreaterThan(lists);
+    expect(follower.cache.resourceVersion).toBeGreaterThan(version);
+    expect(follower.cache.get(`${namespace}/a`)).toBe(kept);
+    expect(follower.cache.get(`${namespace}/c`)?.metadata.uid).toBe(again.metadata.uid);
+    expect(follower.told().slice(4).toSorted()).toEqual(['added c', 'deleted b', 'deleted c', 'updated d']);
   });
 });

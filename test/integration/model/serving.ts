@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { freePort } from '../../cluster/ports.ts';
 import { NodeClient } from '../../support/client.ts';
-import { repositoryRoot } from '../../support/process.ts';
+import { programFolder } from '../../support/process.ts';
 import { waitFor } from '../../support/wait.ts';
 
 /** A real `adaptlet serve` that is looked at before it is ready, too. */
@@ -43,7 +43,7 @@ export class Serving implements AsyncDisposable {
       ...settings,
     };
     const flags = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
-    const child = spawn(join(repositoryRoot, 'bin/adaptlet'), ['serve', ...flags], {
+    const child = spawn(join(programFolder, 'adaptlet'), ['serve', ...flags], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const client = new NodeClient(grpc ?? '', `unix:${join(folder, 'admin.sock')}`);

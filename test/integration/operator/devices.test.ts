@@ -7,7 +7,7 @@ import { toolPath } from '../../cluster/index.ts';
 import { codeBlocks } from '../../support/code-blocks.ts';
 import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { TestNode, tiny } from '../../support/node.ts';
-import { repositoryRoot } from '../../support/process.ts';
+import { programFolder, repositoryRoot } from '../../support/process.ts';
 import { type ProgramResult, runProgram } from '../../support/program.ts';
 import { type SniProxy, startSniProxy } from '../../support/sni-proxy.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -28,7 +28,7 @@ beforeAll(async () => {
   proxy = await startSniProxy();
   const { kubeconfig } = fleet.cluster;
   const tools = [dirname(await toolPath('kubectl')), dirname(await toolPath('helm'))];
-  const path = [...tools, join(repositoryRoot, 'bin'), process.env['PATH']];
+  const path = [...tools, programFolder, process.env['PATH']];
   env = { KUBECONFIG: kubeconfig, PATH: path.join(':'), ADDRESS: `localhost:${proxy.port}` };
 });
 afterAll(async () => {
@@ -182,11 +182,7 @@ describe('a device', () => {
     await ok('kubectl adaptlet revoke north');
     await logged(node, 'DEVICE_REVOKED');
     expect(Date.now() - began).toBeLessThan(5_000);
-    const { stdout } = await runProgram(join(repositoryRoot, 'bin/adaptlet'), [
-      'status',
-      '--admin',
-      node.admin,
-    ]);
+    const { stdout } = await runProgram(join(programFolder, 'adaptlet'), ['status', '--admin', node.admin]);
     expect(stdout).toContain('DEVICE_REVOKED');
     const response = await fetch(`${node.http}/v1/completions`, {
       method: 'POST',

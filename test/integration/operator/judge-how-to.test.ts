@@ -7,7 +7,7 @@ import { toolPath } from '../../cluster/index.ts';
 import { codeBlocks } from '../../support/code-blocks.ts';
 import { clusterAdapter, TestFleet } from '../../support/fleet.ts';
 import { rolloutYaml } from '../../support/moon.ts';
-import { repositoryRoot } from '../../support/process.ts';
+import { programFolder, repositoryRoot } from '../../support/process.ts';
 import { runProgram } from '../../support/program.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => fleet?.[Symbol.asyncDispose]());
 
 const run = async (script: string) => {
-  const path = [dirname(await toolPath('kubectl')), join(repositoryRoot, 'bin'), process.env['PATH']];
+  const path = [dirname(await toolPath('kubectl')), programFolder, process.env['PATH']];
   const env = {
     KUBECONFIG: fleet.cluster.kubeconfig,
     PATH: path.join(':'),

@@ -7,14 +7,14 @@ import { parse } from 'yaml';
 import { type Cluster, startCluster, toolPath } from '../../cluster/index.ts';
 import { clusterAdapter, TestFleet } from '../../support/fleet.ts';
 import { rolloutYaml } from '../../support/moon.ts';
-import { repositoryRoot } from '../../support/process.ts';
+import { programFolder } from '../../support/process.ts';
 import type { ProgramResult } from '../../support/program.ts';
 import { waitFor } from '../../support/wait.ts';
 
 let fleet: TestFleet;
 beforeAll(async () => {
   // kubectl finds its plug-ins there, as after an install.
-  vi.stubEnv('PATH', `${join(repositoryRoot, 'bin')}:${process.env['PATH']}`);
+  vi.stubEnv('PATH', `${programFolder}:${process.env['PATH']}`);
   fleet = await TestFleet.start({ replicas: 1, runtimes: 2 });
   for (const name of ['upper', 'reverse', 'digits'])
     await fleet.apply(await clusterAdapter(name, `adapters/${name}`));

@@ -11,7 +11,7 @@ import { digestOfFolder, letReadSecrets, TestFleet } from '../../support/fleet.t
 import { leaksBelow, leaksIn } from '../../support/leaks.ts';
 import { askMoon, moon } from '../../support/moon.ts';
 import { tiny } from '../../support/node.ts';
-import { repositoryRoot } from '../../support/process.ts';
+import { programFolder, repositoryRoot } from '../../support/process.ts';
 import { runProgram } from '../../support/program.ts';
 import { folderOfTests } from '../../support/temporary-folder.ts';
 import { WebServers } from '../../support/web-servers.ts';
@@ -64,7 +64,7 @@ describe('docs/how-to/adapters-from-the-web.md', () => {
     const kubectl = await toolPath('kubectl');
     const env = {
       KUBECONFIG: fleet.cluster.kubeconfig,
-      PATH: [dirname(kubectl), join(repositoryRoot, 'bin'), process.env['PATH']].join(':'),
+      PATH: [dirname(kubectl), programFolder, process.env['PATH']].join(':'),
       HF_ENDPOINT: hub.endpoint,
       HF_TOKEN: token,
       // A variable that the page sets for all that follows.

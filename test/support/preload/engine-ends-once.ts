@@ -5,7 +5,11 @@ import { existsSync, writeFileSync } from 'node:fs';
  * that ADAPTLET_TEST_ENDED names says that it did.
  */
 const mark = process.env['ADAPTLET_TEST_ENDED'];
-if (mark !== undefined && process.argv[1]?.endsWith('engine/process/main.ts') === true && !existsSync(mark)) {
+if (
+  mark !== undefined &&
+  /engine[/-]process[/-]main\.m?[jt]s$/.test(process.argv[1] ?? '') &&
+  !existsSync(mark)
+) {
   writeFileSync(mark, '');
   process.exit(1);
 }

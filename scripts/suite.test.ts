@@ -1,0 +1,26 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { aloneAtTheEnd } from './suite.ts';
+
+const file = (name: string, startSecond: number, endSecond: number) => ({
+  name: join(import.meta.dirname, '..', name),
+  startTime: startSecond * 1000,
+  endTime: endSecond * 1000,
+});
+
+describe('the file for which the others waited', () => {
+  it('is named with the seconds that it ran alone', () => {
+    expect(aloneAtTheEnd([file('a', 0, 10), file('long', 5, 70), file('b', 10, 30)])).toEqual([
+      '40 s at the end with long alone: see scripts/longest-first.ts',
+    ]);
+    expect(aloneAtTheEnd([file('a', 0, 10), file('long', 45, 70)])).toEqual([
+      '25 s at the end with long alone: see scripts/longest-first.ts',
+    ]);
+  });
+
+  it('is not named where others ended shortly before, or where there is no other', () => {
+    expect(aloneAtTheEnd([file('a', 0, 55), file('long', 5, 70)])).toEqual([]);
+    expect(aloneAtTheEnd([file('only', 0, 90)])).toEqual([]);
+    expect(aloneAtTheEnd([])).toEqual([]);
+  });
+});
