@@ -19,7 +19,7 @@ export const isOperatorArchitecture = (name: string): name is OperatorArchitectu
   Object.hasOwn(levels, name);
 
 /** What the library has besides the kernels, and what registers it. */
-const operators = ['lora.c', 'library.c'];
+const operators = ['lora.c', 'linear.c', 'library.c'];
 
 /** Of the C files. */
 export const operatorSources = import.meta.dirname;
@@ -94,7 +94,8 @@ export const buildOperator = async ({ compiler, out, flags = [], main }: BuildOp
         await compile('kernels.c', name, level === undefined ? names : [...names, ofLevel(level)]),
       );
     }
-    objects.push(await compile('halves.c', 'halves', []));
+    if (architecture === 'x64') objects.push(await compile('products.c', 'products', [ofLevel(4)]));
+    for (const source of ['halves.c', 'pack.c']) objects.push(await compile(source, source, []));
     for (const source of main === undefined ? operators : [main])
       objects.push(await compile(source, source, []));
     const made = join(folder, 'made');

@@ -3,21 +3,33 @@
 #include <string.h>
 #include "halves.h"
 #include "operators.h"
+#include "products.h"
 
 #define EXPORT __attribute__((visibility("default")))
 static const char domainName[] = "adaptlet";
 
 static const struct CustomOp *const operators[] = {
     &loraOperator,
+    &linearOperator,
 };
 
 int hasReferences;
 
 /* Of the table of an adapter, and of the attributes: who asks for another one must not use this. */
-EXPORT int AdaptletOperatorVersion(void) { return 2; }
+EXPORT int AdaptletOperatorVersion(void) { return 3; }
 
 /* The instruction set that is used here. */
 EXPORT const char *AdaptletInstructionSet(void) { return (*halvesHere())->name; }
+
+/* As above of adaptlet.MatMulNBits; "" where this processor has none that is faster than ONNX Runtime's. */
+EXPORT const char *AdaptletProducts(void) { return productsHere() == NULL ? "" : productsHere()->name; }
+
+EXPORT size_t AdaptletPackedBytes(size_t in, size_t columns, size_t bits) { return packedBytes(in, columns, bits); }
+
+EXPORT void AdaptletPack(const uint8_t *values, const float *scales, const uint8_t *zeros, size_t in, size_t columns, size_t bits, uint8_t *to) {
+  const Stored from = {values, zeros, scales, in, columns, bits};
+  pack(&from, to);
+}
 
 /* Adds the operators to the options of a session: RegisterCustomOpsLibrary_V2 calls it. */
 EXPORT Status RegisterCustomOps(void *options, const ApiBase *base) {
