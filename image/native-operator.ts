@@ -26,7 +26,9 @@ export const zigCompiler = ({ npm, triplet }: Architecture, { program }: Zig, ca
 });
 
 const sourcesOf = async (): Promise<NativeOperator['sources']> => {
-  const names = (await readdir(operatorSources)).filter((name) => /\.[ch]$/.test(name) && name !== 'check.c');
+  const names = (await readdir(operatorSources)).filter(
+    (name) => /\.[ch]$/.test(name) && !name.startsWith('check'),
+  );
   return Promise.all(
     [...names, 'build-operator.ts'].toSorted().map(async (name) => ({
       name: `native/${name}`,

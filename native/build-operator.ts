@@ -18,6 +18,9 @@ export type OperatorArchitecture = keyof typeof levels;
 export const isOperatorArchitecture = (name: string): name is OperatorArchitecture =>
   Object.hasOwn(levels, name);
 
+/** What the library has besides the kernels, and what registers it. */
+const operators = ['lora.c', 'linear.c', 'library.c'];
+
 /** Of the C files. */
 export const operatorSources = import.meta.dirname;
 export const operatorFile = 'libadaptlet-lora.so';
@@ -91,8 +94,10 @@ export const buildOperator = async ({ compiler, out, flags = [], main }: BuildOp
         await compile('kernels.c', name, level === undefined ? names : [...names, ofLevel(level)]),
       );
     }
-    objects.push(await compile('halves.c', 'halves', []));
-    objects.push(await compile(main ?? 'lora.c', 'main', []));
+    if (architecture === 'x64') objects.push(await compile('products.c', 'products', [ofLevel(4)]));
+    for (const source of ['halves.c', 'pack.c']) objects.push(await compile(source, source, []));
+    for (const source of main === undefined ? operators : [main])
+      objects.push(await compile(source, source, []));
     const made = join(folder, 'made');
     await call(...flags, '-o', made, ...objects, ...(main === undefined ? ['-shared', '-s'] : ['-lm']));
     await moveTo(made, out);

@@ -126,10 +126,15 @@ static void one(uint64_t seed) {
   free(first), free(a), free(b), free(a64), free(b64), free(x), free(y), free(low), free(want), free(size);
 }
 
+#include "check-products.h"
+
 int main(int count, char **args) {
   const uint64_t from = count > 1 ? strtoull(args[1], NULL, 10) : 1, cases = count > 2 ? strtoull(args[2], NULL, 10) : 2000;
-  for (uint64_t seed = from; seed < from + cases; seed++) one(seed);
+  for (uint64_t seed = from; seed < from + cases; seed++) {
+    one(seed);
+    if (productsHere() != NULL) productOf(productsHere(), seed);
+  }
   printf("%llu random shapes from seed %llu, at", (unsigned long long)cases, (unsigned long long)from);
   for (const Halves *const *h = halvesHere(); *h != NULL; h++) printf(" %s", (*h)->name);
-  printf("\n");
+  printf("; products: %s\n", productsHere() == NULL ? "none" : productsHere()->name);
 }

@@ -1,10 +1,12 @@
 #include "halves.h"
+#include "products.h"
 
 extern const Halves halves_plain;
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 extern const Halves halves_avx512, halves_avx2;
+extern const Products products_vnni;
 
 static int all(uint32_t bits, uint32_t wanted) { return (bits & wanted) == wanted; }
 
@@ -25,6 +27,12 @@ const Halves *const *halvesHere(void) {
   return known + 4 - (level() == 1 ? 2 : level());
 }
 
+const Products *productsHere(void) {
+  uint32_t a, b, c = 0, d;
+  const int vnni = 1 << 11;
+  return level() == 4 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && all(c, vnni) ? &products_vnni : NULL;
+}
+
 #elif defined(__aarch64__)
 extern const Halves halves_neon;
 
@@ -32,4 +40,6 @@ const Halves *const *halvesHere(void) {
   static const Halves *const known[] = {&halves_neon, &halves_plain, NULL};
   return known;
 }
+
+const Products *productsHere(void) { return NULL; }
 #endif

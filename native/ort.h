@@ -11,7 +11,7 @@ typedef const void *const *Api;
 
 /* The least that has all but the functions since 1.24, and the one that has those. */
 enum { apiVersion = 22, apiWithReferences = 24, fail = 1, invalidArgument = 2 };
-enum { typeFloat = 1, typeInt64 = 7 };
+enum { typeFloat = 1, typeUint8 = 2, typeInt64 = 7 };
 enum { required = 0, variadic = 2 };
 
 #define ORT(api, place, type) ((type)(api)[place])
@@ -23,6 +23,7 @@ enum { required = 0, variadic = 2 };
 #define dimensionCount(api, info, out) ORT(api, 61, Status (*)(const void *, size_t *))(info, out)
 #define dimensionsOf(api, info, out, count) ORT(api, 62, Status (*)(const void *, int64_t *, size_t))(info, out, count)
 #define shapeOf(api, value, out) ORT(api, 65, Status (*)(const void *, void **))(value, out)
+#define integerOf(api, info, name, out) ORT(api, 86, Status (*)(const void *, const char *, int64_t *))(info, name, out)
 #define inputCount(api, context, out) ORT(api, 88, Status (*)(const void *, size_t *))(context, out)
 #define inputAt(api, context, index, out) ORT(api, 90, Status (*)(const void *, size_t, const void **))(context, index, out)
 #define outputAt(api, context, index, dims, count, out) \
@@ -33,7 +34,6 @@ enum { required = 0, variadic = 2 };
 /* Each task by itself, to whichever thread is free. */
 #define parallelFor(api, context, fn, total, data) \
   ORT(api, 274, Status (*)(const void *, void (*)(void *, size_t), size_t, size_t, void *))(context, fn, total, total, data)
-
 /* Since 1.24: the shape where it is, without a copy. */
 #define shapeAt(api, value, type, dims, count) \
   ORT(api, 414, Status (*)(const void *, int *, const int64_t **, size_t *))(value, type, dims, count)

@@ -40,6 +40,7 @@ describe('the bundle', () => {
       'runtime-adapter-compile-worker.mjs',
       'runtime-base-model-graph-worker.mjs',
       'runtime-engine-graphs-prepare-process.mjs',
+      'runtime-engine-graphs-products-process.mjs',
       'runtime-engine-model-text-worker.mjs',
       'runtime-engine-process-main.mjs',
       'runtime-engine-structure-compile-worker.mjs',

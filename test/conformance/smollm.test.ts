@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { distanceOf } from '../../src/runtime/engine/proofs/prove-products.ts';
 import { compareLogits } from '../../src/runtime/engine/session/probe.ts';
 import { smollm } from '../support/models.ts';
 import { exportedLogits } from './support/exported-logits.ts';
 import { allLogits, type OpenModel, openModel, readConfig, withLora } from './support/open-model.ts';
+import { mostOfExported } from './support/operator.ts';
 import { compileFor, sameBits, scratch } from './support/tiny.ts';
 
 const real = smollm();
@@ -24,15 +26,16 @@ describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../sh
     expect(model.info.sites).toHaveLength(210);
   });
 
-  it('is bit-equal to the exported graph without an adapter and with rank 0', async () => {
+  it('is bit-equal without an adapter and with rank 0, and to the exported graph unless products are its own', async () => {
     const modelDir = real?.modelDir ?? '';
     const { base, lora } = model.sessions;
     const ids = model.codec.encode({ kind: 'text', text: prompt });
     const shape = { ...readConfig(modelDir), headSize: model.settings.headSize };
     const exported = await exportedLogits(modelDir, shape, ids);
     expect(exported.every(Number.isFinite)).toBe(true);
-    expect(sameBits(await allLogits(withLora(base), ids), exported)).toBe(true);
-    expect(sameBits(await allLogits(withLora(lora), ids), exported)).toBe(true);
+    const answer = await allLogits(withLora(base), ids);
+    expect(sameBits(await allLogits(withLora(lora), ids), answer)).toBe(true);
+    expect(distanceOf(answer, exported)).toBeLessThanOrEqual(mostOfExported);
   });
 
   it('has keys and values in int8, a quarter of the memory, with all its proofs', async () => {

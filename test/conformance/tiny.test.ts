@@ -5,6 +5,7 @@ import { floatPair, type PairAt } from '../../src/runtime/engine/adapters/pairs.
 import { openPrepared } from '../../src/runtime/engine/graphs/prepared-graph.ts';
 import { gatherLogitsRows } from '../../src/runtime/engine/onnx/logits-rows.ts';
 import { decoderAnswers, provePrepared } from '../../src/runtime/engine/proofs/prove-prepared.ts';
+import { distanceOf } from '../../src/runtime/engine/proofs/prove-products.ts';
 import { unwiredModules } from '../../src/runtime/engine/proofs/wiring.ts';
 import { exportedLogits } from './support/exported-logits.ts';
 import { withInlineWeights } from './support/inline-weights.ts';
@@ -17,6 +18,7 @@ import {
   readConfig,
   withLora,
 } from './support/open-model.ts';
+import { mostOfExported } from './support/operator.ts';
 import {
   compileFor,
   golden,
@@ -82,14 +84,16 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
     }
   });
 
-  it('is bit-equal to the exported graph without an adapter and with rank 0', async () => {
+  it('is bit-equal without an adapter and with rank 0, and to the exported graph unless products are its own', async () => {
     const { base, lora } = model.sessions;
     const shape = { ...readConfig(tinyModel(precision)), headSize: model.settings.headSize };
     for (const { input_ids } of golden.prompts) {
       const exported = await exportedLogits(tinyModel(precision), shape, input_ids);
       expect(exported.every(Number.isFinite)).toBe(true);
-      expect(sameBits(await allLogits(withLora(base), input_ids), exported)).toBe(true);
-      expect(sameBits(await allLogits(withLora(lora), input_ids), exported)).toBe(true);
+      const answer = await allLogits(withLora(base), input_ids);
+      expect(sameBits(await allLogits(withLora(lora), input_ids), answer)).toBe(true);
+      const most = precision === 'int4' ? mostOfExported : 0;
+      expect(distanceOf(answer, exported)).toBeLessThanOrEqual(most);
     }
   });
 

@@ -257,7 +257,9 @@ const lora = ({ lora: { wish, found } }: NodeFacts): readonly Finding[] => {
         'make native builds it where a C compiler is, and images have it; --lora-operator PATH names one, off asks for none',
       ),
     ];
-  return [ok(id, `${found.value.path} uses ${found.value.instructionSet}`)];
+  const { path, instructionSet, products } = found.value;
+  const linears = products === undefined ? "ONNX Runtime's" : 'its own';
+  return [ok(id, `${path} uses ${instructionSet}; linears in int4 and int8 have ${linears} products`)];
 };
 
 const checks: Readonly<Record<keyof typeof nodeFindings, (facts: NodeFacts) => readonly Finding[]>> = {

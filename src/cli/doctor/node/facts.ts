@@ -48,7 +48,7 @@ export type NodeFacts = {
   readonly lora: {
     /** As the settings ask for it: auto, off, or a path. */
     readonly wish: string;
-    readonly found: Asked<Pick<Operator, 'path' | 'instructionSet'> | undefined>;
+    readonly found: Asked<Pick<Operator, 'path' | 'instructionSet' | 'products'> | undefined>;
   };
   /** What the library has, when it can be loaded. */
   readonly providers: Asked<readonly string[]>;

@@ -13,6 +13,7 @@ import { injectOperator } from '../onnx/lora-operator.ts';
 import type { MappedWeights } from '../ort/mapped-weights.ts';
 import type { Operator } from '../ort/operator.ts';
 import { cpuProvider } from '../ort/providers.ts';
+import { ownProducts } from './own-products.ts';
 import { openPrepared, type PreparedGraphOptions, preparedGraph } from './prepared-graph.ts';
 
 export type ModelGraphsOptions = PreparedGraphOptions & {
@@ -81,9 +82,21 @@ const preparedGraphs = async (
   const { graph, files, weights: mapped } = openPrepared(folder, model.graph);
   try {
     const graphs = graphsFrom(graph, options, { toBase: (base) => base, files });
-    if (sameSites(graphs.sites, expected))
-      return { ...graphs, weights: mapped, weightsFolder: model.folder, optimised: true };
-    throw new Error('the optimiser merged linears that adapters need');
+    if (!sameSites(graphs.sites, expected))
+      throw new Error('the optimiser merged linears that adapters need');
+    const toOwn = await ownProducts(
+      folder,
+      { graph, weights: mapped },
+      { ...options, exported: model.graph },
+    );
+    return {
+      base: toOwn(graphs.base),
+      lora: toOwn(graphs.lora),
+      sites: graphs.sites,
+      weights: mapped,
+      weightsFolder: model.folder,
+      optimised: true,
+    };
   } catch (error) {
     mapped.release();
     throw error;

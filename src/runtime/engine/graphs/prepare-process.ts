@@ -25,7 +25,7 @@ const weightsFolder = dirname(model);
 const optimisedFile = join(folder, preparedFiles.graph);
 const answersOf = (tables: PositionTables | undefined): AnswersOf =>
   task === 'embed'
-    ? encoderAnswers(Number(threads))
+    ? encoderAnswers({ threads: Number(threads) })
     : decoderAnswers({ threads: Number(threads), headSize: Number(headSize), tables });
 const base = (graph: Buffer): Buffer => (task === 'embed' ? graph : gatherLogitsRows(graph));
 const asExported = { weightsFolder, optimised: false };

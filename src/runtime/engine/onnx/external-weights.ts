@@ -1,7 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { type Graph, readGraph, readInitializer } from './graph.ts';
-import { entryField, graphField, modelField, tensorField } from './schema.ts';
-import { contentField, contentOf, type Field, readFields, textOf } from './wire.ts';
+import { elementType, entryField, graphField, modelField, tensorField } from './schema.ts';
+import { contentField, contentOf, type Field, integerField, readFields, textOf } from './wire.ts';
 
 /** Where the values of an initialiser lie. `length`: absent where its file says it, by its end. */
 export type ExternalPlace = {
@@ -66,18 +66,31 @@ const entryMessage = (key: string, value: string): Buffer =>
 /** TensorProto.DataLocation EXTERNAL, as a field. */
 const isExternal = Buffer.from([tensorField.dataLocation * 8, 1]);
 
-const moved = (tensor: Buffer, values: Field, { location, offset }: ExternalPlace): Buffer => {
-  const { length } = contentOf(tensor, values);
+const placeFields = ({ location, offset }: ExternalPlace, length: number): readonly Buffer[] => {
   const entries = { location, offset: String(offset), length: String(length) };
-  return Buffer.concat([
-    tensor.subarray(0, values.start),
-    tensor.subarray(values.end),
+  return [
     ...Object.entries(entries).map(([key, value]) =>
       contentField(tensorField.externalData, entryMessage(key, value)),
     ),
     isExternal,
-  ]);
+  ];
 };
+
+const moved = (tensor: Buffer, values: Field, place: ExternalPlace): Buffer =>
+  Buffer.concat([
+    tensor.subarray(0, values.start),
+    tensor.subarray(values.end),
+    ...placeFields(place, contentOf(tensor, values).length),
+  ]);
+
+/** A TensorProto of bytes that lie in a file. */
+export const externalBytes = (name: string, length: number, place: ExternalPlace): Buffer =>
+  Buffer.concat([
+    integerField(tensorField.dims, length),
+    integerField(tensorField.dataType, elementType.uint8),
+    contentField(tensorField.name, name),
+    ...placeFields(place, length),
+  ]);
 
 const replace = (message: Buffer, number: number, change: (content: Buffer) => Buffer): Buffer =>
   Buffer.concat(
@@ -88,7 +101,7 @@ const replace = (message: Buffer, number: number, change: (content: Buffer) => B
     ),
   );
 
-/** Values of fewer bytes stay in the graph. */
+/** Values of fewer bytes stay in the graph, unless they are weights of a quantised linear, which are read where they lie. */
 const leastBytes = 1024;
 
 /**
@@ -96,13 +109,15 @@ const leastBytes = 1024;
  * @throws MODEL_INVALID
  */
 export const moveValues = (model: Buffer, place: (values: Buffer) => ExternalPlace): Buffer => {
-  readGraph(model);
+  const linears = readGraph(model).nodes.filter(({ opType }) => opType === 'MatMulNBits');
+  const weights = new Set(linears.flatMap(({ inputs }) => inputs.slice(1)));
   return replace(model, modelField.graph, (graph) =>
     replace(graph, graphField.initializer, (tensor) => {
       const values = readFields(tensor).find(({ number }) => number === tensorField.rawData);
-      if (values === undefined || readInitializer(tensor).location !== undefined) return tensor;
+      const { name, location } = readInitializer(tensor);
+      if (values === undefined || location !== undefined) return tensor;
       const bytes = contentOf(tensor, values);
-      return bytes.length < leastBytes ? tensor : moved(tensor, values, place(bytes));
+      return bytes.length < leastBytes && !weights.has(name) ? tensor : moved(tensor, values, place(bytes));
     }),
   );
 };

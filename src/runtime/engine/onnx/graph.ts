@@ -251,6 +251,8 @@ export type GraphEdit = {
   readonly newOutputs?: readonly Buffer[];
   /** TensorProtos of new initialisers. */
   readonly newInitializers?: readonly Buffer[];
+  /** Names of initialisers that nothing takes any more. */
+  readonly goneInitializers?: ReadonlySet<string>;
   /** Values whose recorded type and shape no longer hold. */
   readonly staleShapes: ReadonlySet<string>;
   /** New ValueInfo messages of graph outputs, by name; and of inputs that it has. */
@@ -285,6 +287,9 @@ const editGraph = (graph: Buffer, nodes: readonly Node[], edit: GraphEdit): Buff
     } else if (field.number === graphField.input) {
       const input = edit.inputs?.get(nameOf(contentOf(graph, field)));
       parts.push(input === undefined ? original : contentField(graphField.input, input));
+    } else if (field.number === graphField.initializer) {
+      if (edit.goneInitializers?.has(readInitializer(contentOf(graph, field)).name) !== true)
+        parts.push(original);
     } else parts.push(original);
   }
   parts.push(...[...shapes.values()].map((bytes) => contentField(graphField.valueInfo, bytes)));

@@ -32,18 +32,25 @@ export const sitesOf = (graph: Graph, family: Family): readonly Site[] => {
 
 /**
  * Shapes of the sums, which ONNX Runtime cannot infer from inputs without one. Optimisers look at them, and attention
- * takes a query without a known shape for queries, keys and values in one.
+ * takes a query without a known shape for queries, keys and values in one. `suffixes`: of what is computed for each besides.
  */
-export const shapesOfSums = (graph: Graph, linears: readonly Linear[]): ReadonlyMap<string, Buffer> => {
+export const shapesOfSums = (
+  graph: Graph,
+  linears: readonly Linear[],
+  suffixes: readonly string[] = [''],
+): ReadonlyMap<string, Buffer> => {
   // Optimisers compare symbols: these are the ones that everything computed from the tokens has.
   const [batch = 'batch', sequence = 'sequence'] = inputShape(graph, 'input_ids') ?? [];
   return new Map(
     linears
       .flatMap(({ blocks }) => blocks)
-      .map(({ node, columns }) => {
+      .flatMap(({ node, columns }) => {
         const [y = ''] = node.outputs;
         const rows = node.opType === 'Gemm' ? [`${y}.rows`] : [batch, sequence];
-        return [y, valueInfoMessage(y, elementType.float, [...rows, columns])];
+        return suffixes.map((suffix): [string, Buffer] => {
+          const name = `${y}${suffix}`;
+          return [name, valueInfoMessage(name, elementType.float, [...rows, columns])];
+        });
       }),
   );
 };

@@ -20,7 +20,8 @@ const groupsOf = (linears: readonly Linear[]): readonly Group[] => {
   }));
 };
 
-const baseOf = (y: string): string => `${y}.base`;
+const baseSuffix = '.base';
+const baseOf = (y: string): string => `${y}${baseSuffix}`;
 
 /** Each linear as the operator has it: its place in the tables, features in, features out. */
 const sitesOf = ({ linears, places }: Group): readonly number[] =>
@@ -88,7 +89,7 @@ export const injectOperator = (
     newInputs: [valueInfoMessage(adaptersInput, elementType.int64, [rows])],
     staleShapes: new Set(),
     outputs: new Map(),
-    shapes: shapesOfSums(graph, linears),
+    shapes: shapesOfSums(graph, linears, ['', baseSuffix]),
     domains: [operatorDomain],
   });
   return { model: edited, sites: linears.map(({ site }) => site) };

@@ -46,6 +46,23 @@ export const reserve = (bytes: number): bigint => {
   return address;
 };
 
+const hugePageBytes = 2 ** 21;
+const hugePages = 14;
+
+/**
+ * The same in pages of 2 MiB where the system gives them: a core reads them from memory up to twice as fast as those of 4 KiB
+ * (docs/adr/0097).
+ * @throws RangeError
+ */
+export const reserveLarge = (bytes: number): { readonly address: bigint; release(): void } => {
+  const all = bytes + hugePageBytes;
+  const begin = reserve(all);
+  const page = BigInt(hugePageBytes);
+  const address = ((begin + page - 1n) / page) * page;
+  if (platform() === 'linux') cMadvise(address, bytes, hugePages);
+  return { address, release: () => unreserve(begin, all) };
+};
+
 export const unreserve = (address: bigint, bytes: number): void => {
   cMunmap(address, bytes);
 };

@@ -1,6 +1,20 @@
 import type { ExternalWeight } from '../onnx/external-weights.ts';
-import { type FileMapping, mapFile } from './libc.ts';
+import { type FileMapping, mapFile, reserveLarge } from './libc.ts';
 import { cpuMemory, type Handle, ort } from './library.ts';
+import type { Products, StoredProduct } from './operator.ts';
+
+/** Weights that are packed: the names of what they are, and their own. */
+export type NamedProduct = Pick<StoredProduct, 'inFeatures' | 'outFeatures' | 'bits'> & {
+  readonly name: string;
+  readonly values: string;
+  readonly scales: string;
+  readonly zeros?: string;
+};
+
+/** Kernels load with vectors of up to 64 bytes. */
+const alignment = 64;
+/** TensorProto.DataType. */
+const uint8 = 2;
 
 /** Path of a file that a graph names. */
 export type PathOf = (location: string) => string;
@@ -16,11 +30,14 @@ export class MappedWeights {
   readonly container: Handle;
   /** A tensor for each initialiser, by its name. */
   readonly values: ReadonlyMap<string, Handle>;
+  readonly #values: Map<string, Handle>;
   readonly #files: ReadonlyMap<string, FileMapping>;
+  #packed: ReturnType<typeof reserveLarge> | undefined;
 
-  private constructor(files: ReadonlyMap<string, FileMapping>, values: ReadonlyMap<string, Handle>) {
+  private constructor(files: ReadonlyMap<string, FileMapping>, values: Map<string, Handle>) {
     this.container = ort.get('CreatePrepackedWeightsContainer');
     this.#files = files;
+    this.#values = values;
     this.values = values;
   }
 
@@ -47,6 +64,36 @@ export class MappedWeights {
   }
 
   /**
+   * Packs weights for products of the native operator, and has them as further values. Once at most, and before there are sessions.
+   * @throws RangeError; Error
+   */
+  async pack(all: readonly NamedProduct[], products: Products): Promise<void> {
+    const bytes = all.map((product) => Math.ceil(products.bytesOf(product) / alignment) * alignment);
+    this.#packed = reserveLarge(bytes.reduce((sum, each) => sum + each, 0));
+    let { address } = this.#packed;
+    for (const [at, product] of all.entries()) {
+      const { name, values, scales, zeros } = product;
+      const stored = {
+        ...product,
+        values: this.#at(values),
+        scales: this.#at(scales),
+        zeros: this.#at(zeros),
+      };
+      await products.pack(stored, address);
+      const length = products.bytesOf(product);
+      this.#values.set(name, tensorAt(address, length, [length], uint8));
+      address += BigInt(bytes[at] ?? 0);
+    }
+  }
+
+  #at(name: string | undefined): Handle {
+    if (name === undefined) return 0n;
+    const value = this.#values.get(name);
+    if (value === undefined) throw new Error(`${name} lies in no file`);
+    return ort.get('GetTensorMutableData', value);
+  }
+
+  /**
    * Takes the pages of the files out of the memory of this process. Packing read all of them, and few are needed again: those
    * come back from the page cache.
    */
@@ -57,6 +104,7 @@ export class MappedWeights {
   release(): void {
     ort.release('PrepackedWeightsContainer', this.container);
     freeAll(this.#files, this.values);
+    this.#packed?.release();
   }
 }
 

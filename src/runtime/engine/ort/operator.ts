@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { arch, platform } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import koffi, { type LibraryHandle } from 'koffi';
+import koffi, { type KoffiFunc, type LibraryHandle } from 'koffi';
 
 /** The native operator: see native/lora.c. */
 export type Operator = {
@@ -11,10 +11,30 @@ export type Operator = {
   readonly digest: string;
   /** That of this processor which it uses. */
   readonly instructionSet: string;
+  /** Absent: this processor has no products that are faster than ONNX Runtime's. */
+  readonly products?: Products;
+};
+
+/** Of a linear of MatMulNBits: the sizes, and the addresses of its weights. */
+export type StoredProduct = {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly bits: 4 | 8;
+  readonly values: bigint;
+  readonly scales: bigint;
+  /** 0n: none. */
+  readonly zeros: bigint;
+};
+
+/** Products with weights of 4 and 8 bits: see native/linear.c. */
+export type Products = {
+  bytesOf(product: Pick<StoredProduct, 'inFeatures' | 'outFeatures' | 'bits'>): number;
+  /** Packs weights to an address that has room for them, on another thread. */
+  pack(product: StoredProduct, to: bigint): Promise<void>;
 };
 
 /** As in native/lora.c: of the table of an adapter, and of the operator's attributes. */
-const wantedVersion = 2;
+const wantedVersion = 3;
 
 /** A library that was unloaded would leave ONNX Runtime with addresses of nothing. */
 const loaded = new Map<string, LibraryHandle>();
@@ -26,6 +46,27 @@ const built = new URL('../../../../native/build/', import.meta.url);
 export const builtOperator = (): string =>
   fileURLToPath(new URL(`${platform()}-${arch()}/libadaptlet-lora.so`, built));
 
+const productsOf = (library: LibraryHandle): Products | undefined => {
+  const has = library.func('const char *AdaptletProducts()') as unknown as () => string;
+  if (has() === '') return undefined;
+  const packedBytes = library.func(
+    'size_t AdaptletPackedBytes(size_t in, size_t columns, size_t bits)',
+  ) as unknown as (...sizes: number[]) => number;
+  const pack = library.func(
+    'void AdaptletPack(void *values, void *scales, void *zeros, size_t in, size_t columns, size_t bits, void *to)',
+  ) as unknown as KoffiFunc<(...args: (bigint | number)[]) => void>;
+  return {
+    bytesOf: ({ inFeatures, outFeatures, bits }) => packedBytes(inFeatures, outFeatures, bits),
+    pack: ({ inFeatures, outFeatures, bits, values, scales, zeros }, to) =>
+      new Promise((resolve, reject) => {
+        pack.async(values, scales, zeros, inFeatures, outFeatures, bits, to, (cause: unknown) => {
+          if (cause === null || cause === undefined) resolve();
+          else reject(new Error('weights were not packed', { cause }));
+        });
+      }),
+  };
+};
+
 const load = (path: string): Operator => {
   const library = loaded.get(path) ?? koffi.load(path);
   loaded.set(path, library);
@@ -34,7 +75,13 @@ const load = (path: string): Operator => {
   if (version() !== wantedVersion)
     throw new Error(`it is of version ${version()}; ${wantedVersion} is needed: build it again`);
   const digest = createHash('sha256').update(readFileSync(path)).digest('hex');
-  return { path, digest, instructionSet: instructionSet() };
+  const products = productsOf(library);
+  return {
+    path,
+    digest,
+    instructionSet: instructionSet(),
+    ...(products === undefined ? {} : { products }),
+  };
 };
 
 /**

@@ -15,7 +15,10 @@ export type AnswersOf = (place: GraphPlace) => Promise<Float32Array>;
 
 /** Logits of every position that a decoder gives. */
 export const decoderAnswers =
-  ({ tables, ...options }: Pick<DecoderGraphOptions, 'threads' | 'headSize' | 'tables'>): AnswersOf =>
+  ({
+    tables,
+    ...options
+  }: Pick<DecoderGraphOptions, 'threads' | 'headSize' | 'tables' | 'operator'>): AnswersOf =>
   async ({ graph, ...place }) => {
     const session = await DecoderSession.open(graph, [], { ...place, ...options, tables });
     const feeds = session.feeds(new Map());
@@ -27,9 +30,9 @@ export const decoderAnswers =
 
 /** Everything that an encoder gives. */
 export const encoderAnswers =
-  (threads: number): AnswersOf =>
+  (options: Pick<DecoderGraphOptions, 'threads' | 'operator'>): AnswersOf =>
   async ({ graph, ...place }) => {
-    const session = await EncoderSession.open(graph, [], { ...place, threads });
+    const session = await EncoderSession.open(graph, [], { ...place, ...options });
     const feeds = session.feeds(new Map());
     const output = await session.logitsOf(feeds, proofIds);
     feeds.release();

@@ -1,0 +1,159 @@
+import { externalBytes } from './external-weights.ts';
+import { applyEdit, type Graph, integerAttribute, type Node, readGraph } from './graph.ts';
+import { nodeMessage, renameInput, renameOutput, valueInfoMessage } from './messages.ts';
+import {
+  elementType,
+  graphField,
+  microsoftDomain,
+  modelField,
+  operatorDomain,
+  opsetField,
+} from './schema.ts';
+import { contentField, integerField } from './wire.ts';
+
+/** A linear that the native operator can compute: a node, and its weights. */
+export type Product = {
+  readonly node: Node;
+  /** Names of its weights: nodes that share them share what is packed. */
+  readonly key: string;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly bits: 4 | 8;
+  readonly values: string;
+  readonly scales: string;
+  /** Absent: zero is the middle. */
+  readonly zeros?: string;
+};
+
+const block = 32;
+/** The level of MatMulNBits that rounds activations to 8 bits, as the operator does. */
+const roundedLevel = 4;
+/** x, and its weights; behind them are an order of groups and a bias. */
+const takenInputs = 4;
+
+const productOf = (graph: Graph, node: Node): Product | undefined => {
+  if (node.opType !== 'MatMulNBits' || node.outputs.length !== 1) return undefined;
+  const integer = (name: string): number => integerAttribute(node, name) ?? 0;
+  const bits = integerAttribute(node, 'bits') ?? 4;
+  const [, values = '', scales = '', zeros = ''] = node.inputs;
+  const [inFeatures, outFeatures] = [integer('K'), integer('N')];
+  if (integer('block_size') !== block || integer('accuracy_level') !== roundedLevel) return undefined;
+  if ((bits !== 4 && bits !== 8) || inFeatures < 1 || outFeatures < 1) return undefined;
+  if (node.inputs.slice(takenInputs).some((name) => name !== '')) return undefined;
+  const blocks = Math.ceil(inFeatures / block);
+  const has = (name: string, type: number, size: number): boolean => {
+    const found = graph.initializers.get(name);
+    return (
+      found?.location !== undefined &&
+      found.dataType === type &&
+      found.dims.reduce((product, each) => product * each, 1) === size
+    );
+  };
+  const fits =
+    has(values, elementType.uint8, (outFeatures * blocks * block * bits) / 8) &&
+    has(scales, elementType.float, outFeatures * blocks) &&
+    (zeros === '' || has(zeros, elementType.uint8, outFeatures * Math.ceil((blocks * bits) / 8)));
+  if (!fits) return undefined;
+  const key = [values, scales, zeros].join('\n');
+  return { node, key, inFeatures, outFeatures, bits, values, scales, ...(zeros === '' ? {} : { zeros }) };
+};
+
+/** The linears of a graph that the operator `adaptlet.MatMulNBits` can compute (native/linear.c). */
+export const productsOf = (graph: Graph): readonly Product[] =>
+  graph.nodes.flatMap((node) => productOf(graph, node) ?? []);
+
+/** What is packed of a product: an initialiser of the graph. */
+export type PackedWeights = { readonly name: string; readonly length: number };
+
+type Own = { readonly packed: ReadonlyMap<string, PackedWeights>; readonly location: string };
+
+const ownNode = (
+  product: Product,
+  packed: Own['packed'],
+  { name, output }: { readonly name: string; readonly output: string },
+): Buffer => {
+  const { node, key, inFeatures, outFeatures, bits } = product;
+  return nodeMessage({
+    opType: 'MatMulNBits',
+    domain: operatorDomain,
+    name,
+    inputs: [node.inputs[0] ?? '', packed.get(key)?.name ?? ''],
+    outputs: [output],
+    attributes: { K: inFeatures, N: outFeatures, bits, accuracy_level: roundedLevel },
+  });
+};
+
+const packedTensor = ({ name, length }: PackedWeights, location: string): Buffer =>
+  externalBytes(name, length, { location, offset: 0 });
+
+/**
+ * The graph with the operator in place of each node whose weights are packed, by the key of its product. Weights that nothing else
+ * takes go. `location`: a file that is there, as the graph names it; nothing is read of it.
+ */
+export const withOwnProducts = (model: Buffer, packed: Own['packed'], location: string): Buffer => {
+  const graph = readGraph(model);
+  const products = productsOf(graph).filter(({ key }) => packed.has(key));
+  const own = new Set(products.map(({ node }) => node));
+  const used = new Set(graph.nodes.filter((node) => !own.has(node)).flatMap(({ inputs }) => inputs));
+  const weights = products.flatMap(({ node }) => node.inputs.slice(1)).filter((name) => !used.has(name));
+  return applyEdit(graph, {
+    nodes: new Map(
+      products.map((product) => {
+        const {
+          name,
+          outputs: [output = ''],
+        } = product.node;
+        return [product.node, [ownNode(product, packed, { name, output })]] as const;
+      }),
+    ),
+    newInputs: [],
+    newInitializers: [...packed.values()].map((each) => packedTensor(each, location)),
+    goneInitializers: new Set(weights),
+    staleShapes: new Set(),
+    outputs: new Map(),
+    shapes: new Map(),
+    domains: [operatorDomain],
+  });
+};
+
+/** Of ONNX, as ONNX Runtime's and the native operator's nodes need it. */
+const irVersion = 8;
+const onnxOpset = 17;
+
+const opset = (domain: string, version: number): Buffer =>
+  contentField(
+    modelField.opsetImport,
+    Buffer.concat([contentField(opsetField.domain, domain), integerField(opsetField.version, version)]),
+  );
+
+const tokensOf = (name: string, columns: number): Buffer =>
+  valueInfoMessage(name, elementType.float, ['tokens', columns]);
+
+/** A graph that has a product of `graph` twice: of x, `theirs` is ONNX Runtime's and `ours` the operator's. */
+export const comparisonOf = (
+  product: Product,
+  { graph, packed, location }: Own & { readonly graph: Graph },
+): Buffer => {
+  const { node, key, inFeatures, outFeatures } = product;
+  const weights = node.inputs.slice(1).filter((name) => name !== '');
+  const x = (changed: Buffer): Buffer => renameInput({ ...node, bytes: changed }, node.inputs[0] ?? '', 'x');
+  const tensors = [
+    ...weights.flatMap((name) => graph.initializers.get(name)?.bytes ?? []),
+    packedTensor(packed.get(key) ?? { name: '', length: 0 }, location),
+  ];
+  const content = Buffer.concat([
+    contentField(graphField.node, x(renameOutput(node, 'theirs'))),
+    contentField(graphField.node, x(ownNode(product, packed, { name: 'ours', output: 'ours' }))),
+    contentField(graphField.name, 'products'),
+    ...tensors.map((tensor) => contentField(graphField.initializer, tensor)),
+    contentField(graphField.input, tokensOf('x', inFeatures)),
+    ...['theirs', 'ours'].map((name) => contentField(graphField.output, tokensOf(name, outFeatures))),
+  ]);
+  return Buffer.concat([
+    integerField(modelField.irVersion, irVersion),
+    contentField(modelField.graph, content),
+    opset('', onnxOpset),
+    opset(microsoftDomain, 1),
+    opset(operatorDomain, 1),
+  ]);
+};

@@ -1,0 +1,70 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packProducts } from '../../src/runtime/engine/graphs/own-products.ts';
+import { openPrepared } from '../../src/runtime/engine/graphs/prepared-graph.ts';
+import { readGraph } from '../../src/runtime/engine/onnx/graph.ts';
+import { productsOf } from '../../src/runtime/engine/onnx/own-products.ts';
+import { refusedGraph, refusedProduct } from '../../src/runtime/engine/proofs/prove-products.ts';
+import { exportedLogits } from './support/exported-logits.ts';
+import { allLogits, openModel, readConfig, withLora } from './support/open-model.ts';
+import { operator } from './support/operator.ts';
+import { golden, sameBits, scratch, tinyModel } from './support/tiny.ts';
+
+const location = 'model.onnx';
+const weightsFolder = tinyModel('int4');
+
+describe.skipIf(operator?.products === undefined)('products of the native operator', () => {
+  const cache = scratch();
+  let folder = '';
+  let verdict = '';
+  let first: Awaited<ReturnType<typeof openModel>>;
+
+  beforeAll(async () => {
+    first = await openModel(weightsFolder, cache);
+    const [name = ''] = readdirSync(join(cache, 'prepared'));
+    folder = join(cache, 'prepared', name);
+    verdict = join(folder, readdirSync(folder).find((file) => file.startsWith('products-')) ?? '');
+  });
+  afterAll(() => first.sessions.release());
+
+  it('are used once they were found to be those of ONNX Runtime', () => {
+    expect(first.warnings).toEqual([]);
+    expect(JSON.parse(readFileSync(verdict, 'utf8'))).toEqual({});
+  });
+
+  it('are refused where weights are those of another linear, or an answer is another one', async () => {
+    const { graph, weights } = openPrepared(folder, join(weightsFolder, location));
+    const products = productsOf(readGraph(graph));
+    const { products: native } = operator ?? {};
+    if (native === undefined) throw new Error('no products');
+    const { packed } = await packProducts(graph, weights, { products: native, location });
+    const place = { graph: readGraph(graph), weights, packed, location, weightsFolder };
+    const options = { threads: 1, operator };
+    expect(await refusedProduct(products, place, options)).toBeUndefined();
+    const [one, other] = products.filter(
+      ({ inFeatures, outFeatures }) => inFeatures === 64 && outFeatures === 64,
+    );
+    const swapped = new Map([...packed, [one!.key, packed.get(other!.key)!]]);
+    const refused = await refusedProduct(products, { ...place, packed: swapped }, options);
+    expect(refused).toContain(`a column of ${one!.node.name} differs by `);
+    weights.release();
+    const answer = Float32Array.from([1, -2, 3]);
+    expect(refusedGraph(answer, Float32Array.from([1, -2, 3.1]))).toBeUndefined();
+    expect(refusedGraph(answer, Float32Array.from([1, -2, 4]))).toContain('differ by');
+    expect(refusedGraph(answer, Float32Array.from([1, Number.NaN, 3]))).toContain('differ by');
+    expect(refusedGraph(answer, answer.slice(1))).toContain('differ by');
+  });
+
+  it('are left where they were refused, which is told: answers are bit-equal to the export', async () => {
+    writeFileSync(verdict, JSON.stringify({ refused: 'a reason' }));
+    const model = await openModel(weightsFolder, cache);
+    expect(model.warnings).toEqual(["linears keep ONNX Runtime's products: a reason"]);
+    const shape = { ...readConfig(weightsFolder), headSize: model.settings.headSize };
+    const ids = golden.prompts[0]!.input_ids;
+    const exported = await exportedLogits(weightsFolder, shape, ids);
+    expect(sameBits(await allLogits(withLora(model.sessions.base), ids), exported)).toBe(true);
+    expect(sameBits(await allLogits(withLora(first.sessions.base), ids), exported)).toBe(false);
+    model.sessions.release();
+  });
+});
