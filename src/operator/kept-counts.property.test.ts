@@ -219,7 +219,7 @@ class World {
     });
   }
 
-  adapter(adapter: AdapterObject, presences: Pick<Presences, 'groups'>) {
+  adapter(adapter: AdapterObject, presences: Pick<Presences, 'groups' | 'parted'>) {
     const { groups, changesInMs } = presences.groups('team-a', questionOf(adapter, rollouts));
     const source = digestSourceOf(adapter);
     const digest = adapter.spec.digest;
@@ -231,7 +231,7 @@ class World {
       verdict: undefined,
       signed: undefined,
       uses: [{ rollout: key('rest'), as: 'stable' }],
-      holders: holdersOf(adapter, digest, rollouts, groups),
+      holders: holdersOf(adapter, digest, rollouts, groups, presences),
       placement: placementAt(adapter, groups),
       seen: new Map(),
       now: '2026-01-01T00:00:00.000Z',

@@ -8,6 +8,7 @@ import { holdersOf, placementAt, questionOf } from './adapter/observe.ts';
 import { Policies } from './objects/policies.ts';
 import { NameClaims } from './reconcile/name-claims.ts';
 import { Presences } from './reconcile/presence.ts';
+import { sizeOf } from './reconcile/runtime-sets.ts';
 import { Spread } from './reconcile/spread.ts';
 import { digestOf, RolloutWorld, steps, uidOf } from './rollout/world.fixture.ts';
 import { RouteController } from './route/controller.ts';
@@ -213,11 +214,24 @@ describe('what a look at counts costs', () => {
     if (object === undefined) throw new Error('it is not there');
     const looked = await looksOf(() => {
       const { groups } = presences.groups('team-a', questionOf(object, []));
-      const holders = holdersOf(object, digestOf('v1'), [], groups);
+      const holders = holdersOf(object, digestOf('v1'), [], groups, presences);
       expect(holders.map(({ runtimes, state }) => [runtimes.size, state?.state])).toEqual([
         [size, 'Resident'],
       ]);
       expect(placementAt(object, groups)).toMatchObject({ status: 'True' });
+      // Of a rollout in groups half of them have the canary, and the others have it near.
+      const inGroups =
+        world.cluster.rollouts.server.get(rollouts[1] ?? expect.fail())?.object ?? expect.fail();
+      const canary = world.cluster.adapters.get(second)?.object ?? expect.fail();
+      const asked = presences.groups('team-a', questionOf(canary, [inGroups])).groups;
+      const tiers = Map.groupBy(
+        holdersOf(canary, digestOf('v2'), [inGroups], asked, presences),
+        ({ tier }) => tier,
+      );
+      expect([...tiers].map(([tier, all]) => [tier, sizeOf(all)]).sort()).toEqual([
+        ['Disk', size / 2],
+        ['Memory', size / 2],
+      ]);
     });
     expect(looked).toBe(0);
     presences.close();
