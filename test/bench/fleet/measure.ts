@@ -300,8 +300,9 @@ export const measure = async (size: Size, settings: FleetSettings): Promise<Meas
   say('binding a canary to each rollout');
   await workload.beginCanaries();
   const parts = { size, settings, fleet, audit, hollows, workload };
-  // What a new leader writes once of each runtime, when it has heard of all, is no part of a step.
+  // What a new leader writes once of each runtime, when it has heard of all, and of new adapters are no part of a step.
   await sleep(graceMs);
+  await untilQuiet(parts);
   say(`${settings.rounds * settings.everySeconds} s of load`);
   const measured = await underLoad(parts);
   const results: Record<string, Variant> = {
