@@ -4,22 +4,19 @@ type Departure = { readonly at: number; readonly runtime: number };
 
 /** When runtimes went away, by their numbers, in the order of time: who went lately is found without a look at the others. */
 export class Departures {
-  readonly #times = new Map<number, number>();
+  readonly #known = new Map<number, Departure>();
   readonly #sorted: Departure[] = [];
 
   /** `at`: wall time in milliseconds; undefined: it is here, or nobody knows when it went. */
   set(runtime: number, at: number | undefined): void {
-    const before = this.#times.get(runtime);
-    if (before === at) return;
-    if (before !== undefined) {
-      let place = this.#placeOf(before);
-      while (this.#sorted[place]?.runtime !== runtime) place += 1;
-      this.#sorted.splice(place, 1);
-      this.#times.delete(runtime);
-    }
+    const before = this.#known.get(runtime);
+    if (before?.at === at) return;
+    if (before !== undefined) this.#sorted.splice(this.#sorted.indexOf(before), 1);
+    this.#known.delete(runtime);
     if (at === undefined) return;
-    this.#times.set(runtime, at);
-    this.#sorted.splice(this.#placeOf(at), 0, { at, runtime });
+    const departure = { at, runtime };
+    this.#known.set(runtime, departure);
+    this.#sorted.splice(this.#placeOf(at), 0, departure);
   }
 
   /** Those that went at that time or later. */
