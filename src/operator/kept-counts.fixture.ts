@@ -46,8 +46,8 @@ export const rollouts: readonly RolloutObject[] = [
     {
       ...underWay,
       groups: [
-        group('pilot', { selector: zone('north'), startedAt: '2023-11-14T22:13:40.000Z' }),
-        group('all', { reach: 2 ** 47, startedAt: '2023-11-14T22:14:00.000Z' }),
+        group('pilot', { selector: zone('north'), startedAt: '2023-11-14T22:13:31.000Z' }),
+        group('all', { reach: 2 ** 47, startedAt: '2023-11-14T22:13:42.000Z' }),
       ],
     },
   ),
