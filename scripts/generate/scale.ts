@@ -263,8 +263,9 @@ const textOf = (report: Report, inputs: Inputs): string => {
     '```',
     '',
     `What is only observed of runtimes is written once in 10 s for each of them, and ${limits.observed} times a second in all`,
-    `([ADR 64](../adr/0064-writes-and-greetings-have-a-budget.md)). So it is n / ${limits.observed} seconds late at most while there is a step in every second, and`,
-    `a part of ${number(part)} costs ${number(inputs.writesBase + Math.min(limits.observed, inputs.writesPerRuntime * part))} writes a second.`,
+    `([ADR 64](../adr/0064-writes-and-greetings-have-a-budget.md)), so it is n / ${limits.observed} seconds late at most, and`,
+    `a part of ${number(part)} costs ${number(inputs.writesBase + Math.min(limits.observed, inputs.writesPerRuntime * part))} writes a second. When this was measured a step was such an observation of each runtime; since`,
+    '[ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md) it is none, and the second term is for runtimes that change otherwise.',
     inputs.flapWrites === undefined
       ? 'Flaps alone were not measured.'
       : `A flap alone costs ${number(inputs.flapWrites)}: when each link flaps once an hour, ${number(fleetNodes)} nodes write ${number((fleetNodes / 3600) * inputs.flapWrites)} times a second together.`,

@@ -117,8 +117,15 @@ export const runtimeStatusSchema = z
             state: text(32).meta({ description: 'State of the canary there. Example: Resident' }),
             weight: z.int().min(0).max(100).meta({
               description:
-                'Percent of requests that the canary gets there; 0 while it is not Resident or held.',
+                'Percent of requests that the canary gets there; 0 while it is not Resident or held. Where `follows` is true: when this was written.',
             }),
+            follows: z
+              .boolean()
+              .meta({
+                description:
+                  'True: the runtime gives the canary what the rollout says, whatever `weight` was written last: a weight alone is not written here. Absent: `weight` says what it gets.',
+              })
+              .optional(),
           })
           .meta({ description: 'One rollout under way there.' }),
       )

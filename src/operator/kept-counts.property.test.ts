@@ -1,19 +1,27 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { GroupStatus } from '../api/group-status.ts';
-import { groupsSchema } from '../api/groups.ts';
-import { fakeDigest } from '../api/names.fixture.ts';
 import { objectKey } from '../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../api/objects.ts';
-import type { Selector } from '../api/selector.ts';
-import { anAdapter, aPolicy, aRollout, aStatus } from '../plan/manifests.fixture.ts';
-import { noCopyCounts } from '../rollout/copies.ts';
-import { ArmCounter } from '../rollout/judge/counts.ts';
+import { noRevision } from '../control/revision.ts';
+import { aPolicy, aStatus } from '../plan/manifests.fixture.ts';
 import { FakeClock } from '../time/fake-clock.ts';
 import { decideAdapter, digestSourceOf } from './adapter/decide.ts';
 import { holdersOf, placementAt, questionOf } from './adapter/observe.ts';
-import type { AdapterState, RolloutState, RuntimeState } from './fleet/fleet.ts';
+import type { RuntimeState } from './fleet/fleet.ts';
 import { FleetStore, local, type Source } from './fleet/store.ts';
+import {
+  adapterOf,
+  adapters,
+  digests,
+  type Happening,
+  happening,
+  hello,
+  reportOf,
+  rollouts,
+  route,
+  type Told,
+  zone,
+} from './kept-counts.fixture.ts';
 import { Policies } from './objects/policies.ts';
 import { Presences } from './reconcile/presence.ts';
 import { keysOf } from './reconcile/runtime-sets.ts';
@@ -26,159 +34,9 @@ import { setAsideOf } from './rollout/set-aside.ts';
 import { type ViewInput, viewOf } from './rollout/view.ts';
 import { type Waits, waitsOf } from './rollout/waits.ts';
 import { FakeCluster } from './testing/fake-cluster.ts';
-import {
-  anAdapterState,
-  aRolloutState,
-  aRuntimeObject,
-  aRuntimeState,
-  aRuntimeStatus,
-  runtimeKey,
-} from './testing/fake-fleet.ts';
+import { aRuntimeObject, aRuntimeState, aRuntimeStatus, runtimeKey } from './testing/fake-fleet.ts';
 import { eachIn, oneByOne } from './testing/one-by-one.ts';
 
-const names = ['a', 'b', 'c', 'd', 'team-a/p', 'team-b/p'] as const;
-const digests = [fakeDigest('1'), fakeDigest('2')] as const;
-const uidOf = (name: string): string => `Adapter-team-a-${name}`;
-const bindings = [
-  { adapter: 'v1', uid: uidOf('v1'), digest: digests[0] },
-  { adapter: 'v2', uid: uidOf('v2'), digest: digests[1] },
-] as const;
-const zone = (value: string): Selector => ({ matchLabels: { zone: value } });
-
-const group = (name: string, more: Partial<GroupStatus>): GroupStatus => ({
-  name,
-  phase: 'Progressing',
-  hash: '0',
-  reach: 2 ** 48,
-  weight: 10,
-  step: 0,
-  message: '',
-  ...more,
-});
-const canary = { ...bindings[1], seed: '0123456789abcdef', attempt: 1 };
-const underWay = aStatus({ stable: bindings[0], canary, weights: { stable: 90, canary: 10 } });
-const rollouts: readonly RolloutObject[] = [
-  aRollout({ name: 'rest' }, { adapter: 'v1' }, aStatus({ stable: bindings[0] })),
-  aRollout({ name: 'first' }, { adapter: 'v2', runtimeSelector: zone('north') }),
-  aRollout({ name: 'canary' }, { adapter: 'v2', maxFailures: { count: 1 } }, underWay),
-  aRollout(
-    { name: 'grouped' },
-    {
-      adapter: 'v2',
-      groups: groupsSchema.parse([{ name: 'pilot', selector: zone('north') }, { name: 'all' }]),
-    },
-    { ...underWay, groups: [group('pilot', { selector: zone('north') }), group('all', { reach: 2 ** 47 })] },
-  ),
-  aRollout({ name: 'gone' }, { adapter: 'v8' }, aStatus({ stable: { ...bindings[0], adapter: 'v9' } })),
-];
-const adapters: readonly AdapterObject[] = [
-  anAdapter(
-    { name: 'v1' },
-    { digest: digests[0], preload: { tier: 'Disk', runtimeSelector: zone('north') } },
-  ),
-  anAdapter({ name: 'v2' }, { digest: digests[1], baseModelDigests: [fakeDigest('b')] }),
-];
-
-const adapterState = fc.record({
-  name: fc.constantFrom('v1', 'v2'),
-  uid: fc.constantFrom('own', 'own', 'own', 'former'),
-  digest: fc.constantFrom(...digests, '' as const),
-  state: fc.constantFrom('Remote', 'Fetching', 'Stored', 'Compiled', 'Resident', 'Resident', 'Failed'),
-  reason: fc.constantFrom('', 'STORE_FULL', 'ADAPTER_SHAPE'),
-  message: fc.constantFrom('', 'one', 'other'),
-  isFinal: fc.boolean(),
-  storedBytes: fc.constantFrom(0, 500, 5000),
-  neededBytes: fc.constantFrom(0, 500, 5000),
-  rank: fc.constantFrom(0, 8, 512),
-  modules: fc.constantFrom([], ['q_proj']),
-});
-const report = fc.record({
-  name: fc.constantFrom('canary', 'canary', 'canary', ...rollouts.map(({ metadata }) => metadata.name)),
-  uid: fc.constantFrom('own', 'own', 'own', 'own', 'former'),
-  stableDigest: fc.constantFrom(...digests, '' as const),
-  canaryDigest: fc.constantFrom(digests[1], digests[1], '' as const),
-  attempt: fc.constantFrom(0, 1, 1, 1, 2),
-  weight: fc.constantFrom(0, 10, 10),
-  effectiveWeight: fc.constantFrom(0, 10),
-  served: fc.record({ stable: fc.nat(99), canary: fc.nat(99) }),
-  hold: fc.constantFrom('', '', 'Guard', 'BreakGlass'),
-  mirrors: fc.boolean(),
-  seq: fc.nat(3),
-});
-const told = fc.record({
-  adapters: fc.array(adapterState, { maxLength: 2 }),
-  rollouts: fc.array(report, { minLength: 1, maxLength: 3, size: 'max' }),
-  gone: fc.subarray(['v1', 'v2']),
-  ready: fc.boolean(),
-  budgetBytes: fc.constantFrom(1000, 1000, 2000),
-});
-const runtime = fc.constantFrom('a', 'a', 'b', ...names);
-const teller = fc.constantFrom('local', 'x', 'y');
-const happening = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      do: fc.constant('open' as const),
-      runtime,
-      source: teller,
-      seq: fc.integer({ min: 1, max: 4 }),
-      model: fc.constantFrom('tiny', 'tiny', 'other'),
-      build: fc.constantFrom('' as const, fakeDigest('b'), fakeDigest('c')),
-      told,
-    }),
-  },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('report' as const), runtime, told }) },
-  fc.record({ do: fc.constant('gone' as const), runtime, source: teller }),
-  fc.record({ do: fc.constant('lost' as const), source: teller }),
-  fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1000, 11_000, 31_000, 3_700_000) }),
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      do: fc.constant('object' as const),
-      runtime,
-      zone: fc.constantFrom('north', 'south', ''),
-      spec: fc.constantFrom({}, {}, { cordoned: true }, { held: true }),
-      connected: fc.boolean(),
-    }),
-  },
-  fc.constant({ do: 'forget' as const }),
-  fc.record({ do: fc.constant('delete' as const), runtime }),
-  fc.record({ do: fc.constant('policy' as const), nodes: fc.constantFrom('north', 'south', '', 'none') }),
-);
-type Happening = typeof happening extends fc.Arbitrary<infer T> ? T : never;
-type Told = Extract<Happening, { do: 'report' }>['told'];
-
-const hello = {
-  source: 'local',
-  seq: 1,
-  model: 'tiny',
-  build: '',
-  told: { adapters: [], rollouts: [], gone: [], ready: true, budgetBytes: 1000 },
-} satisfies Omit<Extract<Happening, { do: 'open' }>, 'do' | 'runtime'>;
-
-const adapterOf = ({ name, uid, modules, ...more }: Told['adapters'][number]): AdapterState =>
-  anAdapterState(uid === 'own' ? uidOf(name) : uid, more.digest, more.state, {
-    ...more,
-    targetModules: [...modules],
-  });
-const armOf = (seq: number) => ({ ...new ArmCounter().snapshot(), latencyMs: seq });
-const reportOf = ({ name, uid, hold, mirrors, seq, ...more }: Told['rollouts'][number]): RolloutState =>
-  aRolloutState(uid === 'own' ? `AdapterRollout-team-a-${name}` : uid, {
-    ...more,
-    holds:
-      hold === ''
-        ? []
-        : [
-            {
-              digest: digests[1],
-              cause: hold === 'Guard' ? 'Guard' : 'BreakGlass',
-              reason: 'bad',
-              attempt: 1,
-            },
-          ],
-    ...(mirrors ? { mirror: { ...noCopyCounts, percentage: 0, requests: seq } } : {}),
-    counts: seq === 0 ? [] : [{ weight: 10, seq, stable: armOf(seq), canary: armOf(seq) }],
-  });
 const key = (name: string) => objectKey('team-a', name);
 
 class World {
@@ -187,6 +45,7 @@ class World {
   readonly fleet = new FleetStore({ clock: this.clock });
   readonly #sources: Record<string, Source> = { local, x: { name: 'x' }, y: { name: 'y' } };
   readonly #connections = new Map<string, { readonly source: Source; readonly seq: bigint }>();
+  readonly parts: ConstructorParameters<typeof Presences>[0];
   readonly presences: Presences;
   readonly counted = new Map<string, AttemptCounts | undefined>();
   readonly waits = new Map<string, Waits | undefined>();
@@ -195,7 +54,8 @@ class World {
     const { clock, cluster, fleet } = this;
     const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
     const policies = new Policies(cluster.policies);
-    this.presences = new Presences({ clock, term, objects: cluster, fleet, policies });
+    this.parts = { clock, term, objects: cluster, fleet, policies };
+    this.presences = new Presences(this.parts);
     for (const adapter of adapters) cluster.apply(adapter);
     for (const name of ['a', 'b', 'c'] as const) {
       this.happen({ do: 'object', runtime: name, zone: 'north', spec: {}, connected: true });
@@ -266,13 +126,15 @@ class World {
     name: string,
     from: Source,
     connectionSeq: bigint,
-    { ready, budgetBytes, ...said }: Told,
+    { ready, budgetBytes, routes, ...said }: Told,
     whole: boolean,
     opened?: Pick<RuntimeState, 'info' | 'connectedAt'>,
   ): void {
     const kind = name.includes('/') ? ('Pod' as const) : ('Node' as const);
     const about = { key: runtimeKey(name), kind, instance: `${connectionSeq / 3n}`, connectionSeq };
     // Who is known goes on.
+    const { acknowledged, refusal, classifier } = routes;
+    const classified = { name: 'intent', digest: digests[0], state: classifier, message: '' };
     const resumes = from === local && opened ? this.fleet.kept(about, opened.info) : undefined;
     this.fleet.update(from, {
       ...about,
@@ -285,7 +147,12 @@ class World {
         goneRollouts: [],
         ready: { ok: ready, message: '' },
         memory: { budgetBytes, usedBytes: 0 },
+        ...(classifier === ''
+          ? {}
+          : { classifiers: new Map([[route, classifier === 'none' ? [] : [classified]]]) }),
       },
+      acknowledged: { ...noRevision, routes: acknowledged },
+      refused: new Map(refusal === '' ? [] : [[`Route ${route}`, refusal]]),
     });
   }
 
@@ -336,6 +203,7 @@ class World {
       selectors: [zone('north'), zone('south'), undefined],
       adapters: adapters.map(named),
       rollouts: rollouts.map(named),
+      route: { key: route, since: 2n },
     };
     return ['team-a', 'team-b'].map((namespace) => {
       const { groups, changesInMs } = presences.groups(namespace, question);
@@ -351,7 +219,7 @@ class World {
     });
   }
 
-  adapter(adapter: AdapterObject, presences: Pick<Presences, 'groups'>) {
+  adapter(adapter: AdapterObject, presences: Pick<Presences, 'groups' | 'parted'>) {
     const { groups, changesInMs } = presences.groups('team-a', questionOf(adapter, rollouts));
     const source = digestSourceOf(adapter);
     const digest = adapter.spec.digest;
@@ -363,7 +231,7 @@ class World {
       verdict: undefined,
       signed: undefined,
       uses: [{ rollout: key('rest'), as: 'stable' }],
-      holders: holdersOf(adapter, digest, rollouts, groups),
+      holders: holdersOf(adapter, digest, rollouts, groups, presences),
       placement: placementAt(adapter, groups),
       seen: new Map(),
       now: '2026-01-01T00:00:00.000Z',
@@ -378,7 +246,7 @@ describe('counts that are kept', () => {
     fc.assert(
       fc.property(fc.array(happening, { minLength: 1, maxLength: 30, size: 'max' }), (happenings) => {
         const world = new World();
-        const each = oneByOne(world.presences);
+        const each = oneByOne(world.parts);
         for (const what of happenings) {
           world.happen(what);
           expect(world.answers(world.presences)).toEqual(world.answers(each));

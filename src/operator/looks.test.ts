@@ -1,12 +1,17 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { groupsSchema } from '../api/groups.ts';
 import { objectKey } from '../api/names.ts';
-import { aRollout } from '../plan/manifests.fixture.ts';
+import { noRevision } from '../control/revision.ts';
+import { aRollout, aRoute } from '../plan/manifests.fixture.ts';
 import { assignmentOf } from '../rollout/groups/assignment.ts';
 import { holdersOf, placementAt, questionOf } from './adapter/observe.ts';
 import { Policies } from './objects/policies.ts';
+import { NameClaims } from './reconcile/name-claims.ts';
 import { Presences } from './reconcile/presence.ts';
+import { sizeOf } from './reconcile/runtime-sets.ts';
+import { Spread } from './reconcile/spread.ts';
 import { digestOf, RolloutWorld, steps, uidOf } from './rollout/world.fixture.ts';
+import { RouteController } from './route/controller.ts';
 import { anAdapterState, aRolloutState, runtimeKey } from './testing/fake-fleet.ts';
 
 const size = 1000;
@@ -145,6 +150,63 @@ describe('what a look at counts costs', () => {
     expect(statusOf(key)?.groups?.[0]?.runtimes).toMatchObject({ desired: size / 2, ready: size / 2 });
   });
 
+  it('is a look at those that went since the first group began, for a rollout in groups', async () => {
+    const key = rollouts[2] ?? expect.fail();
+    const object = world.cluster.rollouts.server.get(key)?.object ?? expect.fail();
+    // They went long before, one after the other.
+    for (const [at, name] of nodes.slice(0, 300).entries())
+      world.fleet.report(runtimeKey(name), { connected: false, disconnectedAt: world.clock.now() - at });
+    world.advance(1000);
+    const groups = groupsSchema.parse([{ name: 'pilot', limit: { percentage: '50%' } }]);
+    const metadata = { ...object.metadata, generation: 2 };
+    world.cluster.apply(
+      { ...object, metadata, spec: { ...object.spec, adapter: 'v2', groups } },
+      { generation: 2 },
+    );
+    const look = () => world.controller.reconcile(key, new AbortController().signal);
+    while (statusOf(key)?.groups?.[0]?.phase !== 'Progressing') await look();
+    expect(statusOf(key)?.runtimes).toMatchObject({ desired: size - 300, offline: 300 });
+    expect(await looksOf(look)).toBe(0);
+    for (const name of nodes.slice(300, 303)) world.leave(name);
+    expect(await looksOf(look)).toBe(3);
+    world.advance(20_000);
+    await look();
+    expect(statusOf(key)?.runtimes).toMatchObject({ offline: 303 });
+    for (const name of nodes.slice(0, 303)) world.fleet.report(runtimeKey(name), { connected: true });
+    expect(await looksOf(look)).toBe(0);
+  });
+
+  it('is none for a route that a thousand runtimes answered', async () => {
+    const key = objectKey('team-a', 'assistant');
+    const policies = new Policies(world.cluster.policies);
+    const presences = new Presences({ ...world.parts, policies });
+    const claims = new NameClaims(world.cluster, presences);
+    const controller = new RouteController({
+      ...world.parts,
+      presences,
+      claims,
+      policies,
+      spread: new Spread(world.clock),
+    });
+    world.cluster.apply(aRoute({ name: 'assistant' }));
+    const look = async () => {
+      world.advance(1000);
+      await controller.reconcile(key, new AbortController().signal);
+      return world.cluster.routes.server.get(key)?.object?.status?.runtimes;
+    };
+    expect(await looksOf(look)).toBe(0);
+    const routes = BigInt(world.cluster.routes.server.get(key)?.resourceVersion ?? '0');
+    for (const name of nodes)
+      world.fleet.report(runtimeKey(name), { acknowledged: { ...noRevision, routes } });
+    const before = looks;
+    expect(await look()).toEqual({ desired: size, programmed: size });
+    world.fleet.report(runtimeKey('n5'), { refused: new Map([[`Route ${key}`, 'too many rules']]) });
+    expect(await look()).toEqual({ desired: size, programmed: size - 1 });
+    // Who is told of the fleet asks for the runtime that refused; the routes ask for none.
+    expect(looks - before).toBeLessThanOrEqual(8);
+    presences.close();
+  });
+
   it('is none for an Adapter that a thousand runtimes have', async () => {
     const policies = new Policies(world.cluster.policies);
     const presences = new Presences({ ...world.parts, policies });
@@ -152,11 +214,24 @@ describe('what a look at counts costs', () => {
     if (object === undefined) throw new Error('it is not there');
     const looked = await looksOf(() => {
       const { groups } = presences.groups('team-a', questionOf(object, []));
-      const holders = holdersOf(object, digestOf('v1'), [], groups);
+      const holders = holdersOf(object, digestOf('v1'), [], groups, presences);
       expect(holders.map(({ runtimes, state }) => [runtimes.size, state?.state])).toEqual([
         [size, 'Resident'],
       ]);
       expect(placementAt(object, groups)).toMatchObject({ status: 'True' });
+      // Of a rollout in groups half of them have the canary, and the others have it near.
+      const inGroups =
+        world.cluster.rollouts.server.get(rollouts[1] ?? expect.fail())?.object ?? expect.fail();
+      const canary = world.cluster.adapters.get(second)?.object ?? expect.fail();
+      const asked = presences.groups('team-a', questionOf(canary, [inGroups])).groups;
+      const tiers = Map.groupBy(
+        holdersOf(canary, digestOf('v2'), [inGroups], asked, presences),
+        ({ tier }) => tier,
+      );
+      expect([...tiers].map(([tier, all]) => [tier, sizeOf(all)]).sort()).toEqual([
+        ['Disk', size / 2],
+        ['Memory', size / 2],
+      ]);
     });
     expect(looked).toBe(0);
     presences.close();

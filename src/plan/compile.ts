@@ -23,7 +23,7 @@ import {
 } from './resources.ts';
 import { sessionKeyOf } from './session-key.ts';
 import { type RuntimeView, splitOf } from './split.ts';
-import { tierOf, type Want, wantsOfRollouts } from './tiers.ts';
+import { loadedAt, tierOf, type Want, wantsOfRollouts } from './tiers.ts';
 
 export type { RuntimeView } from './split.ts';
 
@@ -86,7 +86,7 @@ export const compilePlan = ({
   const adapters = new Map(accepted.filter(isAdapter).map((adapter) => [keyOf(adapter), adapter]));
   const rollouts = accepted.filter(isRollout);
   const applying = rollouts.filter(({ spec }) => selects(spec.runtimeSelector, runtime.labels));
-  const wants = wantsOfRollouts(applying, adapters, runtime);
+  const wants = wantsOfRollouts(applying, adapters, loadedAt(runtime));
 
   const resources: Versioned[] = [
     ...[...adapters.values()]

@@ -7,7 +7,7 @@ import { type ObjectIndex, objectKeyIn } from './object-index.ts';
 import { policyResource } from './planned-policy.ts';
 import { isServedAt } from './policies.ts';
 import { type RuntimeView, splitOf } from './split.ts';
-import { type Adapters, wantsOfRollouts } from './tiers.ts';
+import { type Adapters, loadedAt, wantsOfRollouts } from './tiers.ts';
 import type { Entry } from './view-plan.ts';
 
 /**
@@ -40,7 +40,7 @@ export const entryOf = (
       );
       const rollouts = users.filter(isRollout);
       const applying = rollouts.filter(({ spec }) => selects(spec.runtimeSelector, runtime.labels));
-      const want = wantsOfRollouts(applying, adaptersOf(index, runtime.baseModel), runtime).get(
+      const want = wantsOfRollouts(applying, adaptersOf(index, runtime.baseModel), loadedAt(runtime)).get(
         keyOf(object),
       );
       const resource = adapterResource(object, want, runtime, policy);

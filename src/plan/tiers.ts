@@ -1,6 +1,7 @@
 import type { PreloadTier } from '../api/adapter.ts';
 import { type ObjectKey, objectKey } from '../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../api/objects.ts';
+import type { RolloutStatus } from '../api/rollout-status.ts';
 import { selects } from '../api/selector.ts';
 import { assignmentOf } from '../rollout/groups/assignment.ts';
 
@@ -16,6 +17,14 @@ const order: readonly PreloadTier[] = ['None', 'Disk', 'Memory'];
 const higher = (a: PreloadTier, b: PreloadTier): PreloadTier =>
   order.indexOf(a) >= order.indexOf(b) ? a : b;
 
+/** Whether a rollout has its canary loaded on a runtime, by its status. */
+type IsLoaded = (status: RolloutStatus, rolloutUid: string) => boolean;
+
+export const loadedAt =
+  (runtime: { readonly key?: string; readonly labels: Readonly<Record<string, string>> }): IsLoaded =>
+  (status, rolloutUid) =>
+    assignmentOf(status, rolloutUid, { key: '', ...runtime }).isLoaded;
+
 /**
  * Stable and a canary under way are held in memory. The adapter that a rollout is asked for is brought to memory before anything
  * is bound to it. Former stables stay on disk, as many as the history limit says: a rollback never downloads.
@@ -26,7 +35,7 @@ const higher = (a: PreloadTier, b: PreloadTier): PreloadTier =>
 export const wantsOfRollouts = (
   rollouts: readonly RolloutObject[],
   adapters: Adapters,
-  runtime: { readonly key?: string; readonly labels: Readonly<Record<string, string>> },
+  isLoaded: IsLoaded,
 ): ReadonlyMap<ObjectKey, Want> => {
   const wants = new Map<ObjectKey, Want>();
   for (const { metadata, spec, status } of rollouts) {
@@ -38,8 +47,8 @@ export const wantsOfRollouts = (
     if (status?.stable !== undefined) want(status.stable.adapter, { tier: 'Memory', held: true });
     if (status?.canary !== undefined) {
       // A canary that was given up serves nobody: it stays near for a retry, but not in anybody's way.
-      const { isLoaded } = assignmentOf(status, metadata.uid, { key: '', ...runtime });
-      want(status.canary.adapter, isLoaded ? { tier: 'Memory', held: true } : { tier: 'Disk', held: false });
+      const isHeld = isLoaded(status, metadata.uid);
+      want(status.canary.adapter, isHeld ? { tier: 'Memory', held: true } : { tier: 'Disk', held: false });
     }
     // What was given up is not brought to memory again; a new object of that name has another uid and is.
     const next = adapters.get(objectKey(metadata.namespace, spec.adapter));

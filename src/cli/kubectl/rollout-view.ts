@@ -1,9 +1,10 @@
 import { stepOf } from '../../api/columns.ts';
-import { shortDigest } from '../../api/names.ts';
+import { objectKey, shortDigest } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter } from '../../api/rollout-status.ts';
 import { selects } from '../../api/selector.ts';
 import type { RuntimeObject } from '../../operator/objects/objects.ts';
+import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import { strategyNameOf } from '../../rollout/strategy.ts';
 import { inColumns } from '../columns.ts';
 import { mirrorText } from '../rollout-text.ts';
@@ -64,6 +65,18 @@ type Row = { readonly depth: number; readonly text: string; readonly state: stri
 const isConnected = ({ status }: RuntimeObject): boolean =>
   status?.conditions.some(({ type, status: holds }) => type === 'Connected' && holds === 'True') ?? false;
 
+type Here = NonNullable<NonNullable<RuntimeObject['status']>['rollouts']>[number];
+
+/** A weight alone is not written where a runtime follows the rollout. */
+const weightAt = (
+  { follows, weight }: Here,
+  { metadata: { namespace, name, labels } }: RuntimeObject,
+  { metadata: { uid }, status }: RolloutObject,
+): number =>
+  follows && status !== undefined
+    ? assignmentOf(status, uid, { key: objectKey(namespace, name), labels }).weight
+    : weight;
+
 const runtimeRow = (runtime: RuntimeObject, rollout: RolloutObject, now: number): Row => {
   const { metadata, status } = runtime;
   const key = `${rollout.metadata.namespace}/${rollout.metadata.name}`;
@@ -76,7 +89,10 @@ const runtimeRow = (runtime: RuntimeObject, rollout: RolloutObject, now: number)
   const held = status?.heldRollouts.includes(key) ?? false;
   const state = here?.state ?? 'not reported yet';
   const tone = held || state === 'Failed' ? 'bad' : state === 'Resident' ? 'good' : 'waiting';
-  const info = [...(held ? ['held'] : []), ...(here === undefined ? [] : [`${here.weight} %`])].join(', ');
+  const info = [
+    ...(held ? ['held'] : []),
+    ...(here === undefined ? [] : [`${weightAt(here, runtime, rollout)} %`]),
+  ].join(', ');
   return { depth: 2, text: `${icon(tone)} ${metadata.name}`, state, info };
 };
 

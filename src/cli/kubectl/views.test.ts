@@ -80,6 +80,23 @@ describe('the view of a rollout', () => {
     expect(plain(rolloutView(rollout('sql-v2', status()), runtimes, now))).toMatchSnapshot();
   });
 
+  it('has the weight of the rollout where a runtime follows it, of its group where there are groups', () => {
+    const rollouts = here(3).map((one) => ({ ...one, follows: true }));
+    const shown = (given: RolloutStatus): string =>
+      plain(rolloutView(rollout('sql-v2', given), [runtime('node-1', { rollouts })], now));
+    expect(shown(status())).toMatch(/node-1 +Resident +20 %/);
+    const group = {
+      name: 'all',
+      phase: 'Baking',
+      hash: '',
+      reach: 2 ** 48,
+      weight: 100,
+      step: 1,
+      message: '',
+    } as const;
+    expect(shown({ ...status(), groups: [group] })).toMatch(/node-1 +Resident +100 %/);
+  });
+
   it('names runtimes that failed, with the reason', () => {
     const counted = {
       desired: 10,

@@ -149,7 +149,7 @@ export class AdapterController implements Controller {
       uses,
       verdict,
       signed: verdict === undefined ? signatures.of(adapter) : undefined,
-      holders: holdersOf(adapter, digest, rollouts, groups),
+      holders: holdersOf(adapter, digest, rollouts, groups, presences),
       placement: placementAt(adapter, groups),
       seen: memory.seen,
       now: new Date(clock.now()).toISOString(),

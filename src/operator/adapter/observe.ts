@@ -1,15 +1,17 @@
 import type { PreloadTier } from '../../api/adapter.ts';
 import type { AdapterStatus } from '../../api/adapter-status.ts';
-import { type Digest, objectKey } from '../../api/names.ts';
+import type { Digest } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
 import { wantsOfRollouts } from '../../plan/tiers.ts';
+import { assignmentIn } from '../../rollout/groups/assignment.ts';
 import { type Placement, placementOf } from '../../rollout/placement.ts';
 import { canServe, isHere } from '../fleet/adapter-at.ts';
 import type { AdapterState } from '../fleet/fleet.ts';
-import type { Question, Said } from '../reconcile/alike.ts';
+import type { Question } from '../reconcile/alike.ts';
+import type { Said } from '../reconcile/group.ts';
 import { placesFor, sizesOf } from '../reconcile/places.ts';
-import type { AlikeGroup, PresentRuntime, RuntimeSet } from '../reconcile/presence.ts';
+import type { AlikeGroup, Presences, RuntimeSet } from '../reconcile/presence.ts';
 import { firstOf, sizeOf } from '../reconcile/runtime-sets.ts';
 
 /** Connected runtimes of the base model that are alike, with what they should and do hold. */
@@ -24,10 +26,6 @@ export type Holder = {
 };
 
 const onDisk: ReadonlySet<string> = new Set(['Stored', 'Compiled', 'Loaded', 'Resident', 'Draining']);
-
-type Place = Pick<PresentRuntime, 'key' | 'labels'>;
-/** For what does not depend on where. */
-const nowhere: Place = { key: objectKey('', ''), labels: {} };
 
 const named = (object: AdapterObject | RolloutObject) => ({ key: keyOf(object), uid: object.metadata.uid });
 
@@ -52,26 +50,13 @@ export const holdersOf = (
   digest: Digest | undefined,
   rollouts: readonly RolloutObject[],
   groups: readonly AlikeGroup[],
+  kept: Pick<Presences, 'parted'>,
 ): Holder[] => {
-  const key = keyOf(adapter);
-  const alone = new Map([[key, adapter]]);
-  const wants = rollouts.map((rollout) => {
-    const wantAt = (runtime: Place) => wantsOfRollouts([rollout], alone, runtime).get(key);
-    const isInGroups = rollout.status?.groups !== undefined;
-    const everywhere = isInGroups ? undefined : wantAt(nowhere);
-    return { isInGroups, wantAt: (runtime: Place) => (isInGroups ? wantAt(runtime) : everywhere) };
-  });
+  const asked = rollouts.map((rollout) => askedBy(adapter, rollout, kept));
   return groups.flatMap((group): Holder[] => {
     const { presence, profile, selected, reports, runtimes } = group;
     if (presence === 'Away' || profile.baseModel !== adapter.spec.baseModel) return [];
     const [isPreloaded = false, ...chosen] = selected;
-    const applying = wants.filter((_, index) => chosen[index]);
-    const tierAt = (place: Place): PreloadTier => {
-      const { tier } = adapter.spec.preload;
-      const tiers = applying.map(({ wantAt }) => wantAt(place)?.tier);
-      const all = isPreloaded ? [...tiers, tier] : tiers;
-      return all.includes('Memory') ? 'Memory' : all.includes('Disk') ? 'Disk' : 'None';
-    };
     const state = stateOf(group);
     const serves = (report: Said | undefined, index: number): boolean =>
       report !== undefined &&
@@ -86,15 +71,38 @@ export const holdersOf = (
     };
     // Runtimes that are cordoned or held are waited for only where they have it.
     if (profile.restraint !== undefined && !isHere(state)) return [{ ...holder, tier: 'None' }];
-    if (!applying.some(({ isInGroups }) => isInGroups)) return [{ ...holder, tier: tierAt(nowhere) }];
-    // Who is in which group of a rollout is a question of its name.
-    const byTier = Map.groupBy(runtimes.each(), tierAt);
-    return [...byTier].map(([tier, all]) => ({
+    let parts: readonly Part[] = [{ runtimes, tiers: isPreloaded ? [adapter.spec.preload.tier] : [] }];
+    for (const [index, partsOf] of asked.entries())
+      if (chosen[index] === true)
+        parts = parts.flatMap((part) =>
+          partsOf(part.runtimes).map((one) => ({ ...one, tiers: [...part.tiers, ...one.tiers] })),
+        );
+    return parts.map(({ runtimes: some, tiers }) => ({
       ...holder,
-      tier,
-      runtimes: byTier.size === 1 ? runtimes : runtimes.only(new Set(all.map((runtime) => runtime.key))),
+      runtimes: some,
+      tier: tiers.includes('Memory') ? 'Memory' : tiers.includes('Disk') ? 'Disk' : 'None',
     }));
   });
+};
+
+type Part = { readonly runtimes: RuntimeSet; readonly tiers: readonly PreloadTier[] };
+
+/** What a rollout asks of runtimes that it applies to: the same of all, or by the group that each is in. */
+const askedBy = (adapter: AdapterObject, rollout: RolloutObject, kept: Pick<Presences, 'parted'>) => {
+  const key = keyOf(adapter);
+  const { status, metadata } = rollout;
+  const tiersIf = (isLoaded: boolean): PreloadTier[] => {
+    const want = wantsOfRollouts([rollout], new Map([[key, adapter]]), () => isLoaded).get(key);
+    return want === undefined ? [] : [want.tier];
+  };
+  const [loaded, near] = [tiersIf(true), tiersIf(false)];
+  return (runtimes: RuntimeSet): readonly Part[] =>
+    status?.groups === undefined
+      ? [{ runtimes, tiers: status?.abort === undefined ? loaded : near }]
+      : kept.parted(runtimes, metadata.uid, status.groups).map(({ group, isOpen, runtimes: some }) => ({
+          runtimes: some,
+          tiers: assignmentIn(status, group, isOpen).isLoaded ? loaded : near,
+        }));
 };
 
 /**

@@ -1,8 +1,9 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { objectKey } from '../../api/names.ts';
-import { anAdapterState, runtimeKey } from '../testing/fake-fleet.ts';
-import { AlikeRuntimes, type Profile } from './alike.ts';
+import { anAdapterState, aRuntimeState, runtimeKey } from '../testing/fake-fleet.ts';
+import { AlikeRuntimes } from './alike.ts';
 import { Bits } from './bits.ts';
+import type { Profile } from './group.ts';
 import { Variants } from './variants.ts';
 
 afterEach(() => vi.restoreAllMocks());
@@ -20,6 +21,7 @@ const profile = (memoryBytes: number): Profile => ({
   memoryBytes,
   diskBytes: 0,
   maxRank: 256,
+  tellsClassifiers: false,
 });
 
 it('tells runtimes of which each is another and says something else apart, and no two sets meet for each two of them', () => {
@@ -28,7 +30,7 @@ it('tells runtimes of which each is another and says something else apart, and n
     const key = runtimeKey(`n${i}`);
     alike.place(key, profile(i), {});
     const adapters = new Map([[v1, anAdapterState('u', '', 'Failed', { message: `lacks ${i} bytes` })]]);
-    alike.say({ key, adapters, rollouts: new Map() }, [v1], []);
+    alike.say(aRuntimeState(key, { adapters }), { adapters: [v1], rollouts: [], routes: [] });
   }
   const meetings = [vi.spyOn(Bits.prototype, 'and'), vi.spyOn(Bits.prototype, 'without')];
   const groups = alike.groups('team-a', undefined, {
@@ -52,11 +54,8 @@ it('looks at no object for a runtime that says nothing and is written again', ()
   alike.place(key, profile(1), {});
   alike.silence(key);
   expect(clear).not.toHaveBeenCalled();
-  alike.say(
-    { key, adapters: new Map([[v1, anAdapterState('u', '', 'Stored')]]), rollouts: new Map() },
-    [v1],
-    [],
-  );
+  const adapters = new Map([[v1, anAdapterState('u', '', 'Stored')]]);
+  alike.say(aRuntimeState(key, { adapters }), { adapters: [v1], rollouts: [], routes: [] });
   alike.silence(key);
   const [group] = alike.groups('team-a', undefined, { adapters: [{ key: v1, uid: 'u' }] });
   expect(group?.adapters).toEqual([undefined]);

@@ -1,41 +1,17 @@
-import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { ObjectKey } from '../../api/names.ts';
 import { type Selector, selects } from '../../api/selector.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
 import type { Bounds } from '../../rollout/groups/membership.ts';
 import { isSameDecisive } from '../fleet/decisive.ts';
 import type { AdapterState, RolloutState, RuntimeKey, RuntimeState } from '../fleet/fleet.ts';
-import type { Restraint } from '../objects/restraint.ts';
-import type { Scope } from '../objects/scope.ts';
 import { Bits } from './bits.ts';
+import { Departures } from './departures.ts';
+import { dividedAll, type Group, type Profile, type Said, selectedParts } from './group.ts';
 import { News } from './news.ts';
 import { Points } from './points.ts';
+import { RouteAnswers, type RouteQuestion } from './route-answers.ts';
 import type { Served } from './sums.ts';
-import { type Variant, Variants } from './variants.ts';
-
-/** What a runtime is, whatever it says of adapters and rollouts. */
-export type Profile = {
-  readonly scope: Scope;
-  readonly baseModel: string;
-  readonly isConnected: boolean;
-  /** Nothing was heard of it in this term, and it was connected before. */
-  readonly isExpected: boolean;
-  readonly restraint: Restraint | undefined;
-  /** It can answer requests. */
-  readonly isServing: boolean;
-  /** Digest of the base model; '' while it is not known. */
-  readonly build: Digest | '';
-  /** Budgets in bytes; 0 while they are not known. */
-  readonly memoryBytes: number;
-  readonly diskBytes: number;
-  /** Largest LoRA rank; 0 while it is not known. */
-  readonly maxRank: number;
-};
-
-/** What a runtime says of a rollout, but for what it counted. */
-export type Said = Omit<RolloutState, 'served' | 'counts' | 'mirror'> & {
-  /** Percent of requests that are mirrored; undefined: none are, nor were. */
-  readonly mirrorPercentage: number | undefined;
-};
+import { Variants } from './variants.ts';
 
 /** One object, and not a former one of its name. */
 export type Named = { readonly key: ObjectKey; readonly uid: string };
@@ -45,15 +21,7 @@ export type Question = {
   readonly selectors?: readonly (Selector | undefined)[];
   readonly adapters?: readonly Named[];
   readonly rollouts?: readonly Named[];
-};
-
-/** Runtimes that a question does not tell apart. Each answer is in the place of what it answers. */
-export type Group = {
-  readonly profile: Profile;
-  readonly runtimes: Bits;
-  readonly selected: readonly boolean[];
-  readonly adapters: readonly (AdapterState | undefined)[];
-  readonly reports: readonly (Said | undefined)[];
+  readonly route?: RouteQuestion;
 };
 
 /** Runtimes of which somebody took in what they say of a rollout, and up to when. */
@@ -70,6 +38,15 @@ export type BitsPart<G> = {
 };
 
 type Labels = Readonly<Record<string, string>>;
+
+/** Of a runtime that is not connected. */
+export type Gone = {
+  /** Wall time in milliseconds; undefined: nobody knows. */
+  readonly at: number | undefined;
+  /** It was cordoned or held before it went: that was announced, and is nobody's failure. */
+  readonly wasRestrained: boolean;
+};
+
 type Place = { readonly sign: string; readonly labels: Labels };
 
 /** Selectors whose runtimes are kept, and rollouts in groups whose points are. */
@@ -100,12 +77,15 @@ export class AlikeRuntimes {
   readonly #rollouts = new Variants<Said>(isSameReport);
   /** Those that say anything, or did. */
   readonly #saying = new Bits();
+  readonly #routes = new RouteAnswers();
   readonly #news = new News();
+  readonly #departures = new Departures();
+  readonly #wentRestrained = new Bits();
   /** By the uid of the rollout. */
   readonly #points = new Map<string, Points>();
 
-  /** Undefined: it is no runtime that objects are for. */
-  place(key: RuntimeKey, profile: Profile | undefined, labels: Labels): void {
+  /** `profile`: undefined: it is no runtime that objects are for. `gone`: undefined: it is connected. */
+  place(key: RuntimeKey, profile: Profile | undefined, labels: Labels, gone?: Gone): void {
     if (profile === undefined && !this.#numbers.has(key)) return;
     const number = this.#numberOf(key);
     const before = this.#places[number];
@@ -121,6 +101,9 @@ export class AlikeRuntimes {
       known.runtimes.add(number);
     }
     this.#places[number] = profile === undefined ? undefined : { sign, labels };
+    this.#departures.set(number, profile && gone?.at);
+    if (profile !== undefined && gone?.wasRestrained) this.#wentRestrained.add(number);
+    else this.#wentRestrained.delete(number);
     if (before === undefined || before.labels !== labels)
       for (const { selector, runtimes } of this.#selected.values())
         if (selects(selector, labels)) runtimes.add(number);
@@ -129,12 +112,12 @@ export class AlikeRuntimes {
 
   /** Takes in what it says of these, now. */
   say(
-    state: Pick<RuntimeState, 'key' | 'adapters' | 'rollouts'>,
-    adapters: Iterable<ObjectKey>,
-    rollouts: Iterable<ObjectKey>,
+    state: RuntimeState,
+    { adapters, rollouts, routes }: Readonly<Record<'adapters' | 'rollouts' | 'routes', Iterable<ObjectKey>>>,
   ): void {
     const number = this.#numberOf(state.key);
     this.#saying.add(number);
+    this.#routes.say(number, state, routes);
     for (const adapter of adapters) this.#adapters.set(adapter, number, state.adapters.get(adapter));
     for (const rollout of rollouts) {
       const report = state.rollouts.get(rollout);
@@ -155,6 +138,7 @@ export class AlikeRuntimes {
     if (this.#saying.has(number)) {
       this.#adapters.clear(number);
       this.#rollouts.clear(number);
+      this.#routes.silence(number);
       this.#saying.delete(number);
       this.#news.addToAll(number, this.#numbers.size);
     }
@@ -192,6 +176,13 @@ export class AlikeRuntimes {
     return [stable, canary];
   }
 
+  /** Of some runtimes that are gone, but for those that were cordoned or held before: those that went since then, and the others. */
+  gone(some: Bits, since: number): { readonly lately: Bits; readonly before: Bits } {
+    const all = some.without(this.#wentRestrained);
+    const lately = all.and(this.#departures.since(since));
+    return { lately, before: all.without(lately) };
+  }
+
   /** Some runtimes by the group of the rollout that each is in, none of them empty. */
   parted<G extends GroupBounds>(some: Bits, rolloutUid: string, groups: readonly G[]): BitsPart<G>[] {
     const points = this.#pointsOf(rolloutUid);
@@ -226,19 +217,19 @@ export class AlikeRuntimes {
       parts = parts.flatMap((group) => selectedParts(group, chosen));
     }
     const runtimes = this.#numbers.size;
-    for (const { key, uid } of question.adapters ?? []) {
-      const variants = this.#adapters.of(key).filter(({ value }) => value.uid === uid);
-      const answer = ({ adapters }: Group, adapter: AdapterState | undefined) => ({
-        adapters: [...adapters, adapter],
+    for (const { key, uid } of question.adapters ?? [])
+      parts = dividedAll(parts, {
+        variants: this.#adapters.of(key).filter(({ value }) => value.uid === uid),
+        runtimes,
+        answer: ({ adapters }, adapter) => ({ adapters: [...adapters, adapter] }),
       });
-      parts = dividedAll(parts, { variants, runtimes, answer });
-    }
-    for (const { key, uid } of question.rollouts ?? []) {
-      const variants = this.#rollouts.of(key).filter(({ value }) => value.uid === uid);
-      const answer = ({ reports }: Group, report: Said | undefined) => ({ reports: [...reports, report] });
-      parts = dividedAll(parts, { variants, runtimes, answer });
-    }
-    return parts;
+    for (const { key, uid } of question.rollouts ?? [])
+      parts = dividedAll(parts, {
+        variants: this.#rollouts.of(key).filter(({ value }) => value.uid === uid),
+        runtimes,
+        answer: ({ reports }, report) => ({ reports: [...reports, report] }),
+      });
+    return question.route === undefined ? parts : this.#routes.divided(parts, question.route, runtimes);
   }
 
   /** What there are of runtimes, each once. */
@@ -294,62 +285,6 @@ export class AlikeRuntimes {
     return points;
   }
 }
-
-/** `chosen`: undefined: everybody. */
-const selectedParts = (group: Group, chosen: Bits | undefined): Group[] => {
-  const { runtimes, selected } = group;
-  if (chosen === undefined) return [{ ...group, selected: [...selected, true] }];
-  return [
-    { ...group, runtimes: runtimes.and(chosen), selected: [...selected, true] },
-    { ...group, runtimes: runtimes.without(chosen), selected: [...selected, false] },
-  ].filter((part) => part.runtimes.size > 0);
-};
-
-type Dividing<T> = {
-  readonly variants: readonly Variant<T>[];
-  /** How many there are. */
-  readonly runtimes: number;
-  readonly answer: (group: Group, value: T | undefined) => Partial<Group>;
-};
-
-/**
- * Groups in parts that say the same. Each group meets each variant only where these are few: where all differ, that would be
- * the square of the runtimes, and a look at what each says is cheaper.
- */
-const dividedAll = <T>(
-  groups: readonly Group[],
-  { variants, runtimes, answer }: Dividing<T>,
-): readonly Group[] => {
-  if (groups.length * variants.length <= runtimes)
-    return groups.flatMap((group) => divided(group, variants, (value) => answer(group, value)));
-  const said = new Map<number, T>();
-  for (const { value, runtimes: saying } of variants) for (const number of saying) said.set(number, value);
-  return groups.flatMap((group) =>
-    [...Map.groupBy(group.runtimes, (number) => said.get(number))].map(([value, numbers]) => ({
-      ...group,
-      runtimes: Bits.of(numbers),
-      ...answer(group, value),
-    })),
-  );
-};
-
-/** A group in parts that say the same, and the rest, which says nothing. */
-const divided = <T>(
-  group: Group,
-  variants: readonly Variant<T>[],
-  answer: (value: T | undefined) => Partial<Group>,
-): Group[] => {
-  let rest = group.runtimes;
-  const parts: Group[] = [];
-  for (const { value, runtimes } of variants) {
-    if (rest.size === 0) break;
-    const saying = rest.and(runtimes);
-    if (saying.size === 0) continue;
-    rest = rest.without(runtimes);
-    parts.push({ ...group, runtimes: saying, ...answer(value) });
-  }
-  return rest.size === 0 ? parts : [...parts, { ...group, runtimes: rest, ...answer(undefined) }];
-};
 
 const isSameReport = (a: Said, b: Said): boolean =>
   isSameDecisive(a, b) &&

@@ -1,22 +1,15 @@
 import { conditionOf } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
-import { isServedAt } from '../../plan/policies.ts';
 import type { RuntimeKey, RuntimeState } from '../fleet/fleet.ts';
 import type { ObjectChange, RuntimeObject } from '../objects/objects.ts';
 import type { Policies } from '../objects/policies.ts';
 import { type Restraint, restrainedSinceOf, restraintOf } from '../objects/restraint.ts';
 import { type Scope, scopeOf } from '../objects/scope.ts';
-import {
-  AlikeRuntimes,
-  type Group,
-  type GroupBounds,
-  type Profile,
-  type Question,
-  type Seen,
-} from './alike.ts';
+import { AlikeRuntimes, type Gone, type GroupBounds, type Question, type Seen } from './alike.ts';
 import { Bits } from './bits.ts';
 import { type ControllerParts, graceMs } from './controller.ts';
+import type { Group, Profile } from './group.ts';
 
 /**
  * Connected: its reports count. Silent: it was connected when this term began, and may report any moment. Away: not
@@ -39,13 +32,6 @@ export type PresentRuntime = {
   readonly restrainedSince?: number | undefined;
   /** What it reported. */
   readonly state: RuntimeState | undefined;
-};
-
-export type RuntimesNow = {
-  /** In the order of their keys. */
-  readonly runtimes: readonly PresentRuntime[];
-  /** Milliseconds until the silent ones count as away; absent when none is silent. */
-  readonly changesInMs?: number;
 };
 
 /** Some runtimes, that are looked at one by one only where somebody has to. */
@@ -139,8 +125,6 @@ export class Presences {
   readonly #written = new Map<RuntimeKey, Written>();
   readonly #alike = new AlikeRuntimes();
   readonly #bits = new WeakMap<RuntimeSet, Bits>();
-  /** In the order of their keys; undefined after one came or went. */
-  #sorted: RuntimeKey[] | undefined;
   readonly #stops: (() => void)[];
 
   constructor(parts: PresenceParts) {
@@ -149,14 +133,14 @@ export class Presences {
     const { runtimes } = objects;
     this.#stops = [
       runtimes.onChange(({ type, key, object }) => {
-        if (type === 'deleted' || !this.#written.has(key)) this.#sorted = undefined;
         if (type === 'deleted') this.#written.delete(key);
         else this.#written.set(key, writtenOf(key, object.object));
         this.#place(key);
       }),
-      fleet.onChange(({ runtime, connection, adapters, rollouts }) => {
+      fleet.onChange((change) => {
+        const { runtime, connection } = change;
         const state = fleet.get(runtime);
-        if (state !== undefined) this.#alike.say(state, adapters, rollouts);
+        if (state !== undefined) this.#alike.say(state, change);
         if (state !== undefined && connection) this.#alike.renew(runtime);
         this.#place(runtime);
       }),
@@ -165,22 +149,20 @@ export class Presences {
       this.#written.set(key, writtenOf(key, object));
       this.#place(key);
     }
-    for (const state of fleet.all()) this.#alike.say(state, state.adapters.keys(), state.rollouts.keys());
+    for (const state of fleet.all()) {
+      const [adapters, rollouts, routes] = [state.adapters, state.rollouts, state.classifiers ?? new Map()];
+      this.#alike.say(state, { adapters: adapters.keys(), rollouts: rollouts.keys(), routes: routes.keys() });
+    }
   }
 
   close(): void {
     for (const stop of this.#stops) stop();
   }
 
-  /** Those that see the objects of a namespace: its own pods, and the nodes that its policy leaves it. */
-  now(namespace: string): RuntimesNow {
-    const policy = this.#parts.policies.policyOf(namespace);
-    return this.#now((scope, labels) =>
-      scope === undefined ? isServedAt(policy, { labels }) : scope === namespace,
-    );
-  }
-
-  /** The same runtimes, with those together that the question does not tell apart. Costs what there are of groups. */
+  /**
+   * Those that see the objects of a namespace (its own pods, and the nodes that its policy leaves it), with those together that the
+   * question does not tell apart. Costs what there are of groups.
+   */
   groups(namespace: string, question: Question): GroupsNow {
     const nodes = this.#parts.policies.policyOf(namespace)?.spec.runtimes.nodes;
     const graceLeft = this.#graceLeft();
@@ -210,6 +192,18 @@ export class Presences {
   /** What some runtimes answered of a rollout while its canary had the weight that it has, together. */
   served(rollout: ObjectKey, some: readonly RuntimeSet[]): readonly [stable: bigint, canary: bigint] {
     return this.#alike.served(rollout, this.#together(some));
+  }
+
+  /**
+   * Of some runtimes that are away, but for those that were cordoned or held before: those that went since then, one by one, and the
+   * others, who went before or nobody knows when. Costs what the first are. `since`: wall time in milliseconds.
+   */
+  gone(
+    some: readonly RuntimeSet[],
+    since: number,
+  ): { readonly lately: readonly PresentRuntime[]; readonly before: RuntimeSet } {
+    const { lately, before } = this.#alike.gone(this.#together(some), since);
+    return { lately: this.#setOf(lately).each(), before: this.#setOf(before) };
   }
 
   /** Some runtimes by the group of a rollout that each is in, the first of these that has it. */
@@ -244,16 +238,6 @@ export class Presences {
     return models;
   }
 
-  #now(isWanted: (scope: Scope, labels: Written['labels']) => boolean): RuntimesNow {
-    this.#sorted ??= [...this.#written.keys()].sort();
-    const runtimes = this.#sorted.flatMap((key) => {
-      const runtime = this.#at(key);
-      return runtime !== undefined && isWanted(runtime.scope, runtime.labels) ? [runtime] : [];
-    });
-    const isAnySilent = runtimes.some(({ presence }) => presence === 'Silent');
-    return { runtimes, ...(isAnySilent ? { changesInMs: this.#graceLeft() } : {}) };
-  }
-
   #at(key: RuntimeKey): PresentRuntime | undefined {
     const written = this.#written.get(key);
     if (written === undefined) return undefined;
@@ -276,7 +260,8 @@ export class Presences {
   #place(key: RuntimeKey): void {
     const written = this.#written.get(key);
     const state = this.#parts.fleet.get(key);
-    this.#alike.place(key, written && profileOf(written, state), written?.labels ?? noLabels);
+    const gone = written && state?.connected !== true ? goneOf(written, state) : undefined;
+    this.#alike.place(key, written && profileOf(written, state), written?.labels ?? noLabels, gone);
     if (state === undefined) this.#alike.silence(key);
   }
 
@@ -307,6 +292,15 @@ export class Presences {
   }
 }
 
+const goneOf = (
+  { restraint, restrainedSince, disconnectedAt }: Written,
+  state: RuntimeState | undefined,
+): Gone => {
+  const at = state?.disconnectedAt ?? timeOf(disconnectedAt);
+  const wasRestrained = restraint !== undefined && (at === undefined || (restrainedSince ?? Infinity) <= at);
+  return { at, wasRestrained };
+};
+
 const profileOf = (written: Written, state: RuntimeState | undefined): Profile => ({
   scope: scopeOf(state?.kind ?? written.kind, written.key),
   baseModel: state?.info.baseModel ?? written.baseModel,
@@ -318,4 +312,5 @@ const profileOf = (written: Written, state: RuntimeState | undefined): Profile =
   memoryBytes: state?.memory.budgetBytes ?? 0,
   diskBytes: state?.disk.budgetBytes ?? 0,
   maxRank: state?.info.maxRank ?? 0,
+  tellsClassifiers: state?.classifiers !== undefined,
 });

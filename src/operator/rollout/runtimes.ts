@@ -1,21 +1,27 @@
 import { cut } from '../../api/condition.ts';
+import type { RolloutObject } from '../../api/objects.ts';
 import type { RuntimeFact } from '../../rollout/facts.ts';
 import { alone } from '../../rollout/groups/alone.ts';
 import { groupPointOf } from '../../rollout/groups/membership.ts';
-import type { PresentRuntime, RuntimeSet } from '../reconcile/presence.ts';
+import type { RuntimeSet } from '../reconcile/presence.ts';
 import { type Attempt, follows, guardOf, isHeld, isReady, isRefused } from './attempt.ts';
-import { type AdapterView, eachOf, type Member, type RolloutView } from './view.ts';
+import type { AdapterView, Member, RolloutView } from './view.ts';
 
 /** Characters that a message quotes of one runtime. */
 const maxQuoted = 300;
 
 /**
- * Every runtime that the rollout applies to and waits for, for its groups; none where it has no groups. Those that are not
- * connected are looked at one by one: each went at a time of its own.
+ * Every runtime that the rollout applies to and waits for, for its groups; none where it has no groups. Those that went since
+ * the first group began are looked at one by one: each is given up at a time of its own.
  */
 export const runtimesOf = (view: RolloutView, attempt: Attempt | undefined): readonly RuntimeFact[] => {
-  const { rollout, members, away, target } = view;
+  const { rollout, members, target } = view;
   if (rollout.spec.groups === undefined || target === undefined) return [];
+  const away = { isConnected: false, isServing: false, canary: 'Pending', why: 'not connected' } as const;
+  const { lately, before } = view.kept.gone(
+    view.away.map(({ runtimes }) => runtimes),
+    firstBeginning(rollout),
+  );
   return [
     ...members.map((member) =>
       together(view, member.runtimes, {
@@ -24,19 +30,10 @@ export const runtimesOf = (view: RolloutView, attempt: Attempt | undefined): rea
         ...stateOf(member, target, attempt),
       }),
     ),
-    ...eachOf(away)
-      .filter((runtime) => !wentApart(runtime))
-      .map(({ key, labels, awaySince }) =>
-        alone(rollout.metadata.uid, {
-          key,
-          labels,
-          isConnected: false,
-          awaySince,
-          isServing: false,
-          canary: 'Pending',
-          why: 'not connected',
-        }),
-      ),
+    ...lately.map(({ key, labels, awaySince }) =>
+      alone(rollout.metadata.uid, { ...away, key, labels, awaySince }),
+    ),
+    ...(before.size === 0 ? [] : [together(view, before, away)]),
   ];
 };
 
@@ -58,9 +55,13 @@ const together = (
   };
 };
 
-/** It was cordoned or held before it went: that was announced, and is nobody's failure. */
-const wentApart = ({ restraint, restrainedSince, awaySince }: PresentRuntime): boolean =>
-  restraint !== undefined && (awaySince === undefined || (restrainedSince ?? Infinity) <= awaySince);
+/** Wall time in milliseconds when the first of its groups began: who went before is lost to none of them. */
+const firstBeginning = ({ status }: RolloutObject): number =>
+  Math.min(
+    ...(status?.groups ?? [])
+      .map(({ startedAt = '' }) => Date.parse(startedAt))
+      .filter((at) => !Number.isNaN(at)),
+  );
 
 const stateOf = (
   member: Member,

@@ -2,7 +2,7 @@ import { cut } from '../../api/condition.ts';
 import type { BoundAdapter, RolloutFailure } from '../../api/rollout-status.ts';
 import { mayFail, setAside } from '../../rollout/failures.ts';
 import type { Outlier } from '../../rollout/judge/outliers.ts';
-import type { Said } from '../reconcile/alike.ts';
+import type { Said } from '../reconcile/group.ts';
 import type { RuntimeSet } from '../reconcile/presence.ts';
 import { sizeOf } from '../reconcile/runtime-sets.ts';
 import { type Attempt, guardOf, isFailed, isRefused } from './attempt.ts';

@@ -8,7 +8,7 @@ import { isHere } from '../fleet/adapter-at.ts';
 import type { AdapterState, RolloutState } from '../fleet/fleet.ts';
 import type { Objects, Read } from '../objects/objects.ts';
 import type { Restraint } from '../objects/restraint.ts';
-import type { Said } from '../reconcile/alike.ts';
+import type { Said } from '../reconcile/group.ts';
 import { type Here, placesFor, sizesOf } from '../reconcile/places.ts';
 import { isKeptOut, type PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import type { AlikeGroup, Presences, PresentRuntime, RuntimeSet } from '../reconcile/presence.ts';
@@ -56,7 +56,7 @@ export type ApartRuntimes = Member & { readonly restraint: Restraint };
 /** Runtimes of nodes that the rollout applies to and that are not connected. */
 export type AwayRuntimes = Pick<Member, 'runtimes'>;
 
-export type Kept = Pick<Presences, 'unread' | 'served' | 'parted'>;
+export type Kept = Pick<Presences, 'unread' | 'served' | 'parted' | 'gone'>;
 
 /** Everything that a decision about one rollout looks at. */
 export type RolloutView = {

@@ -50,6 +50,8 @@ export const waitsOf = (
   );
   const { monotonic, deadlineMs, isFirst } = at;
   const written = isFirst ? writtenWaits(view, deadlineMs) : undefined;
+  // With everybody ready, as most of the time, nothing is different.
+  if (known !== undefined && known.awaited.size + awaited.length === 0) return { ...known, at: at.monotonic };
   const ms = new Map(known?.ms);
   for (const name of known?.awaited ?? [])
     ms.set(name, (ms.get(name) ?? 0) + Math.max(0, monotonic - (known?.at ?? monotonic)));

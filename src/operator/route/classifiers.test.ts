@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
-import { objectKey } from '../../api/names.ts';
+import { runtimeKey } from '../testing/fake-fleet.ts';
+import { setOf } from '../testing/runtime-set.ts';
 import { type Classifying, classifiersReady } from './classifiers.ts';
 
 const [first, second] = [fakeDigest('1'), fakeDigest('2')];
@@ -9,7 +10,7 @@ const wanted = [
   { name: 'tone', digest: second },
 ];
 const runtime = (name: string, ...states: readonly (readonly [string, string, string?])[]): Classifying => ({
-  key: objectKey('edge', name),
+  runtimes: setOf(runtimeKey(name)),
   classifiers: states.map(([of, state, message = '']) => ({
     name: of,
     digest: of === 'tone' ? second : first,
@@ -21,7 +22,7 @@ const both = [
   ['intent', 'Ready'],
   ['tone', 'Ready'],
 ] as const;
-const silent: Classifying = { key: objectKey('edge', 'old'), classifiers: undefined };
+const silent: Classifying = { runtimes: setOf(runtimeKey('old')), classifiers: undefined };
 
 describe('the classifiers of a route', () => {
   it('are no condition where none needs an artifact', () => {

@@ -1,7 +1,9 @@
 import { cut, joinCapped, type Observed } from '../../api/condition.ts';
-import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { Digest } from '../../api/names.ts';
 import type { RouteSpec } from '../../api/route.ts';
 import type { ClassifierState } from '../fleet/fleet.ts';
+import type { RuntimeSet } from '../reconcile/presence.ts';
+import { firstOf, sizeOf } from '../reconcile/runtime-sets.ts';
 import type { ConditionReason } from './reasons.ts';
 
 /** A classifier that needs an artifact. */
@@ -13,9 +15,9 @@ export const artifactsOf = ({ classifiers = [] }: Pick<RouteSpec, 'classifiers'>
     return digest === undefined ? [] : [{ name, digest }];
   });
 
-/** A runtime that routes by the route, and what it tells of its classifiers; undefined: its version does not tell. */
+/** Runtimes that route by the route, and what they tell of its classifiers; undefined: their version does not tell. */
 export type Classifying = {
-  readonly key: ObjectKey;
+  readonly runtimes: RuntimeSet;
   readonly classifiers: readonly ClassifierState[] | undefined;
 };
 
@@ -26,25 +28,26 @@ const maxNamed = 4;
 /** Whether classifiers have their artifacts where the route is in force. Pure; undefined: none needs one. */
 export const classifiersReady = (
   wanted: readonly WantedArtifact[],
-  runtimes: readonly Classifying[],
+  groups: readonly Classifying[],
 ): ClassifierCondition | undefined => {
   if (wanted.length === 0) return undefined;
   const type = 'ClassifiersReady';
-  const told = runtimes.flatMap(({ key, classifiers }) =>
-    classifiers === undefined ? [] : { key, classifiers },
+  const told = groups.flatMap(({ runtimes, classifiers }) =>
+    classifiers === undefined ? [] : { runtimes, classifiers },
   );
   const lacking = wanted.flatMap(({ name, digest }) => {
-    const without = told.flatMap(({ key, classifiers }) => {
+    const without = told.flatMap(({ runtimes, classifiers }) => {
       const state = classifiers.find((one) => one.name === name && one.digest === digest);
       return state?.state === 'Ready'
         ? []
-        : { key, isFailed: state?.state === 'Failed', why: state?.message };
+        : { runtimes, isFailed: state?.state === 'Failed', why: state?.message };
     });
-    const [example] = without.toSorted((a, b) => Number(b.isFailed) - Number(a.isFailed));
+    const example = firstOf(without.filter(({ isFailed }) => isFailed)) ?? firstOf(without);
     if (example === undefined) return [];
-    const why = `${example.key}: ${cut(example.why || 'it has not told of it yet', 600)}`;
-    const what = `classifier ${name} (${digest}) is not ready on ${without.length} of ${told.length} runtimes; ${why}`;
-    return { what, isFailed: example.isFailed };
+    const { isFailed, why } = example.group;
+    const quoted = `${example.key}: ${cut(why || 'it has not told of it yet', 600)}`;
+    const what = `classifier ${name} (${digest}) is not ready on ${sizeOf(without)} of ${sizeOf(told)} runtimes; ${quoted}`;
+    return { what, isFailed };
   });
   if (lacking.length > 0) {
     const reason = lacking.some(({ isFailed }) => isFailed) ? 'ClassifierFailed' : 'ClassifierPending';
@@ -59,7 +62,7 @@ export const classifiersReady = (
       ),
     };
   }
-  const [silent] = runtimes.filter(({ classifiers }) => classifiers === undefined);
+  const silent = firstOf(groups.filter(({ classifiers }) => classifiers === undefined));
   if (silent !== undefined || told.length === 0) {
     const message = silent === undefined ? 'no runtime routes by it yet' : `${silent.key} does not tell`;
     return { type, status: 'Unknown', reason: 'NotTold', message };
@@ -68,5 +71,5 @@ export const classifiersReady = (
     wanted.map(({ name, digest }) => `${name} ${digest}`),
     maxNamed,
   );
-  return { type, status: 'True', reason: 'ClassifiersReady', message: `on ${told.length} runtimes: ${all}` };
+  return { type, status: 'True', reason: 'ClassifiersReady', message: `on ${sizeOf(told)} runtimes: ${all}` };
 };

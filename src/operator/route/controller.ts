@@ -9,7 +9,8 @@ import { isWithin, namespaceOf, type Scope } from '../objects/scope.ts';
 import { type Controller, type ControllerParts, type Enqueue, soonest } from '../reconcile/controller.ts';
 import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
-import { movedIn, type Presences, type PresentRuntime } from '../reconcile/presence.ts';
+import { type AlikeGroup, movedIn, type Presences } from '../reconcile/presence.ts';
+import { refusedAs } from '../reconcile/route-answers.ts';
 import { isSettled, type Spread } from '../reconcile/spread.ts';
 import { artifactsOf } from './classifiers.ts';
 import { changeOf, decideRoute, type RouteMember } from './decide.ts';
@@ -27,8 +28,6 @@ export type RouteParts = ControllerParts & {
 const writeMs = 1000;
 /** Milliseconds in which changes of runtimes and of other objects are gathered. */
 const gatherMs = 500;
-/** What a runtime puts before the key of a route that it refuses. */
-const refusedAs = 'Route ';
 
 type RouteRead = Read<RouteObject>;
 type Memory = {
@@ -70,7 +69,9 @@ export class RouteController implements Controller {
     if (this.#writes.isBehind(read)) return { requeueAfterMs: lookAgainMs };
     const { object } = read;
     const before = object === undefined ? memory.written : object.status;
-    const { runtimes, changesInMs } = presences.now(namespaceOf(key));
+    const { groups, changesInMs } = presences.groups(namespaceOf(key), {
+      route: { key, since: memory.since },
+    });
     const status = decideRoute({
       generation: memory.generation,
       problems: object === undefined ? read.problems.map(({ reason }) => reason) : [],
@@ -78,7 +79,7 @@ export class RouteController implements Controller {
       findings:
         object === undefined ? noFindings : findingsOf(object, objects, policies.policyOf(namespaceOf(key))),
       artifacts: object === undefined ? [] : artifactsOf(object.spec),
-      members: membersOf(key, memory, runtimes),
+      members: membersOf(groups),
       before,
       now: new Date(clock.now()).toISOString(),
     });
@@ -136,16 +137,13 @@ export class RouteController implements Controller {
   }
 }
 
-const membersOf = (key: ObjectKey, { since }: Memory, runtimes: readonly PresentRuntime[]): RouteMember[] =>
-  runtimes.flatMap(({ key: runtime, presence, restraint, state }): RouteMember[] => {
-    // One that is held gets no route before it is released.
-    if (presence === 'Away' || restraint === 'Held') return [];
-    const isReached = state !== undefined && state.acknowledged.routes >= since;
-    const refusal = state?.refused.get(refusedAs + key);
-    const { classifiers: told } = state ?? {};
-    const classifiers = told && (told.get(key) ?? []);
-    return [{ key: runtime, isSilent: presence === 'Silent', isReached, refusal, classifiers }];
-  });
+/** One that is held gets no route before it is released. */
+const membersOf = (groups: readonly AlikeGroup[]): RouteMember[] =>
+  groups.flatMap(({ presence, profile, runtimes, route }) =>
+    presence === 'Away' || profile.restraint === 'Held' || route === undefined
+      ? []
+      : [{ runtimes, isSilent: presence === 'Silent', ...route }],
+  );
 
 const isEventReason = (reason: string): reason is EventReason => Object.hasOwn(eventReasons, reason);
 

@@ -10,21 +10,19 @@ import {
   readiness,
   verdictsOf,
 } from '../../api/condition.ts';
-import type { ObjectKey } from '../../api/names.ts';
 import type { RouteStatus } from '../../api/route-status.ts';
-import { type Classifying, classifiersReady, type WantedArtifact } from './classifiers.ts';
+import type { SaidOfRoute } from '../reconcile/group.ts';
+import type { RuntimeSet } from '../reconcile/presence.ts';
+import { firstOf, sizeOf } from '../reconcile/runtime-sets.ts';
+import { classifiersReady, type WantedArtifact } from './classifiers.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 import type { RouteFindings } from './references.ts';
 
-/** A connected runtime, as far as one route is concerned. */
-export type RouteMember = {
-  readonly key: ObjectKey;
+/** Connected runtimes that are alike, as far as one route is concerned. */
+export type RouteMember = SaidOfRoute & {
+  /** One at least. */
+  readonly runtimes: RuntimeSet;
   readonly isSilent: boolean;
-  /** It answered a plan that has this generation of the route. */
-  readonly isReached: boolean;
-  /** Why it refuses the route, if so. */
-  readonly refusal: string | undefined;
-  readonly classifiers: Classifying['classifiers'];
 };
 
 export type RouteInput = {
@@ -54,9 +52,9 @@ export const decideRoute = (input: RouteInput): RouteStatus => {
   const refs = resolvedRefs(input);
   const isAccepted = acceptance.status === 'True';
   const inForce = isAccepted ? members.filter(isProgrammed) : [];
-  const inPlace = written('Programmed') ?? programmed(isAccepted, members, inForce.length);
+  const inPlace = written('Programmed') ?? programmed(isAccepted, members, sizeOf(inForce));
   const classifiers = written('ClassifiersReady') ?? classifiersReady(artifacts, inForce);
-  const runtimes = isUnheard ? before.runtimes : { desired: members.length, programmed: inForce.length };
+  const runtimes = isUnheard ? before.runtimes : { desired: sizeOf(members), programmed: sizeOf(inForce) };
   return {
     observedGeneration: generation,
     runtimes,
@@ -141,13 +139,14 @@ const programmed = (isAccepted: boolean, members: readonly RouteMember[], count:
   if (members.length === 0) {
     return { type, status: 'False', reason: 'NoRuntime', message: 'no runtime is connected' };
   }
-  const message = `${count} of ${members.length} connected runtimes route by it`;
-  const refused = members.find(({ refusal }) => refusal !== undefined);
+  const all = sizeOf(members);
+  const message = `${count} of ${all} connected runtimes route by it`;
+  const refused = firstOf(members.filter(({ refusal }) => refusal !== undefined));
   if (refused !== undefined) {
-    const quoted = `${refused.key} refuses it: ${cut(refused.refusal ?? '', 2000)}`;
+    const quoted = `${refused.key} refuses it: ${cut(refused.group.refusal ?? '', 2000)}`;
     return { type, status: 'False', reason: 'Refused', message: `${message}; ${quoted}` };
   }
-  return count === members.length
+  return count === all
     ? { type, status: 'True', reason: 'Programmed', message }
     : { type, status: 'False', reason: 'Pending', message };
 };

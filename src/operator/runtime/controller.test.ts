@@ -3,6 +3,7 @@ import { fakeDigest } from '../../api/names.fixture.ts';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import { aRollout, aStatus } from '../../plan/manifests.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
+import type { RuntimeState } from '../fleet/fleet.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import {
   anAdapterState,
@@ -125,6 +126,35 @@ describe('the runtime controller', () => {
     expect(status()?.rollouts).toEqual([
       { rollout: 'team-a/sql', adapter: 'v2', state: 'Loaded', weight: 7 },
     ]);
+  });
+
+  it('writes no weight of a canary where the runtime follows the rollout, and each where it does not', async () => {
+    const { run, fleet, cluster, status, clock } = start();
+    const canary = { adapter: 'v2', uid: 'u2', digest: fakeDigest('2'), seed: '0', attempt: 1 };
+    const rollout = cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v2' }, aStatus({ canary })));
+    const report = async (weight: number, effectiveWeight = weight, more: Partial<RuntimeState> = {}) => {
+      const { length } = cluster.writes;
+      const said = { canaryDigest: fakeDigest('2'), weight, effectiveWeight };
+      fleet.report(key, { rollouts: new Map([[rollout, aRolloutState('uid', said)]]), ...more });
+      clock.advance(10_000);
+      await run();
+      return { writes: cluster.writes.length - length, ...status()?.rollouts?.[0] };
+    };
+    expect(await report(10)).toMatchObject({ writes: 1, weight: 10, follows: true });
+    for (let weight = 11; weight <= 60; weight++) expect(await report(weight)).toMatchObject({ writes: 0 });
+    expect(await report(61, 0)).toEqual({ ...status()?.rollouts?.[0], writes: 1, weight: 0 });
+    expect(status()?.rollouts?.[0]).not.toHaveProperty('follows');
+    expect(await report(62)).toMatchObject({ writes: 1, weight: 62, follows: true });
+    // What it refuses may be what says the weight.
+    const refused = new Map([['Split team-a/sql', 'no']]);
+    expect(await report(62, 62, { refused })).toMatchObject({ writes: 1 });
+    expect(status()?.rollouts?.[0]).not.toHaveProperty('follows');
+    expect(await report(63)).toMatchObject({ writes: 1, weight: 63 });
+    expect(await report(63, 63, { refused: new Map() })).toMatchObject({ writes: 1, follows: true });
+    const object = cluster.runtimes.server.get(key)?.object;
+    cluster.apply({ ...(object ?? expect.fail()), spec: { held: true } });
+    expect(await report(63)).toMatchObject({ writes: 1, weight: 63 });
+    expect(status()?.rollouts?.[0]).not.toHaveProperty('follows');
   });
 
   it('wants a runtime for each thing that happens to it, and nothing after its end', () => {

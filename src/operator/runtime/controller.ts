@@ -1,6 +1,6 @@
 import { conditionOf, cut } from '../../api/condition.ts';
 import { objectKey } from '../../api/names.ts';
-import type { RuntimeObjectStatus } from '../../api/runtime.ts';
+import type { RuntimeObjectStatus, RuntimeSpec } from '../../api/runtime.ts';
 import { adapterAt } from '../fleet/adapter-at.ts';
 import type { RuntimeState } from '../fleet/fleet.ts';
 import { censusOf, type ModelCensus, signOf, verdictOf } from '../fleet/model-census.ts';
@@ -105,7 +105,7 @@ export class RuntimeController implements Controller {
       before,
       state,
       isSilent,
-      underWay: state === undefined ? [] : this.#underWayAt(state),
+      underWay: state === undefined ? [] : this.#underWayAt(state, spec),
       verdict: state === undefined || isEarly ? undefined : verdictOf(this.#models(), state),
       spec,
       isNodeCordoned: nodes.isCordoned(nodeOf(state, before)),
@@ -139,7 +139,9 @@ export class RuntimeController implements Controller {
     return this.#census;
   }
 
-  #underWayAt(runtime: RuntimeState): UnderWay[] {
+  #underWayAt(runtime: RuntimeState, { held }: RuntimeSpec): UnderWay[] {
+    // One that does not answer a plan in time is not connected for long.
+    const getsPlans = held !== true && runtime.refused.size === 0;
     return [...runtime.rollouts].flatMap(([rollout, report]): UnderWay[] => {
       if (report.canaryDigest === '') return [];
       const object = this.#parts.objects.rollouts.get(rollout)?.object;
@@ -148,7 +150,9 @@ export class RuntimeController implements Controller {
       const { adapter } = canary;
       const here = adapterAt(runtime, objectKey(object.metadata.namespace, adapter), canary.uid);
       const state = here?.state ?? 'Remote';
-      return [{ rollout, adapter, state, weight: Math.min(100, report.effectiveWeight) }];
+      const { weight: allowed, effectiveWeight } = report;
+      const follows = getsPlans && effectiveWeight === allowed ? true : undefined;
+      return [{ rollout, adapter, state, weight: Math.min(100, effectiveWeight), follows }];
     });
   }
 

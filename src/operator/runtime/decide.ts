@@ -25,6 +25,8 @@ export type UnderWay = {
   readonly adapter: string;
   readonly state: string;
   readonly weight: number;
+  /** It gives the canary what its plan says, and gets each plan. */
+  readonly follows?: true | undefined;
 };
 
 export type RuntimeInput = {
@@ -55,14 +57,19 @@ const onDisk: ReadonlySet<string> = new Set(['Stored', 'Compiled', 'Loaded', 'Re
 
 /**
  * The status of an AdapterRuntime: pure; undefined when nothing is known. The very object `before` when nothing is
- * different, or only the use of RAM and disk by a little.
+ * different, or only the use of RAM and disk by a little, or weights of canaries where it follows their rollouts.
  */
 export const decideRuntime = (input: RuntimeInput): RuntimeObjectStatus | undefined => {
   const { before, state, isSilent } = input;
   if (state === undefined && (before === undefined || isSilent)) return before;
   const next = state?.connected === true ? connected(input, state) : disconnected(input);
   if (next === undefined || before === undefined) return next;
-  const unmoved = { ...next, memory: before.memory, disk: before.disk };
+  const unmoved = {
+    ...next,
+    memory: before.memory,
+    disk: before.disk,
+    ...(next.rollouts === undefined ? {} : { rollouts: unmovedIn(next.rollouts, before.rollouts) }),
+  };
   const isNear = near(before.memory, next.memory) && near(before.disk, next.disk);
   return isNear && isDeepStrictEqual(unmoved, before) ? before : next;
 };
@@ -81,6 +88,17 @@ const decisionsOf = (status: RuntimeObjectStatus | undefined): unknown => {
   const { memory: _, disk: __, adapters: ___, rollouts: ____, conditions, ...rest } = status;
   return { ...rest, conditions: verdictsOf(conditions) };
 };
+
+type Listed = NonNullable<RuntimeObjectStatus['rollouts']>;
+
+/** With the weights of before where the runtime follows: what it gets is in the rollout. */
+const unmovedIn = (rollouts: Listed, before: Listed = []): Listed =>
+  rollouts.map((one, at) => {
+    const { rollout, follows, weight } = before[at] ?? {};
+    return one.follows && follows && rollout === one.rollout && weight !== undefined
+      ? { ...one, weight }
+      : one;
+  });
 
 const near = (before: Usage, after: Usage): boolean =>
   before.budgetBytes === after.budgetBytes &&
@@ -133,7 +151,12 @@ const connected = (
   rollouts: underWay
     .toSorted((a, b) => (a.rollout < b.rollout ? -1 : 1))
     .slice(0, maxUnderWay)
-    .map((one) => ({ ...one, rollout: cut(one.rollout, 512), state: cut(one.state, 32) })),
+    .map(({ follows, ...one }) => ({
+      ...one,
+      rollout: cut(one.rollout, 512),
+      state: cut(one.state, 32),
+      ...(follows && { follows }),
+    })),
   conditions: conditionsOf(
     [
       { type: 'Connected', status: 'True', reason: 'Connected', message: 'a replica has a stream with it' },

@@ -6,10 +6,12 @@ import { pathOf } from '../../../src/kube/client/object.ts';
 import { runtimeType } from '../../../src/operator/objects/resource-types.ts';
 import { graceMs } from '../../../src/operator/reconcile/controller.ts';
 import { systemClock } from '../../../src/time/clock.ts';
+import { startCluster } from '../../cluster/index.ts';
 import { enlist } from '../../hollow/enlist.ts';
 import { HollowFleet } from '../../hollow/hosts.ts';
 import { machineMs, type Reached } from '../../hollow/orders.ts';
 import { quick } from '../../hollow/ports.ts';
+import { AuditLog } from '../../support/audit.ts';
 import { systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { waitFor } from '../../support/wait.ts';
 import { type Variant, variant } from '../report.ts';
@@ -44,6 +46,7 @@ type Parts = {
   readonly size: Size;
   readonly settings: FleetSettings;
   readonly fleet: TestFleet;
+  readonly audit: AuditLog;
   readonly hollows: HollowFleet;
   readonly workload: Workload;
 };
@@ -111,9 +114,24 @@ const onlyFlaps = async (parts: Parts): Promise<Record<string, Variant>> => {
   };
 };
 
+const writing: ReadonlySet<string> = new Set(['create', 'update', 'patch', 'delete']);
+
+/** Requests of the operator that change something, by verb and kind, a second. `before`: noted before that. */
+const writesByKind = async (
+  audit: AuditLog,
+  before: number,
+  seconds: number,
+): Promise<Record<string, Variant>> => {
+  const made = (await audit.requests()).slice(before).filter(({ verb }) => writing.has(verb));
+  const counts = Object.groupBy(made, ({ verb, resource }) => `${verb}_${resource.replace('/', '_')}`);
+  return Object.fromEntries(
+    Object.entries(counts).map(([what, all = []]) => [`api_writes_per_s_${what}`, one(all.length / seconds)]),
+  );
+};
+
 /** One change of a rollout and one flap of a link in each round. */
 const underLoad = async (parts: Parts): Promise<Measured> => {
-  const { size, settings, fleet, hollows } = parts;
+  const { size, settings, fleet, audit, hollows } = parts;
   const operators = [...fleet.operators];
   const meter = await startCpuMeter({
     operator: operators.map(({ pid }) => pid),
@@ -123,7 +141,8 @@ const underLoad = async (parts: Parts): Promise<Measured> => {
     etcd: await childrenCalled('etcd'),
     controller_manager: await childrenCalled('kube-controller-manager'),
   });
-  const [counts, traffic, began] = [
+  const [noted, counts, traffic, began] = [
+    (await audit.requests()).length,
     await countsOf(operators),
     (await hollows.census()).traffic,
     performance.now(),
@@ -153,6 +172,7 @@ const underLoad = async (parts: Parts): Promise<Measured> => {
       leader_cpu: one(cpu['operator'] ?? 0),
       leader_cpu_ms_per_round: one(((cpu['operator'] ?? 0) * seconds * 1000) / settings.rounds),
       api_writes_per_s: one(work.writes / seconds),
+      ...(await writesByKind(audit, noted, seconds)),
       commits_per_change: one(work.commits / settings.rounds),
       puts_per_change: one(work.puts / settings.rounds),
       body_bytes_per_change: one(work.sentBytes / settings.rounds),
@@ -254,7 +274,10 @@ const enlisted = async (fleet: TestFleet, api: KubeConnection, { runtimes }: Siz
 export const measure = async (size: Size, settings: FleetSettings): Promise<Measured> => {
   const { heapMib, profile } = settings;
   const profiling = profile === undefined ? '' : ` --cpu-prof --cpu-prof-dir=${profile}`;
+  await using audit = await AuditLog.of([`system:serviceaccount:${systemNamespace}:adaptlet-operator`]);
+  await using cluster = await startCluster({ controllerManager: true, apiServerFlags: audit.flags });
   await using fleet = await TestFleet.start({
+    cluster,
     replicas: 1,
     runtimes: 0,
     say,
@@ -266,7 +289,7 @@ export const measure = async (size: Size, settings: FleetSettings): Promise<Meas
       MALLOC_MMAP_THRESHOLD_: '65536',
     },
   });
-  const { kubeconfig } = fleet.cluster;
+  const { kubeconfig } = cluster;
   const api = connectKube({ kubeconfig, clock: systemClock, logger: pino({ enabled: false }) });
   const workload = new Workload(api, size);
   say(`creating ${size.adapters} Adapters and ${size.rollouts} rollouts in ${size.namespaces} namespaces`);
@@ -276,9 +299,10 @@ export const measure = async (size: Size, settings: FleetSettings): Promise<Meas
   await hollows.connect();
   say('binding a canary to each rollout');
   await workload.beginCanaries();
-  const parts = { size, settings, fleet, hollows, workload };
-  // What a new leader writes once of each runtime, when it has heard of all, is no part of a step.
+  const parts = { size, settings, fleet, audit, hollows, workload };
+  // What a new leader writes once of each runtime, when it has heard of all, and of new adapters are no part of a step.
   await sleep(graceMs);
+  await untilQuiet(parts);
   say(`${settings.rounds * settings.everySeconds} s of load`);
   const measured = await underLoad(parts);
   const results: Record<string, Variant> = {
