@@ -18,6 +18,9 @@ export type OperatorArchitecture = keyof typeof levels;
 export const isOperatorArchitecture = (name: string): name is OperatorArchitecture =>
   Object.hasOwn(levels, name);
 
+/** What the library has besides the kernels, and what registers it. */
+const operators = ['lora.c', 'library.c'];
+
 /** Of the C files. */
 export const operatorSources = import.meta.dirname;
 export const operatorFile = 'libadaptlet-lora.so';
@@ -92,7 +95,8 @@ export const buildOperator = async ({ compiler, out, flags = [], main }: BuildOp
       );
     }
     objects.push(await compile('halves.c', 'halves', []));
-    objects.push(await compile(main ?? 'lora.c', 'main', []));
+    for (const source of main === undefined ? operators : [main])
+      objects.push(await compile(source, source, []));
     const made = join(folder, 'made');
     await call(...flags, '-o', made, ...objects, ...(main === undefined ? ['-shared', '-s'] : ['-lm']));
     await moveTo(made, out);

@@ -15,10 +15,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include "halves.h"
-#include "ort.h"
-
-#define EXPORT __attribute__((visibility("default")))
-static const char domainName[] = "adaptlet";
+#include "operators.h"
 
 /* An adapter in memory. Written by lora-table.ts. */
 typedef struct {
@@ -73,12 +70,6 @@ typedef struct {
   size_t in, runs;
   const Run *run;
 } Step;
-
-#define TRY(call)                          \
-  do {                                     \
-    const Status status_ = (call);         \
-    if (status_ != NULL) return status_;   \
-  } while (0)
 
 static Status refuse(const Kernel *k, const char *why) { return createStatus(k->api, invalidArgument, why); }
 
@@ -346,9 +337,6 @@ static Status compute(void *kernel, void *context) {
   return status;
 }
 
-/* True once the library was found to be 1.24 or newer. */
-static int references;
-
 /* Reads a list of groups of numbers. */
 static Status readGroups(Api api, const void *info, const char *name, int64_t *into, size_t size, size_t most, size_t *count) {
   size_t numbers = 0;
@@ -364,7 +352,7 @@ static Status createKernel(const struct CustomOp *op, Api api, const void *info,
   Kernel *k = calloc(1, sizeof *k);
   if (k == NULL) return createStatus(api, fail, "adaptlet.Lora: out of memory");
   k->api = api;
-  k->references = references;
+  k->references = hasReferences;
   k->halves = *halvesHere();
   Status status = readGroups(api, info, "sites", &k->site[0].site, 3, maxSites, &k->sites);
   if (status == NULL) status = readGroups(api, info, "next", &k->next[0].site, 3, maxSites, &k->nexts);
@@ -415,7 +403,7 @@ static size_t mayInplace(int **from, int **to) {
 }
 static void releaseInplace(int *from, int *to) { free(from); free(to); }
 
-static const struct CustomOp lora = {
+const struct CustomOp loraOperator = {
     .version = apiVersion,
     .getName = name,
     .getProvider = provider,
@@ -438,24 +426,3 @@ static const struct CustomOp lora = {
     .getMayInplace = mayInplace,
     .releaseMayInplace = releaseInplace,
 };
-
-/* Of the table of an adapter, and of the attributes: who asks for another one must not use this. */
-EXPORT int AdaptletOperatorVersion(void) { return 2; }
-
-/* The instruction set that is used here. */
-EXPORT const char *AdaptletInstructionSet(void) { return (*halvesHere())->name; }
-
-/* Adds the operator to the options of a session: RegisterCustomOpsLibrary_V2 calls it. */
-EXPORT Status RegisterCustomOps(void *options, const ApiBase *base) {
-  static void *domain; /* of all sessions, until the process ends */
-  /* 1.24.0 and the like: what is asked for and not there would be complained of. */
-  references = atoi(strchr(base->getVersion(), '.') + 1) >= apiWithReferences;
-  const Api api = base->getApi(references ? apiWithReferences : apiVersion);
-  if (domain == NULL) {
-    void *made;
-    TRY(createDomain(api, domainName, &made));
-    TRY(domainAdd(api, made, &lora));
-    domain = made;
-  }
-  return addDomain(api, options, domain);
-}

@@ -1,0 +1,35 @@
+/* What ONNX Runtime and the engine call: the list of operators, their version, and what they are computed with. */
+#include <stdlib.h>
+#include <string.h>
+#include "halves.h"
+#include "operators.h"
+
+#define EXPORT __attribute__((visibility("default")))
+static const char domainName[] = "adaptlet";
+
+static const struct CustomOp *const operators[] = {
+    &loraOperator,
+};
+
+int hasReferences;
+
+/* Of the table of an adapter, and of the attributes: who asks for another one must not use this. */
+EXPORT int AdaptletOperatorVersion(void) { return 2; }
+
+/* The instruction set that is used here. */
+EXPORT const char *AdaptletInstructionSet(void) { return (*halvesHere())->name; }
+
+/* Adds the operators to the options of a session: RegisterCustomOpsLibrary_V2 calls it. */
+EXPORT Status RegisterCustomOps(void *options, const ApiBase *base) {
+  static void *domain; /* of all sessions, until the process ends */
+  /* 1.24.0 and the like: what is asked for and not there would be complained of. */
+  hasReferences = atoi(strchr(base->getVersion(), '.') + 1) >= apiWithReferences;
+  const Api api = base->getApi(hasReferences ? apiWithReferences : apiVersion);
+  if (domain == NULL) {
+    void *made;
+    TRY(createDomain(api, domainName, &made));
+    for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) TRY(domainAdd(api, made, operators[i]));
+    domain = made;
+  }
+  return addDomain(api, options, domain);
+}
