@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Instruction sets that kernels.c is compiled for: the level of the x86-64 psABI, or what every processor has. */
+/** Instruction sets that kernels are compiled for: the level of the x86-64 psABI, or what every processor has. */
 const levels = {
   x64: { avx512: 4, avx2: 3, plain: undefined },
   arm64: { neon: undefined, plain: undefined },
@@ -18,8 +18,10 @@ export type OperatorArchitecture = keyof typeof levels;
 export const isOperatorArchitecture = (name: string): name is OperatorArchitecture =>
   Object.hasOwn(levels, name);
 
+/** What is compiled for each instruction set. */
+const kernels = ['kernels.c', 'attend.c'];
 /** What the library has besides the kernels, and what registers it. */
-const operators = ['lora.c', 'library.c'];
+const operators = ['lora.c', 'attention.c', 'library.c'];
 
 /** Of the C files. */
 export const operatorSources = import.meta.dirname;
@@ -90,15 +92,14 @@ export const buildOperator = async ({ compiler, out, flags = [], main }: BuildOp
     const objects: string[] = [];
     for (const [name, level] of Object.entries<number | undefined>(levels[architecture])) {
       const names = [`-DLEVEL=${name}`, `-DLEVEL_${name.toUpperCase()}`];
-      objects.push(
-        await compile('kernels.c', name, level === undefined ? names : [...names, ofLevel(level)]),
-      );
+      const own = level === undefined ? names : [...names, ofLevel(level)];
+      for (const source of kernels) objects.push(await compile(source, `${source}-${name}`, own));
     }
     objects.push(await compile('halves.c', 'halves', []));
     for (const source of main === undefined ? operators : [main])
       objects.push(await compile(source, source, []));
     const made = join(folder, 'made');
-    await call(...flags, '-o', made, ...objects, ...(main === undefined ? ['-shared', '-s'] : ['-lm']));
+    await call(...flags, '-o', made, ...objects, ...(main === undefined ? ['-shared', '-s'] : []), '-lm');
     await moveTo(made, out);
   } finally {
     await rm(folder, { recursive: true, force: true });

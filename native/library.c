@@ -9,6 +9,7 @@ static const char domainName[] = "adaptlet";
 
 static const struct CustomOp *const operators[] = {
     &loraOperator,
+    &attentionOperator,
 };
 
 int hasReferences;

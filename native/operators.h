@@ -12,3 +12,4 @@
 extern int hasReferences;
 
 extern const struct CustomOp loraOperator; /* lora.c */
+extern const struct CustomOp attentionOperator; /* attention.c */

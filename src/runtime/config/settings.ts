@@ -304,7 +304,7 @@ export const settingsSchema = z.object({
     .min(1)
     .prefault('auto')
     .describe(
-      'The native operator that adds adapters: requests for different adapters share a step, and weights stay as they are stored. auto: the one that was built (`make native`; images have it). off: none; adapters come in the portable way: float32 in memory, one adapter a step. Or the path of its library. Where it cannot be used, the start and `adaptlet status` say so.',
+      'The native operator that adds adapters: requests for different adapters share a step, and weights stay as they are stored; and that computes attention, so that a token has the same bits whatever runs beside it. auto: the one that was built (`make native`; images have it). off: none; adapters come in the portable way: float32 in memory, one adapter a step. Or the path of its library. Where it cannot be used, the start and `adaptlet status` say so.',
     ),
   maxDecodeStall: count(1, 60_000)
     .prefault(100)

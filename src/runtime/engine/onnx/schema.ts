@@ -2,10 +2,11 @@
  * Field numbers of onnx.proto that the engine reads or writes
  * (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
  */
-export const modelField = { graph: 7, opsetImport: 8 } as const;
+export const modelField = { irVersion: 1, graph: 7, opsetImport: 8 } as const;
 export const opsetField = { domain: 1, version: 2 } as const;
 export const graphField = {
   node: 1,
+  name: 2,
   initializer: 5,
   input: 11,
   output: 12,
