@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Instruction sets that kernels.c is compiled for: the level of the x86-64 psABI, or what every processor has. */
+/** Instruction sets that kernels are compiled for: the level of the x86-64 psABI, or what every processor has. */
 const levels = {
   x64: { avx512: 4, avx2: 3, plain: undefined },
   arm64: { neon: undefined, plain: undefined },
@@ -18,8 +18,10 @@ export type OperatorArchitecture = keyof typeof levels;
 export const isOperatorArchitecture = (name: string): name is OperatorArchitecture =>
   Object.hasOwn(levels, name);
 
+/** What is compiled for each instruction set. */
+const kernels = ['kernels.c', 'attend.c'];
 /** What the library has besides the kernels, and what registers it. */
-const operators = ['lora.c', 'linear.c', 'library.c'];
+const operators = ['lora.c', 'attention.c', 'linear.c', 'library.c'];
 
 /** Of the C files. */
 export const operatorSources = import.meta.dirname;
@@ -90,16 +92,15 @@ export const buildOperator = async ({ compiler, out, flags = [], main }: BuildOp
     const objects: string[] = [];
     for (const [name, level] of Object.entries<number | undefined>(levels[architecture])) {
       const names = [`-DLEVEL=${name}`, `-DLEVEL_${name.toUpperCase()}`];
-      objects.push(
-        await compile('kernels.c', name, level === undefined ? names : [...names, ofLevel(level)]),
-      );
+      const own = level === undefined ? names : [...names, ofLevel(level)];
+      for (const source of kernels) objects.push(await compile(source, `${source}-${name}`, own));
     }
     if (architecture === 'x64') objects.push(await compile('products.c', 'products', [ofLevel(4)]));
     for (const source of ['halves.c', 'pack.c']) objects.push(await compile(source, source, []));
     for (const source of main === undefined ? operators : [main])
       objects.push(await compile(source, source, []));
     const made = join(folder, 'made');
-    await call(...flags, '-o', made, ...objects, ...(main === undefined ? ['-shared', '-s'] : ['-lm']));
+    await call(...flags, '-o', made, ...objects, ...(main === undefined ? ['-shared', '-s'] : []), '-lm');
     await moveTo(made, out);
   } finally {
     await rm(folder, { recursive: true, force: true });

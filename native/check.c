@@ -128,10 +128,74 @@ static void one(uint64_t seed) {
 
 #include "check-products.h"
 
+/* Attention of some queries; what no query sees is no number, and behind the last token there is nothing. */
+static void attention(uint64_t seed) {
+  state = seed * 2654435761u + 7;
+  for (int i = 0; i < 5; i++) next();
+  const size_t size = 16 * between(1, seed % 7 == 0 ? 16 : 8), tokens = between(1, 300), queries = between(1, mostQueries);
+  const float scale = 0.05f + fabsf(number()) / 4, cap = next() % 3 == 0 ? 2 + fabsf(number()) : 0;
+  const int sunk = next() % 3 == 0, windowed = next() % 3 == 0;
+  float *q = malloc(queries * size * 4), *k = malloc(tokens * size * 4), *v = malloc(tokens * size * 4);
+  float *sinks = malloc(queries * 4);
+  size_t *from = malloc(queries * sizeof *from), *to = malloc(queries * sizeof *to), low = tokens, high = 0;
+  for (size_t i = 0; i < queries; i++) {
+    to[i] = between(1, tokens), from[i] = windowed ? between(0, to[i] - 1) : 0, sinks[i] = number();
+    if (from[i] < low) low = from[i];
+    if (to[i] > high) high = to[i];
+  }
+  for (size_t i = 0; i < queries * size; i++) q[i] = 3 * number();
+  for (size_t i = 0; i < tokens * size; i++) {
+    const int seen = i / size >= low && i / size < high;
+    k[i] = seen ? number() : NAN, v[i] = seen ? number() : NAN;
+  }
+  double *want = calloc(queries * size, sizeof(double));
+  for (size_t i = 0; i < queries; i++) {
+    double *scores = malloc(tokens * sizeof(double)), most = sunk ? sinks[i] : -INFINITY, total = 0;
+    for (size_t t = from[i]; t < to[i]; t++) {
+      double dot = 0;
+      for (size_t c = 0; c < size; c++) dot += (double)q[i * size + c] * k[t * size + c];
+      scores[t] = cap > 0 ? cap * tanh(dot * scale / cap) : dot * scale;
+      if (scores[t] > most) most = scores[t];
+    }
+    if (sunk) total += exp(sinks[i] - most);
+    for (size_t t = from[i]; t < to[i]; t++) total += exp(scores[t] - most);
+    for (size_t t = from[i]; t < to[i]; t++)
+      for (size_t c = 0; c < size; c++) want[i * size + c] += exp(scores[t] - most) / total * v[t * size + c];
+    free(scores);
+  }
+  float *first = NULL;
+  for (const Halves *const *h = halvesHere(); *h != NULL; h++) {
+    float *own = malloc(queries * size * 4), *alone = malloc(queries * size * 4);
+    float *outs[mostQueries], *out[1];
+    for (size_t i = 0; i < queries; i++) outs[i] = own + i * size;
+    const Attend a = {.q = q, .k = k, .v = v, .from = from, .to = to, .sinks = sunk ? sinks : NULL, .out = outs, .queries = queries,
+                      .size = size, .scale = scale, .cap = cap};
+    (*h)->attend(&a);
+    for (size_t i = 0; i < queries * size; i++)
+      if (!(fabs(own[i] - want[i]) <= 3e-5)) {
+        printf("%s: attention %g in place of %g; query %zu of %zu, size %zu, tokens %zu to %zu\n", (*h)->name, own[i], want[i], i / size, queries, size, from[i / size], to[i / size]);
+        fail("another attention than float64", seed);
+      }
+    for (size_t i = 0; i < queries; i++) {
+      Attend one = a;
+      one.q = q + i * size, one.from = from + i, one.to = to + i, one.queries = 1, out[0] = alone + i * size, one.out = out;
+      if (sunk) one.sinks = sinks + i;
+      (*h)->attend(&one);
+    }
+    if (memcmp(own, alone, queries * size * 4) != 0) fail("a query beside others differs from it alone", seed);
+    const int plain = strcmp((*h)->name, "plain") == 0;
+    if (first != NULL && !plain && memcmp(first, own, queries * size * 4) != 0) fail("instruction sets differ in attention", seed);
+    free(alone);
+    if (first == NULL) first = own;
+    else free(own);
+  }
+  free(first), free(q), free(k), free(v), free(sinks), free(from), free(to), free(want);
+}
+
 int main(int count, char **args) {
   const uint64_t from = count > 1 ? strtoull(args[1], NULL, 10) : 1, cases = count > 2 ? strtoull(args[2], NULL, 10) : 2000;
   for (uint64_t seed = from; seed < from + cases; seed++) {
-    one(seed);
+    one(seed), attention(seed);
     if (productsHere() != NULL) productOf(productsHere(), seed);
   }
   printf("%llu random shapes from seed %llu, at", (unsigned long long)cases, (unsigned long long)from);

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include "attend.h"
 
 /* As stored: see compiled-file.ts. */
 enum { float32 = 0, float16 = 1, bfloat16 = 2, int8 = 3 };
@@ -38,6 +39,7 @@ typedef struct {
   const char *name;
   void (*down)(const Down *);
   void (*up)(const Up *);
+  void (*attend)(const Attend *);
 } Halves;
 
 static inline size_t sizeOf(int type) { return type == float32 ? 4 : type == int8 ? 1 : 2; }

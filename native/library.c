@@ -11,6 +11,7 @@ static const char domainName[] = "adaptlet";
 static const struct CustomOp *const operators[] = {
     &loraOperator,
     &linearOperator,
+    &attentionOperator,
 };
 
 int hasReferences;

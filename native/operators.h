@@ -13,3 +13,4 @@ extern int hasReferences;
 
 extern const struct CustomOp loraOperator; /* lora.c */
 extern const struct CustomOp linearOperator; /* linear.c */
+extern const struct CustomOp attentionOperator; /* attention.c */

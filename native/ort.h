@@ -11,8 +11,8 @@ typedef const void *const *Api;
 
 /* The least that has all but the functions since 1.24, and the one that has those. */
 enum { apiVersion = 22, apiWithReferences = 24, fail = 1, invalidArgument = 2 };
-enum { typeFloat = 1, typeUint8 = 2, typeInt64 = 7 };
-enum { required = 0, variadic = 2 };
+enum { typeFloat = 1, typeUint8 = 2, typeInt32 = 6, typeInt64 = 7 };
+enum { required = 0, optional = 1, variadic = 2 };
 
 #define ORT(api, place, type) ((type)(api)[place])
 #define createStatus(api, code, text) ORT(api, 0, Status (*)(int, const char *))(code, text)
@@ -23,11 +23,13 @@ enum { required = 0, variadic = 2 };
 #define dimensionCount(api, info, out) ORT(api, 61, Status (*)(const void *, size_t *))(info, out)
 #define dimensionsOf(api, info, out, count) ORT(api, 62, Status (*)(const void *, int64_t *, size_t))(info, out, count)
 #define shapeOf(api, value, out) ORT(api, 65, Status (*)(const void *, void **))(value, out)
+#define floatOf(api, info, name, out) ORT(api, 85, Status (*)(const void *, const char *, float *))(info, name, out)
 #define integerOf(api, info, name, out) ORT(api, 86, Status (*)(const void *, const char *, int64_t *))(info, name, out)
 #define inputCount(api, context, out) ORT(api, 88, Status (*)(const void *, size_t *))(context, out)
 #define inputAt(api, context, index, out) ORT(api, 90, Status (*)(const void *, size_t, const void **))(context, index, out)
 #define outputAt(api, context, index, dims, count, out) \
   ORT(api, 91, Status (*)(void *, size_t, const int64_t *, size_t, void **))(context, index, dims, count, out)
+#define releaseStatus(api, status) ORT(api, 93, void (*)(Status))(status)
 #define releaseShape(api, info) ORT(api, 99, void (*)(void *))(info)
 #define integersOf(api, info, name, out, count) \
   ORT(api, 163, Status (*)(const void *, const char *, int64_t *, size_t *))(info, name, out, count)

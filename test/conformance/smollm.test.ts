@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { distanceOf } from '../../src/runtime/engine/proofs/prove-products.ts';
+import { relativeError } from '../../src/runtime/engine/graphs/kv-scales.ts';
 import { compareLogits } from '../../src/runtime/engine/session/probe.ts';
 import { smollm } from '../support/models.ts';
 import { exportedLogits } from './support/exported-logits.ts';
@@ -9,6 +9,11 @@ import { mostOfExported } from './support/operator.ts';
 import { compileFor, sameBits, scratch } from './support/tiny.ts';
 
 const real = smollm();
+/**
+ * How far logits may be from the exported graph's, root of the mean square, as a share of their spread: activations of 8 bits amplify a
+ * last bit. With ONNX Runtime's attention a prompt at once and token by token are 0.035 apart (docs/adr/0044).
+ */
+const nearExported = 0.06;
 
 describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../shared/models)', () => {
   let model: OpenModel;
@@ -26,16 +31,20 @@ describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../sh
     expect(model.info.sites).toHaveLength(210);
   });
 
-  it('is bit-equal without an adapter and with rank 0, and to the exported graph unless products are its own', async () => {
+  it('is bit-equal to the exported graph without an adapter and with rank 0, near it where attention is the native operator', async () => {
     const modelDir = real?.modelDir ?? '';
-    const { base, lora } = model.sessions;
     const ids = model.codec.encode({ kind: 'text', text: prompt });
     const shape = { ...readConfig(modelDir), headSize: model.settings.headSize };
     const exported = await exportedLogits(modelDir, shape, ids);
     expect(exported.every(Number.isFinite)).toBe(true);
-    const answer = await allLogits(withLora(base), ids);
-    expect(sameBits(await allLogits(withLora(lora), ids), answer)).toBe(true);
-    expect(distanceOf(answer, exported)).toBeLessThanOrEqual(mostOfExported);
+    const portable = await openModel(modelDir, folder, { operator: undefined });
+    for (const graph of [portable.sessions.base, portable.sessions.lora])
+      expect(sameBits(await allLogits(withLora(graph), ids), exported)).toBe(true);
+    portable.sessions.release();
+    const { base, lora } = model.sessions;
+    const logits = await allLogits(withLora(base), ids);
+    expect(sameBits(await allLogits(withLora(lora), ids), logits)).toBe(true);
+    expect(relativeError([logits], [exported])).toBeLessThan(nearExported);
   });
 
   it('has keys and values in int8, a quarter of the memory, with all its proofs', async () => {

@@ -3,6 +3,7 @@ import type { GenerateEvent, GenerateInput, Sampling } from '../../src/runtime/e
 import { eventWindow } from '../../src/runtime/engine/protocol.ts';
 import { waitFor } from '../support/wait.ts';
 import { endless, type HostAnswer, TestHost } from './support/host.ts';
+import { operator } from './support/operator.ts';
 import { adapters, askOf, expectSame, nearTie, plain, TimedSteps } from './support/speculation.ts';
 import { scratch, tinyModel } from './support/tiny.ts';
 
@@ -23,7 +24,11 @@ describe.each(['fp32', 'int4'] as const)('a greedy request by itself, in %s', (p
       const scope = seed % 3 === 0 ? {} : { scope: `${seed % 2}` };
       const input = askOf(seed, scope);
       const expected = await host.ask(plain(input));
-      expectSame(await host.ask(input), expected, nearTie[precision], `seed ${seed}`);
+      const got = await host.ask(input);
+      // Linears in int4 and attention of the native operator give a token the same bits beside others.
+      if (precision === 'int4' && operator !== undefined)
+        expect([got.ids, got.logprobs]).toEqual([expected.ids, expected.logprobs]);
+      else expectSame(got, expected, nearTie[precision], `seed ${seed}`);
     }
     const { drafts, draftTokens, acceptedTokens } = host.host.now().speculation;
     expect(drafts).toBeGreaterThan(50);

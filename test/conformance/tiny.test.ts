@@ -18,7 +18,7 @@ import {
   readConfig,
   withLora,
 } from './support/open-model.ts';
-import { mostOfExported } from './support/operator.ts';
+import { operator } from './support/operator.ts';
 import {
   compileFor,
   golden,
@@ -34,6 +34,8 @@ import {
 
 /** Largest absolute difference to the reference's logits, which reach 12.8. */
 const tolerance = 1e-4;
+/** The same to the exported graph, whose attention is ONNX Runtime's: in int4 activations of 8 bits amplify a last bit. */
+const nearExported = { fp32: tolerance, int4: 0.5 } as const;
 const loaded = (model: OpenModel, name: string) => model.adapters.get(name);
 
 const zeros = (count: number): Float32Array => new Float32Array(count);
@@ -84,16 +86,18 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
     }
   });
 
-  it('is bit-equal without an adapter and with rank 0, and to the exported graph unless products are its own', async () => {
+  // Attention of the native operator adds up in another order than ONNX Runtime's.
+  const same = operator === undefined ? 'bit-equal' : 'near';
+  it(`is ${same} to the exported graph without an adapter, and gives the same bits with rank 0`, async () => {
     const { base, lora } = model.sessions;
     const shape = { ...readConfig(tinyModel(precision)), headSize: model.settings.headSize };
     for (const { input_ids } of golden.prompts) {
       const exported = await exportedLogits(tinyModel(precision), shape, input_ids);
       expect(exported.every(Number.isFinite)).toBe(true);
-      const answer = await allLogits(withLora(base), input_ids);
-      expect(sameBits(await allLogits(withLora(lora), input_ids), answer)).toBe(true);
-      const most = precision === 'int4' ? mostOfExported : 0;
-      expect(distanceOf(answer, exported)).toBeLessThanOrEqual(most);
+      const logits = await allLogits(withLora(base), input_ids);
+      if (operator === undefined) expect(sameBits(logits, exported)).toBe(true);
+      else expect(maxDifference(logits, exported)).toBeLessThanOrEqual(nearExported[precision]);
+      expect(sameBits(await allLogits(withLora(lora), input_ids), logits)).toBe(true);
     }
   });
 

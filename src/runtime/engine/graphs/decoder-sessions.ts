@@ -19,6 +19,7 @@ import { type BothSessions, type OnProvider, openBothSessions } from './both-ses
 import { withInt8Cache } from './int8-cache.ts';
 import type { SampleIds } from './kv-scales.ts';
 import { type ModelGraphsOptions, modelGraphs, openWithOperator, releasedOnFailure } from './model-graphs.ts';
+import { withNativeAttention } from './native-attention.ts';
 
 /**
  * The base model, loaded twice over one copy of its weights: requests without an adapter run the graph as it was
@@ -98,10 +99,11 @@ const openBoth = async (options: DecoderSessionsOptions): Promise<DecoderSession
   const tables = joined?.tables;
   const graphOptions = { weightsFolder, weights, optimised, threads, spin, headSize, tables, operator };
   const open = (graph: Buffer): Promise<DecoderSession> => DecoderSession.open(graph, [], graphOptions);
-  const graphs =
+  const graphs = await releasedOnFailure(weights, () =>
     kvPrecision === 'int8'
-      ? await releasedOnFailure(weights, () => withInt8Cache(plain, { cacheDir, samples, open, doing }))
-      : plain;
+      ? withInt8Cache(plain, { cacheDir, samples, open, doing })
+      : withNativeAttention(plain, options),
+  );
   const ways = {
     open: (graph: Buffer, sites: readonly Site[], on: OnProvider) =>
       DecoderSession.open(graph, sites, { ...graphOptions, ...on }),

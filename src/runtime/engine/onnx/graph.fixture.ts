@@ -62,7 +62,7 @@ export const handMade = (graph: HandMadeGraph): Buffer => {
       contentField(graphField.output, valueInfoMessage(name, elementType.float, ['n'])),
     ),
   ]);
-  return Buffer.concat([integerField(1, 8), contentField(modelField.graph, content)]);
+  return Buffer.concat([integerField(modelField.irVersion, 8), contentField(modelField.graph, content)]);
 };
 
 /** All linears of one llama layer as MatMul nodes, with their weights. */

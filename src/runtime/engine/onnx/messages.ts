@@ -104,6 +104,13 @@ export const withoutAttributes = (node: Buffer, names: readonly string[]): Buffe
       .map(({ start, end }) => node.subarray(start, end)),
   );
 
+/** The node as an operator of another domain; all else byte for byte. */
+export const withDomain = (node: Node, domain: string): Buffer =>
+  Buffer.concat([
+    mapFields(node, (field) => (field.number === nodeField.domain ? Buffer.alloc(0) : undefined)),
+    contentField(nodeField.domain, domain),
+  ]);
+
 /** The node with its first output under another name; all else byte for byte. */
 export const renameOutput = (node: Node, name: string): Buffer => {
   let done = false;
