@@ -73,6 +73,17 @@ describe('an answer with calls', () => {
     expect(reader.finish('length')).toBe('length');
   });
 
+  it('that has a broken one without a mark is cut within it where the answer is', () => {
+    const reader = new AnswerReader({ id: 'r1', calls: () => formats.llama.read(names) });
+    reader.push('{"name": "now", "parameters": {"a": b c');
+    expect(reader.finish('stop')).toBe('stop');
+    reader.end();
+    expect(reader.finish('stop')).toBe('tool_calls');
+    expect(reader.isCut('stop')).toBe(false);
+    expect(reader.finish('length')).toBe('length');
+    expect(reader.isCut('length')).toBe(true);
+  });
+
   it('does not end because of them where one is cut, and then says so', () => {
     const reader = new AnswerReader({ ...calls(), id: 'r1' });
     expect(reader.isCalling).toBe(false);

@@ -41,6 +41,7 @@ export class AnswerReader {
   /** The present call is beyond those that it may have. */
   #isBeyond = false;
   #isCalling = false;
+  #isEndless = false;
   /** White space that the next text follows; beside a call it is left out. */
   #space = '';
 
@@ -55,9 +56,14 @@ export class AnswerReader {
     return this.#thoughts?.isOpen === true;
   }
 
-  /** Within a call. Once the answer ended: it was cut there. */
+  /** Within a call. */
   get isCalling(): boolean {
     return this.#isCalling;
+  }
+
+  /** Whether an answer that ended so was cut within a call. */
+  isCut(reason: FinishReason): boolean {
+    return this.#isCalling || (this.#isEndless && reason === 'length');
   }
 
   push(text: string): readonly AnswerPart[] {
@@ -79,7 +85,7 @@ export class AnswerReader {
 
   /** Why it ended, as OpenAI says it: because of calls where none is cut. */
   finish(reason: FinishReason): FinishReason | 'tool_calls' {
-    return reason === 'stop' && this.#called > 0 && !this.#isCalling ? 'tool_calls' : reason;
+    return reason === 'stop' && this.#called > 0 && !this.isCut(reason) ? 'tool_calls' : reason;
   }
 
   #think(parts: AnswerPart[], thoughts: readonly Thought[]): void {
@@ -106,7 +112,8 @@ export class AnswerReader {
         this.#called += 1;
         parts.push({ kind: 'call', index, id: callId(id, index), name: piece.name });
       } else {
-        this.#isCalling = piece.open;
+        this.#isCalling = piece.open === true;
+        this.#isEndless = piece.open === 'endless';
         if (piece.arguments !== '')
           parts.push({ kind: 'arguments', index: this.#called - 1, text: piece.arguments });
       }

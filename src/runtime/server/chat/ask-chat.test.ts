@@ -214,14 +214,21 @@ describe('a conversation', () => {
     expect(() => ask({ messages: [one, one] })).toThrow(expect.objectContaining({ param, message }));
   });
 
-  it.each(['{"a": \'x\'}}\n', '{"a": "'])(
-    'may have calls whose arguments are no JSON, as answers have: they are said in the text: %s',
-    (text) => {
+  it.each([
+    ['that are cut', '{"a": "', '{"a": "}'],
+    ['with the bracket that ends the call', '{"a": \'x\'}}\n', '{"a": \'x\'}}'],
+    ['with that bracket in a text without an end', '{"a": "x}}\n', '{"a": "x}}'],
+    ['without that bracket', '{"a": {"b": None}}', '{"a": {"b": None}}}'],
+    ['that nest deep', JSON.stringify(deep), `${JSON.stringify(deep)}}`],
+    ['that nest deeper than a body may', '{"a": '.repeat(300), `${'{"a": '.repeat(300)}}`],
+  ])(
+    'may have arguments that no template can write, as answers have, and they are said in the text: those %s',
+    (_, text, written) => {
       const messages = [
         { ...madeBy(text), content: 'So:' },
         { ...answered, tool_call_id: 'c1' },
       ];
-      const content = `So:\n<tool_call>\n{"name": "now", "arguments": ${text}}\n</tool_call>`;
+      const content = `So:\n<tool_call>\n{"name": "now", "arguments": ${written}\n</tool_call>`;
       expect(ask({ messages }).prompt).toMatchObject({
         messages: [
           { role: 'assistant', content },
@@ -247,18 +254,6 @@ describe('a conversation', () => {
     ['a message without content', [{ role: 'user' }], '0.content', /a string/],
     ['an assistant without content', [{ role: 'assistant', content: null }], '0.content', /a string/],
     ['arguments that are a list', [madeBy('[]')], '0.tool_calls.0.function.arguments', /JSON object/],
-    [
-      'arguments that nest too deep',
-      [madeBy(JSON.stringify(deep))],
-      '0.tool_calls.0.function.arguments',
-      /deeper/,
-    ],
-    [
-      'arguments that nest deeper than a body may',
-      [question, madeBy('['.repeat(300))],
-      '1.tool_calls.0.function.arguments',
-      /deeper/,
-    ],
   ])('%s: refused by its place', (_, messages, at, message) => {
     expect(() => ask({ messages })).toThrow(
       expect.objectContaining({ param: `messages.${at}`, message: expect.stringMatching(message) }),

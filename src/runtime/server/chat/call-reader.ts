@@ -7,8 +7,8 @@ export type Piece =
       readonly kind: 'arguments';
       /** More of them, as the model wrote them, or nothing. */
       readonly arguments: string;
-      /** The call is not at its end. */
-      readonly open: boolean;
+      /** The call is not at its end. `endless`: it ended with the answer, as nothing else ends it. */
+      readonly open: boolean | 'endless';
       readonly text: string;
     };
 

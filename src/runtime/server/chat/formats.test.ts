@@ -83,6 +83,31 @@ const hermes: readonly (readonly [string, string, readonly unknown[]])[] = [
     '<tool_call>{"name": "now", "arguments": {"a": 01, "b": None, "c": "\\x\n"}}</tool_call>',
     [{ name: 'now', arguments: '{"a": 01, "b": None, "c": "\\x\n"}' }],
   ],
+  [
+    'no JSON, up to the next call',
+    '<tool_call>{"name": "now", "arguments": {"a": x y}}\n<tool_call>{"name": "now", "arguments": {}}</tool_call>',
+    [{ name: 'now', arguments: '{"a": x y}}\n' }, now],
+  ],
+  [
+    'a text without its end, up to the mark behind a line break',
+    '<tool_call>{"name": "now", "arguments": {"a": "Oslo}}\n</tool_call>\nIt is "late".',
+    [{ name: 'now', arguments: '{"a": "Oslo}}\n' }, '\nIt is "late".'],
+  ],
+  [
+    'a text without its end, up to the next call',
+    '<tool_call>{"name": "now", "arguments": {"a": ["Oslo]}}\n<tool_call>{"name": "now", "arguments": {}}',
+    [{ name: 'now', arguments: '{"a": ["Oslo]}}\n' }, now],
+  ],
+  [
+    'a text without its end behind arguments',
+    '<tool_call>{"name": "now", "arguments": {}, "id": "a}\n</tool_call> b',
+    [now, ' b'],
+  ],
+  [
+    'a line break within a text, and almost a mark, or one in another text',
+    '<tool_call>{"name": "now", "arguments": {"a": "\n<</tool> </tool_call", "b": "</tool_call>"}}</tool_call>',
+    [{ name: 'now', arguments: '{"a": "\n<</tool> </tool_call", "b": "</tool_call>"}' }],
+  ],
   ['no bracket at its end', '<tool_call>{"name": "now", "arguments": {}\n</tool_call>', [now]],
   [
     'a text before its mark',
@@ -118,6 +143,7 @@ const hermes: readonly (readonly [string, string, readonly unknown[]])[] = [
     '<tool_call>{"name": "no\\w", "arguments": {}}</tool_call>',
     '<tool_call>{"arguments": {}, "name": "other"}</tool_call>',
     '<tool_call>{"arguments": {"a": 1,}, "name": "now"}</tool_call>',
+    '<tool_call>{"arguments": {"a": "\n</tool_call>"}, "name": "now"}',
     "<tool_call>{'name': 'now', 'arguments': {}}</tool_call>",
     '<tool_call>[{"name": "now", "arguments": {}}]</tool_call>',
     '{"name": "now", "arguments": {}}',
@@ -139,6 +165,11 @@ const llama: typeof hermes = [
     'no JSON: all that follows',
     '{"name": "now", "parameters": {"a": \'x\'}}; {"name": "now", "parameters": {}}',
     [{ name: 'now', arguments: '{"a": \'x\'}}; {"name": "now", "parameters": {}}' }],
+  ],
+  [
+    'a text without its end: all that follows',
+    '{"name": "now", "parameters": {"a": "\n}}; </tool_call>',
+    [{ ...cut, arguments: '{"a": "\n}}; </tool_call>' }],
   ],
   [
     'no bracket at its end',
@@ -276,6 +307,7 @@ it.each([
   ['hermes', '<tool_call>{"a": "'],
   ['hermes', '<tool_call>{"a": {"b": [1, "'],
   ['hermes', '<tool_call>'],
+  ['hermes', '<tool_call>{"a": "\n'],
   ['llama', '{"a": '],
   ['llama', '{"'],
   ['gemma', '<start_function_call>call:now{a:<escape>'],
@@ -331,12 +363,25 @@ it.each(['hermes', 'llama', 'gemma'] as const)(
   },
 );
 
+it.each(['{x', '{"a": "\n'])('broken calls that begin each other are read once: %j', (broken) => {
+  const text = `<tool_call>{"name": "now", "arguments": ${broken}`.repeat(20_000);
+  const found = calls(told('hermes', [text]));
+  expect(found).toHaveLength(20_000);
+  expect(found[0]).toEqual({ name: 'now', arguments: broken });
+});
+
 const long = Array.from({ length: 10_000 }, (_, n) => `"k${n}": "x"`).join(', ');
 
 it.each<[string, CallFormat, string, string]>([
   ['in JSON', 'hermes', `<tool_call>{"name": "now", "arguments": {${long}}}</tool_call>`, `{${long}}`],
   ['in JSON', 'llama', `{"name": "now", "parameters": {${long}}}`, `{${long}}`],
   ['that are broken', 'hermes', `<tool_call>{"name": "now", "arguments": {<${long}</tool_call>`, `{<${long}`],
+  [
+    'with a line break',
+    'hermes',
+    `<tool_call>{"name": "now", "arguments": {"a": "\n${'</tool_cal'.repeat(11_000)}\n</tool_call>`,
+    `{"a": "\n${'</tool_cal'.repeat(11_000)}\n`,
+  ],
   ['that are broken', 'llama', `{"name": "now", "parameters": {<${long}`, `{<${long}`],
   ['before the name', 'hermes', `<tool_call>{"arguments": {${long}}, "name": "now"}`, `{${long}}`],
 ])(

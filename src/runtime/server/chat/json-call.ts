@@ -15,22 +15,29 @@ type Arguments = Extract<Piece, { kind: 'arguments' }>;
 
 const more = (text: string): Arguments => ({ kind: 'arguments', arguments: text, open: true, text });
 /** What belongs to a call behind its arguments. */
-const behind = (text: string, open = true): Arguments => ({ kind: 'arguments', arguments: '', open, text });
+const behind = (text: string, open: Arguments['open'] = true): Arguments => ({
+  kind: 'arguments',
+  arguments: '',
+  open,
+  text,
+});
 
 /**
  * `{"name": "…", "arguments": {…}}`, and the mark that ends it, where there is one. Of two values with one name the first counts.
  *
- * Arguments behind the name are told as they come; from where they are no JSON, all up to the mark is. Arguments before the name are
- * told once that is known.
+ * Arguments behind the name are told as they come; from where they are no JSON, all up to the mark is, or up to the one that begins
+ * another call. Arguments before the name are told once that is known.
  */
 export class JsonCall implements CallBody {
   readonly #prefix: string;
   readonly #names: ReadonlySet<string>;
   readonly #under: readonly string[];
   readonly #mark: string | undefined;
-  readonly #object = new JsonObject();
-  #state: 'before' | 'arguments' | 'broken' | 'after' | 'mark' = 'before';
-  /** All that may be no call, or the beginning of the mark. */
+  /** What ends arguments that are no JSON. */
+  readonly #ends: readonly string[];
+  readonly #object: JsonObject;
+  #state: 'before' | 'arguments' | 'broken' | 'after' | 'mark' | 'ended' = 'before';
+  /** All that may be no call, or a mark, or the beginning of one. */
   #held = '';
   /** Where a name, or arguments before it, begin in that. */
   #start = 0;
@@ -43,6 +50,8 @@ export class JsonCall implements CallBody {
     this.#names = names;
     this.#under = under;
     this.#mark = mark;
+    this.#ends = mark === undefined ? [] : [before, mark];
+    this.#object = new JsonObject(this.#ends);
   }
 
   push(text: string): BodyStep {
@@ -55,16 +64,23 @@ export class JsonCall implements CallBody {
     }
     if (this.#state === 'arguments') at = this.#follow(text, at, pieces);
     if (this.#state === 'after') at = this.#leave(text, at, pieces);
-    if (this.#state === 'broken') return this.#seek(text.slice(at), pieces);
-    return this.#state === 'mark' ? this.#end(text.slice(at), pieces) : { kind: 'open', pieces };
+    const rest = text.slice(at);
+    if (this.#state === 'broken') return this.#seek(rest, pieces);
+    if (this.#state === 'ended') {
+      // A part of the text where it can be: what follows is not copied for each call.
+      const start = at - this.#held.length;
+      return this.#ended(this.#held, start < 0 ? this.#held + rest : text.slice(start), pieces);
+    }
+    return this.#state === 'mark' ? this.#end(rest, pieces) : { kind: 'open', pieces };
   }
 
   /** Small models end an answer without the mark, or within it. */
   end(): Exclude<BodyStep, { kind: 'open' }> {
     const held = this.#held;
     if (this.#state === 'before') return { kind: 'none', rest: held };
-    const isCut = this.#state === 'arguments' || (this.#state === 'broken' && this.#mark !== undefined);
-    return { kind: 'done', pieces: [behind(held, isCut)], rest: '' };
+    const isCut = this.#state === 'arguments' || this.#state === 'broken';
+    const isEndless = this.#state === 'broken' && this.#mark === undefined;
+    return { kind: 'done', pieces: [behind(held, isEndless ? 'endless' : isCut)], rest: '' };
   }
 
   /** Looks whether it is a call: how much of the text was read until it was known to be one. */
@@ -107,11 +123,12 @@ export class JsonCall implements CallBody {
   }
 
   #follow(text: string, from: number, pieces: Piece[]): number {
-    const { kind, at } = this.#object.next(text, from);
-    if (kind === 'ends') this.#state = 'after';
-    if (kind === 'broken') this.#state = 'broken';
-    if (at > from) pieces.push(more(text.slice(from, at)));
-    return at;
+    const step = this.#object.next(text, from);
+    if (step.kind === 'ends') this.#state = 'after';
+    if (step.kind === 'broken') this.#state = 'broken';
+    const read = this.#read(step, text, from);
+    if (read !== '') pieces.push(more(read));
+    return step.at;
   }
 
   /** What follows in the object is of the call, and tells nothing. */
@@ -119,23 +136,42 @@ export class JsonCall implements CallBody {
     let step = this.#object.next(text, from);
     while (step.kind === 'begins' || step.kind === 'ends') step = this.#object.next(text, step.at);
     if (step.kind !== 'open') this.#state = 'mark';
-    if (step.at > from) pieces.push(behind(text.slice(from, step.at)));
+    const read = this.#read(step, text, from);
+    if (read !== '') pieces.push(behind(read));
     return step.at;
   }
 
-  /** Broken arguments up to the mark. */
-  #seek(text: string, pieces: Piece[]): BodyStep {
-    const mark = this.#mark;
-    const whole = this.#held + text;
-    const at = mark === undefined ? -1 : whole.indexOf(mark);
-    if (mark !== undefined && at >= 0) {
-      pieces.push(more(whole.slice(0, at)), behind(mark, false));
-      return { kind: 'done', pieces, rest: whole.slice(at + mark.length) };
-    }
-    const end = whole.length - overlap(whole, mark ?? '');
+  /** What was read of the object, without what is a mark, or may become one. */
+  #read({ kind, at }: ObjectStep, text: string, from: number): string {
+    if (kind === 'marked') this.#state = 'ended';
+    const whole = this.#held + text.slice(from, at);
+    const end = whole.length - this.#object.mark.length;
     this.#held = whole.slice(end);
+    return whole.slice(0, end);
+  }
+
+  /** Broken arguments up to a mark. */
+  #seek(text: string, pieces: Piece[]): BodyStep {
+    const whole = this.#held + text;
+    let found: string | undefined;
+    let end = whole.length;
+    for (const mark of this.#ends) {
+      // Not beyond the beginning of the next call: else each call would look through all that follows.
+      const at = whole.slice(0, end).indexOf(mark);
+      if (at >= 0) [found, end] = [mark, at];
+    }
+    if (found === undefined) end -= Math.max(0, ...this.#ends.map((mark) => overlap(whole, mark)));
     if (end > 0) pieces.push(more(whole.slice(0, end)));
-    return { kind: 'open', pieces };
+    this.#held = whole.slice(end);
+    if (found === undefined) return { kind: 'open', pieces };
+    return this.#ended(found, whole.slice(end), pieces);
+  }
+
+  /** Ends at a mark, with which the text begins. One that begins the next call is that one's. */
+  #ended(mark: string, text: string, pieces: Piece[]): BodyStep {
+    const own = mark === this.#mark ? mark : '';
+    pieces.push(behind(own, false));
+    return { kind: 'done', pieces, rest: text.slice(own.length) };
   }
 
   /** White space and the mark. */

@@ -1,23 +1,38 @@
 type Expected = 'object' | 'first key' | 'key' | 'colon' | 'own value' | 'first value' | 'value' | 'more';
 
 /**
- * Where reading stopped: one of its own values begins here, or ended; it is whole; this character makes it no object; or more is needed.
- * `at`: characters of the piece before that.
+ * Where reading stopped: one of its own values begins here, or ended; it is whole; this character makes it no object; a mark came within
+ * a text that is none of JSON; or more is needed. `at`: characters of the piece before that, a mark included.
  */
 export type ObjectStep = {
-  readonly kind: 'begins' | 'ends' | 'whole' | 'broken' | 'open';
+  readonly kind: 'begins' | 'ends' | 'whole' | 'broken' | 'marked' | 'open';
   readonly at: number;
 };
 
 /**
  * A JSON object that comes piece by piece. Its form is checked at each character, so that what is no object is known as early as it
- * can be; not so what stands within its texts, words and numbers.
+ * can be; not so what stands within its texts, words and numbers. But a text with a line break, or another control character, may be one
+ * whose quote is left out: a mark is found within it.
  */
 export class JsonObject {
+  readonly #marks: readonly string[];
   #expected: Expected = 'object';
   #within: 'text' | 'escape' | 'word' | undefined;
   readonly #open: ('{' | '[')[] = [];
   #name = '';
+  /** The present text has a control character. */
+  #isLoose = false;
+  #mark = '';
+
+  /** `marks`: each has one `<`, its first character. */
+  constructor(marks: readonly string[] = []) {
+    this.#marks = marks;
+  }
+
+  /** The beginning of a mark that reading stopped behind, or all of it. */
+  get mark(): string {
+    return this.#mark;
+  }
 
   /** Of its present own value, as it is written. */
   get name(): string {
@@ -53,7 +68,16 @@ export class JsonObject {
     if (c === '"' && !isEscaped) return this.#textEnds();
     if (this.#expected === 'key' && this.#isOwn) this.#name += c;
     this.#within = c === '\\' && !isEscaped ? 'escape' : 'text';
-    return 'open';
+    if (c < ' ') this.#isLoose = true;
+    return this.#isLoose && this.#marksEnd(c) ? 'marked' : 'open';
+  }
+
+  /** Whether a mark ends here. */
+  #marksEnd(c: string): boolean {
+    if (this.#mark === '' && c !== '<') return false;
+    const mark = c === '<' ? c : this.#mark + c;
+    this.#mark = this.#marks.some((one) => one.startsWith(mark)) ? mark : '';
+    return this.#marks.includes(this.#mark);
   }
 
   #begins(c: string): ObjectStep['kind'] {
@@ -117,6 +141,8 @@ export class JsonObject {
   }
 
   #textEnds(): ObjectStep['kind'] {
+    this.#isLoose = false;
+    this.#mark = '';
     if (this.#expected !== 'key') return this.#valueEnds();
     this.#within = undefined;
     this.#expected = 'colon';

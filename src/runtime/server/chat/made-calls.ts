@@ -2,6 +2,7 @@ import type { ChatInfo, ChatMessage, MadeCall } from '../../engine/engine.ts';
 import { FieldError, wrong } from '../fields/field-error.ts';
 import { noCounts, shapeReader } from '../http/json.ts';
 import { formatOf } from './formats.ts';
+import { JsonObject } from './json-object.ts';
 import { maxNesting, nestsTooDeep } from './nesting.ts';
 
 const parsed = (text: string): unknown => {
@@ -16,11 +17,17 @@ const parsed = (text: string): unknown => {
 /** Some clients write no arguments as an empty text. */
 const writtenOf = (text: string): string => (text.trim() === '' ? '{}' : text);
 
-/** @throws REQUEST_INVALID */
-const checkObject = (value: unknown, param: string): void => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw wrong(param, 'must be a JSON object, as text');
-  if (nestsTooDeep(value)) throw wrong(param, `nests deeper than ${maxNesting}`);
+const isObject = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Arguments with what is written around them. Broken ones mostly have the bracket behind them already: all up to the mark is theirs. */
+const wrapped = (before: string, written: string, after: string): string => {
+  const object = new JsonObject();
+  let step = object.next(written, 0);
+  while (step.kind === 'begins' || step.kind === 'ends') step = object.next(written, step.at);
+  const own = written.trimEnd();
+  const isEnded = step.kind !== 'whole' && own.endsWith('}}');
+  return before + (isEnded ? own + after.slice(1) : written + after);
 };
 
 /** Calls of a conversation that is read in its order: what a tool answers was called before. `params`: names of fields, for errors. */
@@ -30,7 +37,10 @@ export class MadeCalls {
   readonly #chat: ChatInfo | undefined;
   /** Calls do not reach the prompt by themselves. */
   readonly #isDropped: boolean;
-  /** Calls whose arguments are no JSON: models write such, and answers are cut within them. */
+  /**
+   * Calls whose arguments no chat template can write, as they are no JSON or nest too deep: models write such, and answers are cut within
+   * them.
+   */
   readonly #broken = new Set<MadeCall>();
   /** Of all arguments. */
   readonly #counts = noCounts();
@@ -48,7 +58,7 @@ export class MadeCalls {
     if (format === undefined || calls.length === 0)
       return calls.length === 0 ? { content } : { content, calls };
     const { before, after, between } = format.forced;
-    const written = calls.map((call) => before(call.name) + call.arguments + after).join(between);
+    const written = calls.map((call) => wrapped(before(call.name), call.arguments, after)).join(between);
     return { content: content === '' ? written : `${content}\n${written}` };
   }
 
@@ -58,12 +68,13 @@ export class MadeCalls {
     const deny = (why: string): never => {
       throw wrong(params.arguments, why);
     };
-    shapeReader(deny, this.#counts)(Buffer.from(call.arguments));
+    const isKnown = formatOf(this.#chat) !== undefined;
+    shapeReader(deny, this.#counts, isKnown ? Infinity : maxNesting)(Buffer.from(call.arguments));
     this.#names.set(call.id, call.name);
     const made = { ...call, arguments: writtenOf(call.arguments) };
     const value = parsed(made.arguments);
-    if (value === undefined && formatOf(this.#chat) !== undefined) this.#broken.add(made);
-    else checkObject(value, params.arguments);
+    if (!isObject(value) && (value !== undefined || !isKnown)) deny('must be a JSON object, as text');
+    if (value === undefined || nestsTooDeep(value)) this.#broken.add(made);
     return made;
   }
 

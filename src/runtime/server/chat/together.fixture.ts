@@ -14,7 +14,7 @@ export const together = (pieces: readonly Piece[]): readonly (string | ToldCall)
     else if (typeof last !== 'object') throw new Error('arguments of no call');
     else {
       const { name, arguments: before } = last;
-      const open = piece.open ? { open: true as const } : {};
+      const open = piece.open === true ? { open: true as const } : {};
       all[all.length - 1] = { name, arguments: before + piece.arguments, ...open };
     }
   }

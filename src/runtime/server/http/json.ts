@@ -31,11 +31,13 @@ export const noCounts = (): Counts => ({ opened: 0, texts: 0, commas: 0 });
 
 /**
  * Takes a JSON text in UTF-8, in parts as they come, and counts what it has on top of `counts`.
+ * `levels`: of objects and lists within each other.
  * @throws what `deny` does of a text that nobody could mean, as soon as that can be told
  */
 export const shapeReader = (
   deny: (why: string) => never,
   counts: Counts = noCounts(),
+  levels = maxDepth,
 ): ((part: Uint8Array) => void) => {
   let [depth, isText, skipped] = [0, false, 0];
   return (part) => {
@@ -56,7 +58,7 @@ export const shapeReader = (
       } else if (byte === openList || byte === openObject) {
         depth += 1;
         counts.opened += 1;
-        if (depth > maxDepth) deny(`is nested deeper than ${maxDepth}`);
+        if (depth > levels) deny(`is nested deeper than ${levels}`);
         if (counts.opened > maxOpened) deny(`has more than ${maxOpened} objects and lists`);
       } else if (byte !== backslash) depth -= 1;
     }

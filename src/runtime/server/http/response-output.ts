@@ -94,7 +94,8 @@ export class ResponseOutput {
     const events = this.#tell(this.#reader.end());
     if (this.#items.length === 0 && this.#open === undefined) events.push(...this.#begin('content'));
     if (this.#open?.kind === 'content' && this.#scored.length > 0) events.push(this.#delta(this.#open, ''));
-    const isCut = this.#open?.kind === 'call' ? this.#reader.isCalling : statusOf(finish) === 'incomplete';
+    const isCut =
+      this.#open?.kind === 'call' ? this.#reader.isCut(finish) : statusOf(finish) === 'incomplete';
     return [...events, ...this.#close(isCut ? 'incomplete' : 'completed')];
   }
 
@@ -172,6 +173,7 @@ export class ResponseOutput {
   #argue(delta: string): OutputEvent[] {
     if (this.#open?.kind !== 'call') return [];
     this.#open.text += delta;
+    this.#scored = [];
     return [this.#argumentsEvent('delta', this.#open, { delta })];
   }
 

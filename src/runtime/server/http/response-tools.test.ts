@@ -143,6 +143,22 @@ describe('the output of a response', () => {
     expect(ended).toMatchObject({ status: 'incomplete', output: [callItem('r1', 0, 'Oslo')] });
   });
 
+  it('that is cut within a broken call without a mark has it, incomplete; else it is completed', async () => {
+    const broken = '{"name": "get_weather", "parameters": {"city": Os lo';
+    const { post, parts } = start(`${broken}\n`);
+    parts.serving.base = { ...parts.serving.base, chat: { calls: 'llama', parallel: false, thinks: false } };
+    for (const [most, status, end] of [
+      [broken.length, 'incomplete', ''],
+      [100, 'completed', '\n'],
+    ] as const) {
+      const response = await post('/v1/responses', { ...body, max_output_tokens: most });
+      expect(await response.json()).toMatchObject({
+        status,
+        output: [{ type: 'function_call', status, arguments: `{"city": Os lo${end}` }],
+      });
+    }
+  });
+
   it('may be sent back with a call that was cut', async () => {
     const { post, parts } = start(weatherCall('Oslo'), 'No.');
     const asked = { ...body, max_output_tokens: 59 };
