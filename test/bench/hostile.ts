@@ -1,12 +1,15 @@
 import { type AttackName, attacks, type Target } from '../support/hostile/attacks.ts';
 import { runAttack } from '../support/hostile/run-attack.ts';
-import { TestNode, tiny, yaml } from '../support/node.ts';
+import { enginePid, TestNode, tiny, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
 import { memoryOf } from './process-memory.ts';
+import { ofLoop, ofProcess } from './processor-time.ts';
 import { quantile, type Report, report, variant } from './report.ts';
 import { roundsOf } from './rounds.ts';
 
 const rounds = roundsOf(3);
+/** These attacks only: ADAPTLET_BENCH_PARTS=cancelled,structures. */
+const parts = process.env['ADAPTLET_BENCH_PARTS']?.split(',') ?? Object.keys(attacks);
 /** How long an attack goes on, and how long nobody attacks before it. */
 const windowMs = 10_000;
 const memoryEveryMs = 250;
@@ -68,19 +71,37 @@ const asksOf = (node: TestNode): Readonly<Record<Protocol, Ask>> => ({
   },
 });
 
+/** Cores that the node's event loop, its engine and the attackers were busy on, of those that do something meanwhile. */
+const busyCores = async <T>(
+  pids: { readonly node: number; readonly engine: number; readonly attackers: number },
+  meanwhile: () => Promise<T>,
+): Promise<{ readonly result: T; readonly cores: Readonly<Record<string, number>> }> => {
+  const look = async () => ({
+    loop: await ofLoop(pids.node),
+    node: await ofProcess(pids.node),
+    engine: await ofProcess(pids.engine),
+    attackers: await ofProcess(pids.attackers),
+  });
+  const [started, before] = [performance.now(), await look()];
+  const result = await meanwhile();
+  const [ms, after] = [performance.now() - started, await look()];
+  const names = ['loop', 'node', 'engine', 'attackers'] as const;
+  return { result, cores: Object.fromEntries(names.map((name) => [name, (after[name] - before[name]) / ms])) };
+};
+
 /**
- * Short requests of a client that behaves, a tenant of its own, on both ports, alone and beside each attack in turn, from a thread of its own; and the memory of the node
- * beside it. On a machine of two cores attackers, client and node share them: an attack that keeps a core busy of itself costs others time whatever
- * the node does.
+ * Short requests of a client that behaves, a tenant of its own, on both ports, alone and beside each attack in turn, and the memory of the node
+ * beside it. Attackers have a process that gets the processor time that nobody else wants: they are other machines in truth. So what the client
+ * loses is what the node does for them, which they keep as busy as it can be.
  */
 export const hostile = async (): Promise<Report> => {
   const node = await TestNode.start({ settings: { 'log-level': 'warn', 'import-roots': tiny.adapters } });
   const target: Target = { http: node.http, grpc: node.grpc, model: 'upper' };
   const samples = new Map<string, number[]>();
-  const add = (key: string, values: readonly number[]): void => {
-    samples.set(key, [...(samples.get(key) ?? []), ...values]);
-  };
   const ratios = new Map<string, number[]>();
+  const addTo = (to: Map<string, number[]>, key: string, values: readonly number[]): void => {
+    to.set(key, [...(to.get(key) ?? []), ...values]);
+  };
   const tries: Record<string, number> = {};
   try {
     await node.write('upper.yaml', yaml.adapter('upper', 'upper'));
@@ -91,21 +112,23 @@ export const hostile = async (): Promise<Report> => {
     });
     await measure(node, asks);
     for (let round = 1; round <= rounds; round += 1) {
-      for (const name of Object.keys(attacks) as AttackName[]) {
+      for (const name of parts as AttackName[]) {
         const alone = await measure(node, asks);
-        const attack = await runAttack(name, target);
-        const beside = await measure(node, asks);
+        const attack = await runAttack(name, target, { isIdle: true });
+        const pids = { node: node.pid, engine: enginePid(node) ?? -1, attackers: attack.pid };
+        const { result: beside, cores } = await busyCores(pids, () => measure(node, asks));
         await attack.stop();
         tries[`tries_${name}`] =
           (tries[`tries_${name}`] ?? 0) + Object.values(attack.ends).reduce((sum, n) => sum + n, 0);
         for (const protocol of protocols) {
-          add(`alone_${protocol}`, alone.times[protocol]);
-          add(`${name}_${protocol}`, beside.times[protocol]);
+          addTo(samples, `alone_${protocol}`, alone.times[protocol]);
+          addTo(samples, `${name}_${protocol}`, beside.times[protocol]);
           const ratio = quantile(beside.times[protocol], 0.99) / quantile(alone.times[protocol], 0.99);
-          ratios.set(`p99_${name}_${protocol}`, [...(ratios.get(`p99_${name}_${protocol}`) ?? []), ratio]);
+          addTo(ratios, `p99_${name}_${protocol}`, [ratio]);
         }
-        ratios.set(`mib_${name}`, [...(ratios.get(`mib_${name}`) ?? []), beside.mostMib - alone.mostMib]);
-        ratios.set(`refused_${name}`, [...(ratios.get(`refused_${name}`) ?? []), beside.failures]);
+        addTo(ratios, `mib_${name}`, [beside.mostMib - alone.mostMib]);
+        addTo(ratios, `refused_${name}`, [beside.failures]);
+        for (const [who, busy] of Object.entries(cores)) addTo(ratios, `cores_${name}_${who}`, [busy]);
         console.error(`hostile: ${name}, round ${round} of ${rounds}`);
       }
     }

@@ -1,21 +1,20 @@
 import { once } from 'node:events';
-import { parentPort, workerData } from 'node:worker_threads';
 import { type AttackName, attacks, type Target } from './attacks.ts';
 
-/** A thread that attacks until it is sent anything; then it says how its tries ended. */
-const { name, target } = workerData as { readonly name: AttackName; readonly target: Target };
+/** A process that attacks until it is sent anything, or its parent is gone; then it says how its tries ended. */
+const [name, target] = process.argv.slice(2) as [AttackName, string];
 
-if (parentPort === null) throw new Error('this file is a worker thread');
+if (process.send === undefined) throw new Error('this file is forked');
+const send = process.send.bind(process);
 const stop = new AbortController();
 const ends: Record<string, number> = {};
-const running = attacks[name](target, stop.signal, (end) => {
+const running = attacks[name](JSON.parse(target) as Target, stop.signal, (end) => {
   ends[end] = (ends[end] ?? 0) + 1;
 });
-parentPort.postMessage('started');
-const look = setInterval(() => parentPort?.postMessage({ ends }), 100);
-await once(parentPort, 'message');
+send('started');
+const look = setInterval(() => send({ ends }), 100);
+await Promise.race([once(process, 'message'), once(process, 'disconnect')]);
 stop.abort();
 await running;
 clearInterval(look);
-parentPort.postMessage({ ends, over: true });
-parentPort.close();
+if (process.connected) send({ ends, over: true }, () => process.disconnect());
