@@ -86,7 +86,10 @@ const busyCores = async <T>(
   const result = await meanwhile();
   const [ms, after] = [performance.now() - started, await look()];
   const names = ['loop', 'node', 'engine', 'attackers'] as const;
-  return { result, cores: Object.fromEntries(names.map((name) => [name, (after[name] - before[name]) / ms])) };
+  return {
+    result,
+    cores: Object.fromEntries(names.map((name) => [name, (after[name] - before[name]) / ms])),
+  };
 };
 
 /**

@@ -1,3 +1,5 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { getPriority, platform } from 'node:os';
 import { afterAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../time/clock.ts';
 import type { Structure } from '../engine.ts';
@@ -77,6 +79,19 @@ it('who fills the queue keeps no other namespace and no other tenant from it', a
   const others = [one(1, 'a', 'bert'), one(2, 'b', 'anna')];
   const [refused] = await Promise.all([Promise.allSettled(crowd), Promise.all(others)]);
   expect(refused.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(0);
+});
+
+const ownNice = getPriority();
+it.skipIf(platform() !== 'linux')('gives way to those that run steps', async () => {
+  await thread.compile(regex('ab'), whose);
+  const threads = await readdir('/proc/self/task');
+  const nices = await Promise.all(
+    threads.map(async (id) => {
+      const stat = await readFile(`/proc/self/task/${id}/stat`, 'utf8');
+      return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+    }),
+  );
+  expect(nices).toContain(Math.min(ownNice + 10, 19));
 });
 
 it('without the module the error says what to do', async () => {

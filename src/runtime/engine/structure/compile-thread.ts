@@ -15,6 +15,8 @@ const heapMegabytes = 512;
 const usualLimits = { firstMs: 20_000, ms: 5_000 } as const;
 /** Starting it costs some hundred milliseconds, and having it the memory of a vocabulary. */
 const idleMs = 300_000;
+/** On Linux, of the thread: of a core that steps keep busy it gets a tenth. */
+const niceIncrement = 10;
 /** Milliseconds after which a refused request may find room. */
 const retryAfterMs = 1000;
 
@@ -52,6 +54,7 @@ export class CompileThread {
       minThreads: 0,
       maxThreads: 1,
       idleTimeout: idleMs,
+      niceIncrement,
       resourceLimits: { maxOldGenerationSizeMb: heapMegabytes },
     });
   }
