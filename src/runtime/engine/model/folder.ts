@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { type Graph, readGraph } from '../onnx/graph.ts';
+import { refuseOwnDomain } from '../onnx/own-domain.ts';
 import { withWholeCaches } from '../onnx/whole-caches.ts';
 import { chooseGraphIn, findGraph } from './graph-file.ts';
 
@@ -29,8 +30,11 @@ export const fromTheRoot =
  * The graph of the base model in a folder; see {@link findGraph}.
  * @throws MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, CONFIG_INVALID
  */
-export const readModelGraph = (folder: string, file?: string): Graph =>
-  readGraph(withWholeCaches(readFileSync(findGraph(folder, file))));
+export const readModelGraph = (folder: string, file?: string): Graph => {
+  const model = readFileSync(findGraph(folder, file));
+  refuseOwnDomain(model);
+  return readGraph(withWholeCaches(model));
+};
 
 /**
  * Finds the files of a base model around its graph, see {@link findGraph}. Configuration and tokenizer lie beside it or, where

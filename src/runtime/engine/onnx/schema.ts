@@ -2,7 +2,8 @@
  * Field numbers of onnx.proto that the engine reads or writes
  * (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
  */
-export const modelField = { irVersion: 1, graph: 7, opsetImport: 8 } as const;
+export const modelField = { irVersion: 1, graph: 7, opsetImport: 8, functions: 25 } as const;
+export const functionField = { node: 7, opsetImport: 9, domain: 10 } as const;
 export const opsetField = { domain: 1, version: 2 } as const;
 export const graphField = {
   node: 1,
@@ -21,6 +22,7 @@ export const attributeField = {
   tensor: 5,
   graph: 6,
   integers: 8,
+  graphs: 11,
   type: 20,
 } as const;
 export const attributeType = { integer: 2, text: 3, integers: 7 } as const;

@@ -13,6 +13,7 @@ import { familyOf } from '../../../../src/runtime/engine/onnx/families.ts';
 import { applyEdit, type Graph, readGraph, tensorsOf } from '../../../../src/runtime/engine/onnx/graph.ts';
 import { sitesOf } from '../../../../src/runtime/engine/onnx/inject.ts';
 import { lengthUseOf } from '../../../../src/runtime/engine/onnx/lengths.ts';
+import { refuseOwnDomain } from '../../../../src/runtime/engine/onnx/own-domain.ts';
 import { withWholeCaches } from '../../../../src/runtime/engine/onnx/whole-caches.ts';
 import { filesAt, jsonTexts, texts } from '../examples.ts';
 import { words } from '../mutators/bytes.ts';
@@ -52,6 +53,7 @@ const onnx: Target = {
   run: (bytes) => {
     const model = Buffer.from(bytes);
     const graph = readGraph(model);
+    refuseOwnDomain(model);
     const { parameters, weightFiles } = graphFactsOf(graph);
     must(!Number.isNaN(parameters), 'parameters are no number');
     must(
