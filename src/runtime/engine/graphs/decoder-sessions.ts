@@ -101,7 +101,7 @@ const openBoth = async (options: DecoderSessionsOptions): Promise<DecoderSession
   const open = (graph: Buffer): Promise<DecoderSession> => DecoderSession.open(graph, [], graphOptions);
   const graphs = await releasedOnFailure(weights, () =>
     kvPrecision === 'int8'
-      ? withInt8Cache(plain, { cacheDir, samples, open, doing })
+      ? withInt8Cache(plain, { cacheDir, samples, operator, open, doing })
       : withNativeAttention(plain, options),
   );
   const ways = {

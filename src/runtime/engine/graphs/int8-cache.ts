@@ -1,6 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { readGraph } from '../onnx/graph.ts';
 import { cacheEntries, quantiseCache } from '../onnx/quantised-cache.ts';
+import type { Operator } from '../ort/operator.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import {
   type KvScales,
@@ -24,6 +25,8 @@ const maxError = 0.15;
 export type Int8CacheOptions = {
   readonly cacheDir: string;
   readonly samples: SampleIds;
+  /** That sessions are opened with. */
+  readonly operator: Operator | undefined;
   /** Opens a graph without LoRA inputs. */
   readonly open: (graph: Buffer) => Promise<DecoderSession>;
   /** See ModelOptions. */
@@ -64,15 +67,15 @@ const provedScales = async (graph: Buffer, { samples, open }: Int8CacheOptions):
 };
 
 /**
- * The graphs of a base model with keys and values in int8. What an int8 stands for is learned once for a graph, library, machine
+ * The graphs of a base model with keys and values in int8. What an int8 stands for is learned once for a graph, libraries, machine
  * and sample texts, from the graph in float32, and kept in `cacheDir`.
  * @throws MODEL_UNSUPPORTED
  */
 export const withInt8Cache = async (graphs: ModelGraphs, options: Int8CacheOptions): Promise<ModelGraphs> => {
   // Before anything is opened.
   cacheEntries(readGraph(graphs.base));
-  const { cacheDir, samples } = options;
-  const key = scalesKey(graphs.base, samples);
+  const { cacheDir, samples, operator } = options;
+  const key = scalesKey(graphs.base, samples, operator?.digest ?? '');
   let scales = keptScales(cacheDir, key);
   if (scales === undefined) {
     options.doing('learning what keys and values in int8 stand for, once');

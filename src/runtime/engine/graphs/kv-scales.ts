@@ -113,11 +113,11 @@ export const relativeError = (got: readonly Float32Array[], expected: readonly F
   return Math.sqrt(difference / spread);
 };
 
-/** Scales are those of a graph, build of the library, processor, and of how they are learned. */
-export const scalesKey = (graph: Buffer, samples: SampleIds): string =>
+/** Scales are those of a graph, ONNX Runtime, build of the native operator, processor, and of how they are learned. */
+export const scalesKey = (graph: Buffer, samples: SampleIds, operatorDigest: string): string =>
   createHash('sha256')
     .update(graph)
-    .update([machineKey(), JSON.stringify({ samples, headroom })].join('\n'))
+    .update([machineKey(), operatorDigest, JSON.stringify({ samples, headroom })].join('\n'))
     .digest('hex');
 
 const keptSchema = z.record(z.string(), z.array(z.number().positive()));
