@@ -43,6 +43,12 @@ const healthy: NodeFacts = {
   lora: { wish: 'auto', found: { value: { path: '/lib.so', instructionSet: 'avx2' } } },
 };
 
+const products = { bytesOf: () => 0, pack: () => Promise.resolve() };
+const multiplying: NodeFacts['lora'] = {
+  wish: 'auto',
+  found: { value: { path: '/lib.so', instructionSet: 'avx512', products } },
+};
+
 type Fault = readonly [string, Partial<NodeFacts>, FindingId, Level, RegExp];
 const faults: readonly Fault[] = [
   [
@@ -248,6 +254,13 @@ const faults: readonly Fault[] = [
     'warning',
     /\/lib\.so cannot be used/,
   ],
+  [
+    'memory without pages of 2 MiB where the native operator multiplies',
+    { lora: { ...multiplying, largePages: 'always madvise [never]\n' } },
+    'node-lora',
+    'warning',
+    /no pages of 2 MiB: such linears take up to 1\.6 times as long for a token$/,
+  ],
 ];
 
 describe('the doctor of a node', () => {
@@ -285,6 +298,11 @@ describe('the doctor of a node', () => {
       level: 'ok',
       message: "/lib.so uses avx2; linears in int4 and int8 have ONNX Runtime's products",
     });
+    expect(said({ ...multiplying, largePages: 'always [madvise] never\n' })).toMatchObject({
+      level: 'ok',
+      message: '/lib.so uses avx512; linears in int4 and int8 can have its own products',
+    });
+    expect(said({ ...healthy.lora, largePages: 'always madvise [never]\n' })).toMatchObject({ level: 'ok' });
     expect(said({ wish: 'off', found: { value: undefined } })).toMatchObject({ level: 'ok' });
   });
 

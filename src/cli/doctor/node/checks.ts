@@ -237,7 +237,7 @@ const provider = ({ providers, wantedProviders, status }: NodeFacts): readonly F
   return [ok(id, `${providers.value.join(', ')}${used === undefined ? '' : `; ${used} runs`}`)];
 };
 
-const lora = ({ lora: { wish, found } }: NodeFacts): readonly Finding[] => {
+const lora = ({ lora: { wish, found, largePages = '' } }: NodeFacts): readonly Finding[] => {
   const id = 'node-lora';
   const portable = 'adapters take the portable way: float32 in memory, one adapter a step';
   if (wish === 'off') return [ok(id, `off: ${portable}`)];
@@ -258,8 +258,18 @@ const lora = ({ lora: { wish, found } }: NodeFacts): readonly Finding[] => {
       ),
     ];
   const { path, instructionSet, products } = found.value;
-  const linears = products === undefined ? "ONNX Runtime's" : 'its own';
-  return [ok(id, `${path} uses ${instructionSet}; linears in int4 and int8 have ${linears} products`)];
+  const linears = products === undefined ? "have ONNX Runtime's" : 'can have its own';
+  const what = `${path} uses ${instructionSet}; linears in int4 and int8 ${linears} products`;
+  // docs/adr/0097: 15 to 18 GB/s in place of 24 to 30.
+  return products !== undefined && largePages.includes('[never]')
+    ? [
+        warning(
+          id,
+          `${what}, and the system gives no pages of 2 MiB: such linears take up to 1.6 times as long for a token`,
+          'echo madvise > /sys/kernel/mm/transparent_hugepage/enabled on this node, then restart the runtime',
+        ),
+      ]
+    : [ok(id, what)];
 };
 
 const checks: Readonly<Record<keyof typeof nodeFindings, (facts: NodeFacts) => readonly Finding[]>> = {

@@ -167,6 +167,7 @@ const loraAt = async (wish: string): Promise<NodeFacts['lora']> => ({
       throw new AdaptletError('CONFIG_INVALID', message);
     });
   }, 'the native operator'),
+  largePages: await readFile('/sys/kernel/mm/transparent_hugepage/enabled', 'utf8').catch(() => undefined),
 });
 
 /** Reads everything that the checks look at. Never throws for what may not be read or does not answer. */
