@@ -129,7 +129,10 @@ export const usedOperator = (
   operator: Operator | undefined,
 ): string => (weights === 'stored' ? (operator?.instructionSet ?? '') : '');
 
-/** The operator is for the CPU; a graph that does not open with it opens without, which `warn` is told. */
+/**
+ * The operator is for the CPU. A graph that does not open with it opens without its products, or else without all of it, which `warn`
+ * is told.
+ */
 export const openWithOperator = async <
   O extends Pick<ModelGraphsOptions, 'operator' | 'provider' | 'warn' | 'signal'>,
   T,
@@ -137,16 +140,23 @@ export const openWithOperator = async <
   options: O,
   open: (options: O) => Promise<T>,
 ): Promise<T> => {
-  const portable = { ...options, operator: undefined };
-  if (options.operator === undefined || options.provider !== cpuProvider) return await open(portable);
+  const { operator, provider } = options;
+  if (operator === undefined || provider !== cpuProvider)
+    return await open({ ...options, operator: undefined });
   try {
     return await open(options);
   } catch (error) {
     options.signal.throwIfAborted();
-    const opened = await open(portable);
-    options.warn(
-      `the native operator cannot be used with this graph, adapters take the portable way: ${String(error)}`,
-    );
+    const { products, ...others } = operator;
+    const [next, what] =
+      products === undefined
+        ? [undefined, 'the native operator cannot be used with this graph, adapters take the portable way']
+        : [
+            others,
+            "the graph does not open with products of the native operator, linears keep ONNX Runtime's",
+          ];
+    const opened = await openWithOperator<O, T>({ ...options, operator: next }, open);
+    options.warn(`${what}: ${String(error)}`);
     return opened;
   }
 };

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 import { writeDurable } from '../../../disk/durable.ts';
 import { readGraph } from '../onnx/graph.ts';
-import { type PackedWeights, productsOf, withOwnProducts } from '../onnx/own-products.ts';
+import { type PackedWeights, type Product, productsOf, withOwnProducts } from '../onnx/own-products.ts';
 import type { MappedWeights } from '../ort/mapped-weights.ts';
 import type { Operator, Products } from '../ort/operator.ts';
 import type { PreparedGraphOptions } from './prepared-graph.ts';
@@ -42,28 +42,81 @@ type OwnOptions = PreparedGraphOptions & {
   readonly exported: string;
   readonly operator: Operator;
   readonly warn: (message: string) => void;
+  /** Of the process that compares. Default: by the size of the weights. */
+  readonly limitMs?: number;
 };
 
-/** True where products of the operator were found to be those of ONNX Runtime, in a process of its own that does it once. */
-const isProved = async (folder: string, { exported, operator, ...options }: OwnOptions): Promise<boolean> => {
-  const { signal, threads, headSize, doing, task = 'generate', windows, warn } = options;
-  const known = readVerdict(folder, operator.digest);
-  if (known === undefined) {
-    const args = [program, exported, folder, String(threads), String(headSize), task, operator.path];
-    if (windows !== undefined) args.push(JSON.stringify(windows));
-    const running = run(process.execPath, args, { signal, killSignal: 'SIGKILL' });
+/** 80 MB take 5 s: a machine that takes 16 times as long, and 5 minutes more, is waited for. */
+const limitOf = (products: readonly Product[]): number => {
+  const bytes = products.reduce(
+    (sum, { inFeatures, outFeatures, bits }) => sum + (inFeatures * outFeatures * bits) / 8,
+    0,
+  );
+  return 5 * 60_000 + Math.ceil(bytes / 1000);
+};
+
+/** What a process ended with, in a line. */
+const lineOf = (error: unknown): string => {
+  const text = String(error);
+  const own = /^\w*Error(?!: Command failed).*$/m.exec(text)?.[0];
+  if (own !== undefined || !(error instanceof Error)) return own ?? text;
+  if ('killed' in error && error.killed === true) return 'the process that compares them took too long';
+  const signal = 'signal' in error && typeof error.signal === 'string' ? ` by ${error.signal}` : '';
+  return `the process that compares them was ended${signal}`;
+};
+
+/**
+ * Compares products of the operator with those of ONNX Runtime, in a process of its own. One that dies is not tried again at each
+ * start: what is known is written before it begins, for it to write anew.
+ */
+const compare = async (
+  folder: string,
+  { exported, operator, ...options }: OwnOptions & { readonly limitMs: number },
+): Promise<void> => {
+  const { signal, threads, headSize, doing, task = 'generate', windows, limitMs } = options;
+  const file = verdictFile(folder, operator.digest);
+  // Nobody waits for it any more: it says nothing of the products. At once, as this process ends then.
+  const forget = (): void => rmSync(file, { force: true });
+  signal.addEventListener('abort', forget);
+  const args = [program, exported, folder, String(threads), String(headSize), task, operator.path];
+  if (windows !== undefined) args.push(JSON.stringify(windows));
+  try {
+    await writeVerdict(folder, operator.digest, {
+      refused: `the process that compares them ended; without ${file} it is tried again`,
+    });
+    const running = run(process.execPath, args, { signal, timeout: limitMs, killSignal: 'SIGKILL' });
     if (running.child.stdout !== null) createInterface({ input: running.child.stdout }).on('line', doing);
     await running;
+  } catch (error) {
+    if (signal.aborted) forget();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', forget);
   }
-  const { refused } = known ??
-    readVerdict(folder, operator.digest) ?? { refused: 'nothing was found of them' };
-  if (refused !== undefined) warn(`linears keep ONNX Runtime's products: ${refused}`);
+};
+
+/** True where products of the operator were found to be those of ONNX Runtime. */
+const isProved = async (
+  folder: string,
+  options: OwnOptions & { readonly limitMs: number },
+): Promise<boolean> => {
+  const { digest } = options.operator;
+  if (readVerdict(folder, digest) === undefined) await compare(folder, options);
+  const { refused } = readVerdict(folder, digest) ?? { refused: 'nothing was found of them' };
+  if (refused !== undefined) options.warn(`linears keep ONNX Runtime's products: ${refused}`);
   return refused === undefined;
 };
 
 /** Changes a graph over the weights that were packed. */
 type ToOwn = (model: Buffer) => Buffer;
 const asIs: ToOwn = (model) => model;
+
+/** Begins no name in a graph, its branches included. */
+const freePrefix = (graph: Buffer): string => {
+  let prefix = 'packed.';
+  while (graph.includes(prefix)) prefix = `_${prefix}`;
+  return prefix;
+};
 
 /**
  * Packs what the native operator can multiply, and answers what puts the operator into graphs over the same weights. `location`: as
@@ -76,7 +129,8 @@ export const packProducts = async (
   { products, location }: { readonly products: Products; readonly location: string },
 ): Promise<{ readonly packed: ReadonlyMap<string, PackedWeights>; readonly toOwn: ToOwn }> => {
   const byKey = new Map(productsOf(readGraph(graph)).map((product) => [product.key, product]));
-  const named = [...byKey.values()].map((product, at) => ({ ...product, name: `packed.${at}` }));
+  const prefix = freePrefix(graph);
+  const named = [...byKey.values()].map((product, at) => ({ ...product, name: `${prefix}${at}` }));
   await weights.pack(named, products);
   const packed = new Map<string, PackedWeights>(
     named.map((product) => [product.key, { name: product.name, length: products.bytesOf(product) }]),
@@ -94,16 +148,17 @@ export const ownProducts = async (
   options: Omit<OwnOptions, 'operator'> & { readonly operator?: Operator | undefined },
 ): Promise<ToOwn> => {
   const { operator, exported, doing, signal, warn } = options;
-  if (operator?.products === undefined || productsOf(readGraph(graph)).length === 0) return asIs;
+  const linears = operator?.products === undefined ? [] : productsOf(readGraph(graph));
+  if (operator?.products === undefined || linears.length === 0) return asIs;
   try {
-    if (!(await isProved(folder, { ...options, operator }))) return asIs;
+    if (!(await isProved(folder, { limitMs: limitOf(linears), ...options, operator }))) return asIs;
     doing('packing the weights of its linears');
     const { products } = operator;
     const { toOwn } = await packProducts(graph, weights, { products, location: basename(exported) });
     return toOwn;
   } catch (error) {
     signal.throwIfAborted();
-    warn(`linears keep ONNX Runtime's products: ${String(error)}`);
+    warn(`linears keep ONNX Runtime's products: ${lineOf(error)}`);
     return asIs;
   }
 };

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { externalWeights, moveValues } from './external-weights.ts';
 import { modelWith, rawTensor } from './graph.fixture.ts';
-import { readGraph } from './graph.ts';
+import { applyEdit, readGraph } from './graph.ts';
+import { nodeMessage } from './messages.ts';
 
 describe('the weights of a graph that lie in files', () => {
   it('are told by place and shape', () => {
@@ -45,5 +46,23 @@ describe('values that move out of a graph', () => {
       ['outside', { location: 'w.bin', offset: 0, length: 1200 }],
     ]);
     expect([...graph.initializers.keys()]).toEqual(['large', 'small', 'outside']);
+  });
+
+  it.each([
+    ['com.microsoft', ['small']],
+    ['other', []],
+  ])('have small ones among them where a linear of %s takes them', (domain, moved) => {
+    const graph = readGraph(modelWith(rawTensor('small', Buffer.alloc(64))));
+    const linear = nodeMessage({
+      opType: 'MatMulNBits',
+      domain,
+      name: 'n',
+      inputs: ['x', 'small'],
+      outputs: ['y'],
+    });
+    const nodes = new Map(graph.nodes.map((node) => [node, [linear]]));
+    const none = { newInputs: [], staleShapes: new Set<string>(), outputs: new Map<string, Buffer>() };
+    const after = moveValues(applyEdit(graph, { nodes, ...none }), () => ({ location: 'c.bin', offset: 0 }));
+    expect(externalWeights(readGraph(after)).map(({ name }) => name)).toEqual(moved);
   });
 });

@@ -1,6 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { type Graph, readGraph, readInitializer } from './graph.ts';
-import { elementType, entryField, graphField, modelField, tensorField } from './schema.ts';
+import { elementType, entryField, graphField, microsoftDomain, modelField, tensorField } from './schema.ts';
 import { contentField, contentOf, type Field, integerField, readFields, textOf } from './wire.ts';
 
 /** Where the values of an initialiser lie. `length`: absent where its file says it, by its end. */
@@ -109,7 +109,9 @@ const leastBytes = 1024;
  * @throws MODEL_INVALID
  */
 export const moveValues = (model: Buffer, place: (values: Buffer) => ExternalPlace): Buffer => {
-  const linears = readGraph(model).nodes.filter(({ opType }) => opType === 'MatMulNBits');
+  const linears = readGraph(model).nodes.filter(
+    ({ opType, domain }) => opType === 'MatMulNBits' && domain === microsoftDomain,
+  );
   const weights = new Set(linears.flatMap(({ inputs }) => inputs.slice(1)));
   return replace(model, modelField.graph, (graph) =>
     replace(graph, graphField.initializer, (tensor) => {

@@ -32,6 +32,8 @@ export type Node = {
   readonly bytes: Buffer;
   readonly name: string;
   readonly opType: string;
+  /** '' is ONNX's own. */
+  readonly domain: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
 };
@@ -99,13 +101,15 @@ const readNode = (bytes: Buffer): Node => {
   const outputs: string[] = [];
   let name = '';
   let opType = '';
+  let domain = '';
   for (const field of readFields(bytes)) {
     if (field.number === nodeField.input) inputs.push(textOf(bytes, field));
     else if (field.number === nodeField.output) outputs.push(textOf(bytes, field));
     else if (field.number === nodeField.name) name = textOf(bytes, field);
     else if (field.number === nodeField.opType) opType = textOf(bytes, field);
+    else if (field.number === nodeField.domain) domain = textOf(bytes, field);
   }
-  return { bytes, name, opType, inputs, outputs };
+  return { bytes, name, opType, domain, inputs, outputs };
 };
 
 /** Name of a ValueInfoProto. */

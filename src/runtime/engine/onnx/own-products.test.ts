@@ -2,19 +2,27 @@ import { describe, expect, it } from 'vitest';
 import { externalWeights } from './external-weights.ts';
 import { tinyModel } from './graph.fixture.ts';
 import { applyEdit, type Graph, readGraph } from './graph.ts';
-import { withInput, withoutAttributes } from './messages.ts';
+import { nodeMessage, valueInfoMessage, withDomain, withInput, withoutAttributes } from './messages.ts';
 import { type Product, productsOf, withOwnProducts } from './own-products.ts';
+import { attributeField, graphField, nodeField } from './schema.ts';
+import { contentField } from './wire.ts';
 
 const graph = readGraph(tinyModel('int4'));
 const products = productsOf(graph);
+
+const none = {
+  nodes: new Map(),
+  newInputs: [],
+  staleShapes: new Set<string>(),
+  outputs: new Map<string, Buffer>(),
+};
 
 /** The same with another node in place of the first product's. */
 const changed = (bytes: (product: Product) => Buffer): Graph => {
   const [first] = products;
   if (first === undefined) throw new Error('no product');
   const nodes = new Map([[first.node, [bytes(first)]]]);
-  const none = { newInputs: [], staleShapes: new Set<string>(), outputs: new Map<string, Buffer>() };
-  return readGraph(applyEdit(graph, { nodes, ...none }));
+  return readGraph(applyEdit(graph, { ...none, nodes }));
 };
 
 describe('products of a graph', () => {
@@ -30,6 +38,7 @@ describe('products of a graph', () => {
 
   it.each([
     ['with exact activations', ({ node }: Product) => withoutAttributes(node.bytes, ['accuracy_level'])],
+    ['of another domain', ({ node }: Product) => withDomain(node, 'other')],
     ['in other blocks', ({ node }: Product) => withoutAttributes(node.bytes, ['block_size'])],
     ['with an order of groups', ({ node, scales }: Product) => withInput(node, 4, scales)],
     ['with a bias', ({ node, scales }: Product) => withInput(node, 5, scales)],
@@ -37,6 +46,12 @@ describe('products of a graph', () => {
     ['whose weights are computed', ({ node }: Product) => withInput(node, 1, 'computed')],
   ])('are not those %s', (_, bytes) => {
     expect(productsOf(changed(bytes))).toHaveLength(products.length - 1);
+  });
+
+  it('are not those whose weights a caller may give', () => {
+    const [{ scales }] = products as [Product];
+    const given = applyEdit(graph, { ...none, newInputs: [valueInfoMessage(scales, 1, ['n'])] });
+    expect(productsOf(readGraph(given)).some((product) => product.scales === scales)).toBe(false);
   });
 });
 
@@ -64,6 +79,26 @@ describe('a graph with products of its own', () => {
     expect(own.initializers.size).toBeLessThan(graph.initializers.size);
     const used = new Set(own.nodes.flatMap(({ inputs }) => inputs));
     for (const name of own.initializers.keys()) expect(used.has(name) || !names.includes(name)).toBe(true);
+  });
+
+  const [{ node, scales, values }] = products as [Product];
+  const ownOf = (model: Buffer): Graph => readGraph(withOwnProducts(model, packed, 'model.onnx'));
+
+  it('keeps weights that the graph gives, that a branch takes, and those that are the x of a linear', () => {
+    const given = applyEdit(graph, { ...none, newOutputs: [valueInfoMessage(scales, 1, ['n'])] });
+    expect(ownOf(given).initializers.has(scales)).toBe(true);
+
+    const inner = nodeMessage({ opType: 'Identity', name: 'i', inputs: [scales], outputs: ['z'] });
+    const branch = contentField(attributeField.graph, contentField(graphField.node, inner));
+    const outer = nodeMessage({ opType: 'If', name: 'if', inputs: ['c'], outputs: ['zz'] });
+    const choice = Buffer.concat([outer, contentField(nodeField.attribute, branch)]);
+    const branching = applyEdit(graph, { ...none, nodes: new Map([[node, [node.bytes, choice]]]) });
+    expect(ownOf(branching).initializers.has(scales)).toBe(true);
+    expect(ownOf(branching).initializers.has(values)).toBe(false);
+
+    expect(ownOf(changed((first) => withInput(first.node, 0, scales)).model).initializers.has(scales)).toBe(
+      true,
+    );
   });
 
   it('keeps what is not packed', () => {

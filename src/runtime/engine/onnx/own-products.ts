@@ -9,6 +9,7 @@ import {
   operatorDomain,
   opsetField,
 } from './schema.ts';
+import { namedWithin } from './surroundings.ts';
 import { contentField, integerField } from './wire.ts';
 
 /** A linear that the native operator can compute: a node, and its weights. */
@@ -32,7 +33,8 @@ const roundedLevel = 4;
 const takenInputs = 4;
 
 const productOf = (graph: Graph, node: Node): Product | undefined => {
-  if (node.opType !== 'MatMulNBits' || node.outputs.length !== 1) return undefined;
+  if (node.opType !== 'MatMulNBits' || node.domain !== microsoftDomain || node.outputs.length !== 1)
+    return undefined;
   const integer = (name: string): number => integerAttribute(node, name) ?? 0;
   const bits = integerAttribute(node, 'bits') ?? 4;
   const [, values = '', scales = '', zeros = ''] = node.inputs;
@@ -45,6 +47,8 @@ const productOf = (graph: Graph, node: Node): Product | undefined => {
     const found = graph.initializers.get(name);
     return (
       found?.location !== undefined &&
+      // A caller may give others.
+      !graph.inputs.includes(name) &&
       found.dataType === type &&
       found.dims.reduce((product, each) => product * each, 1) === size
     );
@@ -94,7 +98,11 @@ export const withOwnProducts = (model: Buffer, packed: Own['packed'], location: 
   const graph = readGraph(model);
   const products = productsOf(graph).filter(({ key }) => packed.has(key));
   const own = new Set(products.map(({ node }) => node));
-  const used = new Set(graph.nodes.filter((node) => !own.has(node)).flatMap(({ inputs }) => inputs));
+  const used = new Set([
+    ...graph.outputs,
+    ...graph.nodes.flatMap((node) => (own.has(node) ? node.inputs.slice(0, 1) : node.inputs)),
+    ...graph.nodes.flatMap(namedWithin),
+  ]);
   const weights = products.flatMap(({ node }) => node.inputs.slice(1)).filter((name) => !used.has(name));
   return applyEdit(graph, {
     nodes: new Map(

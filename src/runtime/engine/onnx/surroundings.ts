@@ -19,13 +19,13 @@ type Uses = {
 };
 
 /** Values that the branches of a node, or the body of a loop, name. */
-const namedWithin = (node: Node): readonly string[] =>
+export const namedWithin = (node: Node): readonly string[] =>
   readFields(node.bytes)
     .filter(({ number }) => number === nodeField.attribute)
     .map((field) => contentOf(node.bytes, field))
     .flatMap((attribute) =>
       readFields(attribute)
-        .filter(({ number }) => number === attributeField.graph)
+        .filter(({ number }) => number === attributeField.graph || number === attributeField.graphs)
         .map((field) => readGraphMessage(contentOf(attribute, field))),
     )
     .flatMap(({ nodes, outputs }) => [

@@ -50,9 +50,9 @@ export class MappedWeights {
         const file = files.get(place.location) ?? mapFile(pathOf(place.location));
         files.set(place.location, file);
         const { offset, length = file.bytes - offset } = place;
-        if (offset + length > file.bytes)
+        if (length < 0 || offset + length > file.bytes)
           throw new Error(
-            `${place.location} has ${file.bytes} bytes, ${name} is at ${offset} with ${length}`,
+            `${place.location} has ${file.bytes} bytes, ${name} is at ${offset} with ${Math.max(length, 0)}`,
           );
         values.set(name, tensorAt(file.address + BigInt(offset), length, dims, dataType));
       }
@@ -64,26 +64,36 @@ export class MappedWeights {
   }
 
   /**
-   * Packs weights for products of the native operator, and has them as further values. Once at most, and before there are sessions.
+   * Packs weights for products of the native operator, and has them as further values: all of them, or none. Once at most, and
+   * before there are sessions.
    * @throws RangeError; Error
    */
   async pack(all: readonly NamedProduct[], products: Products): Promise<void> {
+    if (this.#packed !== undefined) throw new Error('these weights are packed already');
     const bytes = all.map((product) => Math.ceil(products.bytesOf(product) / alignment) * alignment);
     this.#packed = reserveLarge(bytes.reduce((sum, each) => sum + each, 0));
     let { address } = this.#packed;
-    for (const [at, product] of all.entries()) {
-      const { name, values, scales, zeros } = product;
-      const stored = {
-        ...product,
-        values: this.#at(values),
-        scales: this.#at(scales),
-        zeros: this.#at(zeros),
-      };
-      await products.pack(stored, address);
-      const length = products.bytesOf(product);
-      this.#values.set(name, tensorAt(address, length, [length], uint8));
-      address += BigInt(bytes[at] ?? 0);
+    const values = new Map<string, Handle>();
+    try {
+      for (const [at, product] of all.entries()) {
+        const stored = {
+          ...product,
+          values: this.#at(product.values),
+          scales: this.#at(product.scales),
+          zeros: this.#at(product.zeros),
+        };
+        await products.pack(stored, address);
+        const length = products.bytesOf(product);
+        values.set(product.name, tensorAt(address, length, [length], uint8));
+        address += BigInt(bytes[at] ?? 0);
+      }
+    } catch (error) {
+      freeAll(new Map(), values);
+      this.#packed.release();
+      this.#packed = undefined;
+      throw error;
     }
+    for (const [name, value] of values) this.#values.set(name, value);
   }
 
   #at(name: string | undefined): Handle {
