@@ -12,7 +12,7 @@ export type RunningAttack = {
 };
 
 /** It gets the processor time that nobody else wants (SCHED_IDLE of Linux). */
-const idly = { execPath: 'chrt', execArgv: ['--idle', '0', process.execPath] } as const;
+const idly = { execPath: 'chrt', execArgv: ['--idle', '0', process.execPath] };
 
 const program = fileURLToPath(new URL('./attacker.ts', import.meta.url));
 
@@ -25,7 +25,7 @@ export const runAttack = async (
   target: Target,
   { isIdle = false } = {},
 ): Promise<RunningAttack> => {
-  const child = fork(program, [name, JSON.stringify(target)], isIdle ? { ...idly } : {});
+  const child = fork(program, [name, JSON.stringify(target)], isIdle ? idly : {});
   let ends: Readonly<Record<string, number>> = {};
   const over = Promise.withResolvers<void>();
   child.on('message', (message: unknown) => {
