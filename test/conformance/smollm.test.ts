@@ -5,7 +5,6 @@ import { compareLogits } from '../../src/runtime/engine/session/probe.ts';
 import { smollm } from '../support/models.ts';
 import { exportedLogits } from './support/exported-logits.ts';
 import { allLogits, type OpenModel, openModel, readConfig, withLora } from './support/open-model.ts';
-import { mostOfExported } from './support/operator.ts';
 import { compileFor, sameBits, scratch } from './support/tiny.ts';
 
 const real = smollm();

@@ -5,7 +5,6 @@ import { floatPair, type PairAt } from '../../src/runtime/engine/adapters/pairs.
 import { openPrepared } from '../../src/runtime/engine/graphs/prepared-graph.ts';
 import { gatherLogitsRows } from '../../src/runtime/engine/onnx/logits-rows.ts';
 import { decoderAnswers, provePrepared } from '../../src/runtime/engine/proofs/prove-prepared.ts';
-import { distanceOf } from '../../src/runtime/engine/proofs/prove-products.ts';
 import { unwiredModules } from '../../src/runtime/engine/proofs/wiring.ts';
 import { exportedLogits } from './support/exported-logits.ts';
 import { withInlineWeights } from './support/inline-weights.ts';
