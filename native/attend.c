@@ -250,10 +250,12 @@ static __attribute__((noinline)) void share(const Attend *a, size_t begin, size_
   store(all, most);
   float now = all[0];
   for (int i = 1; i < 16; i++) now = all[i] > now ? all[i] : now;
-  const float before = exponentialOf(query->most - now);
+  /* While all scores are -inf, every share is 0, and none is NaN. */
+  const float base = now == -INFINITY ? 0 : now;
+  const float before = exponentialOf(query->most - base);
   Lanes total = everywhere(0);
   for (size_t t = first; t < last; t += 16) {
-    const Lanes e = exponential(plus(loadFloat(shares + t), everywhere(-now)));
+    const Lanes e = exponential(plus(loadFloat(shares + t), everywhere(-base)));
     store(shares + t, e);
     total = plus(total, e);
   }

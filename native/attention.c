@@ -1,7 +1,8 @@
 /*
  * The operator adaptlet.GroupQueryAttention: that of com.microsoft on float32, with inputs, outputs and attributes of the same names, but
  * each new token of each row has the same bits whatever else a step computes (attend.c). What it does not do it has no inputs for;
- * src/runtime/engine/onnx/attention-operator.ts leaves such nodes as they are.
+ * src/runtime/engine/onnx/attention-operator.ts leaves such nodes as they are. A first prompt with padding to the right is refused:
+ * a row has no fewer tokens than come with the step. `threads`, an attribute: tasks of a step of few queries, at least 8.
  *
  *   inputs   query [rows, tokens, heads * size], or with key and value behind it; key, value [rows, tokens, kv_heads * size]; keys and
  *            values of earlier tokens [rows, kv_heads, room, size]; tokens of each row less one, and of the longest row, int32;
@@ -15,13 +16,13 @@
 #include "operators.h"
 
 enum { query, key, value, pastKey, pastValue, lengths, longest, cosines, sines, positions, bias, sinks, inputCountHere };
-/* Tasks that a step of few queries is cut into, so that all threads have some; products below which threads do not pay. */
+/* Tasks that a step of few queries is cut into, more where there are more threads; products below which threads do not pay. */
 enum { tasksWanted = 8, worthwhile = 1 << 16 };
 
 typedef struct {
   Api api;
   const Halves *halves;
-  int64_t heads, kvHeads, window, rotary, interleaved, smooth;
+  int64_t heads, kvHeads, window, rotary, interleaved, smooth, tasks;
   float scale, cap;
 } Kernel;
 
@@ -63,7 +64,7 @@ static void append(void *data, size_t number) {
   const Step *s = data;
   const size_t row = number / s->kernel->kvHeads, head = number % s->kernel->kvHeads, past = before(s, row);
   float *keys = s->keys + number * s->room * s->size, *values = s->values + number * s->room * s->size;
-  const size_t from = number * s->pastRoom * s->size, bytes = least(past, s->pastRoom) * s->size * sizeof(float);
+  const size_t from = number * s->pastRoom * s->size, bytes = past * s->size * sizeof(float);
   if (s->pastKeys != s->keys && bytes > 0) memcpy(keys, s->pastKeys + from, bytes);
   if (s->pastValues != s->values && bytes > 0) memcpy(values, s->pastValues + from, bytes);
   for (size_t t = 0; t < s->tokens; t++) {
@@ -189,6 +190,8 @@ static Status compute(void *kernel, void *context) {
   size_t seen = 0;
   for (size_t row = 0; row < s.rows; row++) {
     const int64_t length = (int64_t)s.lengths[row] + 1;
+    if (length - q[1] > past[2])
+      return refuse(k, "adaptlet.GroupQueryAttention: a row has more earlier tokens than keys");
     if (length < q[1] || (size_t)length > s.room || (s.positions == NULL && (size_t)length > positionsThere))
       return refuse(k, "adaptlet.GroupQueryAttention: a row has fewer tokens than come with the step, or more than there is room for");
     seen += (size_t)length;
@@ -205,7 +208,7 @@ static Status compute(void *kernel, void *context) {
   if (s.rows == 0 || s.tokens == 0) return NULL;
 
   const size_t heads = s.rows * (size_t)k->kvHeads, queries = s.tokens * (size_t)(k->heads / k->kvHeads);
-  s.chunk = heads * queries / tasksWanted;
+  s.chunk = heads * queries / (size_t)k->tasks;
   if (s.chunk > mostQueries) s.chunk = mostQueries;
   if (s.chunk > queries) s.chunk = queries;
   if (s.chunk == 0) s.chunk = 1;
@@ -244,6 +247,7 @@ static Status createKernel(const struct CustomOp *op, Api api, const void *info,
       .rotary = integerOr(api, info, "do_rotary", 0),
       .interleaved = integerOr(api, info, "rotary_interleaved", 0),
       .smooth = integerOr(api, info, "smooth_softmax", 0) == 1,
+      .tasks = integerOr(api, info, "threads", tasksWanted),
       .scale = floatOr(api, info, "scale", 0),
       .cap = floatOr(api, info, "softcap", 0),
   };
@@ -251,6 +255,7 @@ static Status createKernel(const struct CustomOp *op, Api api, const void *info,
     free(k);
     return createStatus(api, invalidArgument, "adaptlet.GroupQueryAttention: heads are not shared evenly");
   }
+  if (k->tasks < tasksWanted) k->tasks = tasksWanted;
   *kernel = k;
   return NULL;
 }

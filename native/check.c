@@ -148,6 +148,11 @@ static void attention(uint64_t seed) {
     const int seen = i / size >= low && i / size < high;
     k[i] = seen ? number() : NAN, v[i] = seen ? number() : NAN;
   }
+  /* Scores of the first keys are -inf: blocks of them are nothing, and not NaN. Each query sees another key. */
+  size_t infinite = next() % 3 == 0 ? tokens : 0;
+  for (size_t i = 0; i < queries; i++) infinite = to[i] <= infinite ? to[i] - 1 : infinite;
+  for (size_t i = 0; infinite > 0 && i < queries; i++) q[i * size] = 1;
+  for (size_t t = low; t < infinite; t++) k[t * size] = -INFINITY;
   double *want = calloc(queries * size, sizeof(double));
   for (size_t i = 0; i < queries; i++) {
     double *scores = malloc(tokens * sizeof(double)), most = sunk ? sinks[i] : -INFINITY, total = 0;

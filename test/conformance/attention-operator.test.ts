@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type AttentionNode, nativeAttention } from '../../src/runtime/engine/onnx/attention-operator.ts';
 import { handMade } from '../../src/runtime/engine/onnx/graph.fixture.ts';
 import { readGraph } from '../../src/runtime/engine/onnx/graph.ts';
+import { LoneAttention } from '../../src/runtime/engine/proofs/lone-attention.ts';
 import { proveAttention } from '../../src/runtime/engine/proofs/prove-attention.ts';
 import { operator } from './support/operator.ts';
 import { scratch } from './support/tiny.ts';
@@ -48,13 +49,14 @@ const apart = [...bare, 'k', 'v'];
 const turned = [...apart, 'cos', 'sin'];
 const rotary = { do_rotary: 1 };
 
+const doing = (): void => undefined;
 const smollm = { heads: 9, kvHeads: 3, size: 64 };
 
 describe.skipIf(operator === undefined)('attention by the native operator', () => {
   const prove = (nodes: readonly AttentionNode[], share?: number, threads = 1): Promise<void> =>
     operator === undefined
       ? Promise.resolve()
-      : proveAttention(nodes, { threads, operator, share, cacheDir: scratch(), doing: () => undefined });
+      : proveAttention(nodes, { threads, operator, share, cacheDir: scratch(), doing, warn: doing });
 
   it.each<readonly [string, AttentionNode]>([
     ['heads of their own', attentionOf({ heads: 4, kvHeads: 4, size: 32 }, apart)],
@@ -65,6 +67,7 @@ describe.skipIf(operator === undefined)('attention by the native operator', () =
     ['positions that are told', attentionOf(smollm, [...turned, 'positions'], rotary)],
     ['a window', attentionOf(smollm, turned, { ...rotary, local_window_size: 20 })],
     ['a window of one block and a bit', attentionOf(smollm, turned, { ...rotary, local_window_size: 67 })],
+    ['a window that binds in no piece', attentionOf(smollm, turned, { ...rotary, local_window_size: 4096 })],
     ['a smooth softmax', attentionOf(smollm, turned, { ...rotary, smooth_softmax: 1 })],
     ['sinks', attentionOf({ heads: 8, kvHeads: 2, size: 64 }, [...turned, 'sinks'], rotary)],
     ['large heads', attentionOf({ heads: 4, kvHeads: 1, size: 256 }, turned, rotary)],
@@ -88,13 +91,42 @@ describe.skipIf(operator === undefined)('attention by the native operator', () =
             return undefined;
           }
         })();
-        const found = graph && nativeAttention(graph, 16);
+        const found = graph && nativeAttention(graph, 16, 1);
         if (found === undefined || 'lacks' in found) continue;
         await prove(found.nodes);
         proved += 1;
       }
     }
     expect(proved).toBeGreaterThan(10);
+  });
+
+  it('is the same for more threads than it counts on', async () => {
+    await prove([attentionOf(smollm, turned, rotary)], undefined, 12);
+  });
+
+  it('is proved also where the verdict cannot be kept, which is told', async () => {
+    const cacheDir = join(scratch(), 'file');
+    writeFileSync(cacheDir, '');
+    const warnings: string[] = [];
+    const warn = (message: string) => warnings.push(message);
+    if (operator === undefined) throw new Error('there is no operator');
+    await proveAttention([attentionOf(smollm, turned, rotary)], {
+      threads: 1,
+      operator,
+      cacheDir,
+      doing,
+      warn,
+    });
+    expect(warnings).toEqual([expect.stringContaining('is not kept')]);
+  });
+
+  it('refuses a row that has more earlier tokens than keys', async () => {
+    const lone = await LoneAttention.open(attentionOf(smollm, apart), 1, operator);
+    try {
+      await expect(lone.step({ before: [161], tokens: 1 })).rejects.toThrow(/more earlier tokens than keys/);
+    } finally {
+      lone.release();
+    }
   });
 
   it('is refused where it is further from ONNX Runtime’s than allowed', async () => {

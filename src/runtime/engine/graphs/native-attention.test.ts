@@ -13,7 +13,11 @@ const graphs: ModelGraphs = {
 };
 
 const open = async (
-  given: { readonly headSize?: number; readonly operator?: typeof operator | undefined },
+  given: {
+    readonly headSize?: number;
+    readonly operator?: typeof operator | undefined;
+    readonly signal?: AbortSignal;
+  },
   prove: () => Promise<void>,
 ) => {
   const warnings: string[] = [];
@@ -23,6 +27,7 @@ const open = async (
     threads: 1,
     cacheDir: '/nowhere',
     doing: () => undefined,
+    signal: new AbortController().signal,
     ...given,
   };
   const made = await withNativeAttention(graphs, { ...options, warn: (text) => warnings.push(text) }, prove);
@@ -44,6 +49,11 @@ describe('attention by the native operator', () => {
     const lacking = await open({ headSize: 24 }, () => Promise.resolve());
     expect(lacking.made).toBe(graphs);
     expect(lacking.warnings).toEqual([expect.stringContaining('heads of 24 features')]);
+  });
+
+  it('is nothing where the start is given up', async () => {
+    const signal = AbortSignal.abort(new Error('given up'));
+    await expect(open({ signal }, () => Promise.reject(new Error('it differs')))).rejects.toThrow('given up');
   });
 
   it('is not asked for without the operator', async () => {

@@ -1,5 +1,5 @@
 import { applyEdit, type GraphTensor, integerAttribute, type Node, readGraph, tensorsOf } from './graph.ts';
-import { withDomain } from './messages.ts';
+import { attributeMessages, withDomain } from './messages.ts';
 import { elementType, operatorDomain } from './schema.ts';
 
 const attention = 'GroupQueryAttention';
@@ -17,6 +17,16 @@ export type AttentionNode = {
   readonly size: number;
   readonly pairs: number;
 };
+
+/** Threads for which native/attention.c cuts a step into tasks without being told. */
+const usualThreads = 8;
+
+/** The node by the native operator, for so many threads. */
+export const ownAttention = (node: Node, threads: number): Buffer =>
+  Buffer.concat([
+    withDomain(node, operatorDomain),
+    ...(threads > usualThreads ? attributeMessages({ threads }) : []),
+  ]);
 
 /** What the native operator does not do of a node, or undefined. */
 const lackOf = (node: Node, past: GraphTensor | undefined): string | undefined => {
@@ -41,6 +51,7 @@ type NativeAttention = { readonly nodes: readonly AttentionNode[]; readonly mode
 export const nativeAttention = (
   model: Buffer,
   size: number,
+  threads: number,
 ): NativeAttention | { readonly lacks: string } | undefined => {
   const graph = readGraph(model);
   const pasts = new Map(tensorsOf(graph, 'inputs').map((info) => [info.name, info]));
@@ -60,7 +71,7 @@ export const nativeAttention = (
   }
   if (nodes.length === 0) return undefined;
   const edited = applyEdit(graph, {
-    nodes: new Map(nodes.map(({ node }) => [node, [withDomain(node, operatorDomain)]])),
+    nodes: new Map(nodes.map(({ node }) => [node, [ownAttention(node, threads)]])),
     newInputs: [],
     staleShapes: new Set(),
     outputs: new Map(),

@@ -1,4 +1,4 @@
-import type { AttentionNode } from '../onnx/attention-operator.ts';
+import { type AttentionNode, ownAttention } from '../onnx/attention-operator.ts';
 import type { Node } from '../onnx/graph.ts';
 import { valueInfoMessage, withDomain } from '../onnx/messages.ts';
 import {
@@ -17,7 +17,7 @@ import { OnnxSession } from '../ort/session.ts';
 import { elementsOf, OrtTensor } from '../ort/tensor.ts';
 
 /** Tokens that there is room for. */
-const room = 160;
+export const room = 160;
 
 /** Fills with numbers from -scale to scale, the same for the same `salt`. */
 const fill = (into: Float32Array, salt: number, scale: number): void => {
@@ -58,10 +58,10 @@ const opset = (domain: string, version: number): Buffer =>
     Buffer.concat([contentField(opsetField.domain, domain), integerField(opsetField.version, version)]),
   );
 
-/** A model of this node, as an operator of a domain. */
-const modelOf = (node: Node, domain: string): Buffer => {
+/** A model of this node, given as the operator of a domain. */
+const modelOf = (node: Node, domain: string, as: Buffer): Buffer => {
   const graph = Buffer.concat([
-    contentField(graphField.node, withDomain(node, domain)),
+    contentField(graphField.node, as),
     contentField(graphField.name, 'attention'),
     ...node.inputs.flatMap((name, at) =>
       name === '' ? [] : [info(graphField.input, name, inputTypes[at] ?? elementType.float)],
@@ -98,7 +98,10 @@ export class LoneAttention {
 
   /** By the native operator, or else by ONNX Runtime's. */
   static async open(of: AttentionNode, threads: number, operator?: Operator): Promise<LoneAttention> {
-    const model = modelOf(of.node, operator === undefined ? microsoftDomain : operatorDomain);
+    const model =
+      operator === undefined
+        ? modelOf(of.node, microsoftDomain, withDomain(of.node, microsoftDomain))
+        : modelOf(of.node, operatorDomain, ownAttention(of.node, threads));
     const options = { threads, optimise: 'none', spin: false, provider: cpuProvider, operator } as const;
     return new LoneAttention(await OnnxSession.open(model, options), of);
   }
