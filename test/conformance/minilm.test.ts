@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { linearFusions } from '../../src/runtime/engine/onnx/linear-fusions.ts';
+import { distanceOf } from '../../src/runtime/engine/proofs/prove-products.ts';
 import type { EncodeInput, EncodeResult } from '../../src/runtime/engine/tasks.ts';
 import { minilm } from '../support/models.ts';
 import { type OpenEncoder, openEncoder } from './support/open-encoder.ts';
+import { operator } from './support/operator.ts';
 import { compileFor, sameBits, scratch } from './support/tiny.ts';
 
 const real = minilm();
@@ -24,6 +26,9 @@ type Row = { readonly text: string; readonly label: string };
 const int8Tolerance = 0.2;
 /** Of one text by itself and in a batch: kernels add up in another order, and activations are rounded to 8 bits. */
 const batchTolerance = 1e-3;
+
+/** Products of the native operator differ from ONNX Runtime's in the last bits; inputs that are rounded to 8 bits amplify one. */
+const nearExported = 0.05;
 
 const embeddingsOf = (result: EncodeResult): readonly Float32Array[] =>
   result.kind === 'embedding' ? result.rows : [];
@@ -101,13 +106,16 @@ describe.skipIf(real === undefined)('MiniLM int8 (ADAPTLET_MODELS or ../shared/m
     expect(encoder.model.info.encoder).toMatchObject({ dimensions: 384, headFeatures: 384, maxTokens: 512 });
   });
 
-  it('is bit-equal to the exported graph without an adapter and with rank 0', async () => {
+  const nearness = operator?.products === undefined ? 'bit-equal' : 'near';
+  it(`is ${nearness} to the exported graph without an adapter, and gives the same bits with rank 0`, async () => {
     const ids = golden()[0]?.input_ids ?? [];
     const { base, lora } = encoder.model.sessions;
     const expected = await exported(ids);
     expect(expected.every(Number.isFinite)).toBe(true);
-    expect(sameBits(await base.logitsOf(base.feeds(new Map()), ids), expected)).toBe(true);
-    expect(sameBits(await lora.logitsOf(lora.feeds(new Map()), ids), expected)).toBe(true);
+    const answer = await base.logitsOf(base.feeds(new Map()), ids);
+    if (nearness === 'bit-equal') expect(sameBits(answer, expected)).toBe(true);
+    else expect(distanceOf(answer, expected)).toBeLessThan(nearExported);
+    expect(sameBits(await lora.logitsOf(lora.feeds(new Map()), ids), answer)).toBe(true);
   });
 
   it("makes the tokens of the model's own tokenizer", () => {
