@@ -1,6 +1,6 @@
 /*
  * The operator adaptlet.MatMulNBits: what com.microsoft.MatMulNBits computes with accuracy level 4, of weights that were packed for it
- * once (`AdaptletPack`), in a file that is mapped.
+ * once (`AdaptletPack`).
  *
  *   inputs      x [..., K] float32; packed weights, uint8
  *   outputs     y [..., N] float32
