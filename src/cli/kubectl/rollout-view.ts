@@ -4,6 +4,7 @@ import type { RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter } from '../../api/rollout-status.ts';
 import { selects } from '../../api/selector.ts';
 import type { RuntimeObject } from '../../operator/objects/objects.ts';
+import { restraintOf } from '../../operator/objects/restraint.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import { strategyNameOf } from '../../rollout/strategy.ts';
 import { inColumns } from '../columns.ts';
@@ -67,15 +68,17 @@ const isConnected = ({ status }: RuntimeObject): boolean =>
 
 type Here = NonNullable<NonNullable<RuntimeObject['status']>['rollouts']>[number];
 
-/** A weight alone is not written where a runtime follows the rollout. */
+/** A weight alone is not written where a runtime follows the rollout. One that was just cordoned or held may not any more. */
 const weightAt = (
   { follows, weight }: Here,
-  { metadata: { namespace, name, labels } }: RuntimeObject,
+  runtime: RuntimeObject,
   { metadata: { uid }, status }: RolloutObject,
-): number =>
-  follows && status !== undefined
+): number => {
+  const { namespace, name, labels } = runtime.metadata;
+  return follows && status !== undefined && restraintOf(runtime) === undefined
     ? assignmentOf(status, uid, { key: objectKey(namespace, name), labels }).weight
     : weight;
+};
 
 const runtimeRow = (runtime: RuntimeObject, rollout: RolloutObject, now: number): Row => {
   const { metadata, status } = runtime;
@@ -85,7 +88,8 @@ const runtimeRow = (runtime: RuntimeObject, rollout: RolloutObject, now: number)
     const state = `offline${gone === undefined ? '' : ` ${since(gone, now)}`}`;
     return { depth: 2, text: `${icon('quiet')} ${metadata.name}`, state, info: '' };
   }
-  const here = status?.rollouts?.find((r) => r.rollout === key);
+  const { adapter } = rollout.status?.canary ?? {};
+  const here = status?.rollouts?.find((r) => r.rollout === key && r.adapter === adapter);
   const held = status?.heldRollouts.includes(key) ?? false;
   const state = here?.state ?? 'not reported yet';
   const tone = held || state === 'Failed' ? 'bad' : state === 'Resident' ? 'good' : 'waiting';

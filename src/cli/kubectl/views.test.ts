@@ -80,11 +80,13 @@ describe('the view of a rollout', () => {
     expect(plain(rolloutView(rollout('sql-v2', status()), runtimes, now))).toMatchSnapshot();
   });
 
+  const following = here(3).map((one) => ({ ...one, follows: true }));
+  const shownOf = (given: RolloutStatus, one: RuntimeObject): string =>
+    plain(rolloutView(rollout('sql-v2', given), [one], now));
+
   it('has the weight of the rollout where a runtime follows it, of its group where there are groups', () => {
-    const rollouts = here(3).map((one) => ({ ...one, follows: true }));
-    const shown = (given: RolloutStatus): string =>
-      plain(rolloutView(rollout('sql-v2', given), [runtime('node-1', { rollouts })], now));
-    expect(shown(status())).toMatch(/node-1 +Resident +20 %/);
+    const one = runtime('node-1', { rollouts: following });
+    expect(shownOf(status(), one)).toMatch(/node-1 +Resident +20 %/);
     const group = {
       name: 'all',
       phase: 'Baking',
@@ -94,7 +96,18 @@ describe('the view of a rollout', () => {
       step: 1,
       message: '',
     } as const;
-    expect(shown({ ...status(), groups: [group] })).toMatch(/node-1 +Resident +100 %/);
+    expect(shownOf({ ...status(), groups: [group] }, one)).toMatch(/node-1 +Resident +100 %/);
+  });
+
+  it('has the weight that was written where the runtime was just held or cordoned', () => {
+    const one = runtime('node-1', { rollouts: following });
+    for (const spec of [{ held: true }, { cordoned: true }])
+      expect(shownOf(status(), { ...one, spec })).toMatch(/node-1 +Resident +3 %/);
+  });
+
+  it('has nothing of a runtime that was heard with another canary only', () => {
+    const one = runtime('node-1', { rollouts: following.map((each) => ({ ...each, adapter: 'sql-v1' })) });
+    expect(shownOf(status(), one)).toMatch(/node-1 +not reported yet *\n/);
   });
 
   it('names runtimes that failed, with the reason', () => {

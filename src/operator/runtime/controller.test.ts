@@ -3,7 +3,7 @@ import { fakeDigest } from '../../api/names.fixture.ts';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import { aRollout, aStatus } from '../../plan/manifests.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import type { RuntimeState } from '../fleet/fleet.ts';
+import type { RolloutState, RuntimeState } from '../fleet/fleet.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import {
   anAdapterState,
@@ -112,49 +112,93 @@ describe('the runtime controller', () => {
     expect(known.filter((count) => count === 61)).toHaveLength(200);
   });
 
-  it('shows canaries under way by the names that rollouts have for them', async () => {
-    const { run, fleet, cluster, status } = start();
+  const v2 = objectKey('team-a', 'v2');
+  const anV2 = (state: string) => new Map([[v2, anAdapterState('u2', fakeDigest('2'), state)]]);
+  /** With a canary of the rollout team-a/sql. */
+  const startWithCanary = () => {
+    const world = start();
+    const { cluster, clock, fleet, run, status } = world;
     const canary = { adapter: 'v2', uid: 'u2', digest: fakeDigest('2'), seed: '0', attempt: 1 };
-    const rollout = cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v2' }, aStatus({ canary })));
-    fleet.report(key, {
-      adapters: new Map([[objectKey('team-a', 'v2'), anAdapterState('u2', fakeDigest('2'), 'Loaded')]]),
-      rollouts: new Map([
-        [rollout, aRolloutState('uid', { canaryDigest: fakeDigest('2'), effectiveWeight: 7 })],
-      ]),
-    });
-    await run();
-    expect(status()?.rollouts).toEqual([
-      { rollout: 'team-a/sql', adapter: 'v2', state: 'Loaded', weight: 7 },
-    ]);
-  });
-
-  it('writes no weight of a canary where the runtime follows the rollout, and each where it does not', async () => {
-    const { run, fleet, cluster, status, clock } = start();
-    const canary = { adapter: 'v2', uid: 'u2', digest: fakeDigest('2'), seed: '0', attempt: 1 };
-    const rollout = cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v2' }, aStatus({ canary })));
-    const report = async (weight: number, effectiveWeight = weight, more: Partial<RuntimeState> = {}) => {
+    const rollout = aRollout({ name: 'sql' }, { adapter: 'v2' }, aStatus({ canary }));
+    const sql = cluster.apply(rollout);
+    /** Reports, and has what is written of it. */
+    const report = async (said: Partial<RolloutState>, more: Partial<RuntimeState> = {}) => {
       const { length } = cluster.writes;
-      const said = { canaryDigest: fakeDigest('2'), weight, effectiveWeight };
-      fleet.report(key, { rollouts: new Map([[rollout, aRolloutState('uid', said)]]), ...more });
+      const { uid } = rollout.metadata;
+      const told = aRolloutState(uid, {
+        canaryDigest: fakeDigest('2'),
+        effectiveWeight: said.weight ?? 0,
+        ...said,
+      });
+      fleet.report(key, { rollouts: new Map([[sql, told]]), ...more });
       clock.advance(10_000);
       await run();
       return { writes: cluster.writes.length - length, ...status()?.rollouts?.[0] };
     };
-    expect(await report(10)).toMatchObject({ writes: 1, weight: 10, follows: true });
-    for (let weight = 11; weight <= 60; weight++) expect(await report(weight)).toMatchObject({ writes: 0 });
-    expect(await report(61, 0)).toEqual({ ...status()?.rollouts?.[0], writes: 1, weight: 0 });
+    fleet.report(key, { adapters: anV2('Resident') });
+    return { ...world, report };
+  };
+
+  it('shows canaries under way by the names that rollouts have for them', async () => {
+    const { report, status } = startWithCanary();
+    await report({ effectiveWeight: 7 }, { adapters: anV2('Loaded') });
+    expect(status()?.rollouts).toEqual([
+      { rollout: 'team-a/sql', adapter: 'v2', state: 'Loaded', weight: 7 },
+    ]);
+    // Of a former rollout of that name.
+    await report({ uid: 'former', effectiveWeight: 8 });
+    expect(status()?.rollouts).toEqual([]);
+  });
+
+  it('writes no weight of a canary where the runtime follows the rollout, and each where it does not', async () => {
+    const { report, cluster, status } = startWithCanary();
+    expect(await report({ weight: 10 })).toMatchObject({ writes: 1, weight: 10, follows: true });
+    for (let weight = 11; weight <= 60; weight++)
+      expect(await report({ weight })).toMatchObject({ writes: 0 });
+    expect(await report({ weight: 61, effectiveWeight: 0 })).toMatchObject({ writes: 1, weight: 0 });
     expect(status()?.rollouts?.[0]).not.toHaveProperty('follows');
-    expect(await report(62)).toMatchObject({ writes: 1, weight: 62, follows: true });
+    expect(await report({ weight: 62 })).toMatchObject({ writes: 1, weight: 62, follows: true });
     // What it refuses may be what says the weight.
     const refused = new Map([['Split team-a/sql', 'no']]);
-    expect(await report(62, 62, { refused })).toMatchObject({ writes: 1 });
+    expect(await report({ weight: 62 }, { refused })).toMatchObject({ writes: 1 });
     expect(status()?.rollouts?.[0]).not.toHaveProperty('follows');
-    expect(await report(63)).toMatchObject({ writes: 1, weight: 63 });
-    expect(await report(63, 63, { refused: new Map() })).toMatchObject({ writes: 1, follows: true });
-    const object = cluster.runtimes.server.get(key)?.object;
-    cluster.apply({ ...(object ?? expect.fail()), spec: { held: true } });
-    expect(await report(63)).toMatchObject({ writes: 1, weight: 63 });
+    expect(await report({ weight: 63 })).toMatchObject({ writes: 1, weight: 63 });
+    expect(await report({ weight: 63 }, { refused: new Map() })).toMatchObject({ writes: 1, follows: true });
+    for (const spec of [{ held: true }, { cordoned: true }]) {
+      const object = cluster.runtimes.server.get(key)?.object;
+      cluster.apply({ ...(object ?? expect.fail()), spec });
+      expect(await report({ weight: 63 })).toMatchObject({ writes: 1, weight: 63 });
+      expect(status()?.rollouts?.[0]).not.toHaveProperty('follows');
+    }
+  });
+
+  it.each(['Remote', 'Stored', 'Failed'])(
+    'says of no canary that is %s that it is followed',
+    async (state) => {
+      const { report, status } = startWithCanary();
+      // At weight 0 each gets what its plan says.
+      expect(await report({ weight: 0 }, { adapters: anV2(state) })).toMatchObject({ writes: 1, state });
+      expect(status()?.rollouts?.[0]).not.toHaveProperty('follows');
+      expect(await report({ weight: 0 }, { adapters: anV2('Resident') })).toMatchObject({ follows: true });
+    },
+  );
+
+  it('says of no canary that is held that it is followed', async () => {
+    const { report, status } = startWithCanary();
+    const hold = { digest: fakeDigest('2'), cause: 'Guard', reason: 'errors', attempt: 1 } as const;
+    expect(await report({ weight: 0, holds: [hold] })).toMatchObject({ writes: 1 });
     expect(status()?.rollouts?.[0]).not.toHaveProperty('follows');
+  });
+
+  it('writes each weight where the CRDs do not have that it follows, and nothing for a byte more', async () => {
+    const { report, cluster, status } = startWithCanary();
+    cluster.unknownFields.add('follows');
+    const using = (usedBytes: number) => ({ memory: { budgetBytes: 1000, usedBytes } });
+    expect(await report({ weight: 10 }, using(1))).toMatchObject({ writes: 1, weight: 10 });
+    expect(status()?.rollouts?.[0]).not.toHaveProperty('follows');
+    for (let usedBytes = 2; usedBytes < 9; usedBytes++)
+      expect(await report({ weight: 10 }, using(usedBytes))).toMatchObject({ writes: 0 });
+    expect(await report({ weight: 11 }, using(9))).toMatchObject({ writes: 1, weight: 11 });
   });
 
   it('wants a runtime for each thing that happens to it, and nothing after its end', () => {

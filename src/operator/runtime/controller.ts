@@ -1,11 +1,12 @@
 import { conditionOf, cut } from '../../api/condition.ts';
 import { objectKey } from '../../api/names.ts';
-import type { RuntimeObjectStatus, RuntimeSpec } from '../../api/runtime.ts';
-import { adapterAt } from '../fleet/adapter-at.ts';
+import type { RuntimeObjectStatus } from '../../api/runtime.ts';
+import { adapterAt, canServe } from '../fleet/adapter-at.ts';
 import type { RuntimeState } from '../fleet/fleet.ts';
 import { censusOf, type ModelCensus, signOf, verdictOf } from '../fleet/model-census.ts';
 import type { Nodes } from '../nodes/nodes.ts';
 import type { Read, RuntimeObject } from '../objects/objects.ts';
+import { restraintOf } from '../objects/restraint.ts';
 import {
   type Controller,
   type ControllerParts,
@@ -105,7 +106,7 @@ export class RuntimeController implements Controller {
       before,
       state,
       isSilent,
-      underWay: state === undefined ? [] : this.#underWayAt(state, spec),
+      underWay: state === undefined ? [] : this.#underWayAt(state, read.object),
       verdict: state === undefined || isEarly ? undefined : verdictOf(this.#models(), state),
       spec,
       isNodeCordoned: nodes.isCordoned(nodeOf(state, before)),
@@ -139,19 +140,20 @@ export class RuntimeController implements Controller {
     return this.#census;
   }
 
-  #underWayAt(runtime: RuntimeState, { held }: RuntimeSpec): UnderWay[] {
-    // One that does not answer a plan in time is not connected for long.
-    const getsPlans = held !== true && runtime.refused.size === 0;
+  #underWayAt(runtime: RuntimeState, object: RuntimeObject): UnderWay[] {
+    // Of a plan that its replica is late with nothing is known here; `updated` of the rollout counts the runtime out.
+    const getsPlans = restraintOf(object) === undefined && runtime.refused.size === 0;
     return [...runtime.rollouts].flatMap(([rollout, report]): UnderWay[] => {
-      if (report.canaryDigest === '') return [];
-      const object = this.#parts.objects.rollouts.get(rollout)?.object;
-      const canary = object?.status?.canary;
-      if (object === undefined || canary?.digest !== report.canaryDigest) return [];
+      const { canaryDigest, weight: allowed, effectiveWeight, holds } = report;
+      if (canaryDigest === '') return [];
+      const { metadata, status } = this.#parts.objects.rollouts.get(rollout)?.object ?? {};
+      const canary = status?.canary;
+      if (metadata?.uid !== report.uid || canary?.digest !== canaryDigest) return [];
       const { adapter } = canary;
-      const here = adapterAt(runtime, objectKey(object.metadata.namespace, adapter), canary.uid);
+      const here = adapterAt(runtime, objectKey(metadata.namespace, adapter), canary.uid);
       const state = here?.state ?? 'Remote';
-      const { weight: allowed, effectiveWeight } = report;
-      const follows = getsPlans && effectiveWeight === allowed ? true : undefined;
+      const serves = canServe(here) && !holds.some(({ digest }) => digest === canaryDigest);
+      const follows = getsPlans && serves && effectiveWeight === allowed ? true : undefined;
       return [{ rollout, adapter, state, weight: Math.min(100, effectiveWeight), follows }];
     });
   }

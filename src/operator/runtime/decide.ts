@@ -25,7 +25,7 @@ export type UnderWay = {
   readonly adapter: string;
   readonly state: string;
   readonly weight: number;
-  /** It gives the canary what its plan says, and gets each plan. */
+  /** It can serve the canary, gives it what its plan says, and nothing keeps plans from it. */
   readonly follows?: true | undefined;
 };
 
@@ -91,13 +91,17 @@ const decisionsOf = (status: RuntimeObjectStatus | undefined): unknown => {
 
 type Listed = NonNullable<RuntimeObjectStatus['rollouts']>;
 
-/** With the weights of before where the runtime follows: what it gets is in the rollout. */
+/**
+ * With the weights of before where the runtime follows: what it gets is in the rollout. Where before does not say that it follows,
+ * the weight does as well while it is the same; CRDs of an earlier version never say it.
+ */
 const unmovedIn = (rollouts: Listed, before: Listed = []): Listed =>
   rollouts.map((one, at) => {
     const { rollout, follows, weight } = before[at] ?? {};
-    return one.follows && follows && rollout === one.rollout && weight !== undefined
-      ? { ...one, weight }
-      : one;
+    if (!one.follows || rollout !== one.rollout || weight === undefined) return one;
+    if (follows) return { ...one, weight };
+    const { follows: _, ...rest } = one;
+    return weight === one.weight ? rest : one;
   });
 
 const near = (before: Usage, after: Usage): boolean =>

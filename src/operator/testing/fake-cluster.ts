@@ -122,8 +122,8 @@ export class FakeCluster implements Caches {
 
   readonly writer: StatusWriter = {
     replaceStatus: async (of, status) => {
-      const known = Object.fromEntries(
-        Object.entries(status).filter(([field]) => !this.unknownFields.has(field)),
+      const known = JSON.parse(
+        JSON.stringify(status, (field, value) => (this.unknownFields.has(field) ? undefined : value)),
       );
       return this.#write({ of, status }, (object) => ({ ...object, status: known }));
     },
