@@ -101,6 +101,11 @@ const told = fc.record({
 });
 const runtime = fc.constantFrom('a', 'a', 'b', ...names);
 const teller = fc.constantFrom('local', 'x', 'y');
+/** Before, between and after the groups begin, and when they do. */
+const writtenAt = fc.constantFrom(
+  '',
+  ...[25, 31, 35, 42, 50].map((second) => `2023-11-14T22:13:${second}.000Z`),
+);
 /** For tests: what may happen to runtimes, and what they may say. */
 export const happening = fc.oneof(
   {
@@ -127,6 +132,9 @@ export const happening = fc.oneof(
       zone: fc.constantFrom('north', 'south', ''),
       spec: fc.constantFrom({}, {}, { cordoned: true }, { held: true }),
       connected: fc.boolean(),
+      goneAt: writtenAt,
+      restrained: fc.constantFrom('', 'Cordoned', 'Held'),
+      restrainedAt: writtenAt,
     }),
   },
   fc.constant({ do: 'forget' as const }),

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { objectKey } from '../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../api/objects.ts';
+import type { RuntimeObjectStatus } from '../api/runtime.ts';
 import { noRevision } from '../control/revision.ts';
 import { aPolicy, aStatus } from '../plan/manifests.fixture.ts';
 import { FakeClock } from '../time/fake-clock.ts';
@@ -23,6 +24,7 @@ import {
   zone,
 } from './kept-counts.fixture.ts';
 import { Policies } from './objects/policies.ts';
+import { nodeCordoned } from './objects/restraint.ts';
 import { Presences } from './reconcile/presence.ts';
 import { keysOf } from './reconcile/runtime-sets.ts';
 import { attemptOf } from './rollout/attempt.ts';
@@ -38,6 +40,24 @@ import { aRuntimeObject, aRuntimeState, aRuntimeStatus, runtimeKey } from './tes
 import { eachIn, oneByOne } from './testing/one-by-one.ts';
 
 const key = (name: string) => objectKey('team-a', name);
+
+const statusOf = ({
+  connected,
+  goneAt,
+  restrained,
+  restrainedAt,
+}: Omit<Extract<Happening, { do: 'object' }>, 'do' | 'runtime' | 'zone' | 'spec'>): RuntimeObjectStatus => {
+  const status = aRuntimeStatus(connected);
+  const condition = { type: restrained, status: 'True', reason: nodeCordoned, message: '' } as const;
+  return {
+    ...status,
+    ...(connected || goneAt === '' ? {} : { disconnectedAt: goneAt }),
+    conditions: [
+      ...status.conditions,
+      ...(restrained === '' ? [] : [{ ...condition, lastTransitionTime: restrainedAt }]),
+    ],
+  };
+};
 
 class World {
   readonly clock = new FakeClock();
@@ -58,7 +78,8 @@ class World {
     this.presences = new Presences(this.parts);
     for (const adapter of adapters) cluster.apply(adapter);
     for (const name of ['a', 'b', 'c'] as const) {
-      this.happen({ do: 'object', runtime: name, zone: 'north', spec: {}, connected: true });
+      const written = { connected: true, goneAt: '', restrained: '', restrainedAt: '' } as const;
+      this.happen({ do: 'object', runtime: name, zone: 'north', spec: {}, ...written });
       this.happen({ do: 'open', runtime: name, ...hello });
     }
   }
@@ -82,10 +103,10 @@ class World {
       case 'pass':
         return this.clock.advance(what.ms);
       case 'object': {
-        const { runtime: name, zone: value, spec, connected } = what;
+        const { runtime: name, zone: value, spec } = what;
         const kind = name.includes('/') ? ('Pod' as const) : ('Node' as const);
         const labels = value === '' ? {} : { zone: value };
-        const status = { ...aRuntimeStatus(connected), kind };
+        const status = { ...statusOf(what), kind };
         return void this.cluster.apply(aRuntimeObject(runtimeKey(name), labels, status, spec));
       }
       case 'delete':
@@ -257,6 +278,15 @@ describe('counts that are kept', () => {
           for (const adapter of adapters)
             expect(world.adapter(adapter, world.presences)).toEqual(world.adapter(adapter, each));
         }
+        // Those of a new leader, over all that is there.
+        const parts = { ...world.parts, term: { ...world.parts.term, since: world.clock.monotonic() } };
+        const [anew, eachAnew] = [new Presences(parts), oneByOne(parts)];
+        expect(world.answers(anew)).toEqual(world.answers(eachAnew));
+        for (const rollout of rollouts)
+          expect(world.rollout(rollout, anew, 'anew')).toEqual(world.rollout(rollout, eachAnew, 'each anew'));
+        for (const adapter of adapters)
+          expect(world.adapter(adapter, anew)).toEqual(world.adapter(adapter, eachAnew));
+        anew.close();
         world.presences.close();
         world.fleet.close();
       }),
