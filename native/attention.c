@@ -262,7 +262,6 @@ static Status createKernel(const struct CustomOp *op, Api api, const void *info,
 
 static void destroyKernel(void *kernel) { free(kernel); }
 static const char *name(const struct CustomOp *op) { (void)op; return "GroupQueryAttention"; }
-static const char *provider(const struct CustomOp *op) { (void)op; return NULL; }
 static int inputType(const struct CustomOp *op, size_t index) {
   (void)op;
   return index == lengths || index == longest ? typeInt32 : index == positions ? typeInt64 : typeFloat;
@@ -275,8 +274,6 @@ static int inputKind(const struct CustomOp *op, size_t index) {
 static int outputType(const struct CustomOp *op, size_t index) { (void)op; (void)index; return typeFloat; }
 static size_t outputs(const struct CustomOp *op) { (void)op; return 3; }
 static int outputKind(const struct CustomOp *op, size_t index) { (void)op; (void)index; return required; }
-static int defaultMemory(const struct CustomOp *op, size_t index) { (void)op; (void)index; return 0; }
-static int one(const struct CustomOp *op) { (void)op; return 1; }
 
 const struct CustomOp attentionOperator = {
     .version = apiVersion,

@@ -146,14 +146,11 @@ static Status createKernel(const struct CustomOp *op, Api api, const void *info,
 
 static void destroyKernel(void *kernel) { free(kernel); }
 static const char *name(const struct CustomOp *op) { (void)op; return "MatMulNBits"; }
-static const char *provider(const struct CustomOp *op) { (void)op; return NULL; }
 static int inputType(const struct CustomOp *op, size_t index) { (void)op; return index == 0 ? typeFloat : typeUint8; }
 static int outputType(const struct CustomOp *op, size_t index) { (void)op; (void)index; return typeFloat; }
 static size_t two(const struct CustomOp *op) { (void)op; return 2; }
 static size_t single(const struct CustomOp *op) { (void)op; return 1; }
 static int always(const struct CustomOp *op, size_t index) { (void)op; (void)index; return required; }
-static int defaultMemory(const struct CustomOp *op, size_t index) { (void)op; (void)index; return 0; }
-static int one(const struct CustomOp *op) { (void)op; return 1; }
 
 const struct CustomOp linearOperator = {
     .version = apiVersion,

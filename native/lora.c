@@ -379,16 +379,12 @@ static Status createKernel(const struct CustomOp *op, Api api, const void *info,
 
 static void destroyKernel(void *kernel) { free(kernel); }
 static const char *name(const struct CustomOp *op) { (void)op; return "Lora"; }
-static const char *provider(const struct CustomOp *op) { (void)op; return NULL; }
 static int inputType(const struct CustomOp *op, size_t index) { (void)op; return index == 1 ? typeInt64 : typeFloat; }
 static size_t inputs(const struct CustomOp *op) { (void)op; return 3; }
 static int outputType(const struct CustomOp *op, size_t index) { (void)op; (void)index; return typeFloat; }
 static size_t outputs(const struct CustomOp *op) { (void)op; return 1; }
 static int inputKind(const struct CustomOp *op, size_t index) { (void)op; return index == 2 ? variadic : required; }
 static int outputKind(const struct CustomOp *op, size_t index) { (void)op; (void)index; return variadic; }
-static int defaultMemory(const struct CustomOp *op, size_t index) { (void)op; (void)index; return 0; }
-static int one(const struct CustomOp *op) { (void)op; return 1; }
-static int lastVersion(const struct CustomOp *op) { (void)op; return 1; }
 
 /* Every y may become its sum in place. */
 static size_t mayInplace(int **from, int **to) {
@@ -422,7 +418,7 @@ const struct CustomOp loraOperator = {
     .createKernelV2 = createKernel,
     .computeV2 = compute,
     .getStartVersion = one,
-    .getEndVersion = lastVersion,
+    .getEndVersion = one,
     .getMayInplace = mayInplace,
     .releaseMayInplace = releaseInplace,
 };

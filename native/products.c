@@ -9,9 +9,8 @@
 
 /* The rest is level 4 of x86-64. */
 #define VNNI __attribute__((target("avx512vnni")))
-#ifndef AHEAD
-#define AHEAD 2048
-#endif
+/* Bytes of weights that are asked for before they are used. */
+enum { ahead = 2048 };
 #define INLINE static inline __attribute__((always_inline)) VNNI
 
 /* 32 values at most; what is not there is 0. */
@@ -69,7 +68,7 @@ INLINE void tile(const Product *p, const Rounded *x, const uint8_t *group, float
   for (size_t b = 0; b < blocks; b++) {
     __m512i w[8];
 #pragma GCC unroll 16
-    for (size_t at = 0; at < blockBytes(bits); at += 64) _mm_prefetch((const char *)group + AHEAD + at, _MM_HINT_T0);
+    for (size_t at = 0; at < blockBytes(bits); at += 64) _mm_prefetch((const char *)group + ahead + at, _MM_HINT_T0);
     unpack(group, bits, w);
     const __m512 scale = _mm512_loadu_ps(group + size);
     const __m512i zero = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(group + size + groupColumns * 4)));
