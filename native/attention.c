@@ -116,23 +116,9 @@ static Status read(const Kernel *k, void *context, size_t index, int64_t *dims, 
   *(void **)data = NULL;
   TRY(inputAt(k->api, context, index, &tensor));
   if (tensor == NULL) return NULL;
-  int64_t all[8];
+  int64_t all[maxDims];
   size_t count;
-  if (hasReferences) {
-    int type;
-    const int64_t *there;
-    TRY(shapeAt(k->api, tensor, &type, &there, &count));
-    if (count > 8) return refuse(k, other);
-    memcpy(all, there, count * sizeof *all);
-  } else {
-    void *info;
-    TRY(shapeOf(k->api, tensor, &info));
-    Status status = dimensionCount(k->api, info, &count);
-    if (status == NULL && count > 8) status = refuse(k, other);
-    if (status == NULL) status = dimensionsOf(k->api, info, all, count);
-    releaseShape(k->api, info);
-    if (status != NULL) return status;
-  }
+  TRY(dimsOf(k->api, tensor, all, &count));
   if (rank > 0 && count != rank) return refuse(k, other);
   if (rank > 0) memcpy(dims, all, rank * sizeof *dims);
   else {

@@ -14,10 +14,30 @@ static const struct CustomOp *const operators[] = {
     &attentionOperator,
 };
 
-int hasReferences;
+/* True once ONNX Runtime was found to be 1.24 or newer: it has shapeAt. */
+static int hasReferences;
+
+Status dimsOf(Api api, const void *tensor, int64_t *dims, size_t *count) {
+  static const char tooMany[] = "adaptlet: a tensor has more than 8 dimensions";
+  if (hasReferences) {
+    int type;
+    const int64_t *there;
+    TRY(shapeAt(api, tensor, &type, &there, count));
+    if (*count > maxDims) return createStatus(api, invalidArgument, tooMany);
+    memcpy(dims, there, *count * sizeof *dims);
+    return NULL;
+  }
+  void *info;
+  TRY(shapeOf(api, tensor, &info));
+  Status status = dimensionCount(api, info, count);
+  if (status == NULL && *count > maxDims) status = createStatus(api, invalidArgument, tooMany);
+  if (status == NULL) status = dimensionsOf(api, info, dims, *count);
+  releaseShape(api, info);
+  return status;
+}
 
 /* Of the table of an adapter, and of the attributes: who asks for another one must not use this. */
-EXPORT int AdaptletOperatorVersion(void) { return 3; }
+EXPORT int AdaptletOperatorVersion(void) { return 4; }
 
 /* The instruction set that is used here. */
 EXPORT const char *AdaptletInstructionSet(void) { return (*halvesHere())->name; }

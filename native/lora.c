@@ -7,8 +7,6 @@
  *   sites    for each linear: its place in the tables, features in, features out
  *   blocks   for each piece of columns: linear (by its place in `sites`), y, columns of that y, first column there, first
  *            feature of the linear, width
- *   next     sites of the node after this one (after the last the first), whose weights are fetched while the graph computes
- *            what is between
  *
  * Weights are read where they are, as they are stored. Nothing is kept between calls.
  */
@@ -37,13 +35,11 @@ typedef struct { int64_t site, y, columns, column, first, width; } Block;
 enum { maxSites = 16, maxBlocks = 32 };
 typedef struct {
   Api api;
-  int references; /* the library has shapeAt */
   const Halves *halves;
-  size_t sites, blocks, ys, nexts;
+  size_t sites, blocks, ys;
   int64_t columns[maxBlocks]; /* of each y */
   atomic_int checked; /* the shapes that follow from the weights were those of a first step */
   Site site[maxSites];
-  Site next[maxSites];
   Block block[maxBlocks];
 } Kernel;
 
@@ -52,8 +48,8 @@ enum { taskTokens = 32, taskRanks = 16, taskColumns = 512 };
 /* Products below which handing tasks to threads costs more than it saves. */
 enum { worthwhile = 1 << 16 };
 
-/* Bytes that are fetched ahead at most: what is fetched later would drive it out of the cache of the processor. */
-enum { ahead = 256 << 10, line = 64 };
+/* Bytes that stay in the cache of one processor between two looks at them. */
+enum { cached = 512 << 10, line = 64 };
 
 /* Tokens next to each other with one adapter. */
 typedef struct {
@@ -95,27 +91,24 @@ static size_t bytesOf(int type, size_t rank, size_t features, size_t scales) {
   return rank * features * sizeOf(type) + (type == int8 ? scales * sizeof(float) : 0);
 }
 
-/* Asks for bytes, and waits for none of them. */
-static void fetch(uint64_t address, size_t bytes) {
+/*
+ * Reads bytes into the cache of the processor, from one end to the other: memory is slow to start and kernels go from row to row.
+ * Loads, as a processor drops prefetches that come faster than memory does.
+ */
+static void bring(uint64_t address, size_t bytes) {
   const char *from = (const char *)(uintptr_t)address;
-  for (size_t at = 0; at < bytes; at += line) __builtin_prefetch(from + at);
+  for (size_t at = 0; at < bytes; at += line) (void)*(const volatile char *)(from + at);
 }
 
-static void fetchPair(const Pair *pair, const Site *site, size_t *left) {
-  const size_t a = bytesOf(pair->aType, pair->rank, (size_t)site->in, pair->rank);
-  const size_t b = bytesOf(pair->bType, pair->rank, (size_t)site->out, (size_t)site->out);
-  if (pair->rank == 0 || a + b > *left) return;
-  *left -= a + b;
-  fetch(pair->a, a);
-  fetch(pair->b, b);
+static size_t bytesOfPair(const Pair *pair, const Site *site) {
+  if (pair->rank == 0) return 0;
+  return bytesOf(pair->aType, pair->rank, (size_t)site->in, pair->rank) + bytesOf(pair->bType, pair->rank, (size_t)site->out, (size_t)site->out);
 }
 
-/* Pairs of one run, unless those of the run before it are the same. */
-static void fetchRun(const Step *s, size_t run, const Site *sites, size_t count, size_t *left) {
-  const Table *table = s->run[run].table;
-  if (run > 0 && table == s->run[run - 1].table) return;
-  for (size_t i = 0; i < count; i++)
-    if ((uint64_t)sites[i].site < table->sites) fetchPair(&table->pairs[sites[i].site], &sites[i], left);
+static void bringPair(const Pair *pair, const Site *site) {
+  if (pair->rank == 0) return;
+  bring(pair->a, bytesOf(pair->aType, pair->rank, (size_t)site->in, pair->rank));
+  bring(pair->b, bytesOf(pair->bType, pair->rank, (size_t)site->out, (size_t)site->out));
 }
 
 static void down(const Step *s, const Run *run, size_t site, size_t first) {
@@ -177,23 +170,28 @@ static void up(const Step *s, const Run *run, const Block *block, size_t first) 
   finish(s, run, block, u.first, u.end);
 }
 
-/* All of one run, whose low-rank values stay in the cache of one processor. */
+/* All of one run, whose low-rank values stay in the cache of one processor: as many linears at a time as do, too. */
 static void runTask(void *data, size_t number) {
   const Step *s = data;
   const Kernel *k = s->kernel;
   const Run *run = &s->run[number];
-  /* Its own, if they were not fetched before, and those of the next one while this one is computed. */
-  for (size_t at = number; at < least(number + 2, s->runs); at++) {
-    size_t left = ahead;
-    fetchRun(s, at, k->site, k->sites, &left);
-  }
-  for (size_t site = 0; site < k->sites; site++) {
-    const size_t rank = pairOf(s, run, site)->rank;
-    for (size_t first = 0; first < rank; first += taskRanks) down(s, run, site, first);
-  }
-  for (const Block *block = k->block; block < k->block + k->blocks; block++) {
-    if (pairOf(s, run, block->site)->rank == 0) continue;
-    for (size_t first = 0; first < (size_t)block->width; first += taskColumns) up(s, run, block, first);
+  for (size_t begin = 0, end; begin < k->sites; begin = end) {
+    size_t bytes = bytesOfPair(pairOf(s, run, begin), &k->site[begin]);
+    for (end = begin + 1; end < k->sites; end++) {
+      const size_t more = bytesOfPair(pairOf(s, run, end), &k->site[end]);
+      if (bytes + more > cached) break;
+      bytes += more;
+    }
+    for (size_t site = begin; site < end && bytes <= cached; site++) bringPair(pairOf(s, run, site), &k->site[site]);
+    for (size_t site = begin; site < end; site++) {
+      const size_t rank = pairOf(s, run, site)->rank;
+      for (size_t first = 0; first < rank; first += taskRanks) down(s, run, site, first);
+    }
+    for (const Block *block = k->block; block < k->block + k->blocks; block++) {
+      const size_t site = (size_t)block->site;
+      if (site < begin || site >= end || pairOf(s, run, site)->rank == 0) continue;
+      for (size_t first = 0; first < (size_t)block->width; first += taskColumns) up(s, run, block, first);
+    }
   }
 }
 
@@ -218,34 +216,15 @@ static void upTask(void *data, size_t task) {
   }
 }
 
-/* One dimension or more: rows, values of each row without the last dimension, and the last one. */
-static Status shapeIn(const Kernel *k, const void *value, int64_t *dims, size_t *count) {
-  if (k->references) {
-    int type;
-    const int64_t *there;
-    TRY(shapeAt(k->api, value, &type, &there, count));
-    if (*count < 1 || *count > 8) return refuse(k, "adaptlet.Lora: a tensor has no dimensions, or more than 8");
-    memcpy(dims, there, *count * sizeof *dims);
-    return NULL;
-  }
-  void *info;
-  TRY(shapeOf(k->api, value, &info));
-  Status status = dimensionCount(k->api, info, count);
-  if (status == NULL && (*count < 1 || *count > 8)) status = refuse(k, "adaptlet.Lora: a tensor has no dimensions, or more than 8");
-  if (status == NULL) status = dimensionsOf(k->api, info, dims, *count);
-  releaseShape(k->api, info);
-  return status;
-}
-
 static Status compute(void *kernel, void *context) {
   Kernel *k = kernel;
   const void *x, *adapters;
   const int64_t *tables;
-  int64_t dims[8], own[8];
+  int64_t dims[maxDims], own[maxDims];
   size_t rank, ownRank;
   Step s = {.kernel = k};
   TRY(inputAt(k->api, context, 0, &x));
-  TRY(shapeIn(k, x, dims, &rank));
+  TRY(dimsOf(k->api, x, dims, &rank));
   if (rank < 2) return refuse(k, "adaptlet.Lora: x has no features");
   s.in = (size_t)dims[rank - 1];
   for (size_t i = 0; i < k->sites; i++)
@@ -253,9 +232,9 @@ static Status compute(void *kernel, void *context) {
   size_t tokens = 1;
   for (size_t i = 0; i + 1 < rank; i++) tokens *= (size_t)dims[i];
   TRY(inputAt(k->api, context, 1, &adapters));
-  TRY(shapeIn(k, adapters, own, &ownRank));
-  const size_t rows = (size_t)own[0];
-  if (ownRank != 1 || rows != (size_t)dims[0]) return refuse(k, "adaptlet.Lora: there is not one adapter for each row of x");
+  TRY(dimsOf(k->api, adapters, own, &ownRank));
+  const size_t rows = (size_t)dims[0];
+  if (ownRank != 1 || own[0] != dims[0]) return refuse(k, "adaptlet.Lora: there is not one adapter for each row of x");
   TRY(dataOf(k->api, (void *)(uintptr_t)x, (void **)&s.x));
   TRY(dataOf(k->api, (void *)(uintptr_t)adapters, (void **)&tables));
 
@@ -268,7 +247,7 @@ static Status compute(void *kernel, void *context) {
     dims[rank - 1] = k->columns[y];
     const size_t values = tokens * (size_t)k->columns[y];
     if (!checked) {
-      TRY(shapeIn(k, in, own, &ownRank));
+      TRY(dimsOf(k->api, in, own, &ownRank));
       if (ownRank != rank || memcmp(own, dims, rank * sizeof *dims) != 0)
         return refuse(k, "adaptlet.Lora: y has another shape than its node");
     }
@@ -330,8 +309,6 @@ static Status compute(void *kernel, void *context) {
     status = parallelFor(k->api, context, downTask, downs, &s);
     if (status == NULL) status = parallelFor(k->api, context, upTask, ups, &s);
   }
-  size_t left = ahead;
-  for (size_t run = 0; run < s.runs; run++) fetchRun(&s, run, k->next, k->nexts, &left);
   if (s.low != fewLows) free(s.low);
   if (runs != few) free(runs);
   return status;
@@ -352,13 +329,11 @@ static Status createKernel(const struct CustomOp *op, Api api, const void *info,
   Kernel *k = calloc(1, sizeof *k);
   if (k == NULL) return createStatus(api, fail, "adaptlet.Lora: out of memory");
   k->api = api;
-  k->references = hasReferences;
   k->halves = *halvesHere();
   Status status = readGroups(api, info, "sites", &k->site[0].site, 3, maxSites, &k->sites);
-  if (status == NULL) status = readGroups(api, info, "next", &k->next[0].site, 3, maxSites, &k->nexts);
   if (status == NULL) status = readGroups(api, info, "blocks", &k->block[0].site, 6, maxBlocks, &k->blocks);
-  for (size_t i = 0; status == NULL && i < k->sites + k->nexts; i++) {
-    const Site *site = i < k->sites ? &k->site[i] : &k->next[i - k->sites];
+  for (size_t i = 0; status == NULL && i < k->sites; i++) {
+    const Site *site = &k->site[i];
     if (site->site < 0 || site->in < 1 || site->out < 1) status = refuse(k, "adaptlet.Lora: a linear has no features");
   }
   for (size_t i = 0; status == NULL && i < k->blocks; i++) {

@@ -8,8 +8,9 @@
     if (status_ != NULL) return status_;   \
   } while (0)
 
-/* True once ONNX Runtime was found to be 1.24 or newer: it has shapeAt. */
-extern int hasReferences;
+enum { maxDims = 8 };
+/* The dimensions of a tensor, of which there are up to maxDims. */
+Status dimsOf(Api api, const void *tensor, int64_t *dims, size_t *count);
 
 extern const struct CustomOp loraOperator; /* lora.c */
 extern const struct CustomOp linearOperator; /* linear.c */

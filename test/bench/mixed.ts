@@ -129,6 +129,8 @@ export const mixed = async (): Promise<Report> => {
         modelDir: model.modelDir,
         adapterBudgetBytes: room * mebibyte,
         threads: plan.threads,
+        // As a node does by default.
+        spin: true,
         maxConcurrent: rows,
         maxQueue: 4 * rows + queue,
       });

@@ -66,8 +66,6 @@ const graph = (): Buffer => {
         attributes: {
           sites: sites.flatMap(({ inFeatures, outFeatures }, at) => [at, inFeatures, outFeatures]),
           blocks: blocks.flat(),
-          // A node after this one that reads the same pairs.
-          next: sites.flatMap(({ inFeatures, outFeatures }, at) => [at, inFeatures, outFeatures]),
         },
       },
     ],

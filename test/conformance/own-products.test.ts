@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packProducts } from '../../src/runtime/engine/graphs/own-products.ts';
 import { openPrepared } from '../../src/runtime/engine/graphs/prepared-graph.ts';
 import { readGraph } from '../../src/runtime/engine/onnx/graph.ts';
-import { productsOf } from '../../src/runtime/engine/onnx/own-products.ts';
+import { productsOf, withOwnProducts } from '../../src/runtime/engine/onnx/own-products.ts';
+import { decoderAnswers } from '../../src/runtime/engine/proofs/prove-prepared.ts';
 import { refusedGraph, refusedProduct } from '../../src/runtime/engine/proofs/prove-products.ts';
 import { allLogits, openModel, withLora } from './support/open-model.ts';
 import { operator } from './support/operator.ts';
@@ -31,6 +32,29 @@ const ofTheOperator = () => {
     expect(first.warnings).toEqual([]);
     expect(JSON.parse(readFileSync(verdict, 'utf8'))).toEqual({});
   });
+
+  it.each([1, 2])(
+    'of the same x are in one node, with the bits of nodes of their own: %i threads',
+    async (threads) => {
+      const { graph, weights } = openPrepared(folder, join(weightsFolder, location));
+      const products = operator?.products;
+      if (products === undefined) throw new Error('no products');
+      const { packed, toOwn } = await packProducts(graph, weights, { products, location });
+      const together = toOwn(graph);
+      const apart = [...packed].reduce(
+        (model, one) => withOwnProducts(model, new Map([one]), location),
+        graph,
+      );
+      const nodesOf = (model: Buffer): number => readGraph(model).nodes.length;
+      expect(nodesOf(apart)).toBe(nodesOf(graph));
+      expect(nodesOf(together)).toBeLessThan(nodesOf(graph));
+      const answersOf = await decoderAnswers({ threads, operator, headSize: 16, tables: undefined });
+      const over = { weights, weightsFolder, optimised: true };
+      const expected = await answersOf({ ...over, graph: apart });
+      expect(sameBits(await answersOf({ ...over, graph: together }), expected)).toBe(true);
+      weights.release();
+    },
+  );
 
   it('are refused where weights are those of another linear, or an answer is another one', async () => {
     const { graph, weights } = openPrepared(folder, join(weightsFolder, location));

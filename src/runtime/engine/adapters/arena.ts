@@ -30,7 +30,7 @@ export class Arena {
   #givesBack = false;
 
   constructor(budgetBytes: number) {
-    this.#memory = new NativeMemory(roundUp(budgetBytes) + slack);
+    this.#memory = new NativeMemory(roundUp(budgetBytes) + slack, { large: true });
   }
 
   /** True: what is free now, and what becomes free, goes back to the system. Else it stays for the next blocks. */

@@ -23,13 +23,8 @@ const groupsOf = (linears: readonly Linear[]): readonly Group[] => {
 const baseSuffix = '.base';
 const baseOf = (y: string): string => `${y}${baseSuffix}`;
 
-/** Each linear as the operator has it: its place in the tables, features in, features out. */
-const sitesOf = ({ linears, places }: Group): readonly number[] =>
-  linears.flatMap(({ site }, at) => [places[at] ?? 0, site.inFeatures, site.outFeatures]);
-
-/** The operator that adds to all nodes of a group: see native/lora.c. `next`: the group that is computed after it. */
-const groupNode = (group: Group, next: Group, nodes: readonly Node[]): Buffer => {
-  const { linears } = group;
+/** The operator that adds to all nodes of a group: see native/lora.c. */
+const groupNode = ({ linears, places }: Group, nodes: readonly Node[]): Buffer => {
   const [one] = linears;
   const outputs = nodes.map(({ outputs: [y = ''] }) => y);
   const blocks = linears.flatMap((linear, at) => {
@@ -47,9 +42,9 @@ const groupNode = (group: Group, next: Group, nodes: readonly Node[]): Buffer =>
     inputs: [one?.input ?? '', adaptersInput, ...outputs.map(baseOf)],
     outputs,
     attributes: {
-      sites: sitesOf(group),
+      // Each linear: its place in the tables, features in, features out.
+      sites: linears.flatMap(({ site }, at) => [places[at] ?? 0, site.inFeatures, site.outFeatures]),
       blocks,
-      next: sitesOf(next),
     },
   });
 };
@@ -57,16 +52,12 @@ const groupNode = (group: Group, next: Group, nodes: readonly Node[]): Buffer =>
 /** What takes the place of each node that computes a linear: itself under another name and, after the last of a group, the operator. */
 const editsOf = (graph: Graph, groups: readonly Group[]): ReadonlyMap<Node, readonly Buffer[]> => {
   const edits = new Map<Node, readonly Buffer[]>();
-  for (const [at, group] of groups.entries()) {
+  for (const group of groups) {
     const touched = new Set(group.linears.flatMap(({ blocks }) => blocks.map(({ node }) => node)));
     const nodes = graph.nodes.filter((node) => touched.has(node));
     for (const node of nodes) edits.set(node, [renameOutput(node, baseOf(node.outputs[0] ?? ''))]);
     const last = nodes.at(-1);
-    if (last !== undefined)
-      edits.set(last, [
-        ...(edits.get(last) ?? []),
-        groupNode(group, groups[at + 1] ?? groups[0] ?? group, nodes),
-      ]);
+    if (last !== undefined) edits.set(last, [...(edits.get(last) ?? []), groupNode(group, nodes)]);
   }
   return edits;
 };

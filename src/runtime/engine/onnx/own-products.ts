@@ -71,28 +71,52 @@ export type PackedWeights = { readonly name: string; readonly length: number };
 
 type Own = { readonly packed: ReadonlyMap<string, PackedWeights>; readonly location: string };
 
+/** Of linears that share their x. */
 const ownNode = (
-  product: Product,
+  products: readonly Product[],
   packed: Own['packed'],
-  { name, output }: { readonly name: string; readonly output: string },
-): Buffer => {
-  const { node, key, inFeatures, outFeatures, bits } = product;
-  return nodeMessage({
+  { name, outputs }: { readonly name: string; readonly outputs: readonly string[] },
+): Buffer =>
+  nodeMessage({
     opType: 'MatMulNBits',
     domain: operatorDomain,
     name,
-    inputs: [node.inputs[0] ?? '', packed.get(key)?.name ?? ''],
-    outputs: [output],
-    attributes: { K: inFeatures, N: outFeatures, bits, accuracy_level: roundedLevel },
+    inputs: [products[0]?.node.inputs[0] ?? '', ...products.map(({ key }) => packed.get(key)?.name ?? '')],
+    outputs,
+    attributes: {
+      K: products[0]?.inFeatures ?? 0,
+      N: products.map(({ outFeatures }) => outFeatures),
+      bits: products.map(({ bits }) => bits),
+      accuracy_level: roundedLevel,
+    },
   });
+
+/** Linears that one node computes: native/linear.c takes as many. */
+const mostTogether = 8;
+
+/** Linears that share their x, in the order of the graph. */
+const together = (products: readonly Product[]): readonly (readonly Product[])[] => {
+  const groups = new Map<string, Product[]>();
+  const all: Product[][] = [];
+  for (const product of products) {
+    const key = `${product.inFeatures} ${product.node.inputs[0] ?? ''}`;
+    const group = groups.get(key);
+    if (group !== undefined && group.length < mostTogether) group.push(product);
+    else {
+      const begun = [product];
+      groups.set(key, begun);
+      all.push(begun);
+    }
+  }
+  return all;
 };
 
 const packedTensor = ({ name, length }: PackedWeights, location: string): Buffer =>
   externalBytes(name, length, { location, offset: 0 });
 
 /**
- * The graph with the operator in place of each node whose weights are packed, by the key of its product. Weights that nothing else
- * takes go. `location`: a file that is there, as the graph names it; nothing is read of it.
+ * The graph with the operator in place of each node whose weights are packed, by the key of its product: those that share their x become
+ * one node, where the first of them was. Weights that nothing else takes go. `location`: a file that is there, as the graph names it; nothing is read of it.
  */
 export const withOwnProducts = (model: Buffer, packed: Own['packed'], location: string): Buffer => {
   const graph = readGraph(model);
@@ -106,13 +130,13 @@ export const withOwnProducts = (model: Buffer, packed: Own['packed'], location: 
   const weights = products.flatMap(({ node }) => node.inputs.slice(1)).filter((name) => !used.has(name));
   return applyEdit(graph, {
     nodes: new Map(
-      products.map((product) => {
-        const {
-          name,
-          outputs: [output = ''],
-        } = product.node;
-        return [product.node, [ownNode(product, packed, { name, output })]] as const;
-      }),
+      together(products).flatMap((group) =>
+        group.map(({ node }, at): [Node, readonly Buffer[]] => {
+          if (at > 0) return [node, []];
+          const outputs = group.map((each) => each.node.outputs[0] ?? '');
+          return [node, [ownNode(group, packed, { name: node.name, outputs })]];
+        }),
+      ),
     ),
     newInputs: [],
     newInitializers: [...packed.values()].map((each) => packedTensor(each, location)),
@@ -151,7 +175,7 @@ export const comparisonOf = (
   ];
   const content = Buffer.concat([
     contentField(graphField.node, x(renameOutput(node, 'theirs'))),
-    contentField(graphField.node, x(ownNode(product, packed, { name: 'ours', output: 'ours' }))),
+    contentField(graphField.node, x(ownNode([product], packed, { name: 'ours', outputs: ['ours'] }))),
     contentField(graphField.name, 'products'),
     ...tensors.map((tensor) => contentField(graphField.initializer, tensor)),
     contentField(graphField.input, tokensOf('x', inFeatures)),

@@ -1,5 +1,5 @@
 import koffi from 'koffi';
-import { allocate, free } from './libc.ts';
+import { allocate, free, reserveLarge } from './libc.ts';
 import { pointersAt } from './library.ts';
 
 /** Fits every instruction set that kernels load with. */
@@ -16,10 +16,20 @@ export class NativeMemory {
   /** Made when it is asked for: V8 takes what it sees for memory of its own, and collects garbage to make room. */
   #view: ArrayBuffer | undefined;
   #freed = false;
+  readonly #release: () => void;
 
-  constructor(bytes: number) {
-    this.address = allocate(Math.max(alignment, bytes), alignment);
+  /** `large`: in pages of 2 MiB where the system gives them, for what every step reads all of. */
+  constructor(bytes: number, { large = false } = {}) {
     this.bytes = bytes;
+    if (large) {
+      const { address, release } = reserveLarge(bytes);
+      this.address = address;
+      this.#release = release;
+    } else {
+      const address = allocate(Math.max(alignment, bytes), alignment);
+      this.address = address;
+      this.#release = () => free(address);
+    }
   }
 
   get buffer(): ArrayBuffer {
@@ -32,7 +42,7 @@ export class NativeMemory {
     // Takes the bytes away from every view.
     this.#view?.transfer();
     this.#freed = true;
-    free(this.address);
+    this.#release();
   }
 
   #checkAlive(): void {

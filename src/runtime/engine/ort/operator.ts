@@ -34,7 +34,7 @@ export type Products = {
 };
 
 /** As in native/lora.c: of the table of an adapter, and of the operator's attributes. */
-const wantedVersion = 3;
+const wantedVersion = 4;
 
 /** A library that was unloaded would leave ONNX Runtime with addresses of nothing. */
 const loaded = new Map<string, LibraryHandle>();
