@@ -5,6 +5,8 @@ import { systemClock } from '../../src/time/clock.ts';
 import { benchBase, benchCache } from './base.ts';
 import { quantile, type Report, report, variant } from './report.ts';
 import { roundsOf, shuffler } from './rounds.ts';
+import { realSize } from './sizes/models.ts';
+import { chosenShapes } from './sizes/shapes.ts';
 
 /** Tokens before the steps that are timed. */
 const contexts = [128, 1024] as const;
@@ -70,9 +72,16 @@ const measure = async ({ settings, sessions: { base } }: GenerateModel): Promise
   return sample;
 };
 
+/** SmolLM2, or the model of a real size that ADAPTLET_BENCH_SIZES names. */
+const chosenModel = async (): Promise<{ readonly label: string; readonly modelDir: string }> => {
+  const [name] = chosenShapes([]);
+  if (name === undefined) return benchBase('kv-precision');
+  return { label: `${name}, random weights`, modelDir: (await realSize(name)).modelDir };
+};
+
 /** int8 keys and values over float32, in one process, in turns: median of the ratios within a round. */
 export const kvPrecision = async (): Promise<Report> => {
-  const { label, modelDir } = benchBase('kv-precision');
+  const { label, modelDir } = await chosenModel();
   const models = { float32: await open(modelDir, 'float32'), int8: await open(modelDir, 'int8') };
   const samples: Readonly<Record<KvElement, Sample[]>> = { float32: [], int8: [] };
   const shuffle = shuffler(1);

@@ -6,18 +6,10 @@ import { Series } from './peers/series.ts';
 import { type Report, report, variant } from './report.ts';
 import { eights, prompts, singles, starts, threadCounts } from './sizes/measure.ts';
 import { realSize } from './sizes/models.ts';
-import { type ShapeName, shapes } from './sizes/shapes.ts';
+import { chosenShapes, type ShapeName } from './sizes/shapes.ts';
 
 /** Parts of this bench: starts, one stream, and eight requests at once. */
 const parts = process.env['ADAPTLET_BENCH_PARTS']?.split(',') ?? ['start', 'single', 'lots'];
-
-const chosenShapes = (): readonly ShapeName[] => {
-  const all = Object.keys(shapes) as ShapeName[];
-  const wanted = process.env['ADAPTLET_BENCH_SIZES']?.split(',') ?? all;
-  const unknown = wanted.filter((name) => !all.some((one) => one === name));
-  if (unknown.length > 0) throw new Error(`sizes knows ${all.join(', ')}, not ${unknown.join(', ')}`);
-  return all.filter((name) => wanted.includes(name));
-};
 
 type Ratios = readonly (readonly [string, number | undefined])[];
 

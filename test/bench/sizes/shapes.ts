@@ -94,3 +94,16 @@ export const shapes = {
 } as const satisfies Readonly<Record<string, Shape>>;
 
 export type ShapeName = keyof typeof shapes;
+
+/** Those that ADAPTLET_BENCH_SIZES names; `otherwise` where it names none. */
+export const chosenShapes = (
+  otherwise: readonly ShapeName[] = Object.keys(shapes) as ShapeName[],
+): readonly ShapeName[] => {
+  const wanted = process.env['ADAPTLET_BENCH_SIZES']?.split(',');
+  if (wanted === undefined) return otherwise;
+  const all = Object.keys(shapes) as ShapeName[];
+  const unknown = wanted.filter((name) => !all.some((one) => one === name));
+  if (unknown.length > 0)
+    throw new Error(`models of real sizes are ${all.join(', ')}, not ${unknown.join(', ')}`);
+  return all.filter((name) => wanted.includes(name));
+};
