@@ -63,7 +63,7 @@ static void productTask(void *data, size_t number) {
 
 static Status refuse(Api api, const char *why) { return createStatus(api, invalidArgument, why); }
 
-/* The linear of this place, of x that will be rounded: what it reads, and what it writes. */
+/* What the linear of this place reads and writes; x comes later. */
 static Status partOf(const Kernel *k, void *context, size_t i, int64_t *dims, size_t count, Product *to) {
   const Linear *l = &k->linear[i];
   const void *packed;

@@ -43,8 +43,8 @@ const timeToRead = async (path: string, into: Uint8Array): Promise<number> => {
 
 /**
  * From a cold compiled file to Resident with a stored verdict: `preload` of Admin after `evict`, the file dropped from
- * the page cache before each round. Beside it: the same file read as cold and nothing else, which the disk
- * allows; and the first load (fetch, compile, probe).
+ * the page cache before each round. Beside it: the same file read as cold and nothing else, the least
+ * that the disk allows; and the first load (fetch, compile, probe).
  */
 export const cold = async (): Promise<Report> => {
   const real = smollm();

@@ -48,7 +48,7 @@ const ofTheOperator = () => {
       const nodesOf = (model: Buffer): number => readGraph(model).nodes.length;
       expect(nodesOf(apart)).toBe(nodesOf(graph));
       expect(nodesOf(together)).toBeLessThan(nodesOf(graph));
-      const answersOf = await decoderAnswers({ threads, operator, headSize: 16, tables: undefined });
+      const answersOf = decoderAnswers({ threads, operator, headSize: 16, tables: undefined });
       const over = { weights, weightsFolder, optimised: true };
       const expected = await answersOf({ ...over, graph: apart });
       expect(sameBits(await answersOf({ ...over, graph: together }), expected)).toBe(true);

@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { discard } from '../ort/libc.ts';
+import { discard, preferPages } from '../ort/libc.ts';
 import { NativeMemory } from '../ort/memory.ts';
 
 /** Bytes that every block begins at a multiple of. */
@@ -36,6 +36,7 @@ export class Arena {
   /** True: what is free now, and what becomes free, goes back to the system. Else it stays for the next blocks. */
   set givesBack(givesBack: boolean) {
     this.#givesBack = givesBack;
+    preferPages(this.address, this.#memory.bytes, givesBack ? 'small' : 'large');
     if (givesBack) this.#giveBack();
   }
 

@@ -1,10 +1,18 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { externalWeights } from './external-weights.ts';
 import { tinyModel } from './graph.fixture.ts';
 import { applyEdit, type Graph, readGraph } from './graph.ts';
-import { nodeMessage, valueInfoMessage, withDomain, withInput, withoutAttributes } from './messages.ts';
-import { type Product, productsOf, withOwnProducts } from './own-products.ts';
-import { attributeField, graphField, nodeField } from './schema.ts';
+import {
+  nodeMessage,
+  renameOutput,
+  valueInfoMessage,
+  withDomain,
+  withInput,
+  withoutAttributes,
+} from './messages.ts';
+import { mostTogether, type Product, productsOf, withOwnProducts } from './own-products.ts';
+import { attributeField, graphField, nodeField, operatorDomain } from './schema.ts';
 import { contentField } from './wire.ts';
 
 const graph = readGraph(tinyModel('int4'));
@@ -81,6 +89,20 @@ describe('a graph with products of its own', () => {
       expect(now?.inputs).toEqual([group[0]?.node.inputs[0], ...packedOf]);
       expect(now?.outputs).toEqual(group.map(({ node }) => node.outputs[0]));
     }
+  });
+
+  it('has a further node for linears of one x beyond those that a node takes', () => {
+    const source = readFileSync(new URL('../../../../native/linear.c', import.meta.url), 'utf8');
+    expect(source).toContain(`enum { maxLinears = ${mostTogether} };`);
+    const [first] = products as [Product];
+    const copies = Array.from({ length: mostTogether }, (_, at) => renameOutput(first.node, `copy.${at}`));
+    const nodes = new Map([[first.node, [first.node.bytes, ...copies]]]);
+    const many = readGraph(withOwnProducts(applyEdit(graph, { ...none, nodes }), packed, 'model.onnx'));
+    const x = first.node.inputs[0] ?? '';
+    const taking = many.nodes.filter(({ domain, inputs }) => domain === operatorDomain && inputs[0] === x);
+    const all = products.filter(({ node }) => node.inputs[0] === x).length + mostTogether;
+    expect(taking.map(({ outputs }) => outputs.length)).toEqual([mostTogether, all - mostTogether]);
+    expect(new Set(taking.flatMap(({ outputs }) => outputs)).size).toBe(all);
   });
 
   it('has what is packed in place of weights that nothing else takes', () => {

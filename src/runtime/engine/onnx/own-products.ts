@@ -91,8 +91,8 @@ const ownNode = (
     },
   });
 
-/** Linears that one node computes: native/linear.c takes as many. */
-const mostTogether = 8;
+/** Linears of one node: `maxLinears` of native/linear.c. */
+export const mostTogether = 8;
 
 /** Linears that share their x, in the order of the graph. */
 const together = (products: readonly Product[]): readonly (readonly Product[])[] => {
@@ -115,8 +115,9 @@ const packedTensor = ({ name, length }: PackedWeights, location: string): Buffer
   externalBytes(name, length, { location, offset: 0 });
 
 /**
- * The graph with the operator in place of each node whose weights are packed, by the key of its product: those that share their x become
- * one node, where the first of them was. Weights that nothing else takes go. `location`: a file that is there, as the graph names it; nothing is read of it.
+ * The graph with the operator in place of each node whose weights are packed, by the key of its product. Nodes that share
+ * their x become one, where the first of them was. Weights that nothing else takes go. `location`: a file that is there, as the
+ * graph names it; nothing is read of it.
  */
 export const withOwnProducts = (model: Buffer, packed: Own['packed'], location: string): Buffer => {
   const graph = readGraph(model);

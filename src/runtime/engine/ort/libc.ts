@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { platform } from 'node:os';
 import koffi from 'koffi';
 
@@ -46,20 +46,37 @@ export const reserve = (bytes: number): bigint => {
   return address;
 };
 
-const hugePageBytes = 2 ** 21;
-const hugePages = 14;
+const largePageBytes = 2 ** 21;
+const advice = { large: 14, small: 15 } as const;
+
+/** Of those that the system has besides the usual ones; of some machines they are so large that a few would be all memory. */
+const largePageOfSystem = (): number => {
+  try {
+    return Number(readFileSync('/sys/kernel/mm/transparent_hugepage/hpage_pmd_size', 'utf8'));
+  } catch {
+    return 0;
+  }
+};
 
 /**
- * The same in pages of 2 MiB where the system gives them: a core reads them from memory up to twice as fast as those of 4 KiB
- * (docs/adr/0097).
+ * Asks for pages of 2 MiB, or for usual ones, from now on. Large ones come back to the system as a whole, and it joins
+ * pages on its own: memory that is given back in parts is to have usual ones.
+ */
+export const preferPages = (address: bigint, bytes: number, size: 'large' | 'small'): void => {
+  if (largePageOfSystem() === largePageBytes) cMadvise(address, bytes, advice[size]);
+};
+
+/**
+ * As {@link reserve}, in pages of 2 MiB where the system gives them: a core reads them from memory up to twice as fast as those
+ * of 4 KiB (docs/adr/0097).
  * @throws RangeError
  */
 export const reserveLarge = (bytes: number): { readonly address: bigint; release(): void } => {
-  const all = bytes + hugePageBytes;
+  const all = bytes + largePageBytes;
   const begin = reserve(all);
-  const page = BigInt(hugePageBytes);
+  const page = BigInt(largePageBytes);
   const address = ((begin + page - 1n) / page) * page;
-  if (platform() === 'linux') cMadvise(address, bytes, hugePages);
+  preferPages(address, bytes, 'large');
   return { address, release: () => unreserve(begin, all) };
 };
 

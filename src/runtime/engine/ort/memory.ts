@@ -18,13 +18,13 @@ export class NativeMemory {
   #freed = false;
   readonly #release: () => void;
 
-  /** `large`: in pages of 2 MiB where the system gives them, for what every step reads all of. */
+  /** `large`: in pages of 2 MiB where there are any, for memory that steps read from end to end. */
   constructor(bytes: number, { large = false } = {}) {
     this.bytes = bytes;
     if (large) {
-      const { address, release } = reserveLarge(bytes);
-      this.address = address;
-      this.#release = release;
+      const area = reserveLarge(bytes);
+      this.address = area.address;
+      this.#release = () => area.release();
     } else {
       const address = allocate(Math.max(alignment, bytes), alignment);
       this.address = address;
