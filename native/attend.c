@@ -8,6 +8,8 @@
 
 /* Keys of a block; keys whose scores grow side by side; pieces of sixteen features of a value that do. */
 enum { BLOCK = 64 };
+/* Bytes of keys, and of values, that are loaded together: both stay in the second cache of most processors until they are used. */
+enum { TOGETHER = 64 << 10 };
 #if defined(LEVEL_AVX512)
 enum { KEYS = 16, WIDE = 4 };
 #else
@@ -331,8 +333,16 @@ INLINE void attendOf(const Attend *a, size_t size) {
     if (a->from[n] < low) low = a->from[n];
     if (a->to[n] > high) high = a->to[n];
   }
+  const size_t blocks = TOGETHER / (size * sizeof(float)) / BLOCK, together = (blocks > 0 ? blocks : 1) * BLOCK;
+  size_t loaded = low;
   for (size_t block = low - low % BLOCK; block < high; block += BLOCK) {
     const float *k = a->k + block * size, *v = a->v + block * size;
+    if (block >= loaded || loaded == low) {
+      const size_t end = high - block < together ? high : block + together;
+      bring(a->k + loaded * size, (end - loaded) * size * sizeof(float));
+      bring(a->v + loaded * size, (end - loaded) * size * sizeof(float));
+      loaded = end;
+    }
     for (size_t n = 0; n < a->queries; n += 2) {
       float shares[2][BLOCK];
       size_t begin[2] = {0}, end[2] = {0};

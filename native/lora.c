@@ -49,7 +49,7 @@ enum { taskTokens = 32, taskRanks = 16, taskColumns = 512 };
 enum { worthwhile = 1 << 16 };
 
 /* Bytes that stay in the second cache of most processors until they are used. */
-enum { cached = 384 << 10, line = 64 };
+enum { cached = 384 << 10 };
 
 /* Tokens next to each other with one adapter. */
 typedef struct {
@@ -91,15 +91,6 @@ static size_t bytesOf(int type, size_t rank, size_t features, size_t scales) {
   return rank * features * sizeOf(type) + (type == int8 ? scales * sizeof(float) : 0);
 }
 
-/*
- * Loads bytes in order, which memory does fastest: kernels go through several rows at once. Loads, as processors drop prefetches that
- * come faster than memory does.
- */
-static void bring(uint64_t address, size_t bytes) {
-  const char *from = (const char *)(uintptr_t)address;
-  for (size_t at = 0; at < bytes; at += line) (void)*(const volatile char *)(from + at);
-}
-
 static size_t bytesOfPair(const Pair *pair, const Site *site) {
   if (pair->rank == 0) return 0;
   return bytesOf(pair->aType, pair->rank, (size_t)site->in, pair->rank) + bytesOf(pair->bType, pair->rank, (size_t)site->out, (size_t)site->out);
@@ -107,8 +98,8 @@ static size_t bytesOfPair(const Pair *pair, const Site *site) {
 
 static void bringPair(const Pair *pair, const Site *site) {
   if (pair->rank == 0) return;
-  bring(pair->a, bytesOf(pair->aType, pair->rank, (size_t)site->in, pair->rank));
-  bring(pair->b, bytesOf(pair->bType, pair->rank, (size_t)site->out, (size_t)site->out));
+  bring((const void *)(uintptr_t)pair->a, bytesOf(pair->aType, pair->rank, (size_t)site->in, pair->rank));
+  bring((const void *)(uintptr_t)pair->b, bytesOf(pair->bType, pair->rank, (size_t)site->out, (size_t)site->out));
 }
 
 static void down(const Step *s, const Run *run, size_t site, size_t first) {
@@ -205,7 +196,7 @@ static void downTask(void *data, size_t task) {
     const size_t own = pieces(pair->rank, taskRanks), first = task * taskRanks;
     if (task < own) {
       const size_t row = s->in * sizeOf(pair->aType), scales = pair->aType == int8 ? pair->rank * sizeof(float) : 0;
-      bring(pair->a + scales + first * row, (least(first + taskRanks, pair->rank) - first) * row);
+      bring((const char *)(uintptr_t)pair->a + scales + first * row, (least(first + taskRanks, pair->rank) - first) * row);
       return down(s, s->run, site, first);
     }
     task -= own;
