@@ -77,7 +77,12 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   const { engine } = base;
 
   const signals = createSignals();
-  const { holds, trials, guard, counts, feedbackKeys } = watchCanaries({ ...parts, instance }, disk, signals);
+  const planSaved = (): Promise<boolean> => source.saved();
+  const { holds, trials, guard, counts, feedbackKeys } = watchCanaries(
+    { ...parts, instance, planSaved },
+    disk,
+    signals,
+  );
   const { maxConcurrent: requests, adapterMemory, adapterDisk } = settings;
   const budgets = () => ({ requests, adapterMemory, adapterDisk, kvMemory: kvBudgetOf(engine) });
   const quotas = new Quotas({

@@ -69,7 +69,7 @@ export const startHollow = async (options: HollowOptions) => {
   const signals = createSignals();
   const instance = randomUUID();
   const { holds, trials, guard, counts, feedbackKeys } = watchCanaries(
-    { clock, logger, instance },
+    { clock, logger, instance, planSaved: () => source.saved() },
     { memory, remembered },
     signals,
   );

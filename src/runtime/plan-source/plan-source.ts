@@ -29,6 +29,11 @@ export type PlanSource = OperatorVerbs & {
   mirrored(): void;
   /** Puts the last plan in force, without what it comes from. */
   resume(): void;
+  /**
+   * Resolves to true once the plan in force is on the disk, to false when that does not take it now. Asked while a plan is
+   * put in force, it is about that one.
+   */
+  saved(): Promise<boolean>;
   /** Follows what the plan comes from, once the runtime answers requests. */
   follow(): Promise<void>;
   close(): Promise<void>;

@@ -26,6 +26,8 @@ const make = (remembered?: StandaloneMemory, failing = { write: false }) => {
   const holds: { digest: Digest; attempt: number; reason: string }[] = [];
   const written: StandaloneMemory[] = [];
   let plan: Plan = new Map();
+  /** What is done within it besides. */
+  const inApply = { run: (): void => undefined };
   const uids = new Map<ObjectKey, string>();
   const controller = new StandaloneController(
     {
@@ -62,6 +64,7 @@ const make = (remembered?: StandaloneMemory, failing = { write: false }) => {
         plan = next;
         uids.clear();
         for (const r of next.values()) if (r.type === 'AdapterSpec') uids.set(r.name, r.body.uid);
+        inApply.run();
       },
     },
     remembered,
@@ -78,7 +81,7 @@ const make = (remembered?: StandaloneMemory, failing = { write: false }) => {
     controller.reconcile();
   };
   const split = () => (plan.get(`Split ${sql}`) as SplitResource | undefined)?.body;
-  return { clock, states, holds, written, controller, folder, split, plan: () => plan };
+  return { clock, states, holds, written, controller, folder, split, plan: () => plan, inApply };
 };
 
 const settledOn = (name: string, failing?: { write: boolean }) => {
@@ -206,6 +209,24 @@ describe('the standalone controller', () => {
     failing.write = false;
     node.folder({ 'a.yaml': adapter('a') + adapter('b'), 'r.yaml': rollout('b') });
     expect(node.written.length).toBeGreaterThan(0);
+  });
+
+  it('says whether the disk has the plan that it puts in force, and writes again what that refused', async () => {
+    const failing = { write: false };
+    const node = settledOn('a', failing);
+    const asked: Promise<readonly [isSaved: boolean, canary: string | undefined]>[] = [];
+    const canaryOnDisk = () => node.written.at(-1)?.rollouts[sql]?.canary?.adapter;
+    const ask = async () => [await node.controller.saved(), canaryOnDisk()] as const;
+    node.inApply.run = () => void asked.push(ask());
+    const files = (name: string) => ({ 'a.yaml': adapter('a') + adapter('b'), 'r.yaml': rollout(name) });
+    node.folder(files('b'));
+    expect(new Set(await Promise.all(asked))).toEqual(new Set([[true, 'b']]));
+    asked.length = 0;
+    failing.write = true;
+    node.folder(files('a'));
+    expect(new Set(await Promise.all(asked))).toEqual(new Set([[false, 'b']]));
+    failing.write = false;
+    expect(await ask()).toEqual([true, undefined]);
   });
 
   it('keeps a removed Adapter that its rollout serves', () => {

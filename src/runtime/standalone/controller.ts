@@ -42,8 +42,8 @@ export type FolderReport = { readonly state: string; readonly problems: readonly
  * puts it in force and remembers both.
  *
  * Guarantees: a plan is compiled from statuses only, so a restart compiles the same one; a reconcile that is asked for
- * while one runs happens after it; a failed write of the memory is logged and tried again with the next change, the
- * plan in force is not touched by it.
+ * while one runs happens after it; a failed write of the memory is logged and tried again with the next change, or when
+ * somebody asks whether it is saved, the plan in force is not touched by it.
  */
 export class StandaloneController {
   readonly #parts: ControllerParts;
@@ -60,6 +60,8 @@ export class StandaloneController {
   /** The files that the plan in force was compiled from. */
   #filesInForce: FolderState | undefined;
   #remembered: Promise<void> = Promise.resolve();
+  /** The disk refused it. */
+  #isUnsaved = false;
 
   readonly #onFolder = new Set<() => void>();
   readonly #metrics: MetricsOfRollouts;
@@ -189,6 +191,15 @@ export class StandaloneController {
     this.#remembered = this.#remember();
   }
 
+  /** Resolves to whether the disk has the plan in force; what it refused before is written again. */
+  async saved(): Promise<boolean> {
+    // A plan is written right after it is put in force: who asks within that waits for this one.
+    await Promise.resolve();
+    if (this.#isUnsaved) this.#remembered = this.#remember();
+    await this.#remembered;
+    return !this.#isUnsaved;
+  }
+
   close(): void {
     this.#closed = true;
     this.#cancelTimer();
@@ -268,7 +279,9 @@ export class StandaloneController {
     };
     try {
       await this.#parts.memory.write(value);
+      this.#isUnsaved = false;
     } catch (error) {
+      this.#isUnsaved = true;
       this.#parts.logger.error(
         { err: error },
         'the plan in force could not be written to disk; a restart would use an older one',

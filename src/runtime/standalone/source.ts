@@ -47,6 +47,7 @@ export const standaloneSource = (parts: StandaloneParts): PlanSource => {
       });
     },
     resume: () => void controller.reconcile(),
+    saved: () => controller.saved(),
     follow: async () => {
       if (manifests === undefined) return;
       watch = await followFolder(manifests, { controller, clock, namespace });

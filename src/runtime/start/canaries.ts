@@ -2,7 +2,7 @@ import { FeedbackKeys } from '../serving/counts/feedback-keys.ts';
 import { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import { Guard } from '../serving/guard/guard.ts';
 import { Holds } from '../serving/guard/holds.ts';
-import { Trials } from '../serving/guard/trials.ts';
+import { Trials, type TrialsParts } from '../serving/guard/trials.ts';
 import type { Disk } from './disk.ts';
 import type { RuntimeParts } from './parts.ts';
 import type { Signals } from './signals.ts';
@@ -16,9 +16,14 @@ export type Canaries = {
   readonly feedbackKeys: FeedbackKeys;
 };
 
-/** `instance`: of this process. */
+/** `instance`: of this process. `planSaved`: as trials have it. */
 export const watchCanaries = (
-  { clock, logger, instance }: Pick<RuntimeParts, 'clock' | 'logger'> & { readonly instance: string },
+  {
+    clock,
+    logger,
+    instance,
+    planSaved,
+  }: Pick<RuntimeParts, 'clock' | 'logger'> & Pick<TrialsParts, 'planSaved'> & { readonly instance: string },
   { memory, remembered }: Pick<Disk, 'memory' | 'remembered'>,
   signals: Signals,
 ): Canaries => {
@@ -35,6 +40,7 @@ export const watchCanaries = (
       signals.emit('admitted');
     },
     isHeld: (uid, digest) => holds.isHeld(uid, digest),
+    planSaved,
   });
   const guard = new Guard({ clock, holds, answered: (uid, digest) => trials.answered(uid, digest) });
   holds.onChange((change) => {

@@ -113,6 +113,14 @@ export class PlanFollower {
     return this.#saving;
   }
 
+  /** Resolves to whether the disk has the plan in force, once that is known. */
+  async saved(): Promise<boolean> {
+    // A plan is written right after it is put in force: who asks within that waits for this one.
+    await Promise.resolve();
+    await this.#saving;
+    return this.#notSaved === '';
+  }
+
   async #save(): Promise<void> {
     try {
       await this.#parts.write(this.#parts.receiver.held());

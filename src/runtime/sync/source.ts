@@ -155,6 +155,10 @@ export class SyncSource implements PlanSource {
     if (this.#receiver.plan.size > 0) this.#parts.plan.apply(this.#receiver.plan);
   }
 
+  saved(): Promise<boolean> {
+    return this.#follower.saved();
+  }
+
   async follow(): Promise<void> {
     this.#connection?.start();
   }

@@ -15,11 +15,14 @@ const plan = { stable: bound(good), canary: canaryOf(next), weight: 50 };
 
 /** A disk that outlives runtimes, and runtimes on it. */
 const machine = () => {
-  const disk: { trials: readonly Trial[]; fails: boolean; slow?: Promise<void>; held: Set<string> } = {
-    trials: [],
-    fails: false,
-    held: new Set(),
-  };
+  const disk: {
+    trials: readonly Trial[];
+    fails: boolean;
+    slow?: Promise<void>;
+    held: Set<string>;
+    /** Whether it has the plan. */
+    plan: Promise<boolean>;
+  } = { trials: [], fails: false, held: new Set(), plan: Promise.resolve(true) };
   const clock = new FakeClock();
   const boot = () => {
     const trials = new Trials(disk.trials, {
@@ -31,6 +34,7 @@ const machine = () => {
         disk.trials = structuredClone(all);
       },
       isHeld: (rolloutUid, digest) => disk.held.has(`${rolloutUid} ${digest}`),
+      planSaved: () => disk.plan,
     });
     for (const { trial } of trials.suspects()) disk.held.add(`${trial.rolloutUid} ${trial.digest}`);
     const follow = (arms: object = plan) => trials.follow(new Map([['r1', arms]]));
@@ -249,6 +253,70 @@ describe('Trials', () => {
     expect(await admitted).toBeUndefined();
     expect(disk.trials).toMatchObject([{ attempt: 2, state: 'OnTrial' }]);
     expect(trials.isPending('r1', next)).toBe(false);
+  });
+
+  describe('while the plan of the canary is written', () => {
+    const rolledBack = { stable: bound(good), weight: 0 };
+    const waiting = async () => {
+      const { boot, disk, clock } = machine();
+      const { promise, resolve: written } = Promise.withResolvers<boolean>();
+      disk.plan = promise;
+      const runtime = boot();
+      runtime.follow();
+      runtime.trials.start();
+      const admitted = runtime.trials.admit(uid, next);
+      await new Promise(setImmediate);
+      return { ...runtime, disk, clock, admitted, written, boot };
+    };
+
+    it('says on no disk that it is tried: a runtime that starts with the plan before would forget the end', async () => {
+      const { trials, disk, admitted, written, boot } = await waiting();
+      expect(disk.trials).toEqual([]);
+      expect(trials.isPending('r1', next)).toBe(true);
+      written(true);
+      expect(await admitted).toBeUndefined();
+      expect(disk.trials).toMatchObject([{ state: 'OnTrial', ends: 0 }]);
+      const after = boot();
+      after.follow();
+      expect(after.trials.all()).toMatchObject([{ digest: next, ends: 1 }]);
+    });
+
+    it('neither loads it nor gives it requests where the disk refuses the plan, and tries that again', async () => {
+      const { trials, disk, clock, admitted, written, resident } = await waiting();
+      written(false);
+      expect(await admitted).toContain('the disk does not take');
+      resident();
+      await new Promise(setImmediate);
+      expect([disk.trials, trials.isPending('r1', next)]).toEqual([[], true]);
+      disk.plan = Promise.resolve(true);
+      clock.advance(30_000);
+      await new Promise(setImmediate);
+      expect(trials.isPending('r1', next)).toBe(false);
+    });
+
+    it.each([
+      ['is given up', rolledBack, []],
+      ['becomes stable', { stable: bound(next), weight: 0 }, [{ state: 'Committed' }]],
+    ])('puts nothing on trial that %s meanwhile', async (_, arms, records) => {
+      const { disk, follow, admitted, written } = await waiting();
+      follow(arms);
+      written(true);
+      expect(await admitted).toBeUndefined();
+      expect(disk.trials).toMatchObject(records);
+    });
+
+    it('puts nothing on trial that is held meanwhile, or after a shutdown', async () => {
+      const held = await waiting();
+      held.disk.held.add(`r1 ${next}`);
+      held.written(true);
+      await held.admitted;
+      expect(held.disk.trials).toEqual([]);
+      const closed = await waiting();
+      await closed.trials.close();
+      closed.written(true);
+      expect(await closed.admitted).toBe('this runtime is stopping');
+      expect(closed.disk.trials).toMatchObject([{ state: 'Idle' }]);
+    });
   });
 
   it('asks nothing of stable, nor of what another rollout has as stable', async () => {

@@ -8,6 +8,7 @@ import type { Watched } from './holds.ts';
 
 /** When a record that the disk did not take is tried again, in milliseconds. */
 const retryMs = 30_000;
+const stopping = 'this runtime is stopping';
 
 export type TrialsParts = {
   readonly clock: Clock;
@@ -15,6 +16,8 @@ export type TrialsParts = {
   /** Resolves once all of them, or newer ones, survive a power cut. */
   readonly write: (trials: readonly Trial[]) => Promise<void>;
   readonly isHeld: (rolloutUid: string, digest: Digest) => boolean;
+  /** Resolves once the plan in force is on the disk, or to false when that does not take it. */
+  readonly planSaved: () => Promise<boolean>;
 };
 
 type Arms = Pick<Watched, 'stable' | 'canary' | 'weight' | 'mirror'>;
@@ -23,7 +26,8 @@ type Attempt = { readonly digest: Digest; readonly attempt: number };
 /**
  * Trial and commit of canaries: finds the adapter that takes the whole runtime with it, which nobody can report.
  *
- * Guarantees: before a canary is compiled or loaded here, or answers its first request, the disk says that it is tried. A
+ * Guarantees: before a canary is compiled or loaded here, or answers its first request, the disk says that it is tried, and
+ * has the plan that it is the canary of: a runtime that starts with the plan before would take the record for an old one. A
  * runtime that starts and finds such a record, without the word of a shutdown, counts an end; after as many in a row as
  * canary-trial.ts says the canary is a suspect, and is not admitted any more while it is held. What was committed is never
  * counted again.
@@ -72,13 +76,14 @@ export class Trials {
   async admit(adapterUid: string, digest: Digest): Promise<string | undefined> {
     if (this.#canariesOf(adapterUid, digest).length === 0) return undefined;
     await this.#started.promise;
-    if (this.#isClosed) return 'this runtime is stopping';
+    if (this.#isClosed) return stopping;
     for (const [uid, canary] of this.#canariesOf(adapterUid, digest)) {
       const trial = this.#trials.get(uid);
       if (this.#parts.isHeld(uid, digest)) {
         if (trial?.record.digest === digest && trial.suspicion !== undefined) return trial.suspicion;
-      } else if (!(await this.#try(uid, canary))) return 'the disk does not take the record of its trial';
-      // Another attempt began while that was written: it has a record of its own.
+      } else if (!(await this.#try(uid, canary)))
+        return this.#isClosed ? stopping : 'the disk does not take the record of its trial';
+      // It is held by now, or another attempt began while that was written: it has a record of its own.
       else if (this.#trials.get(uid)?.isCovered !== true) return await this.admit(adapterUid, digest);
     }
     return undefined;
@@ -156,23 +161,33 @@ export class Trials {
     }
   }
 
-  /** Resolves when the disk says that it is tried; false when it does not take that. */
+  #isResident(uid: string): boolean {
+    return this.#resident.has(this.#rollouts.get(uid)?.canary?.uid ?? '');
+  }
+
+  /** Resolves when the disk says that it is tried, or it is not to be tried any more; false when the disk does not take that. */
   async #try(uid: string, canary: Attempt): Promise<boolean> {
     const known = this.#trials.get(uid);
-    const isResident = this.#resident.has(this.#rollouts.get(uid)?.canary?.uid ?? '');
     const isKnown = known?.isOf(canary) === true;
-    if (!isKnown || !isResident) known?.stopTimers();
+    if (!isKnown || !this.#isResident(uid)) known?.stopTimers();
     const { digest, attempt } = canary;
     const trial = isKnown ? known : this.#add({ rolloutUid: uid, digest, attempt, state: 'Idle', ends: 0 });
     if (trial.isCovered) return true;
-    trial.begin(isResident);
-    if (!(await this.#write())) {
-      this.#cancelRetry?.();
-      this.#cancelRetry = this.#parts.clock.after(retryMs, () => this.#tryResident());
-      return false;
+    const isSaved = await this.#parts.planSaved();
+    if (this.#isClosed) return false;
+    if (isSaved) {
+      // The plan, or the guard, may have decided anew meanwhile.
+      const isGone = this.#trials.get(uid) !== trial || this.#parts.isHeld(uid, digest);
+      if (isGone || trial.isCovered) return true;
+      trial.begin(this.#isResident(uid));
+      if (await this.#write()) {
+        trial.recorded();
+        return true;
+      }
     }
-    trial.recorded();
-    return true;
+    this.#cancelRetry?.();
+    this.#cancelRetry = this.#parts.clock.after(retryMs, () => this.#tryResident());
+    return false;
   }
 
   #add(record: Trial): CanaryTrial {
