@@ -6,10 +6,10 @@
 #include <math.h>
 #include "lanes.h"
 
-/* Keys of a block; keys whose scores grow side by side; pieces of sixteen features of a value that do. */
-enum { BLOCK = 64 };
 /* Bytes of keys, and of values, that are loaded together: both stay in the second cache of most processors until they are used. */
 enum { TOGETHER = 64 << 10 };
+/* Keys of a block; keys whose scores grow side by side; pieces of sixteen features of a value that do. */
+enum { BLOCK = 64 };
 #if defined(LEVEL_AVX512)
 enum { KEYS = 16, WIDE = 4 };
 #else
