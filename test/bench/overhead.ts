@@ -139,7 +139,8 @@ const keyOf = (name: string, threads: number): string => {
 
 /**
  * A decode step, and a prefill, over those of the uninjected graph in the same process: variants in random order, blocks
- * of steps, medians of ratios within a round. `noise`: the uninjected graph over itself, loaded twice.
+ * of steps, medians of ratios within a round. `noise`: the uninjected graph over itself, loaded twice. `*_over_base_*`: over our
+ * own step without an adapter.
  */
 export const overhead = async (): Promise<Report> => {
   const model = benchBase('overhead');
@@ -148,12 +149,15 @@ export const overhead = async (): Promise<Report> => {
   for (const threads of [1, 2]) {
     const samples = await samplesOf(model, threads);
     const measureOf = samples.get('uninjected') ?? [];
+    const baseOf = samples.get('base') ?? [];
     for (const [name, own] of samples) {
       results[`decode_${name}_t${threads}`] = variant(own.map(({ decode }) => decode));
       results[`prefill_${name}_t${threads}`] = variant(own.map(({ prefill }) => prefill));
       if (name === 'uninjected') continue;
       ratios[keyOf(name, threads)] = pairedRatio(own, measureOf, 'decode');
       ratios[`prefill_${keyOf(name, threads)}`] = pairedRatio(own, measureOf, 'prefill');
+      if (name !== 'base' && name !== 'uninjected_again')
+        ratios[`${name}_over_base_t${threads}`] = pairedRatio(own, baseOf, 'decode');
     }
   }
   return report('overhead', 'ms', { results, ratios, setup: { model: model.label, context, block, rounds } });
