@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # What CI does for less than a minute each.
 SOAKS := never-disturbed recycled-memory cluster/random
-.PHONY: help setup native native-check token-masks demo demo-cluster plugin test arm64 soak fuzz check gen format image bench clean
+.PHONY: help setup native native-check token-masks demo demo-cluster plugin test arm64 gpu soak fuzz check gen format image bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ test: native ## formatting, lint, types, then every test suite
 
 arm64: setup ## the suites of unit and conformance on Node for arm64, by QEMU; hours; ARM64="unit" or "-- vitest run ..."
 	@node test/arm64/main.ts $(ARM64)
+
+gpu: native ## on a machine with an NVIDIA GPU: fetches CUDA (2 GB), compares its answers with the CPU's, and benches both
+	@node test/gpu/main.ts
 
 soak: native ## an hour of disturbances that no answer may show, then 10 minutes of each soak of CI; SOAK="--seconds 600"
 	@node test/soak/main.ts $(SOAK)

@@ -101,6 +101,8 @@ export default defineConfig({
       }),
       project('chaos', ['test/chaos/**/*.test.ts'], { timeout: 180_000, bundled: true }),
       project('e2e', ['test/e2e/**/*.test.ts'], { timeout: 600_000, bundled: true }),
+      // By `make gpu` alone, on a machine with one.
+      project('gpu', ['test/gpu/**/*.test.ts'], { timeout: 600_000, isolate: true }),
     ]),
   },
 });

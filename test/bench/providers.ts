@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { EngineInfo } from '../../src/runtime/engine/engine.ts';
+import { cudaLibrary } from '../tools/cuda.ts';
 import { openVinoLibrary } from '../tools/openvino.ts';
 import { benchBase, benchEngine, compileFor, scratchFolder, timedAnswer } from './base.ts';
 import { settledMemory } from './process-memory.ts';
@@ -9,8 +10,6 @@ import { roundsOf, shuffler } from './rounds.ts';
 const promptTokens = 128;
 const answerTokens = 48;
 const threads = 1;
-const openVino = 'OpenVINOExecutionProvider';
-
 /** A provider and the library that has it. */
 type Place = { readonly key: string; readonly library: string | undefined; readonly provider: string };
 
@@ -68,18 +67,26 @@ const measure = async (place: Place, rounds: number): Promise<Measured> => {
   return { times, startMs, anonymous, operators: engine.info().operators };
 };
 
+/** The provider that is compared with the CPU: OpenVINO's CPU device, or CUDA, whose libraries `make gpu` tells the loader of. */
+const compared = async (): Promise<Place> => {
+  const cuda = process.env['ADAPTLET_BENCH_PROVIDER'] === 'cuda';
+  const library = cuda ? (await cudaLibrary())?.library : await openVinoLibrary();
+  if (library === undefined) throw new Error('its library comes from PyPI for Linux x64, by python3');
+  if (cuda) return { key: 'cuda', library, provider: 'CUDAExecutionProvider' };
+  return { key: 'openvino', library, provider: 'OpenVINOExecutionProvider' };
+};
+
 /**
- * The same base model on the CPU provider of the npm package, on that of the library which has OpenVINO, and on OpenVINO's CPU
- * device: time of a prompt, of a token, of a start with everything proved and prepared, and memory of the engine process.
+ * The same base model on the CPU provider of the npm package, on that of a library which has another provider, and on that:
+ * time of a prompt, of a token, of a start with everything proved and prepared, and memory of the engine process.
  */
 export const providers = async (): Promise<Report> => {
-  const library = await openVinoLibrary();
-  if (library === undefined) throw new Error('OpenVINO comes from PyPI for Linux x64, by python3');
+  const other = await compared();
   const cpu = 'CPUExecutionProvider';
   const places: readonly Place[] = [
     { key: 'cpu', library: undefined, provider: cpu },
-    { key: 'cpu_of_openvino', library, provider: cpu },
-    { key: 'openvino', library, provider: openVino },
+    { key: `cpu_of_${other.key}`, library: other.library, provider: cpu },
+    other,
   ];
   // The first start proves and prepares: the one that is timed finds that done.
   for (const place of places) await measure(place, 0);
@@ -97,15 +104,15 @@ export const providers = async (): Promise<Report> => {
     for (const [provider, count] of Object.entries(run)) operators[`operators_${provider}`] = count;
   }
   const median = (key: string): number => results[key]?.median ?? Number.NaN;
-  const ratio = (what: string): number => median(`openvino_${what}`) / median(`cpu_${what}`);
+  const ratio = (what: string): number => median(`${other.key}_${what}`) / median(`cpu_${what}`);
   return report('providers', 'ms, and MiB where the key says so', {
     results,
     ratios: {
-      openvino_over_cpu_decode_base: ratio('base_decode_ms'),
-      openvino_over_cpu_decode_all_r8: ratio('all_r8_decode_ms'),
-      openvino_over_cpu_prefill_base: ratio('base_prefill_ms'),
-      openvino_over_cpu_memory: ratio('anonymous_mib'),
-      openvino_over_cpu_start: ratio('start_ms'),
+      [`${other.key}_over_cpu_decode_base`]: ratio('base_decode_ms'),
+      [`${other.key}_over_cpu_decode_all_r8`]: ratio('all_r8_decode_ms'),
+      [`${other.key}_over_cpu_prefill_base`]: ratio('base_prefill_ms'),
+      [`${other.key}_over_cpu_memory`]: ratio('anonymous_mib'),
+      [`${other.key}_over_cpu_start`]: ratio('start_ms'),
     },
     setup: {
       model: benchBase('providers').label,
