@@ -12,25 +12,19 @@ import { waitFor } from '../support/wait.ts';
 /** Points of a hundred that a share may be off. */
 const tolerance = 5;
 
-const route = (name: string, rules: string): string =>
-  `apiVersion: adaptlet.io/v1alpha1
-kind: AdapterRoute
-metadata: {name: ${name}}
-spec:
-  model: ${name}
-  rules:
-${rules}---
-`;
 const twoByWeight =
   '[{adapter: upper, weight: 70}, {adapter: reverse, weight: 30}, {adapter: digits, weight: 0}]';
 
 const manifests =
   ['upper', 'reverse', 'digits'].map((name) => yaml.adapter(name, `adapters/${name}`)).join('') +
-  route('weighted', `  - {name: all, hashOn: Request, targets: ${twoByWeight}}\n`) +
-  route('by-user', `  - {name: all, targets: ${twoByWeight}}\n`) +
-  route('nothing', '  - {name: all, targets: [{adapter: upper, weight: 0}], fallback: [{base: true}]}\n') +
-  route('refused', '  - {name: all, targets: [{adapter: upper, weight: 0}]}\n') +
-  route(
+  yaml.route('weighted', `  - {name: all, hashOn: Request, targets: ${twoByWeight}}\n`) +
+  yaml.route('by-user', `  - {name: all, targets: ${twoByWeight}}\n`) +
+  yaml.route(
+    'nothing',
+    '  - {name: all, targets: [{adapter: upper, weight: 0}], fallback: [{base: true}]}\n',
+  ) +
+  yaml.route('refused', '  - {name: all, targets: [{adapter: upper, weight: 0}]}\n') +
+  yaml.route(
     'ordered',
     `  - name: both
     matches: [{headers: [{name: x-a, value: "1"}, {name: x-b, value: "1"}]}]
@@ -48,7 +42,7 @@ const manifests =
     targets: [{base: true}]
 `,
   ) +
-  route(
+  yaml.route(
     'talk',
     `  - name: medical
     matches: [{headers: [{name: x-topic, value: medical}]}]
@@ -225,7 +219,7 @@ describe('a session', () => {
     const weights = (upper: number, reverse: number) =>
       node.write(
         'emptied.yaml',
-        route(
+        yaml.route(
           'emptied',
           `  - {name: all, targets: [{adapter: upper, weight: ${upper}}, {adapter: reverse, weight: ${reverse}}], stickyDecision: {}}\n`,
         ),

@@ -1,6 +1,7 @@
 import { BadRequestError, OpenAI } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GenerateRequest, type GenerateResponse } from '../../src/gen/adaptlet/inference/v1/inference.ts';
+import { operator } from '../conformance/support/operator.ts';
 import { extractRows, extractSchema, extractTokens, isExtract } from '../support/json-extract.ts';
 import { smollm } from '../support/models.ts';
 import { TestNode, yaml } from '../support/node.ts';
@@ -133,10 +134,11 @@ describe.skipIf(real === undefined)(
     });
     afterAll(() => node?.dispose());
 
+    /** Which of the answers to the held-out rows ended by themselves, are valid, and are the expected text. */
     const score = async (model: string, more: object) => {
+      const [ended, valid, exact]: [number[], number[], number[]] = [[], [], []];
       const rows = real === undefined ? [] : extractRows(real);
-      let [ended, valid, exact] = [0, 0, 0];
-      for (const { prompt, expected } of rows) {
+      for (const [row, { prompt, expected }] of rows.entries()) {
         const { choices } = await openai.completions.create({
           model,
           prompt,
@@ -145,25 +147,28 @@ describe.skipIf(real === undefined)(
           ...more,
         });
         const text = choices[0]?.text ?? '';
-        ended += choices[0]?.finish_reason === 'stop' ? 1 : 0;
-        valid += isExtract(text) ? 1 : 0;
-        exact += text === expected ? 1 : 0;
+        if (choices[0]?.finish_reason === 'stop') ended.push(row);
+        if (isExtract(text)) valid.push(row);
+        if (text === expected) exact.push(row);
       }
-      return { ended: ended / rows.length, valid: valid / rows.length, exact: exact / rows.length };
+      return { ended, valid, exact, rows: rows.length };
     };
 
     it.each(adapters)(
-      '%s answers by the schema each time, and as exactly as without, but for near ties',
+      '%s answers by the schema each time that it comes to an end, and as exactly as without',
       async (model) => {
         const schema = { name: 'extract', strict: true, schema: extractSchema };
         const without = await score(model, {});
         const given = await score(model, { response_format: { type: 'json_schema', json_schema: schema } });
-        console.log(model, { without, with: given });
-        // One text of 60 goes round in circles, within its quotes, on one side of a near tie.
-        expect(given.ended).toBeGreaterThanOrEqual(0.98);
-        expect(given.valid).toBe(given.ended);
-        // Guesses and kept prefixes round near ties of int4 to either side, a row or two of 60 (ADR 49); ADR 85 compares without them.
-        expect(given.exact).toBeGreaterThanOrEqual(without.exact - 0.05);
+        const counts = ({ ended, valid, exact }: typeof given) => [ended.length, valid.length, exact.length];
+        console.log(`${model}: ended, valid, exact`, { without: counts(without), with: counts(given) });
+        expect(given.valid).toEqual(given.ended);
+        // v2 repeats itself within a text of one row until max_tokens.
+        expect(given.ended.length).toBeGreaterThanOrEqual(given.rows - 1);
+        // Masks take nothing from an answer that is right by itself: attention that knows no neighbours gives it the same tokens (ADR 98).
+        // That of ONNX Runtime rounds guesses and kept prefixes near ties to either side, a row or two of 60 (ADR 49).
+        if (operator !== undefined) expect(given.exact).toEqual(expect.arrayContaining(without.exact));
+        else expect(given.exact.length).toBeGreaterThanOrEqual(without.exact.length - 3);
       },
     );
   },

@@ -2,6 +2,9 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OpenAI } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { aiSdkSchemas } from '../integration/clients/ai-sdk.ts';
+import { openaiPython } from '../integration/clients/openai-python.ts';
+import { langchainTools, openaiPythonTools } from '../integration/clients/openai-python-tools.ts';
 import { TestNode, tiny, yaml } from '../support/node.ts';
 import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
@@ -20,6 +23,8 @@ const tools = [
   tool('order', { size: { enum: ['small', 'large'] }, count: { type: 'integer', minimum: 1, maximum: 9 } }),
   tool('stop', {}),
 ];
+
+const python = await openaiPython();
 
 describe('a node whose base model takes tools', () => {
   const folder = folderOfTests();
@@ -200,6 +205,14 @@ describe('a node whose base model takes tools', () => {
       message: expect.stringContaining('enable_thinking') as string,
     });
   });
+
+  const target = () => ({ httpUrl: node.http, model: 'tiny', prompt: 'moon:', maxTokens: 120 });
+  aiSdkSchemas(target);
+  if (python === undefined) it.skip('the openai clients of Python: this machine has no python3');
+  else {
+    openaiPythonTools(target, python);
+    langchainTools(target, python);
+  }
 });
 
 it('a node whose base model takes none refuses tools by their name', async () => {

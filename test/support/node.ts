@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NodeClient } from './client.ts';
 import { AdaptletProcess, repositoryRoot } from './process.ts';
+
 export const tiny = {
   model: join(repositoryRoot, 'test/fixtures/models/tiny/model/onnx-fp32'),
   adapters: join(repositoryRoot, 'test/fixtures/models/tiny/adapters'),
@@ -129,4 +130,7 @@ export const yaml = {
     `apiVersion: adaptlet.io/v1alpha1\nkind: Adapter\nmetadata: {name: ${name}}\nspec:\n  baseModel: tiny\n  source: {path: {path: ${path}}}\n${extra}---\n`,
   rollout: (name: string, adapter: string, steps: string, extra = ''): string =>
     `apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRollout\nmetadata: {name: ${name}}\nspec:\n  adapter: ${adapter}\n  strategy: {canary: {steps: [${steps}]}}\n${extra}---\n`,
+  /** `rules`: lines of a list, indented by two. */
+  route: (name: string, rules: string): string =>
+    `apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRoute\nmetadata: {name: ${name}}\nspec:\n  model: ${name}\n  rules:\n${rules}---\n`,
 };

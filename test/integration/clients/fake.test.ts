@@ -2,6 +2,7 @@ import { afterAll, beforeAll, it } from 'vitest';
 import { dataDescriptors } from '../../../src/gen/descriptors.ts';
 import { startGrpc } from '../../../src/runtime/server/grpc/server.ts';
 import { startHttp } from '../../../src/runtime/server/http/server.ts';
+import { fakeDigest } from '../../../src/runtime/server/testing/fake-serving.ts';
 import { fakeParts } from '../../../src/runtime/server/testing/parts.ts';
 import { tool } from '../../tools/build.ts';
 import { aiSdkClient } from './ai-sdk.ts';
@@ -10,11 +11,11 @@ import { kserveClients, kservePython } from './kserve.ts';
 import { openaiChat, openaiClient } from './openai.ts';
 import { langchainClient, openaiPython, openaiPythonClient } from './openai-python.ts';
 import { openaiResponses } from './openai-responses.ts';
-import type { Target } from './target.ts';
+import type { RoutedTarget } from './target.ts';
 import { tritonClient, tritonProtocol, tritonPython } from './triton.ts';
 
 // The protocols alone: the servers are real, what they serve is a fake that answers with the prompt.
-let target: Target;
+let target: RoutedTarget;
 let close: () => Promise<void>;
 
 beforeAll(async () => {
@@ -29,6 +30,10 @@ beforeAll(async () => {
     httpUrl: `http://127.0.0.1:${http.port}`,
     version: parts.version,
     models: { base: 'tiny', adapter: 'upper', rollout: 'sql' },
+    route: {
+      name: 'assistant',
+      served: { digest: fakeDigest('a'), adapter: 'upper', rollout: 'sql', arm: 'canary', rule: 'überall' },
+    },
     sample: { prompt: 'moon: naïve', maxTokens: 32, base: 'moon: naïve', adapter: 'MOON: NAÏVE' },
   };
 });

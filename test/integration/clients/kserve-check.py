@@ -5,6 +5,7 @@ import json
 import sys
 
 from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig
+from kserve.protocol.infer_type import to_http_parameters
 
 grpc_address, http_url, model, unknown, prompt, max_tokens = sys.argv[1:7]
 
@@ -46,6 +47,7 @@ async def main():
         "grpc_model_ready": await rpc.is_model_ready(model),
         "grpc_text": output(by_rpc, "text"),
         "grpc_id": by_rpc.id,
+        "grpc_parameters": to_http_parameters(by_rpc.parameters),
         "grpc_unknown": await error_of(rpc.infer(request(unknown))),
     }
     await rpc.close()

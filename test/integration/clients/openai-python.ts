@@ -7,9 +7,10 @@ import type { Target } from './target.ts';
 
 const run = promisify(execFile);
 
-type Seen = Readonly<Record<string, unknown>>;
+export type Seen = Readonly<Record<string, unknown>>;
 
-const seenBy = async (executable: string, script: string, args: readonly string[]): Promise<Seen> => {
+/** What a script of this folder saw. */
+export const seenBy = async (executable: string, script: string, args: readonly string[]): Promise<Seen> => {
   const file = join(import.meta.dirname, script);
   const { stdout } = await run(executable, [file, ...args], { timeout: 90_000 });
   return JSON.parse(stdout) as Seen;

@@ -1,3 +1,5 @@
+import type { ServedBy } from '../../../src/runtime/routing/request.ts';
+
 /** A runtime that the real clients are pointed at, and what is known of its answers. */
 export type Target = {
   readonly grpcAddress: string;
@@ -18,4 +20,23 @@ export type Target = {
     readonly base: string;
     readonly adapter: string;
   };
+};
+
+/** One with a route whose rule leads to the rollout. */
+export type RoutedTarget = Target & {
+  readonly route: {
+    readonly name: string;
+    /** What its answers say of themselves. */
+    readonly served: Pick<ServedBy, 'adapter' | 'rollout' | 'arm' | 'rule'> & { readonly digest: string };
+  };
+};
+
+/** A runtime whose base model takes tools. It was not trained for them: what a request forces is all that it does with them. */
+export type ToolTarget = {
+  /** Without a slash at the end. */
+  readonly httpUrl: string;
+  readonly model: string;
+  readonly prompt: string;
+  /** Room for a forced answer, also beside one that came before. */
+  readonly maxTokens: number;
 };

@@ -11,7 +11,7 @@ const growth = 4 << 20;
 
 /**
  * Fewer tokens that can only follow come one by one, each the only one of its mask: a step of their own would keep the rows of others
- * waiting, and rounds differently in int4.
+ * waiting, and with ONNX Runtime's attention rounds differently in int4.
  */
 const leastForced = 4;
 
