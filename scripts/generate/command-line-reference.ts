@@ -57,7 +57,7 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     '# Command line',
     '',
     'Results go to stdout, everything else to stderr; exit code 1 is a failure. The flags of `adaptlet serve` and',
-    '`adaptlet operator` are in [configuration.md](configuration.md). Generated from src/cli.',
+    '`adaptlet operator` are in [configuration.md](configuration.md). [How to get `adaptlet`](../how-to/get-adaptlet.md). Generated from src/cli.',
     '',
     ...others.flatMap((command) =>
       command.commands.length === 0
