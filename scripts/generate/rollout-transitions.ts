@@ -152,7 +152,7 @@ const situationOf = ({ adapters, held, spec, status }: DecisionWorld): string =>
   const isHeld = held.some((h) => h.digest === canary?.digest && h.attempt >= (canary?.attempt ?? 0));
   return JSON.stringify([
     [...adapters].map(([name, { state, digest }]) => `${name} ${state} ${digest}`).toSorted(),
-    [spec.adapter, spec.paused, spec.strategy.canary?.steps.map((step) => Object.keys(step))],
+    [spec.adapter, spec.paused, spec.strategy.canary?.steps.map((one) => Object.keys(one))],
     [stable, canary?.adapter, isHeld, history?.map(({ adapter }) => adapter), abort !== undefined],
     [step?.index, step?.hash, step?.elapsedMs, step?.promoted, step?.full, weights?.canary],
     [progress?.reason, progress?.waitedMs],
