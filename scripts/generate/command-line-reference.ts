@@ -1,26 +1,9 @@
 import type { Command } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
-import { classifierCommand } from '../../src/cli/classifier/command.ts';
-import { composeCommand } from '../../src/cli/compose.ts';
-import { convertCommand } from '../../src/cli/convert.ts';
-import { digestCommand } from '../../src/cli/digest.ts';
-import { doctorCommand } from '../../src/cli/doctor.ts';
-import { generateCommand } from '../../src/cli/generate.ts';
+import { allCommands } from '../../src/cli/commands.ts';
 import { kubectlCommands } from '../../src/cli/kubectl/commands.ts';
-import { lintCommand } from '../../src/cli/lint.ts';
-import { modelCommand } from '../../src/cli/model/command.ts';
-import { deltaCommand } from '../../src/cli/registry/delta.ts';
-import { inspectCommand } from '../../src/cli/registry/inspect.ts';
-import { pullCommand } from '../../src/cli/registry/pull.ts';
-import { pushCommand } from '../../src/cli/registry/push.ts';
-import { signCommand } from '../../src/cli/registry/sign.ts';
-import { verifyCommand } from '../../src/cli/registry/verify.ts';
-import { releaseAdaptersCommand } from '../../src/cli/release-adapters.ts';
-import { calibrateCommand } from '../../src/cli/route/calibrate.ts';
-import { routeCommand } from '../../src/cli/route/cases.ts';
-import { explainCommand } from '../../src/cli/route/explain.ts';
-import { statusCommand } from '../../src/cli/status.ts';
 import { verbCommands } from '../../src/cli/verbs.ts';
+import { programs } from './config-reference.ts';
 import { code, table } from './table.ts';
 
 const usageOf = (command: Command, program = 'adaptlet'): string => {
@@ -49,7 +32,18 @@ const optionRows = (
       ];
     });
 
-/** docs/reference/command-line.md: the commands besides `serve`, whose flags are in configuration.md. */
+const section = (command: Command, program?: string, heading = '##'): readonly string[] => {
+  const rows = optionRows(command);
+  return [
+    `${heading} \`${usageOf(command, program)}\``,
+    '',
+    sentence(command.description()),
+    '',
+    ...(rows.length === 0 ? [] : [...table(['option', 'default', 'what'], rows), '']),
+  ];
+};
+
+/** docs/reference/command-line.md: every command but those whose settings are in configuration.md. */
 export const commandLineReference = async (): Promise<Map<string, string>> => {
   const verbs = verbCommands();
   const isShared = (flags: string): boolean =>
@@ -57,47 +51,18 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
   const ownFlags = ({ options }: Command): string =>
     options.flatMap(({ flags }) => (isShared(flags) ? [] : [` [${flags}]`])).join('');
   const sharedRows = verbs[0] === undefined ? [] : optionRows(verbs[0], isShared);
-  const talking = [
-    statusCommand(),
-    doctorCommand(packageJson.version),
-    generateCommand(),
-    explainCommand(),
-    calibrateCommand(),
-    lintCommand(),
-    digestCommand(),
-    convertCommand(),
-    composeCommand(),
-    pushCommand(),
-    pullCommand(),
-    inspectCommand(),
-    deltaCommand(),
-    signCommand(),
-    verifyCommand(),
-    releaseAdaptersCommand(),
-  ];
+  const elsewhere = new Set([...programs.map(({ name }) => name), ...verbs.map((verb) => verb.name())]);
+  const others = (await allCommands(packageJson.version)).filter((one) => !elsewhere.has(one.name()));
   const text = [
     '# Command line',
     '',
-    'Results go to stdout, everything else to stderr; exit code 1 is a failure. The flags of `adaptlet serve` are in',
-    '[configuration.md](configuration.md). Generated from src/cli.',
+    'Results go to stdout, everything else to stderr; exit code 1 is a failure. The flags of `adaptlet serve` and',
+    '`adaptlet operator` are in [configuration.md](configuration.md). [How to get `adaptlet`](../how-to/get-adaptlet.md). Generated from src/cli.',
     '',
-    ...talking.flatMap((command) => [
-      `## \`${usageOf(command)}\``,
-      '',
-      sentence(command.description()),
-      '',
-      ...table(['option', 'default', 'what'], optionRows(command)),
-      '',
-    ]),
-    ...[modelCommand(), classifierCommand(), routeCommand()].flatMap((parent) =>
-      parent.commands.flatMap((command) => [
-        `## \`${usageOf(command, `adaptlet ${parent.name()}`)}\``,
-        '',
-        sentence(command.description()),
-        '',
-        ...table(['option', 'default', 'what'], optionRows(command)),
-        '',
-      ]),
+    ...others.flatMap((command) =>
+      command.commands.length === 0
+        ? section(command)
+        : command.commands.flatMap((one) => section(one, `adaptlet ${command.name()}`)),
     ),
     '## Verbs',
     '',
@@ -114,14 +79,7 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     '',
     'The plug-in is one file, [installed](../how-to/install-the-plugin.md) by krew or by hand; kubectl finds it on the PATH.',
     '',
-    ...kubectlCommands(packageJson.version).flatMap((command) => [
-      `### \`${usageOf(command, 'kubectl adaptlet')}\``,
-      '',
-      sentence(command.description()),
-      '',
-      ...table(['option', 'default', 'what'], optionRows(command)),
-      '',
-    ]),
+    ...kubectlCommands(packageJson.version).flatMap((command) => section(command, 'kubectl adaptlet', '###')),
   ].join('\n');
   return new Map([['docs/reference/command-line.md', text]]);
 };

@@ -3,9 +3,10 @@ import { settingsSchema } from '../../src/runtime/config/settings.ts';
 import { describeSettings } from '../../src/settings/settings.ts';
 import { code, table } from './table.ts';
 
-const programs = [
-  { command: 'adaptlet serve', schema: settingsSchema, source: 'src/runtime/config/settings.ts' },
-  { command: 'adaptlet operator', schema: operatorSettingsSchema, source: 'src/operator/settings.ts' },
+/** The commands that run for long. */
+export const programs = [
+  { name: 'serve', schema: settingsSchema, source: 'src/runtime/config/settings.ts' },
+  { name: 'operator', schema: operatorSettingsSchema, source: 'src/operator/settings.ts' },
 ];
 
 /** docs/reference/configuration.md: the settings of the programs that run for long. */
@@ -15,8 +16,8 @@ export const configReference = async (): Promise<Map<string, string>> => {
     '',
     'A flag wins over its environment variable.',
     '',
-    ...programs.flatMap(({ command, schema, source }) => [
-      `## ${code(command)}`,
+    ...programs.flatMap(({ name, schema, source }) => [
+      `## ${code(`adaptlet ${name}`)}`,
       '',
       `Generated from ${source}.`,
       '',

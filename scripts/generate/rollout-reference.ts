@@ -50,9 +50,17 @@ const inGroups = [
   ['Paused', 'GroupUnavailable'],
   ['Paused', 'GroupFailed'],
 ] as const;
-const groupReasons = inGroups
-  .map(([phase, reason]) => `| ${phase} | ${code(reason)} | ${conditionReasons[reason]} |`)
-  .join('\n');
+/** What other objects and runtimes bring about, with or without the events below. */
+const fromElsewhere = [
+  ['Progressing', 'AnalysisNotFound'],
+  ['Degraded', 'AnalysisInvalid'],
+  ['Degraded', 'StableFails'],
+] as const;
+const rowsOf = (
+  states: readonly (readonly [string, keyof typeof conditionReasons])[],
+): readonly (readonly string[])[] =>
+  states.map(([phase, reason]) => [phase, code(reason), conditionReasons[reason]]);
+const stateHeads = ['phase', 'reason', 'what it means'];
 
 const prose = `# Rollouts
 
@@ -102,9 +110,7 @@ weights and deadline are those of the present group; \`status.groups\` shows all
 \`successThreshold\` of the group must be ready. A runtime that refuses the canary, or whose guard tripped, is a failure of its
 group. The rollout then also has these reasons:
 
-| phase | reason | what it means |
-|---|---|---|
-${groupReasons}
+${table(stateHeads, rowsOf(inGroups)).join('\n')}
 
 In groups \`promote\` also begins the group after a \`Paused\` one, and continues a \`Failed\` one. \`retry\` starts a \`Failed\` or
 \`RolledBack\` group again, as a new attempt. \`promote --full\` begins all groups.
@@ -126,8 +132,8 @@ spec is. \`kubectl wait --for=condition=Healthy aro/NAME\` waits for the end, \`
 
 ## States
 
-The rest is generated: the deciding code was run with every event below in every situation that two Adapters and three steps can
-reach. A state is the reason of the condition Progressing; each belongs to one phase.
+The rest is generated: the deciding code was run with every event below in every situation that two Adapters can
+reach, by steps with pauses and by steps with an analysis. A state is the reason of the condition Progressing; each belongs to one phase.
 `;
 
 /** docs/reference/rollouts.md: what a rollout does, and every transition that its state machine has. */
@@ -137,9 +143,13 @@ export const rolloutReference = async (): Promise<Map<string, string>> => {
   const text = [
     prose,
     ...table(
-      ['phase', 'reason', 'what it means'],
+      stateHeads,
       states.map(({ phase, reason }) => [phase, code(reason), meaningOf(reason)]),
     ),
+    '',
+    'Three more come from other objects, or from runtimes; they go when what caused them does:',
+    '',
+    ...table(stateHeads, rowsOf(fromElsewhere)),
     '',
     ...diagram(transitions),
     '',

@@ -1,3 +1,4 @@
+import { analysisStepSchema } from '../../src/api/analysis.ts';
 import type { Step } from '../../src/api/rollout.ts';
 import { condition, DecisionWorld, reasons } from '../../src/rollout/world.fixture.ts';
 
@@ -7,7 +8,21 @@ export type State = { readonly phase: string; readonly reason: string };
 /** `to`: every state that the event leads to, from any situation that looks the same. */
 export type Transition = { readonly from: State; readonly event: string; readonly to: readonly State[] };
 
-const steps: readonly Step[] = [{ setWeight: 10 }, { pause: { duration: '1m' } }, { pause: {} }];
+const { metrics } = analysisStepSchema.parse({
+  metrics: [
+    {
+      name: 'p99',
+      source: { prometheus: { address: 'https://metrics.example', query: 'p99' } },
+      judge: { threshold: { success: { atMost: 0.5 }, failure: { atLeast: 1 } } },
+      count: 1,
+    },
+  ],
+});
+/** Each is explored by itself: together they would be several times as many situations. */
+const strategies: readonly (readonly Step[])[] = [
+  [{ setWeight: 10 }, { pause: { duration: '1m' } }, { pause: {} }],
+  [{ setWeight: 10 }, { analysis: { metrics } }],
+];
 /** What comes after it is what comes after the first steps: it is not followed further. */
 const edited = 'the steps are edited';
 
@@ -37,6 +52,16 @@ const passes =
   (world) => {
     if (!whileItIs.includes(reasonOf(world) ?? '')) return false;
     world.decide({ elapsedMs: ms });
+    return true;
+  };
+/** The server of the metric answers, once. */
+const measures =
+  (value: number): Event =>
+  (world) => {
+    if (reasonOf(world) !== 'Analysing') return false;
+    world.measured = () => ({ value });
+    world.decide();
+    world.measured = undefined;
     return true;
   };
 const points =
@@ -81,7 +106,7 @@ const events: Readonly<Record<string, Event>> = {
   }),
   'the spec names stable again': points(({ status }) => status?.stable?.adapter),
   [edited]: (world) => {
-    world.edit({ steps: [...steps, { setWeight: 50 }] }).decide();
+    world.edit({ steps: [...(world.spec.strategy.canary?.steps ?? []), { setWeight: 50 }] }).decide();
     return true;
   },
   'spec.paused is set': (world) => {
@@ -95,6 +120,9 @@ const events: Readonly<Record<string, Event>> = {
     return true;
   },
   'the pause is over': passes(60_000, 'StepPaused'),
+  'the analysis succeeds': measures(0),
+  'the analysis cannot tell': measures(0.75),
+  'the analysis fails': measures(1),
   'the progress deadline passes': passes(600_000, 'AwaitingAdapter', 'AwaitingDigest', 'AwaitingResident'),
   'a guard trips': (world) => {
     const { canary, abort } = world.status ?? {};
@@ -120,14 +148,15 @@ const stateOf = (name: StateName): State => {
 
 /** What makes two situations the same for everything that comes after. */
 const situationOf = ({ adapters, held, spec, status }: DecisionWorld): string => {
-  const { canary, stable, history, step, progress, abort, weights } = status ?? {};
+  const { canary, stable, history, step, progress, abort, weights, analysis } = status ?? {};
   const isHeld = held.some((h) => h.digest === canary?.digest && h.attempt >= (canary?.attempt ?? 0));
   return JSON.stringify([
     [...adapters].map(([name, { state, digest }]) => `${name} ${state} ${digest}`).toSorted(),
-    [spec.adapter, spec.paused, spec.strategy.canary?.steps.length],
+    [spec.adapter, spec.paused, spec.strategy.canary?.steps.map((one) => Object.keys(one))],
     [stable, canary?.adapter, isHeld, history?.map(({ adapter }) => adapter), abort !== undefined],
     [step?.index, step?.hash, step?.elapsedMs, step?.promoted, step?.full, weights?.canary],
     [progress?.reason, progress?.waitedMs],
+    analysis?.map(({ phase }) => phase),
   ]);
 };
 
@@ -136,14 +165,13 @@ const most = 50_000;
 
 /**
  * Every transition of the state machine between the states that people see: all events are tried in every situation that
- * two Adapters and three steps can get into, with the real `decide`.
+ * two Adapters can get into, with pauses or with an analysis, with the real `decide`.
  */
 export const exploreTransitions = (): readonly Transition[] => {
-  const start = new DecisionWorld(steps);
-  start.decide();
-  const seen = new Set([situationOf(start)]);
+  const queue = strategies.map((steps) => new DecisionWorld(steps));
+  for (const start of queue) start.decide();
+  const seen = new Set(queue.map(situationOf));
   const found = new Map<StateName, Map<string, Set<StateName>>>();
-  const queue = [start];
   for (let world = queue.pop(); world !== undefined; world = queue.pop()) {
     const from = nameOf(world);
     const known = found.get(from) ?? new Map<string, Set<StateName>>();

@@ -116,8 +116,8 @@ export const generateCommand = (): Command =>
     )
     .option('--ca <file>', 'ask with TLS; the PEM file has the authorities that vouch for the node')
     .option('-n, --namespace <name>', 'namespace of the name', '')
-    .option('-u, --user <id>', 'who asks; keeps them on one side of a rollout', '')
-    .option('--session <id>', 'what they are in', '')
+    .option('-u, --user <id>', 'id of the end user; keeps them on one side of a rollout', '')
+    .option('--session <id>', 'id of the conversation', '')
     .option(
       '-H, --header <name=value>',
       'metadata for routes to match; may be repeated',

@@ -31,6 +31,11 @@ describe('undo, pause and resume on a node', () => {
     expect(specIsElsewhere(undo, name, statusOf(fields))).toBe(message);
   });
 
+  it('say in their help that they always fail', () => {
+    const told = verbCommands().filter((command) => /always an error/.test(command.description()));
+    expect(told.map((command) => command.name())).toEqual(['undo', 'pause', 'resume']);
+  });
+
   it('are among the commands, so that nobody is told that they are unknown', () => {
     const names = verbCommands().map((command) => command.name());
     expect(names).toEqual(expect.arrayContaining(['undo', 'pause', 'resume', 'promote', 'rollback']));

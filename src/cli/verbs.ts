@@ -57,16 +57,25 @@ const adapterVerbs: readonly [
   ],
 ];
 
-/** What changes the spec, which lies elsewhere: people who are used to these words get told where. */
+/** What changes the spec, which lies elsewhere. Always an error, which says where: people are used to these words. */
 const specVerbs: readonly { readonly verb: string; readonly description: string; readonly change: string }[] =
   [
     {
       verb: 'undo',
-      description: 'say where spec.adapter is set back (rollback acts on this node at once)',
+      description:
+        'not done on a node: always an error, which says where spec.adapter is set back; rollback acts on this node at once',
       change: 'set spec.adapter back',
     },
-    { verb: 'pause', description: 'say where spec.paused is set', change: 'set spec.paused: true' },
-    { verb: 'resume', description: 'say where spec.paused is taken back', change: 'set spec.paused: false' },
+    {
+      verb: 'pause',
+      description: 'not done on a node: always an error, which says where spec.paused is set',
+      change: 'set spec.paused: true',
+    },
+    {
+      verb: 'resume',
+      description: 'not done on a node: always an error, which says where spec.paused is taken back',
+      change: 'set spec.paused: false',
+    },
   ];
 
 /** Why this node does not do it, and who does. Pure. */

@@ -1,4 +1,5 @@
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { cp, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startDiskThread } from '../../src/artifact/disk-thread.ts';
@@ -7,7 +8,10 @@ import { packFolder } from '../../src/artifact/pack.ts';
 import { classifierFiles } from '../../src/runtime/classifiers/artifact-file.ts';
 import { axisTable } from '../../src/runtime/classifiers/tables.fixture.ts';
 import { adaptlet } from '../support/cli.ts';
+import { codeBlocks } from '../support/code-blocks.ts';
 import { TestNode, tiny, yaml } from '../support/node.ts';
+import { programFolder, repositoryRoot } from '../support/process.ts';
+import { runProgram } from '../support/program.ts';
 import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -155,5 +159,68 @@ describe('a route by content, on a node', () => {
       'jazz',
     );
     expect(JSON.parse(json)).toMatchObject({ rule: 'everyone', candidates: [{ kind: 'base' }] });
+  });
+});
+
+describe('docs/how-to/route-by-content.md', () => {
+  const page = readFileSync(join(repositoryRoot, 'docs/how-to/route-by-content.md'), 'utf8');
+
+  it('has commands that find its route, in the namespace of that', async () => {
+    const [manifest = ''] = codeBlocks(page, 'yaml');
+    const cases = codeBlocks(page, 'yaml').find((block) => block.includes('cases:')) ?? '';
+    await mkdir(join(root, 'routes'));
+    await writeFile(join(root, 'routes/assistant.yaml'), manifest);
+    await writeFile(join(root, 'routes/cases.yaml'), cases);
+    await writeFile(join(root, 'prompts.jsonl'), '{"text": "what is my heart rate", "label": "medical"}\n');
+    await symlink(node.data, join(root, 'data'));
+    await node.write('page.yaml', manifest);
+    const commands = (codeBlocks(page, 'sh').at(-1) ?? '').trim().split('\n');
+    const [explain = '', inCluster = '', calibrate = '', test = '', ...rest] = commands;
+    expect(rest).toEqual([]);
+    // It is a command of another program, with the same flags for the name.
+    expect(
+      inCluster
+        .replace(/^kubectl /, '')
+        .split(' ')
+        .slice(0, 6),
+    ).toEqual(explain.replace(' --data-dir data', '').split(' ').slice(0, 6));
+    const run = (command: string) =>
+      runProgram('bash', ['-ec', command], {
+        cwd: root,
+        env: { PATH: [programFolder, process.env['PATH']].join(':') },
+      });
+    const explained = await waitFor('the route of the page', async () => {
+      const result = await run(explain);
+      return result.code === 0 && result.stdout.includes('team-a/assistant') && result;
+    });
+    expect(explained.stdout).toContain('+ rule everyone: yes, every request matches, takes the request');
+    expect(await run(calibrate)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('intent') as string,
+    });
+    expect(await run(test)).toMatchObject({ code: 0 });
+  });
+});
+
+describe('docs/how-to/keep-a-session.md', () => {
+  const page = readFileSync(join(repositoryRoot, 'docs/how-to/keep-a-session.md'), 'utf8');
+
+  it('has a request that its route answers, with a token for the next one', async () => {
+    const [manifest = ''] = codeBlocks(page, 'yaml');
+    const [ask = '', ...rest] = codeBlocks(page, 'sh');
+    expect(rest).toEqual([]);
+    const inTeam = (text: string): string =>
+      text.replaceAll('metadata: {name:', 'metadata: {namespace: team-a, name:');
+    await node.write(
+      'team-a.yaml',
+      inTeam(yaml.adapter('general-v1', 'upper') + yaml.rollout('general', 'general-v1', '')),
+    );
+    await node.write('page.yaml', manifest);
+    const answer = await waitFor('an answer', async () => {
+      const { stdout } = await runProgram('bash', ['-ec', ask.replace('localhost:8080', node.http)]);
+      return stdout.startsWith('HTTP/1.1 200') && stdout;
+    });
+    expect(answer).toMatch(/^x-adaptlet-rule: everyone\r?$/m);
+    expect(answer).toMatch(/^x-adaptlet-session-token: \S+/m);
   });
 });

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { completionCommand } from './completion.ts';
 import { dashboardCommand } from './dashboard/command.ts';
 import { doctorCommand } from './doctor.ts';
 import { deviceCommands } from './enrol.ts';
@@ -9,7 +10,7 @@ import { statusCommand } from './status.ts';
 import { verbCommands } from './verbs.ts';
 import { whoGetsCommand } from './who-gets.ts';
 
-/** Everything that the plug-in does in a cluster. */
+/** Every command of the plug-in. */
 export const kubectlCommands = (version: string): Command[] => [
   getCommand(),
   listCommand(),
@@ -21,4 +22,5 @@ export const kubectlCommands = (version: string): Command[] => [
   ...deviceCommands(),
   dashboardCommand(),
   doctorCommand(version),
+  completionCommand(),
 ];

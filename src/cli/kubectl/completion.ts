@@ -110,9 +110,9 @@ const namesInCluster: Names = async (kind, options) => {
   return found.map(({ metadata }) => metadata.name);
 };
 
-/** `kubectl adaptlet completion SHELL`, and what its script (and kubectl's own completion) calls. */
-export const completionCommands = (commands: readonly Command[]): Command[] => {
-  const completion = new Command('completion')
+/** `kubectl adaptlet completion SHELL` */
+export const completionCommand = (): Command =>
+  new Command('completion')
     .description('print the script that completes commands and names in a shell')
     .addArgument(new Argument('<shell>', 'bash, zsh or fish').choices(Object.keys(scripts)))
     .addHelpText(
@@ -122,13 +122,14 @@ export const completionCommands = (commands: readonly Command[]): Command[] => {
     .action((shell: string) => {
       process.stdout.write(scripts[shell] ?? '');
     });
-  const complete = new Command('__complete')
+
+/** What the script of {@link completionCommand} calls, and kubectl's own completion. */
+export const completeCommand = (commands: readonly Command[]): Command =>
+  new Command('__complete')
     .argument('[words...]')
     .allowUnknownOption()
     .helpOption(false)
     .action(async (words: string[]) => {
-      const found = await completionsOf([...commands, completion], words, namesInCluster);
+      const found = await completionsOf(commands, words, namesInCluster);
       process.stdout.write(found.map((word) => `${word}\n`).join(''));
     });
-  return [completion, complete];
-};

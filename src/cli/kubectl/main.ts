@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { aliveUntil } from '../alive-until.ts';
 import { kubectlCommands } from './commands.ts';
-import { completionCommands } from './completion.ts';
+import { completeCommand } from './completion.ts';
 import { textOf } from './output.ts';
 
 const commands = kubectlCommands(packageJson.version);
@@ -12,9 +12,7 @@ const program = new Command('kubectl-adaptlet')
   .version(packageJson.version)
   .showHelpAfterError('(--help lists the options)');
 for (const command of commands) program.addCommand(command);
-const [completion, complete] = completionCommands(commands);
-if (completion !== undefined) program.addCommand(completion);
-if (complete !== undefined) program.addCommand(complete, { hidden: true });
+program.addCommand(completeCommand(commands), { hidden: true });
 
 // No await at the top level: the plug-in is also built as one CommonJS script, which cannot have it.
 aliveUntil(program.parseAsync()).catch((error: unknown) => {

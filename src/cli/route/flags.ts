@@ -59,8 +59,8 @@ export const withRequest = (command: Command): Command =>
   command
     .argument('[prompt]', 'the prompt; without it a prompt of token ids, which has no text')
     .option('-m, --model <name>', 'what the request names: a route, rollout, adapter or the base model')
-    .option('-u, --user <id>', 'who asks')
-    .option('--session <id>', 'what they are in')
+    .option('-u, --user <id>', 'id of the end user; keeps them on one side of a rollout')
+    .option('--session <id>', 'id of the conversation')
     .option('-H, --header <name=value>', 'header or metadata; may be repeated', several, [])
     .option(
       '--requests <file>',

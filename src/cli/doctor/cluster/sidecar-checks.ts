@@ -4,7 +4,7 @@ import { type Finding, named, of, ok, problem, warning } from '../finding.ts';
 import type { AskingPod, ClusterFacts } from './facts.ts';
 
 const enable = (namespace: string): string =>
-  `helm upgrade adaptlet charts/adaptlet -n ${namespace} --reuse-values --set injection.enabled=true`;
+  `helm upgrade adaptlet charts/adaptlet -n ${namespace} --reset-then-reuse-values --set injection.enabled=true`;
 
 export const webhook = ({ webhook: asked, bundle, namespace }: ClusterFacts): readonly Finding[] => {
   const id = 'sidecar-webhook';
