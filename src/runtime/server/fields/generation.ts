@@ -88,13 +88,11 @@ export const completionFields = {
     z.union(
       [
         z.string(),
-        z.array(z.string()).length(1),
+        z.array(z.string()),
         z.array(z.int({ abort: true })),
-        z.array(z.array(z.int({ abort: true }))).length(1),
+        z.array(z.array(z.int({ abort: true }))),
       ],
-      {
-        error: 'must be one string, or one list of token ids',
-      },
+      { error: 'must be a string, a list of token ids, or a list of strings or of lists of token ids' },
     ),
   ),
   /** How many of the likeliest tokens; 0 is the token alone. */

@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { answersTo } from '../../serving/choices.ts';
 import type { Serving } from '../../serving/serving.ts';
 import { type AnswerReader, answerReaders } from '../chat/answer-reader.ts';
 import type { Asked } from '../chat/asked.ts';
@@ -91,7 +92,7 @@ const answer = async <Body extends CompletionBody | ChatBody>(
     model: body.model,
     served,
   };
-  const readers = answerReaders(form, id, request.choices ?? 1);
+  const readers = answerReaders(form, id, answersTo(request));
   const answerHeaders = servedHeaders(id, served);
   if (body.stream !== true) {
     const made = await exchange.collectAll();
