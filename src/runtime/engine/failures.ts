@@ -1,4 +1,5 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { PromptRoom } from './engine.ts';
 
 /** Of a runtime that is being stopped: unlike an engine that broke, it does not come back by itself. */
 export const closing = (what: string): AdaptletError =>
@@ -11,3 +12,15 @@ export const culpritOf = (adapter: string | null): { readonly weights: string; r
   adapter === null
     ? { weights: 'the base model', advice: 'Export the base model again, in another precision.' }
     : { weights: `adapter ${adapter}`, advice: 'Roll the adapter back.' };
+
+/** In OpenAI's and vLLM's words: clients that shorten a prompt and try again look for the number in them. `what`: what there is. */
+export const promptTooLong = (
+  what: string,
+  { tokens, because, more }: PromptRoom,
+  advice = 'Shorten the prompt.',
+): AdaptletError =>
+  new AdaptletError(
+    'PROMPT_TOO_LONG',
+    `This model's maximum context length is ${tokens} tokens${because}; ${what}`,
+    { advice: `${advice}${more}` },
+  );

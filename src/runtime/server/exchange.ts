@@ -11,6 +11,7 @@ import type { Headers } from './context.ts';
 import { Deadlines, type Timeouts } from './deadlines.ts';
 import type { ConnectionLimits } from './limits.ts';
 import type { RequestRecord, Telemetry } from './telemetry/telemetry.ts';
+import { callersIdOf } from './wire.ts';
 
 /** What every protocol needs to answer a request. */
 export type Parts = {
@@ -102,6 +103,7 @@ export class Exchange {
   #promptTokens = 0;
   /** Its credential, once it is known. */
   #caller: string | undefined;
+  readonly #callersId: string | undefined;
   /** Of the answer, once it begins. */
   #id: string | undefined;
   #verdict: AdaptletError | undefined;
@@ -111,6 +113,7 @@ export class Exchange {
     this.#parts = parts;
     this.#method = call.method;
     this.headers = call.headers;
+    this.#callersId = callersIdOf(call.headers);
     this.#record = parts.telemetry.request(call);
     const { method, timeoutMs: clientMs } = call;
     const { clock, timeouts } = parts;
@@ -120,6 +123,11 @@ export class Exchange {
 
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** What its caller can find it by: the id that it gave, else that of the answer, once it begins. */
+  get callersId(): string | undefined {
+    return this.#callersId ?? this.#id;
   }
 
   /** Ends the request: DEADLINE_EXCEEDED or REQUEST_CANCELLED, as {@link Serving} asks. The first reason stays. */
@@ -242,7 +250,8 @@ export class Exchange {
   /** What every line about the request has: the trace as well, so that both are found by each other. */
   #keys(): object {
     const id = this.#id === undefined ? {} : { id: this.#id };
-    return { method: this.#method, caller: this.#caller, ...id, ...this.#record.ids };
+    const given = this.#callersId === undefined ? {} : { callersId: this.#callersId };
+    return { method: this.#method, caller: this.#caller, ...id, ...given, ...this.#record.ids };
   }
 
   #routing(context: RequestContext): void {

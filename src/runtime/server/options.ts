@@ -1,5 +1,5 @@
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Prompt, PromptRoom, Structure } from '../engine/engine.ts';
+import { promptTooLong } from '../engine/failures.ts';
 import { chatTexts } from '../engine/model/chat-input.ts';
 import type { GenerateRequest, Serving } from '../serving/serving.ts';
 import { outside, within } from './range.ts';
@@ -49,13 +49,11 @@ type Base = Pick<Serving['base'], 'contextLength' | 'vocabSize' | 'room'>;
 /** What a prompt has to fit; anything, until the base model is loaded for the first time. */
 const roomOf = ({ contextLength, room }: Base): PromptRoom => {
   if (room !== undefined) return room;
-  return { tokens: contextLength > 0 ? contextLength : Number.MAX_SAFE_INTEGER, of: 'the context', more: '' };
+  return { tokens: contextLength > 0 ? contextLength : Number.MAX_SAFE_INTEGER, because: '', more: '' };
 };
 
-const tooLong = (what: string, { of, tokens, more }: PromptRoom): never => {
-  throw new AdaptletError('PROMPT_TOO_LONG', `the prompt has ${what}; ${of} holds ${tokens} tokens`, {
-    advice: `Shorten the prompt.${more}`,
-  });
+const tooLong = (what: string, room: PromptRoom): never => {
+  throw promptTooLong(`the prompt has ${what}`, room);
 };
 
 const checkedText = (texts: readonly string[], room: PromptRoom): void => {

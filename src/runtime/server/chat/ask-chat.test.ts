@@ -195,6 +195,33 @@ describe('a conversation', () => {
     });
   });
 
+  it('has the names of speakers', () => {
+    const messages = ['system', 'developer', 'user', 'assistant'].map((role) => ({
+      role,
+      content: 'x',
+      name: 'anna',
+    }));
+    const told = ['system', 'system', 'user', 'assistant'].map((role) => ({
+      role,
+      content: 'x',
+      name: 'anna',
+    }));
+    expect(ask({ messages }).prompt).toMatchObject({ messages: told });
+    expect(ask({ messages: [{ ...question, name: null }] }).prompt).not.toHaveProperty('messages.0.name');
+  });
+
+  it.each([
+    { reasoning: 'hm' },
+    { reasoning_content: 'hm' },
+    { reasoning: 'hm', reasoning_content: 'hm' },
+    { reasoning: 'hm', reasoning_content: null },
+  ])('may have thoughts by either of their names: %j', (thoughts) => {
+    const message = { role: 'assistant', content: 'x', ...thoughts };
+    expect(ask({ messages: [message] }).prompt).toMatchObject({
+      messages: [{ content: 'x', reasoning: 'hm' }],
+    });
+  });
+
   it.each(['now', null])('may name the tool that answers: %s', (name) => {
     expect(ask({ messages: [called, { ...answered, name }] }).prompt).toMatchObject({
       messages: [{}, { answers: { id: 'c2', name: 'now' } }],
@@ -247,10 +274,21 @@ describe('a conversation', () => {
     ['an answer before its call', [answered, called], '0.tool_call_id', /no call before it/],
     ['an answer without an id', [called, { ...answered, tool_call_id: null }], '1.tool_call_id', /the id/],
     ['an answer of another tool', [called, { ...answered, name: 'x' }], '1.name', /is not now/],
-    ['a user with a name', [{ ...question, name: 'now' }], '0.name', /speaker names/],
     ['an id of a user', [called, { ...question, tool_call_id: 'c1' }], '1.tool_call_id', /belongs to a tool/],
     ['calls of a user', [{ ...called, role: 'user' }], '0.tool_calls', /belongs to an assistant/],
     ['thoughts of a user', [{ ...question, reasoning_content: 'x' }], '0.reasoning_content', /an assistant/],
+    [
+      'thoughts of a user by their other name',
+      [{ ...question, reasoning: 'x' }],
+      '0.reasoning',
+      /an assistant/,
+    ],
+    [
+      'thoughts of two kinds',
+      [{ ...called, reasoning: 'x' }],
+      '0.reasoning',
+      /is not what reasoning_content/,
+    ],
     ['a message without content', [{ role: 'user' }], '0.content', /a string/],
     ['an assistant without content', [{ role: 'assistant', content: null }], '0.content', /a string/],
     ['arguments that are a list', [madeBy('[]')], '0.tool_calls.0.function.arguments', /JSON object/],
