@@ -1,5 +1,4 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { PromptRoom } from './engine.ts';
 
 /** Of a runtime that is being stopped: unlike an engine that broke, it does not come back by itself. */
 export const closing = (what: string): AdaptletError =>
@@ -16,7 +15,7 @@ export const culpritOf = (adapter: string | null): { readonly weights: string; r
 /** In OpenAI's and vLLM's words: clients that shorten a prompt and try again look for the number in them. `what`: what there is. */
 export const promptTooLong = (
   what: string,
-  { tokens, because, more }: PromptRoom,
+  { tokens, because, more }: { readonly tokens: number; readonly because: string; readonly more: string },
   advice = 'Shorten the prompt.',
 ): AdaptletError =>
   new AdaptletError(

@@ -72,7 +72,8 @@ describe('several answers to one request', () => {
       expect(one).not.toHaveProperty('morePrompts');
     }
     const ends = told.filter(({ kind }) => kind === 'done').map(({ choice }) => choice);
-    expect(ends.toSorted()).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(new Set(ends)).toEqual(new Set([0, 1, 2, 3, 4, 5]));
+    expect(ends).toHaveLength(6);
     expect([openOf(node), node.references.get('good'), node.path.inEngine]).toEqual([0, 0, 0]);
   });
 

@@ -72,6 +72,32 @@ describe('tools', () => {
     expect(callsOf({ tool_choice: choice }).calls.map(({ name }) => name)).toEqual(['now']);
   });
 
+  describe('beside a schema of the answer', () => {
+    const response_format = { type: 'json_schema', json_schema: { name: 'x', schema: city } };
+
+    it.each(['hermes', 'llama'] as const)('are called, or the answer is valid by it: %s', (calls) => {
+      const chat = { ...hermes, calls, thinks: true };
+      const source = callsOf({ response_format }, chat);
+      const { orJson, ...alone } = source;
+      expect(JSON.parse(orJson ?? '')).toEqual(city);
+      expect(alone).toEqual(callsOf({ tool_choice: 'required' }, chat));
+      expect(ask({ tools: [now], response_format }, chat)).toMatchObject({
+        options: { marked: false },
+        form: { thinks: false, calls: expect.any(Function) as unknown },
+      });
+    });
+
+    it('are called alone where they have to be', () => {
+      expect(callsOf({ response_format, tool_choice: 'required' })).not.toHaveProperty('orJson');
+    });
+
+    it('are not told of with the choice of none, and the schema is kept to', () => {
+      const { options, form } = ask({ tools: [now], tool_choice: 'none', response_format });
+      expect(options.structure).toEqual({ kind: 'json', source: JSON.stringify(city) });
+      expect(form).not.toHaveProperty('calls');
+    });
+  });
+
   it.each<[string, object, ChatInfo]>([
     ['the request', { parallel_tool_calls: false }, hermes],
     ['the chat template', {}, { ...hermes, parallel: false }],
@@ -152,11 +178,18 @@ it.each<[string, object, ChatInfo | undefined, string, RegExp]>([
     /deeper than 64/,
   ],
   [
-    'tools beside a structure',
-    { tools: [now], response_format: { type: 'json_object' } },
+    'tools beside a regular expression',
+    { tools: [now], guided_regex: 'a' },
     hermes,
     'tools',
-    /structure/,
+    /beside no other structure. Give a schema/,
+  ],
+  [
+    'tools beside a schema, of a model that writes calls in no JSON',
+    { tools: [now], response_format: { type: 'json_object' } },
+    { ...hermes, calls: 'gemma' },
+    'tools',
+    /that no grammar here has. Leave the schema out/,
   ],
   ['functions of old', { functions: [{ name: 'f' }] }, hermes, 'functions', /tools took its place/],
 ])('%s: refused by its name', (_, more, chat, param, message) => {
