@@ -86,18 +86,21 @@ const structureOf = (
   return { kind: 'calls', source: JSON.stringify(source) };
 };
 
+const unsupported = (why: string, advice: string): FieldError =>
+  new FieldError('REQUEST_UNSUPPORTED', `tools is not supported: ${why}`, 'tools', { advice });
+
 /** The schema that an answer without calls has to be valid by, where its grammar can have calls beside it. @throws REQUEST_UNSUPPORTED */
 const besideCalls = ({ kind, source }: Structure, { read, forced }: Format): string => {
-  const deny = (why: string, advice: string): never => {
-    throw new FieldError('REQUEST_UNSUPPORTED', `tools is not supported here: ${why}`, 'tools', {
-      advice: `${advice}, or give tool_choice none or required.`,
-    });
-  };
-  if (kind !== 'json')
-    deny('calls can stand beside JSON by a schema, and beside no other structure', 'Give a schema');
+  const otherwise = 'or give tool_choice none or required.';
+  if (kind !== 'json') {
+    const why = 'calls can stand beside JSON by a schema, and beside no other structure';
+    throw unsupported(why, `Give a schema, ${otherwise}`);
+  }
   // The grammar would keep it from the calls that it was trained for.
-  if (read !== forced.read)
-    deny('the base model writes calls in a way that no grammar here has', 'Leave the schema out');
+  if (read !== forced.read) {
+    const why = 'the base model writes calls in a way that no grammar here has';
+    throw unsupported(why, `Leave the schema out, ${otherwise}`);
+  }
   return source;
 };
 
@@ -109,9 +112,7 @@ const knownFormat = (chat: ChatInfo | undefined): Format => {
     chat?.calls === 'unknown'
       ? 'how the base model writes calls is not known, though its chat template takes tools'
       : "the base model's chat template takes no tools";
-  throw new FieldError('REQUEST_UNSUPPORTED', `tools is not supported: ${why}`, 'tools', {
-    advice: 'Leave them out, or serve a base model of the families in docs/how-to/tools.md.',
-  });
+  throw unsupported(why, 'Leave them out, or serve a base model of the families in docs/how-to/tools.md.');
 };
 
 /** The tools that have to be called, one of them; undefined: none has to be. @throws REQUEST_INVALID */
