@@ -105,7 +105,7 @@ describe('requests of a hostile caller', () => {
     const prompt = Array.from({ length: 255 }, () => 70);
     expect((await post(ask({ prompt, max_tokens: 1 }))).status).toBe(200);
     const more = await post(ask({ prompt: [...prompt, 70], max_tokens: 1 }));
-    expect(more).toMatchObject({ status: 400, text: expect.stringContaining('prompt_too_long') });
+    expect(more).toMatchObject({ status: 400, text: expect.stringContaining('context_length_exceeded') });
     await unharmed();
   });
 

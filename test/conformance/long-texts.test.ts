@@ -39,7 +39,7 @@ describe('an engine that is given a long text', () => {
       for await (const event of engine.generate(babble(null, 200), forever))
         tokens += event.kind === 'token' ? 1 : 0;
     const result = await refused;
-    expect(result.error).toEqual(failsWith('PROMPT_TOO_LONG', 'holds 256'));
+    expect(result.error).toEqual(failsWith('PROMPT_TOO_LONG', 'maximum context length is 256 tokens'));
     expect(result.tokens).toBeGreaterThan(20);
   });
 

@@ -86,7 +86,9 @@ describe('the memory for keys and values', () => {
     const host = await open({ kvBudgetBytes: rowBytes });
     const refusal = expect.objectContaining({
       code: 'PROMPT_TOO_LONG',
-      message: expect.stringMatching(/memory for keys and values \(--kv-memory\) holds 64\b/),
+      message: expect.stringMatching(
+        /is 64 tokens, as the memory for keys and values \(--kv-memory\) holds no more/,
+      ),
       advice: expect.stringContaining('A larger --kv-memory'),
     });
     expect(() => host.start(endless(null, 'moon:', 60))).toThrow(refusal);
@@ -101,7 +103,7 @@ describe('the memory for keys and values', () => {
     expect(() => host.start(endless(null, 'moon:', 252))).toThrow(
       expect.objectContaining({
         code: 'PROMPT_TOO_LONG',
-        message: expect.stringMatching(/the context holds 256\b/),
+        message: expect.stringMatching(/maximum context length is 256 tokens;/),
       }),
     );
     await host.close();

@@ -1,7 +1,9 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OpenAI } from 'openai';
+import { zodResponseFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { aiSdkSchemas } from '../integration/clients/ai-sdk.ts';
 import { openaiPython } from '../integration/clients/openai-python.ts';
 import { langchainTools, openaiPythonTools } from '../integration/clients/openai-python-tools.ts';
@@ -146,6 +148,32 @@ describe('a node whose base model takes tools', () => {
       max_output_tokens: 8,
     });
     expect(next.output.map((item) => item.type)).toEqual(['message']);
+  });
+
+  it('calls, or answers by the schema, as the model chooses; the client reads both', async () => {
+    const asked = {
+      ...body,
+      tools: tools.map(({ type, function: own }) => ({ type, function: { ...own, strict: true } })),
+      response_format: zodResponseFormat(z.object({ warm: z.boolean() }), 'answer'),
+    };
+    const tokenizer = JSON.parse(await readFile(join(folder, 'tokenizer.json'), 'utf8')) as {
+      model: { vocab: Record<string, number> };
+    };
+    /** The model has a token for each character, so this one begins. */
+    const parse = (first: '<' | '{') =>
+      client.chat.completions.parse({
+        ...asked,
+        logit_bias: { [String(tokenizer.model.vocab[first])]: 100 },
+      });
+    const [said] = (await parse('{')).choices;
+    expect(said?.finish_reason).toBe('stop');
+    expect(said?.message.tool_calls ?? []).toEqual([]);
+    expect(said?.message.parsed).toEqual({ warm: expect.any(Boolean) as boolean });
+    const [called] = (await parse('<')).choices;
+    expect(called?.finish_reason).toBe('tool_calls');
+    expect(called?.message.content).toBeNull();
+    const [call] = called?.message.tool_calls ?? [];
+    expect(call).toHaveProperty('function.parsed_arguments', expect.any(Object) as object);
   });
 
   it('gives text where the model writes no call', async () => {

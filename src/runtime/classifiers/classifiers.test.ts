@@ -69,7 +69,7 @@ const start = ({ failures = 0, maxBytes }: { failures?: number; maxBytes?: numbe
   const classifiers = new Classifiers(maxBytes === undefined ? parts : { ...parts, maxBytes });
   const ask = (table: RoutingTable, text: string | undefined, who: Parameters<typeof context>[1] = {}) => {
     const entry = table.routes.get(routeWith({ examples }).name) ?? expect.fail('no route');
-    const asking = text === undefined ? undefined : promptTextOf({ kind: 'text', text });
+    const asking = text === undefined ? undefined : promptTextOf([{ kind: 'text', text }]);
     return classifiers.classify(entry, 'intent', withPrompt(context('m', who), asking));
   };
   return { classifiers, parts, asked, clock, ask };
@@ -117,7 +117,7 @@ describe('a classifier by examples', () => {
     isRotten = false;
     clock.advance(1000);
     const entry = table.routes.get(route.name) ?? expect.fail('no route');
-    const asking = withPrompt(context('m'), promptTextOf({ kind: 'text', text: 'rain' }));
+    const asking = withPrompt(context('m'), promptTextOf([{ kind: 'text', text: 'rain' }]));
     await expect.poll(() => classifiers.classify(entry, 'intent', asking).label).toBe('weather');
     expect(asked).toEqual(['fetch team-a/r/intent', 'quarantine', 'fetch team-a/r/intent']);
   });

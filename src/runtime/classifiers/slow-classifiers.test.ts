@@ -107,7 +107,7 @@ const start = async (
   const facts = { serves: () => true, isHeld: () => false, classify, awaited };
   /** Routes as the data path does. */
   const routed = async (text: string, who: Parameters<typeof context>[1] = {}, signal = never) => {
-    const asking = withPrompt(context('m', who), promptTextOf({ kind: 'text', text }));
+    const asking = withPrompt(context('m', who), promptTextOf([{ kind: 'text', text }]));
     return await decided(
       () => route(table, asking, facts, 'id').candidates[0],
       () => awaited(asking, signal),
@@ -205,7 +205,7 @@ describe('a classifier that has to be waited for', () => {
       more: { cache: { by: 'Session' } },
     });
     const entry = table.namespaces.get('team-a')?.routes.get('m') ?? expect.fail('no route');
-    const asking = withPrompt(context('m', { session: 's' }), promptTextOf({ kind: 'text', text: 'hi' }));
+    const asking = withPrompt(context('m', { session: 's' }), promptTextOf([{ kind: 'text', text: 'hi' }]));
     const looked = await decided(
       () => classifiers.consider(entry, 'intent', asking),
       () => classifiers.awaited(asking, never),

@@ -60,8 +60,8 @@ export type KvRoom = {
 export type PromptRoom = {
   /** The context of the model, or what the memory for keys and values holds where that is less. */
   readonly tokens: number;
-  /** Which of the two. */
-  readonly of: string;
+  /** Behind the number: what sets it, as a clause after a comma; '' where the model does. */
+  readonly because: string;
   /** A sentence after a space that says what makes more room; '' where nothing does. */
   readonly more: string;
   /** Bytes of a text, in UTF-8, that one token stands for at most. Absent where that is not known. */
@@ -76,6 +76,8 @@ export type MadeCall = { readonly id: string; readonly name: string; readonly ar
 export type ChatMessage = {
   readonly role: string;
   readonly content: string;
+  /** Who speaks, of any role but a tool's. */
+  readonly name?: string;
   /** Of an assistant: what it called. */
   readonly calls?: readonly MadeCall[];
   /** Of an assistant: what it thought before. */
@@ -153,6 +155,8 @@ export type CallsSource = {
   readonly between: string;
   /** Calls that an answer may have; it has one at least. */
   readonly most: number;
+  /** An answer may be this in place of calls: JSON by a schema, as text. Absent: it is calls. */
+  readonly orJson?: string;
 };
 
 export type GenerateInput = Whose & {

@@ -11,3 +11,15 @@ export const culpritOf = (adapter: string | null): { readonly weights: string; r
   adapter === null
     ? { weights: 'the base model', advice: 'Export the base model again, in another precision.' }
     : { weights: `adapter ${adapter}`, advice: 'Roll the adapter back.' };
+
+/** In OpenAI's and vLLM's words: clients that shorten a prompt and try again look for the number in them. `what`: what there is. */
+export const promptTooLong = (
+  what: string,
+  { tokens, because, more }: { readonly tokens: number; readonly because: string; readonly more: string },
+  advice = 'Shorten the prompt.',
+): AdaptletError =>
+  new AdaptletError(
+    'PROMPT_TOO_LONG',
+    `This model's maximum context length is ${tokens} tokens${because}; ${what}`,
+    { advice: `${advice}${more}` },
+  );

@@ -13,7 +13,7 @@ const matches = (match: Record<string, unknown>, ...others: Record<string, unkno
   return (request: RequestContext) => test(request, noLabels);
 };
 const says = (text: string, who: Parameters<typeof context>[1] = {}) =>
-  withPrompt(context('m', who), promptTextOf({ kind: 'text', text }));
+  withPrompt(context('m', who), promptTextOf([{ kind: 'text', text }]));
 const header = (type: string, value: string) => matches({ headers: [{ name: 'x-department', type, value }] });
 const sends = (value: string) => context('m', { headers: { 'x-department': value } });
 
@@ -108,9 +108,15 @@ describe('the prompt', () => {
       { role: 'user', content: 'weather' },
       { role: 'assistant', content: 'invoice' },
     ];
-    const asked = withPrompt(context('m'), promptTextOf({ kind: 'chat', messages }));
+    const asked = withPrompt(context('m'), promptTextOf([{ kind: 'chat', messages }]));
     expect(matches({ promptRegex: 'invoice' })(asked)).toBe(false);
     expect(matches({ promptRegex: 'weather' })(asked)).toBe(true);
+  });
+
+  it('of several is none: they go the same way, and none of them speaks for the others', () => {
+    const texts = ['weather', 'weather'].map((text) => ({ kind: 'text', text }) as const);
+    expect(promptTextOf(texts.slice(0, 1))).toMatchObject({ text: 'weather' });
+    expect(promptTextOf(texts)).toBeUndefined();
   });
 
   it.each(['(a+)+b', '(a|a)*b', '(a?){200}b', '(.*)(.*)(.*)(.*)x', '((a*)*)*b'])(

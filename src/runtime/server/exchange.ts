@@ -2,14 +2,16 @@ import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Identify } from '../callers/caller.ts';
-import type { GenerateEvent, TakenLogprob } from '../engine/engine.ts';
+import type { TakenLogprob } from '../engine/engine.ts';
 import type { RequestContext } from '../routing/request.ts';
+import { answersTo } from '../serving/choices.ts';
 import type { Answered, GenerateRequest, Generation, GenerationEvent, Serving } from '../serving/serving.ts';
 import type { Stage, Stages } from '../serving/stages.ts';
 import type { Headers } from './context.ts';
 import { Deadlines, type Timeouts } from './deadlines.ts';
 import type { ConnectionLimits } from './limits.ts';
 import type { RequestRecord, Telemetry } from './telemetry/telemetry.ts';
+import { callersIdOf } from './wire.ts';
 
 /** What every protocol needs to answer a request. */
 export type Parts = {
@@ -33,7 +35,7 @@ export type Call = {
   readonly timeoutMs?: number | undefined;
 };
 
-type Done = Extract<GenerateEvent, { kind: 'done' }>;
+type Done = Extract<GenerationEvent, { kind: 'done' }>;
 
 /** Text and ids of a whole answer. */
 export type Answer = {
@@ -51,7 +53,7 @@ class AnswerParts {
   readonly #logprobs: TakenLogprob[] = [];
   #done: Done | undefined;
 
-  add(event: GenerateEvent): void {
+  add(event: GenerationEvent): void {
     if (event.kind === 'done') {
       this.#done = event;
       return;
@@ -68,8 +70,10 @@ class AnswerParts {
   }
 }
 
-/** Tokens of a request: its prompt counts once, however many answers there are. */
+/** Tokens of a request: each prompt counts once, however many answers to it there are. */
 export type TokenCounts = Pick<Done, 'promptTokens' | 'cachedTokens' | 'completionTokens'>;
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((whole, one) => whole + one, 0);
 
 /** Why the signal fires behind an answer. One for all: an error for each request is a trace of the stack for each. */
 const over = new AdaptletError('REQUEST_CANCELLED', 'the request is over');
@@ -88,14 +92,18 @@ export class Exchange {
   readonly #deadlines: Deadlines;
   readonly #method: string;
   #events: AsyncIterator<GenerationEvent> | undefined;
+  #answers = 1;
+  /** Answers to each prompt. */
   #choices = 1;
   /** Last events of the answers that are complete. */
   readonly #ends: Done[] = [];
   /** That of the first answer, whose tokens the request waited for. */
   #firstEnd: Done | undefined;
+  /** Of a request that is answered as a whole. */
   #promptTokens = 0;
   /** Its credential, once it is known. */
   #caller: string | undefined;
+  readonly #callersId: string | undefined;
   /** Of the answer, once it begins. */
   #id: string | undefined;
   #verdict: AdaptletError | undefined;
@@ -105,6 +113,7 @@ export class Exchange {
     this.#parts = parts;
     this.#method = call.method;
     this.headers = call.headers;
+    this.#callersId = callersIdOf(call.headers);
     this.#record = parts.telemetry.request(call);
     const { method, timeoutMs: clientMs } = call;
     const { clock, timeouts } = parts;
@@ -114,6 +123,11 @@ export class Exchange {
 
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** What its caller can find it by: the id that it gave, else that of the answer, once it begins. */
+  get callersId(): string | undefined {
+    return this.#callersId ?? this.#id;
   }
 
   /** Ends the request: DEADLINE_EXCEEDED or REQUEST_CANCELLED, as {@link Serving} asks. The first reason stays. */
@@ -137,6 +151,7 @@ export class Exchange {
   /** Resolves when the request is admitted, with what serves it. */
   async begin(context: RequestContext, request: GenerateRequest): Promise<Omit<Generation, 'events'>> {
     this.#routing(context);
+    this.#answers = answersTo(request);
     this.#choices = request.choices ?? 1;
     const stages = (stage: Stage): void => this.#record.stage(stage);
     const { serving } = this.#parts;
@@ -165,12 +180,13 @@ export class Exchange {
 
   /** Of the answers that are complete. */
   get counts(): TokenCounts {
-    const ends = this.#ends;
+    const promptOf = ({ choice = 0 }: Done): number => Math.floor(choice / this.#choices);
+    const prompts = [...Map.groupBy(this.#ends, promptOf).values()];
     return {
-      promptTokens: ends[0]?.promptTokens ?? 0,
-      // What the others found there is the prompt of the first one.
-      cachedTokens: ends.length === 0 ? 0 : Math.min(...ends.map(({ cachedTokens = 0 }) => cachedTokens)),
-      completionTokens: ends.reduce((sum, { completionTokens }) => sum + completionTokens, 0),
+      promptTokens: sum(prompts.map(([end]) => end?.promptTokens ?? 0)),
+      // What other answers to it found there is the prompt of the first one.
+      cachedTokens: sum(prompts.map((ends) => Math.min(...ends.map(({ cachedTokens = 0 }) => cachedTokens)))),
+      completionTokens: sum(this.#ends.map(({ completionTokens }) => completionTokens)),
     };
   }
 
@@ -178,23 +194,23 @@ export class Exchange {
   async *events(): AsyncGenerator<GenerationEvent, void> {
     const events = this.#events;
     if (events === undefined) throw new AdaptletError('INTERNAL', `${this.#method} reads before it began`);
-    while (this.#ends.length < this.#choices) {
+    while (this.#ends.length < this.#answers) {
       this.signal.throwIfAborted();
       const came = this.#deadlines.awaitToken();
       const next = await events.next().finally(came);
       if (next.done === true) break;
-      if (next.value.kind === 'done') this.#completed(next.value, next.value.choice);
+      if (next.value.kind === 'done') this.#completed(next.value);
       else this.#record.token();
       yield next.value;
     }
-    if (this.#ends.length === this.#choices) return;
+    if (this.#ends.length === this.#answers) return;
     this.signal.throwIfAborted();
     throw new AdaptletError('INTERNAL', `the generation of ${this.#method} ended without a last event`);
   }
 
-  #completed(end: Done, choice = 0): void {
+  #completed(end: Done): void {
     this.#ends.push(end);
-    if (choice === 0) this.#firstEnd = end;
+    if ((end.choice ?? 0) === 0) this.#firstEnd = end;
   }
 
   /** The whole answer, of a request for one. */
@@ -205,7 +221,7 @@ export class Exchange {
 
   /** All answers, whole, in their order. */
   async collectAll(): Promise<readonly Answer[]> {
-    const parts = Array.from({ length: this.#choices }, () => new AnswerParts());
+    const parts = Array.from({ length: this.#answers }, () => new AnswerParts());
     for await (const event of this.events()) parts[event.choice ?? 0]?.add(event);
     return parts.map((one) => one.answer ?? this.#lacksEnd());
   }
@@ -234,7 +250,8 @@ export class Exchange {
   /** What every line about the request has: the trace as well, so that both are found by each other. */
   #keys(): object {
     const id = this.#id === undefined ? {} : { id: this.#id };
-    return { method: this.#method, caller: this.#caller, ...id, ...this.#record.ids };
+    const given = this.#callersId === undefined ? {} : { callersId: this.#callersId };
+    return { method: this.#method, caller: this.#caller, ...id, ...given, ...this.#record.ids };
   }
 
   #routing(context: RequestContext): void {
@@ -248,10 +265,11 @@ export class Exchange {
     this.#ended = true;
     this.#deadlines.stop();
     const generated = this.#firstEnd;
+    const { promptTokens, completionTokens } = this.counts;
     this.#record.end({
       code,
-      promptTokens: this.#ends[0]?.promptTokens ?? this.#promptTokens,
-      completionTokens: this.counts.completionTokens,
+      promptTokens: promptTokens + this.#promptTokens,
+      completionTokens,
       ...(generated === undefined
         ? {}
         : { generated: { ...generated, finishReasons: this.#ends.map(({ finishReason }) => finishReason) } }),

@@ -27,9 +27,24 @@ it('what is asked for is passed on, and what is not asked for is absent', () => 
   expect(request({ logitBias: {}, stopTokenIds: [] })).toEqual(request({}));
 });
 
+it.each([-1, 0, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER])('%s is a seed as it is', (seed) => {
+  expect(request({ seed }).sampling.seed).toBe(seed);
+});
+
+it('a seed of int64 that JSON rounds is one that has a next one, always the same', () => {
+  for (const seed of [2 ** 63, -(2 ** 63), 2 ** 60 + 2 ** 12, -(2 ** 54) + 4]) {
+    const taken = request({ seed }).sampling.seed;
+    expect(taken).toSatisfy(Number.isSafeInteger);
+    expect(request({ seed }).sampling.seed).toBe(taken);
+  }
+  expect(request({ seed: 2 ** 60 + 2 ** 12 }).sampling.seed).not.toBe(
+    request({ seed: 2 ** 60 }).sampling.seed,
+  );
+});
+
 describe('the length of an answer that nobody set a number for', () => {
   const prompt = { kind: 'text', text: 'x' } as const;
-  const room = { tokens: 64, of: 'the context', more: '' };
+  const room = { tokens: 64, because: '', more: '' };
   const endless = { ...grpcDefaults, maxTokens: Infinity };
 
   it('never exceeds a small context', () => {
@@ -60,7 +75,8 @@ it.each<[string, Options, RegExp]>([
   ['top_p 0', { topP: 0 }, /top_p is 0/],
   ['top_p above 1', { topP: 1.1 }, /top_p/],
   ['a negative top_k', { topK: -1 }, /top_k/],
-  ['a seed that a number cannot hold', { seed: 2 ** 60 }, /seed/],
+  ['a seed beyond int64', { seed: 2 ** 64 }, /seed/],
+  ['a seed that is not whole', { seed: 0.5 }, /seed/],
   ['min_p above 1', { minP: 1.1 }, /min_p is 1.1, it must be from 0 to 1/],
   ['repetition_penalty 0', { repetitionPenalty: 0 }, /repetition_penalty is 0, it must be above 0/],
   ['repetition_penalty above 10', { repetitionPenalty: 11 }, /repetition_penalty is 11/],
@@ -95,7 +111,7 @@ it('an empty prompt and a token outside the vocabulary are refused', () => {
 it('a prompt that has too many tokens for the memory, however they are cut, is refused with the numbers', () => {
   const room = {
     tokens: 100,
-    of: 'the memory for keys and values (--kv-memory)',
+    because: ', as the memory for keys and values (--kv-memory) holds no more',
     more: '',
     maxTokenBytes: 8,
   };
@@ -104,7 +120,7 @@ it('a prompt that has too many tokens for the memory, however they are cut, is r
   // Three bytes each: 99 tokens, or 100.
   expect(ask('\u4e00'.repeat(264)).prompt.kind).toBe('text');
   expect(() => ask('\u4e00'.repeat(265))).toThrow(
-    /at least 100 tokens; the memory for keys and values \(--kv-memory\) holds 100/,
+    /maximum context length is 100 tokens, as the memory for keys and values \(--kv-memory\) holds no more; the prompt has at least 100 tokens/,
   );
   const ids = Array.from({ length: 101 }, () => 1);
   expect(() => generateRequest({ kind: 'ids', ids }, {}, grpcDefaults, small)).toThrow(/101 tokens/);
@@ -112,7 +128,9 @@ it('a prompt that has too many tokens for the memory, however they are cut, is r
   const chat = (content: string) =>
     generateRequest({ kind: 'chat', messages: [{ role: 'user', content }] }, {}, grpcDefaults, small);
   expect(chat(' '.repeat(1600)).prompt.kind).toBe('chat');
-  expect(() => chat(' '.repeat(1601))).toThrow(/1601 characters; the memory/);
+  expect(() => chat(' '.repeat(1601))).toThrow(
+    /is 100 tokens, as the memory .*; the prompt has 1601 characters/,
+  );
 });
 
 it('a prompt that cannot fit is refused before anything is turned into tokens', () => {
@@ -123,6 +141,8 @@ it('a prompt that cannot fit is refused before anything is turned into tokens', 
     { kind: 'chat', messages: Array.from({ length: 513 }, () => ({ role: 'user', content: '' })) },
     { kind: 'ids', ids: Array.from({ length: 513 }, () => 1) },
   ] as const)
-    expect(() => request({}, prompt)).toThrow(/the context holds 512 tokens/);
+    expect(() => request({}, prompt)).toThrow(
+      /This model's maximum context length is 512 tokens; the prompt has/,
+    );
   expect(request({}, { kind: 'text', text: text.slice(1) }).prompt.kind).toBe('text');
 });

@@ -1,5 +1,5 @@
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Prompt, PromptRoom, Structure } from '../engine/engine.ts';
+import { promptTooLong } from '../engine/failures.ts';
 import { chatTexts } from '../engine/model/chat-input.ts';
 import type { GenerateRequest, Serving } from '../serving/serving.ts';
 import { outside, within } from './range.ts';
@@ -16,8 +16,10 @@ export type Options = SamplingOptions & {
   readonly structure?: Structure | undefined;
   /** See GenerateInput. */
   readonly marked?: boolean | undefined;
-  /** Answers to the request. */
+  /** Answers to each prompt. */
   readonly choices?: number | undefined;
+  /** Prompts behind the first one. */
+  readonly morePrompts?: readonly Prompt[] | undefined;
 };
 
 /** `maxTokens`: Infinity for what there is room for. */
@@ -32,8 +34,9 @@ const stopLimits = { count: 16, length: 256, tokens: 16 } as const;
 /** Likeliest tokens with each token: what OpenAI allows. */
 const maxLogprobs = 20;
 
-/** Answers to one request: each takes a place in the engine. */
+/** Answers to one prompt, and to all prompts of a request: each takes a place in the engine. */
 const maxChoices = 16;
+const maxAnswers = 128;
 
 /**
  * Characters that one token may stand for on average. No language comes near; without a bound the engine would turn
@@ -46,13 +49,11 @@ type Base = Pick<Serving['base'], 'contextLength' | 'vocabSize' | 'room'>;
 /** What a prompt has to fit; anything, until the base model is loaded for the first time. */
 const roomOf = ({ contextLength, room }: Base): PromptRoom => {
   if (room !== undefined) return room;
-  return { tokens: contextLength > 0 ? contextLength : Number.MAX_SAFE_INTEGER, of: 'the context', more: '' };
+  return { tokens: contextLength > 0 ? contextLength : Number.MAX_SAFE_INTEGER, because: '', more: '' };
 };
 
-const tooLong = (what: string, { of, tokens, more }: PromptRoom): never => {
-  throw new AdaptletError('PROMPT_TOO_LONG', `the prompt has ${what}; ${of} holds ${tokens} tokens`, {
-    advice: `Shorten the prompt.${more}`,
-  });
+const tooLong = (what: string, room: PromptRoom): never => {
+  throw promptTooLong(`the prompt has ${what}`, room);
 };
 
 const checkedText = (texts: readonly string[], room: PromptRoom): void => {
@@ -66,6 +67,13 @@ const checkedBytes = (text: string, room: PromptRoom): void => {
   const least = Math.ceil(Buffer.byteLength(text) / room.maxTokenBytes);
   // One more for the answer.
   if (least >= room.tokens) tooLong(`at least ${least} tokens`, room);
+};
+
+/** @throws REQUEST_INVALID */
+const checkedCount = (prompts: number, choices: number): void => {
+  if (prompts * choices <= maxAnswers) return;
+  const each = choices === 1 ? '' : ` with n ${choices}`;
+  refuse(`prompt is a list of ${prompts} prompts${each}, at most ${maxAnswers} answers are given`);
 };
 
 const checkedPrompt = (prompt: Prompt, base: Base): Prompt => {
@@ -124,11 +132,13 @@ export const generateRequest = (
   // The context length is 0 until the base model is loaded for the first time.
   const context = base.contextLength > 0 ? base.contextLength : Number.MAX_SAFE_INTEGER;
   const unasked = Math.min(defaults.maxTokens, base.room?.answerTokens ?? Infinity, context);
-  const { maxTokens = unasked, stopTokenIds = [], logprobs, structure, marked } = options;
+  const { maxTokens = unasked, stopTokenIds = [], logprobs, structure, marked, morePrompts = [] } = options;
   const stopTokens = checkedStopTokens(stopTokenIds, base);
   const choices = within('n', options.choices ?? 1, { min: 1, max: maxChoices, whole: true });
+  checkedCount(1 + morePrompts.length, choices);
   return {
     prompt: checkedPrompt(prompt, base),
+    ...(morePrompts.length === 0 ? {} : { morePrompts: morePrompts.map((one) => checkedPrompt(one, base)) }),
     maxTokens: within('max_tokens', maxTokens, { min: 1, max: context, whole: true }),
     // Who names no number gets what there is room for; who names one is told when there is not.
     ...(options.maxTokens === undefined ? { fitContext: true } : {}),

@@ -1,6 +1,6 @@
 import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type { Sampling } from '../engine/engine.ts';
-import { above, outside, within } from './range.ts';
+import { above, outside, type Range, within } from './range.ts';
 import { refuse } from './refuse.ts';
 
 /** What a client may ask of the choice of tokens, as every protocol reads it. */
@@ -17,9 +17,16 @@ export type SamplingOptions = {
   readonly logitBias?: Readonly<Record<string, number>> | undefined;
 };
 
+/** JSON rounds seeds beyond 2^53, which have no next one: a smaller one takes the place of each, always the same. */
+const seedOf = (name: string, seed: number, range: Range): number => {
+  const whole = within(name, seed, range);
+  return Number.isSafeInteger(whole) ? whole : Number(BigInt.asIntN(53, BigInt(whole)));
+};
+
 /** Fields that are left out when the client left them out; the names are those that all protocols have in common. */
 const optional = {
-  seed: { name: 'seed', range: { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }, check: within },
+  // OpenAI's are int64.
+  seed: { name: 'seed', range: { min: -(2 ** 63), max: 2 ** 63, whole: true }, check: seedOf },
   minP: { name: 'min_p', range: { min: 0, max: 1 }, check: within },
   repetitionPenalty: { name: 'repetition_penalty', range: { min: 0, max: 10 }, check: above },
   frequencyPenalty: { name: 'frequency_penalty', range: { min: -2, max: 2 }, check: within },

@@ -23,6 +23,8 @@ export const wire = {
   sessionToken: sessionTokenHeader,
   /** Of a response: what Feedback and logs know the request by. */
   requestId: 'x-adaptlet-request-id',
+  /** Of a request over HTTP: what its caller knows it by. Of its response: the same, else as `requestId`; OpenAI's clients show it. */
+  callersId: 'x-request-id',
   /** Of an error: its code in the error catalogue. */
   error: 'x-adaptlet-error',
   /** Of an error: seconds after which a retry makes sense. */
@@ -34,6 +36,12 @@ const headerValue = (text: string): string =>
   /^[\x20-\x7e]*$/.test(text)
     ? text
     : text.toWellFormed().replaceAll(/[^\x20-\x7e]/gu, (c) => encodeURIComponent(c));
+
+/** What a caller knows its request by; undefined: nothing, or nothing that can be sent back and logged as it is. */
+export const callersIdOf = (headers: ReadonlyMap<string, string>): string | undefined => {
+  const given = headers.get(wire.callersId);
+  return given !== undefined && /^[\x21-\x7e]{1,128}$/.test(given) ? given : undefined;
+};
 
 const servedKeys = ['adapter', 'digest', 'rollout', 'arm', 'rule', 'classified', 'sessionToken'] as const;
 

@@ -1,4 +1,4 @@
-import type { GenerateEvent } from '../engine/engine.ts';
+import type { GenerateEvent, Prompt } from '../engine/engine.ts';
 import type { GenerateRequest, GenerationEvent } from './serving.ts';
 
 const maxSeed = Number.MAX_SAFE_INTEGER;
@@ -7,12 +7,38 @@ const maxSeed = Number.MAX_SAFE_INTEGER;
 const seedAfter = (seed: number, steps: number): number =>
   seed > maxSeed - steps ? seed - maxSeed + steps - 1 : seed + steps;
 
+/** All prompts of a request, in their order. */
+export const promptsOf = ({
+  prompt,
+  morePrompts = [],
+}: Pick<GenerateRequest, 'prompt' | 'morePrompts'>): readonly Prompt[] => [prompt, ...morePrompts];
+
+/** Answers to a request: to all of its prompts. */
+export const answersTo = ({
+  choices = 1,
+  morePrompts = [],
+}: Pick<GenerateRequest, 'choices' | 'morePrompts'>): number => choices * (1 + morePrompts.length);
+
 /** What one of the answers to a request is asked with; 0 is the first. */
-export const choiceOf = (several: GenerateRequest, choice: number): Omit<GenerateRequest, 'choices'> => {
-  const { choices: _, ...request } = several;
+export const choiceOf = (
+  several: GenerateRequest,
+  choice: number,
+): Omit<GenerateRequest, 'choices' | 'morePrompts'> => {
+  const { choices = 1, morePrompts: _, ...request } = several;
   const { sampling } = request;
-  if (choice === 0 || sampling.seed === undefined) return request;
-  return { ...request, sampling: { ...sampling, seed: seedAfter(sampling.seed, choice) } };
+  const prompt = promptsOf(several)[Math.floor(choice / choices)] ?? request.prompt;
+  // As if each prompt were asked by itself.
+  const steps = choice % choices;
+  if (steps === 0 || sampling.seed === undefined) return { ...request, prompt };
+  return { ...request, prompt, sampling: { ...sampling, seed: seedAfter(sampling.seed, steps) } };
+};
+
+/** Hears of each answer that it began; calls `then` once all did. */
+export const onceBegan = (answers: number, then: () => void): ((choice: number) => void) => {
+  const waiting = new Set(Array.from({ length: answers }, (_, choice) => choice));
+  return (choice) => {
+    if (waiting.delete(choice) && waiting.size === 0) then();
+  };
 };
 
 /** An iterator whose first step was made already. */

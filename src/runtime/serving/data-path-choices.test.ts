@@ -47,6 +47,36 @@ describe('several answers to one request', () => {
     expect(node.path.inEngine).toBe(0);
   });
 
+  it('to several prompts come of one lease, those to the first prompt first, each prompt with the seeds of one alone', async () => {
+    const node = start({ requests: { limit: 8 } });
+    const texts = ['a', 'b', 'c'].map((text) => ({ kind: 'text', text }) as const);
+    const [prompt = { kind: 'text', text: '' }, ...morePrompts] = texts;
+    const { path, request } = node;
+    const { events, id } = await path.generate(
+      { namespace: 'default', model: 'good', headers: new Map() },
+      { ...request, prompt, morePrompts, sampling: { ...request.sampling, seed: 5 }, choices: 2 },
+      new AbortController().signal,
+    );
+    expect(openOf(node)).toBe(6);
+    expect(node.references.get('good')).toBe(1);
+    const told = await Array.fromAsync(events);
+    expect(node.asked).toMatchObject(
+      texts.flatMap((one) => [5, 6].map((seed) => ({ prompt: one, sampling: { seed } }))),
+    );
+    expect(node.asked.map(({ requestId }) => requestId)).toEqual([
+      id,
+      ...[1, 2, 3, 4, 5].map((at) => `${id}-${at}`),
+    ]);
+    for (const one of node.asked) {
+      expect(one).not.toHaveProperty('choices');
+      expect(one).not.toHaveProperty('morePrompts');
+    }
+    const ends = told.filter(({ kind }) => kind === 'done').map(({ choice }) => choice);
+    expect(new Set(ends)).toEqual(new Set([0, 1, 2, 3, 4, 5]));
+    expect(ends).toHaveLength(6);
+    expect([openOf(node), node.references.get('good'), node.path.inEngine]).toEqual([0, 0, 0]);
+  });
+
   it('come of one version, whatever the weights are, and count once for the rollout', async () => {
     const node = dataPathOver(canaryPlan, { good, next });
     const { events, served } = await begin(node, 4, { model: 'sql' });
@@ -167,7 +197,7 @@ describe('limits of the namespace', () => {
     const node = start({ requests: { limit: 2 } });
     await expect(begin(node, 3)).rejects.toMatchObject({
       code: 'REQUEST_INVALID',
-      what: expect.stringContaining('n is 3'),
+      what: expect.stringContaining('3 answers are asked for'),
     });
   });
 

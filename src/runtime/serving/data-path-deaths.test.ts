@@ -44,6 +44,32 @@ describe('a request that ends the engine', () => {
     expect(path.inEngine).toBe(0);
   });
 
+  it('is a suspect until each of its prompts has begun: the third time the whole list is refused', async () => {
+    const { kills, state, answers, path, request, asked } = world(planOf(adapter('good')));
+    const [second, third] = ['b', 'c'].map((text) => ({ kind: 'text', text }) as const);
+    const several = { ...request, morePrompts: [second, third].filter((one) => one !== undefined) };
+    const context = { namespace: 'default', model: 'good', user: 'u1', headers: new Map() };
+    const codeOf = async (): Promise<string> => {
+      answers();
+      // All but the first prompt meet an engine that ends.
+      state.onFirst = kills;
+      try {
+        const { events } = await path.generate(context, several, new AbortController().signal);
+        await Array.fromAsync(events);
+        return 'OK';
+      } catch (error) {
+        return error instanceof AdaptletError ? error.code : 'unknown';
+      }
+    };
+    expect([await codeOf(), await codeOf(), await codeOf()]).toEqual([
+      'ENGINE_DOWN',
+      'ENGINE_DOWN',
+      'INPUT_ENDS_ENGINE',
+    ]);
+    expect(asked.length).toBeGreaterThan(2);
+    expect(path.inEngine).toBe(0);
+  });
+
   it('is forgiven once it is answered', async () => {
     const { kills, answers, codeOf } = world(planOf(adapter('good')));
     for (let round = 0; round < 3; round += 1) {

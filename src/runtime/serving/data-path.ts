@@ -11,7 +11,7 @@ import { route } from '../routing/route.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import { type Acquired, type AcquireParts, acquireFirst, withTrouble } from './acquire.ts';
 import { decided } from './ask-ahead.ts';
-import { asTheyCome, choiceOf, heard, resumed } from './choices.ts';
+import { answersTo, asTheyCome, choiceOf, heard, onceBegan, promptsOf, resumed } from './choices.ts';
 import { Input } from './guard/deadly-inputs.ts';
 import type { Guard } from './guard/guard.ts';
 import { type Outcome, outcomeOf } from './guard/outcome.ts';
@@ -77,6 +77,8 @@ type Relayed = {
   readonly input: Input;
   readonly open: OpenRequest;
   readonly mirrored: MirroredGeneration | undefined;
+  /** The first of them was begun. */
+  readonly prompts: number;
 };
 
 /** What serves a request, and what it was routed to first. */
@@ -116,16 +118,16 @@ export class DataPath {
     stages: Stages = unheard,
   ): Promise<Generation> {
     const id = randomUUID();
-    const { choices = 1 } = request;
+    const answers = answersTo(request);
     const input = new Input(context, request);
-    const open = this.#parts.quotas.enter(context.namespace, choices);
-    const asking = withPrompt(context, promptTextOf(request.prompt));
+    const open = this.#parts.quotas.enter(context.namespace, answers);
+    const asking = withPrompt(context, promptTextOf(promptsOf(request)));
     const { served, acquired, watch, result } = await this.#serve(
       { asked: 'generate', id, context: asking, input, open, signal, stages },
       async ({ lease }, on): Promise<Generations> => {
         const engineName = lease?.engineName ?? null;
         const others = new AbortController();
-        const engineSignal = choices === 1 ? on.signal : AbortSignal.any([on.signal, others.signal]);
+        const engineSignal = answers === 1 ? on.signal : AbortSignal.any([on.signal, others.signal]);
         const begin = (choice: number): AsyncIterator<GenerateEvent> => {
           const whose = { ...scopeOf(context), ...open.forEngine, loadedBytes: this.#loadedFor(context) };
           const requestId = choice === 0 ? id : `${id}-${choice}`;
@@ -137,14 +139,14 @@ export class DataPath {
         const first = await firstOf(events, () => open.used(aboutTokens(request.prompt)));
         await answerBegan(first, events, on);
         // The others begin once the engine has taken the first one: nothing of them has to be taken back for another version.
-        const more = Array.from({ length: choices - 1 }, (_, index) => begin(index + 1));
+        const more = Array.from({ length: answers - 1 }, (_, index) => begin(index + 1));
         const reason = 'Another answer to the same request ended it';
         const stop = (): void => others.abort(new AdaptletError('REQUEST_CANCELLED', reason));
         return { first, all: [events, ...more], stop };
       },
     );
     const mirrored = this.#parts.mirror?.generation(acquired.candidate, served, id, choiceOf(request, 0));
-    const relayed = { acquired, watch, input, open, mirrored };
+    const relayed = { acquired, watch, input, open, mirrored, prompts: promptsOf(request).length };
     return { id: watch.id, served, events: this.#relay(result, relayed) };
   }
 
@@ -312,7 +314,7 @@ export class DataPath {
   /** The request is complete with the last of its answers, and fails with the first one that does. */
   async *#relay(
     { first, all, stop }: Generations,
-    { acquired, watch, input, open, mirrored }: Relayed,
+    { acquired, watch, input, open, mirrored, prompts }: Relayed,
   ): AsyncGenerator<GenerationEvent> {
     let outcome: Outcome = 'neutral';
     let failure: unknown;
@@ -323,16 +325,21 @@ export class DataPath {
     const events: AsyncIterator<GenerationEvent> =
       more.length === 0 ? begun : asTheyCome([begun, ...more.map(counted)]);
     let left = all.length;
+    const { inputs } = this.#parts.guard;
+    // Each of them may end the engine.
+    const leave = prompts === 1 ? () => undefined : inputs.given(input, acquired.served.digest);
+    const began = onceBegan(all.length, leave);
     this.#inEngine += more.length;
     if (more.length > 0) this.#parts.mirror?.loadChanged(this.#inEngine);
     try {
       for (let next = await events.next(); next.done !== true; next = await events.next()) {
         const { choice = 0 } = next.value;
+        began(choice);
         if (next.value.kind === 'done') left -= 1;
         if (left === 0) {
           outcome = 'success';
           watch.answerCompleted();
-          this.#parts.guard.inputs.answered(input);
+          inputs.answered(input);
         }
         if (choice === 0) mirrored?.observe(next.value);
         yield next.value;
@@ -343,6 +350,7 @@ export class DataPath {
       this.#parts.quotas.failed(input.namespace, error);
       throw error;
     } finally {
+      leave();
       // A consumer that leaves early ends the generations in the engine first: until then the adapter is in use.
       if (more.length > 0) stop();
       await Promise.all(all.map(async (one) => await one.return?.()));

@@ -1,5 +1,5 @@
 import type { Digest } from '../../api/names.ts';
-import type { ChatInfo, GenerateEvent, GenerateInput, PromptRoom } from '../engine/engine.ts';
+import type { ChatInfo, GenerateEvent, GenerateInput, Prompt, PromptRoom } from '../engine/engine.ts';
 import type {
   EncodeInput,
   EncodeResult,
@@ -25,11 +25,13 @@ export type GenerateRequest = Omit<
   | 'loadedBytes'
   | 'priority'
 > & {
-  /** Answers to it, all of what served the first one; each has the seed after the one before. Absent: one. */
+  /** Answers to each prompt, all of what served the first one; each has the seed after the one before. Absent: one. */
   readonly choices?: number;
+  /** Prompts behind `prompt`, which are answered in the same way. Absent: none. */
+  readonly morePrompts?: readonly Prompt[];
 };
 
-/** `choice`: which of the answers it is of, from 0; absent where there is one. */
+/** `choice`: which of the answers it is of, from 0, those to the first prompt first; absent where there is one. */
 export type GenerationEvent = GenerateEvent & { readonly choice?: number };
 
 export type Generation = {

@@ -43,6 +43,7 @@ json.dump(
         "responses": text_of(responses.invoke(conversation)),
         "responses_streamed": streamed(responses)["text"],
         "text": text.invoke(prompt),
+        "text_batch": text.batch([prompt, prompt]),
         "text_streamed": "".join(text.stream(prompt)),
     },
     sys.stdout,

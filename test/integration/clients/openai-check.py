@@ -18,7 +18,14 @@ def error_of(call):
     try:
         call()
     except openai.APIStatusError as error:
-        return {"class": type(error).__name__, "status": error.status_code, "code": error.code, "param": error.param}
+        return {
+            "class": type(error).__name__,
+            "status": error.status_code,
+            "code": error.code,
+            "param": error.param,
+            "message": error.message,
+            "request_id": error.request_id,
+        }
     return None
 
 
@@ -37,6 +44,24 @@ def completions():
         "adapter": raw.headers["x-adaptlet-adapter"],
         "streamed": text,
         "streamed_usage": usage.to_dict(),
+        "request_id": [whole._request_id, raw.headers["x-adaptlet-request-id"]],
+    }
+
+
+def several_prompts():
+    asked = {"model": rollout, "prompt": [prompt, prompt[::-1]], **greedy}
+    alone = [client.completions.create(**{**asked, "prompt": one}) for one in asked["prompt"]]
+    whole = client.completions.create(**asked)
+    texts = ["", ""]
+    for chunk in client.completions.create(**asked, stream=True):
+        for choice in chunk.choices:
+            texts[choice.index] += choice.text
+    return {
+        "alone": [one.choices[0].text for one in alone],
+        "texts": [choice.text for choice in whole.choices],
+        "indices": [choice.index for choice in whole.choices],
+        "prompt_tokens": [sum(one.usage.prompt_tokens for one in alone), whole.usage.prompt_tokens],
+        "streamed": texts,
     }
 
 
@@ -46,7 +71,8 @@ def end_of(text):
 
 
 def chats():
-    whole = client.chat.completions.create(**chat, n=2, logprobs=True, top_logprobs=2, store=True)
+    named = {**chat, "messages": [{**chat["messages"][0], "name": "anna"}]}
+    whole = client.chat.completions.create(**named, n=2, logprobs=True, top_logprobs=2, store=True)
     stop = end_of(whole.choices[0].message.content)
     stopped = client.chat.completions.create(**chat, stop=stop)
     with client.chat.completions.stream(**chat, stop=[stop]) as stream:
@@ -113,12 +139,18 @@ json.dump(
         "models": {one.id: getattr(one, "parent", None) for one in client.models.list()},
         "model": client.models.retrieve(model).id,
         "completions": completions(),
+        "several_prompts": several_prompts(),
         "chats": chats(),
         "responses": responses(),
         "async": asyncio.run(concurrently()),
         "unknown": error_of(lambda: client.chat.completions.create(**{**chat, "model": unknown})),
         "best_of": error_of(lambda: client.completions.create(model=model, prompt=prompt, best_of=2)),
         "stored": error_of(lambda: client.responses.create(**response, previous_response_id="resp_1")),
+        "too_long": error_of(
+            lambda: client.completions.create(
+                model=model, prompt=[prompt, prompt * 20_000], extra_headers={"x-request-id": "req-1"}
+            )
+        ),
         "made_up": error_of(lambda: client.chat.completions.create(**chat, extra_body={"temperatur": 1})),
     },
     sys.stdout,

@@ -45,6 +45,15 @@ export const openaiPythonClient = (of: () => Target, executable: string): void =
       expect(completions['logprobs']).toBeGreaterThan(0);
       expect(completions['adapter']).toBe(of().models.adapter);
       expect(completions).toHaveProperty('streamed_usage.completion_tokens');
+      const [requestId, own] = completions['request_id'] as string[];
+      expect(requestId).toBe(own);
+    });
+
+    it('completes a list of prompts, each as it does alone', () => {
+      const { several_prompts: several } = seen as { several_prompts: Seen & { alone: string[] } };
+      expect(several).toMatchObject({ texts: several.alone, streamed: several.alone, indices: [0, 1] });
+      const [alone, together] = several['prompt_tokens'] as number[];
+      expect(together).toBe(alone);
     });
 
     it('chats: several answers, and by its streaming helper', () => {
@@ -83,6 +92,13 @@ export const openaiPythonClient = (of: () => Target, executable: string): void =
         unknown: { class: 'NotFoundError', status: 404, code: 'model_not_found' },
         best_of: { class: 'BadRequestError', status: 400, param: 'best_of' },
         stored: { class: 'BadRequestError', status: 400, param: 'previous_response_id' },
+        too_long: {
+          class: 'BadRequestError',
+          status: 400,
+          code: 'context_length_exceeded',
+          message: expect.stringMatching(/maximum context length is \d+ tokens/),
+          request_id: 'req-1',
+        },
         made_up: { class: 'BadRequestError', status: 400, param: 'temperatur' },
       });
     });
@@ -107,6 +123,7 @@ export const langchainClient = (of: () => Target, executable: string): void => {
         responses: chat,
         responses_streamed: chat,
         text_streamed: text,
+        text_batch: [text, text],
         fingerprint: expect.stringMatching(/^sha256:/),
         finish_reason: expect.stringMatching(/^(stop|length)$/),
       });

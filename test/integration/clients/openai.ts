@@ -96,6 +96,19 @@ export const openaiClient = (of: () => Target): void => {
       expect(tokens).toBe(usage?.completion_tokens);
     });
 
+    it('gets answers to several prompts in their order, whole and streamed', async () => {
+      const { models, sample } = of();
+      const asked = { model: models.rollout, prompt: [sample.prompt, sample.prompt], ...greedy(), n: 2 };
+      const whole = await client().completions.create(asked);
+      expect(whole.choices.map(({ index, text }) => [index, text.trim()])).toEqual(
+        [0, 1, 2, 3].map((index) => [index, sample.adapter]),
+      );
+      const texts = ['', '', '', ''];
+      for await (const chunk of await client().completions.create({ ...asked, stream: true }))
+        for (const { index, text } of chunk.choices) texts[index] += text;
+      expect(texts).toEqual(whole.choices.map(({ text }) => text));
+    });
+
     it('lists the models, and finds one by its name', async () => {
       const ids: string[] = [];
       for await (const model of client().models.list()) ids.push(model.id);

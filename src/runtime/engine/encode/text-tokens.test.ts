@@ -34,7 +34,7 @@ describe('tokens of texts', () => {
   it('are taken as they are when they are given, and refused when they are too many or none', async () => {
     expect((await tokensOf([{ kind: 'ids', ids: [7, 8] }], codec, 2)).ids).toEqual([[7, 8]]);
     await expect(tokensOf([text('a'), { kind: 'ids', ids: [7, 8, 9] }], codec, 2)).rejects.toThrow(
-      /Input 1 has 3 tokens; the model reads 2/,
+      /maximum context length is 2 tokens; input 1 has 3/,
     );
     await expect(tokensOf([{ kind: 'ids', ids: [99] }], codec, 2)).rejects.toThrow(/no such token/);
   });

@@ -19,7 +19,7 @@ const givenIds = (ids: readonly number[], place: number, codec: Codec, limit: nu
   if (ids.length > limit) {
     throw new AdaptletError(
       'PROMPT_TOO_LONG',
-      `Input ${place} has ${ids.length} tokens; the model reads ${limit}`,
+      `This model's maximum context length is ${limit} tokens; input ${place} has ${ids.length}`,
       { advice: 'Send fewer tokens, or the text, which is cut.' },
     );
   }

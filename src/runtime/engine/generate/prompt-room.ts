@@ -1,5 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { GenerateInput, PromptRoom } from '../engine.ts';
+import { promptTooLong } from '../failures.ts';
 import type { GenerateModel } from './generate-model.ts';
 
 /** Of a graph that appends: its memory for an answer is taken as a whole, and more would keep others from their turns. */
@@ -10,10 +11,10 @@ export const promptRoom = (
   { settings, sessions, codec }: GenerateModel,
   kvBudgetBytes: number,
 ): PromptRoom => {
-  const context = { tokens: settings.contextLength, of: 'the context', more: '' };
+  const context = { tokens: settings.contextLength, because: '', more: '' };
   const memory = {
     tokens: sessions.base.tokensIn(kvBudgetBytes),
-    of: 'the memory for keys and values (--kv-memory)',
+    because: ', as the memory for keys and values (--kv-memory) holds no more',
     more: ' A larger --kv-memory holds more.',
   };
   const { maxTokenBytes } = codec;
@@ -39,11 +40,6 @@ export const tokensFor = (input: GenerateInput, promptTokens: number, room: Prom
   const left = room.tokens - promptTokens;
   if (maxTokens <= left) return maxTokens;
   if (fitContext && left > 0) return left;
-  throw new AdaptletError(
-    'PROMPT_TOO_LONG',
-    `The prompt has ${promptTokens} tokens and up to ${maxTokens} are asked for; ${room.of} holds ${room.tokens}`,
-    {
-      advice: `${left > 0 ? 'Shorten the prompt or ask for fewer tokens.' : 'Shorten the prompt.'}${room.more}`,
-    },
-  );
+  const what = `the prompt has ${promptTokens} tokens and up to ${maxTokens} are asked for`;
+  throw promptTooLong(what, room, left > 0 ? 'Shorten the prompt or ask for fewer tokens.' : undefined);
 };

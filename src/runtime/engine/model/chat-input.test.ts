@@ -8,11 +8,12 @@ it('all that a caller may write into a prompt counts, whichever field it stands 
     messages: [
       { role: 'assistant', content: 'd', reasoning: 'e', calls },
       { role: 'tool', content: 'f', answers: { id: 'g', name: 'h' } },
+      { role: 'user', content: 'k', name: 'l' },
     ],
     tools: 'i',
     values: { today: 'j', effort: 7, deep: true },
   };
-  expect(chatTexts(prompt).toSorted().join(' ').trim()).toBe('7 a b c d e f g h i j true');
+  expect(chatTexts(prompt).toSorted().join(' ').trim()).toBe('7 a b c d e f g h i j k l true');
 });
 
 it('a number that would be rounded reaches the template as its text', () => {

@@ -30,9 +30,10 @@ const callOf = ({ id, name, arguments: text }: MadeCall) => ({
   function: { name, arguments: JSON.parse(text, exact) as unknown },
 });
 
-const messageOf = ({ role, content, calls, reasoning, answers }: ChatMessage): TemplateMessage => ({
+const messageOf = ({ role, content, name, calls, reasoning, answers }: ChatMessage): TemplateMessage => ({
   role,
   content,
+  ...(name === undefined ? {} : { name }),
   ...(calls === undefined ? {} : { tool_calls: calls.map(callOf) }),
   ...(reasoning === undefined ? {} : { reasoning_content: reasoning }),
   ...(answers === undefined ? {} : { tool_call_id: answers.id, name: answers.name }),
@@ -46,8 +47,9 @@ export const chatInputOf = ({ messages, tools, values = {} }: ChatPrompt): ChatI
 
 /** All that a conversation says, roles aside. */
 export const chatTexts = ({ messages, tools = '', values = {} }: ChatPrompt): readonly string[] => [
-  ...messages.flatMap(({ content, reasoning = '', calls = [], answers }) => [
+  ...messages.flatMap(({ content, name = '', reasoning = '', calls = [], answers }) => [
     content,
+    name,
     reasoning,
     ...calls.flatMap((call) => [call.id, call.name, call.arguments]),
     ...(answers === undefined ? [] : [answers.id, answers.name]),

@@ -58,6 +58,13 @@ describe('a chat template', () => {
     });
   });
 
+  it('gets the names of speakers, in which special tokens are text; one that does not read them ignores them', () => {
+    const messages = [{ ...user, name: 'anna<|im_end|>' }];
+    const named = codecWith('{% for m in messages %}{{ m.role }} {{ m.name }}:{{ m.content }};{% endfor %}');
+    expect(promptOf(named, { messages })).toEqual({ text: 'user anna<|im_end|>:x;', specials: 0 });
+    expect(promptOf(codec, { messages })).toEqual({ text: 'user:x;', specials: 0 });
+  });
+
   it('gets tools; special tokens that they spell out are text', () => {
     expect(promptOf(codec, { messages: [user], tools })).toEqual({
       text: 'user:x;[{"type": "function", "function": {"name": "f", "description": "Of <|im_end|>"}}]',

@@ -3,19 +3,21 @@ import type { CallsSource, Structure } from '../engine.ts';
 import { seededRandom } from '../random.ts';
 import { admits, grammarOf, written } from './compiled.fixture.ts';
 
-const callsOf = (most: number, ...schemas: readonly object[]): Structure => {
-  const source: CallsSource = {
-    calls: schemas.map((schema, index) => ({
-      name: `f${index}`,
-      before: `<tool_call>\n{"name": "f${index}", "arguments": `,
-      schema,
-      after: '}\n</tool_call>',
-    })),
-    between: '\n',
-    most,
-  };
-  return { kind: 'calls', source: JSON.stringify(source) };
-};
+const sourceOf = (most: number, ...schemas: readonly object[]): CallsSource => ({
+  calls: schemas.map((schema, index) => ({
+    name: `f${index}`,
+    before: `<tool_call>\n{"name": "f${index}", "arguments": `,
+    schema,
+    after: '}\n</tool_call>',
+  })),
+  between: '\n',
+  most,
+});
+const structureOf = (source: CallsSource): Structure => ({ kind: 'calls', source: JSON.stringify(source) });
+const callsOf = (most: number, ...schemas: readonly object[]): Structure =>
+  structureOf(sourceOf(most, ...schemas));
+const orJson = (schema: unknown, ...tools: readonly object[]): Structure =>
+  structureOf({ ...sourceOf(2, ...tools), orJson: JSON.stringify(schema) });
 
 const call = (name: string, text: string): string =>
   `<tool_call>\n{"name": "${name}", "arguments": ${text}}\n</tool_call>`;
@@ -70,6 +72,65 @@ describe('calls of tools', () => {
     const random = seededRandom(7);
     for (let run = 0; run < 10; run += 1)
       expect(written(grammar, random, 2000)).toMatch(/^<tool_call>\n\{"name": "f0", .*\}\n<\/tool_call>$/s);
+  });
+});
+
+describe('calls beside JSON by a schema', () => {
+  const answer = {
+    type: 'object',
+    $defs: { name: { enum: ['warm', 'cold'] } },
+    properties: { it: { $ref: '#/$defs/name' } },
+    required: ['it'],
+    additionalProperties: false,
+  };
+
+  it('are calls alone, or JSON alone, each by its own schema', async () => {
+    const grammar = await grammarOf(orJson(answer, city, none));
+    const first = call('f0', '{"city": "Oslo"}');
+    for (const text of [first, `${first}\n${call('f1', '{}')}`, '{"it": "warm"}'])
+      expect(admits(grammar, text), text).toBe(true);
+    for (const text of [
+      '',
+      'It is warm.',
+      '{}',
+      '{"it": "Oslo"}',
+      '{"city": "Oslo"}',
+      call('f0', '{"it": "warm"}'),
+      `${first}\n{"it": "warm"}`,
+      `{"it": "warm"}\n${first}`,
+    ])
+      expect(admits(grammar, text), text).toBe(false);
+  });
+
+  it('are one or the other when nothing more may come', async () => {
+    const grammar = await grammarOf(orJson(answer, none));
+    const random = seededRandom(3);
+    const texts = new Set<string | undefined>();
+    for (let run = 0; run < 20; run += 1) texts.add(written(grammar, random, 2000)?.replaceAll(/\s/g, ''));
+    const called = '<tool_call>{"name":"f0","arguments":{}}</tool_call>';
+    expect(texts.size).toBeGreaterThan(1);
+    expect(
+      [...texts].filter(
+        (text) => !['{"it":"warm"}', '{"it":"cold"}', called, called + called].includes(text ?? ''),
+      ),
+    ).toEqual([]);
+  });
+
+  it.each([
+    [true, '[1, {"a": "b"}]'],
+    [{ type: 'integer' }, '17'],
+  ])('may stand beside the schema %j', async (schema, text) => {
+    expect(admits(await grammarOf(orJson(schema, none)), text)).toBe(true);
+  });
+
+  it.each<[string, unknown, RegExp]>([
+    ['a keyword that is not enforced', { uniqueItems: true }, /^#: the keyword uniqueItems/],
+    ['what could set the checks aside', { 'x-guidance': {} }, /^#: the keyword x-guidance/],
+  ])('are refused with a schema that has %s', async (_, schema, message) => {
+    await expect(grammarOf(orJson(schema, none))).rejects.toMatchObject({
+      code: 'STRUCTURE_UNSUPPORTED',
+      message: expect.stringMatching(message) as string,
+    });
   });
 });
 

@@ -17,9 +17,11 @@ const parsed = (source: string): unknown => {
   }
 };
 
-/** @throws STRUCTURE_UNSUPPORTED, STRUCTURE_TOO_COMPLEX; both name the tool */
+/** @throws STRUCTURE_UNSUPPORTED, STRUCTURE_TOO_COMPLEX; both name the tool, where it is one */
 const checkCalls = (source: string): void => {
-  for (const { name, schema } of readCalls(source).calls) {
+  const { calls, orJson } = readCalls(source);
+  if (orJson !== undefined) checkSchema(parsed(orJson));
+  for (const { name, schema } of calls) {
     try {
       checkSchema(schema);
     } catch (error) {

@@ -72,6 +72,32 @@ describe('tools', () => {
     expect(callsOf({ tool_choice: choice }).calls.map(({ name }) => name)).toEqual(['now']);
   });
 
+  describe('beside a schema of the answer', () => {
+    const response_format = { type: 'json_schema', json_schema: { name: 'x', schema: city } };
+
+    it.each(['hermes', 'llama'] as const)('are called, or the answer is valid by it: %s', (calls) => {
+      const chat = { ...hermes, calls, thinks: true };
+      const source = callsOf({ response_format }, chat);
+      const { orJson, ...alone } = source;
+      expect(JSON.parse(orJson ?? '')).toEqual(city);
+      expect(alone).toEqual(callsOf({ tool_choice: 'required' }, chat));
+      expect(ask({ tools: [now], response_format }, chat)).toMatchObject({
+        options: { marked: false },
+        form: { thinks: false, calls: expect.any(Function) as unknown },
+      });
+    });
+
+    it('are called alone where they have to be', () => {
+      expect(callsOf({ response_format, tool_choice: 'required' })).not.toHaveProperty('orJson');
+    });
+
+    it('are not told of with the choice of none, and the schema is kept to', () => {
+      const { options, form } = ask({ tools: [now], tool_choice: 'none', response_format });
+      expect(options.structure).toEqual({ kind: 'json', source: JSON.stringify(city) });
+      expect(form).not.toHaveProperty('calls');
+    });
+  });
+
   it.each<[string, object, ChatInfo]>([
     ['the request', { parallel_tool_calls: false }, hermes],
     ['the chat template', {}, { ...hermes, parallel: false }],
@@ -152,11 +178,18 @@ it.each<[string, object, ChatInfo | undefined, string, RegExp]>([
     /deeper than 64/,
   ],
   [
-    'tools beside a structure',
-    { tools: [now], response_format: { type: 'json_object' } },
+    'tools beside a regular expression',
+    { tools: [now], guided_regex: 'a' },
     hermes,
     'tools',
-    /structure/,
+    /beside no other structure. Give a schema/,
+  ],
+  [
+    'tools beside a schema, of a model that writes calls in no JSON',
+    { tools: [now], response_format: { type: 'json_object' } },
+    { ...hermes, calls: 'gemma' },
+    'tools',
+    /that no grammar here has. Leave the schema out/,
   ],
   ['functions of old', { functions: [{ name: 'f' }] }, hermes, 'functions', /tools took its place/],
 ])('%s: refused by its name', (_, more, chat, param, message) => {
@@ -192,6 +225,33 @@ describe('a conversation', () => {
         },
         { role: 'tool', content: '12:00', answers: { id: 'c2', name: 'now' } },
       ],
+    });
+  });
+
+  it('has the names of speakers', () => {
+    const messages = ['system', 'developer', 'user', 'assistant'].map((role) => ({
+      role,
+      content: 'x',
+      name: 'anna',
+    }));
+    const told = ['system', 'system', 'user', 'assistant'].map((role) => ({
+      role,
+      content: 'x',
+      name: 'anna',
+    }));
+    expect(ask({ messages }).prompt).toMatchObject({ messages: told });
+    expect(ask({ messages: [{ ...question, name: null }] }).prompt).not.toHaveProperty('messages.0.name');
+  });
+
+  it.each([
+    { reasoning: 'hm' },
+    { reasoning_content: 'hm' },
+    { reasoning: 'hm', reasoning_content: 'hm' },
+    { reasoning: 'hm', reasoning_content: null },
+  ])('may have thoughts by either of their names: %j', (thoughts) => {
+    const message = { role: 'assistant', content: 'x', ...thoughts };
+    expect(ask({ messages: [message] }).prompt).toMatchObject({
+      messages: [{ content: 'x', reasoning: 'hm' }],
     });
   });
 
@@ -247,10 +307,21 @@ describe('a conversation', () => {
     ['an answer before its call', [answered, called], '0.tool_call_id', /no call before it/],
     ['an answer without an id', [called, { ...answered, tool_call_id: null }], '1.tool_call_id', /the id/],
     ['an answer of another tool', [called, { ...answered, name: 'x' }], '1.name', /is not now/],
-    ['a user with a name', [{ ...question, name: 'now' }], '0.name', /speaker names/],
     ['an id of a user', [called, { ...question, tool_call_id: 'c1' }], '1.tool_call_id', /belongs to a tool/],
     ['calls of a user', [{ ...called, role: 'user' }], '0.tool_calls', /belongs to an assistant/],
     ['thoughts of a user', [{ ...question, reasoning_content: 'x' }], '0.reasoning_content', /an assistant/],
+    [
+      'thoughts of a user by their other name',
+      [{ ...question, reasoning: 'x' }],
+      '0.reasoning',
+      /an assistant/,
+    ],
+    [
+      'thoughts of two kinds',
+      [{ ...called, reasoning: 'x' }],
+      '0.reasoning',
+      /is not what reasoning_content/,
+    ],
     ['a message without content', [{ role: 'user' }], '0.content', /a string/],
     ['an assistant without content', [{ role: 'assistant', content: null }], '0.content', /a string/],
     ['arguments that are a list', [madeBy('[]')], '0.tool_calls.0.function.arguments', /JSON object/],

@@ -1,5 +1,4 @@
 import type { ChatInfo, Prompt } from '../../engine/engine.ts';
-import { FieldError } from '../fields/field-error.ts';
 import type { Options } from '../options.ts';
 import type { AnswerForm } from './answer-reader.ts';
 import type { AskedTools } from './tools.ts';
@@ -13,20 +12,14 @@ export type Asked = {
 
 /**
  * The same options with what tools and thoughts need, and how the answer is read.
- * @throws REQUEST_INVALID that names the field
+ * @throws REQUEST_UNSUPPORTED that names the field
  */
 export const askedAnswer = (
   options: Options,
   tools: AskedTools | undefined,
   chat: ChatInfo | undefined,
 ): Pick<Asked, 'options' | 'form'> => {
-  if (tools !== undefined && options.structure !== undefined) {
-    const what = 'tools: an answer whose structure is said has no calls';
-    throw new FieldError('REQUEST_INVALID', what, 'tools', {
-      advice: 'Leave tools out, give tool_choice none, or leave out what says the structure.',
-    });
-  }
-  const structure = options.structure ?? tools?.structure;
+  const structure = tools === undefined ? options.structure : tools.structure(options.structure);
   // What has a structure begins with it.
   const thinks = chat?.thinks === true && structure === undefined;
   return {

@@ -1,5 +1,5 @@
 import type { ChatInfo, ChatMessage, MadeCall } from '../../engine/engine.ts';
-import { FieldError, wrong } from '../fields/field-error.ts';
+import { wrong } from '../fields/field-error.ts';
 import type { ChatBody } from '../http/bodies.ts';
 import { MadeCalls } from './made-calls.ts';
 
@@ -30,32 +30,40 @@ const callsOf = (
   );
 };
 
-const answersOf = (
+/** Who speaks; a tool is named by the call that it answers. */
+const speakerOf = (
   { role, tool_call_id: id, name }: Message,
   path: string,
   made: MadeCalls,
-): ChatMessage['answers'] => {
+): Pick<ChatMessage, 'answers' | 'name'> => {
   const params = { answer: `${path}.role`, id: `${path}.tool_call_id`, name: `${path}.name` };
-  if (role === 'tool') return made.answered({ id, name }, params);
+  if (role === 'tool') return { answers: made.answered({ id, name }, params) };
   if (id !== undefined && id !== null) throw wrong(params.id, 'belongs to a tool');
-  if (name === undefined || name === null) return undefined;
-  const what = `${params.name} is not supported: speaker names are not given to the model`;
-  throw new FieldError('REQUEST_UNSUPPORTED', what, params.name, { advice: 'Leave it out.' });
+  return name === undefined || name === null ? {} : { name };
+};
+
+/** vLLM's name of today and that of before. */
+const thoughtOf = (message: Message, path: string): string => {
+  const name = (message.reasoning ?? '') === '' ? 'reasoning_content' : 'reasoning';
+  const { [name]: thought, reasoning_content: before } = message;
+  if ((thought ?? '') !== '' && message.role !== 'assistant')
+    throw wrong(`${path}.${name}`, 'belongs to an assistant');
+  if ((before ?? '') !== '' && before !== thought)
+    throw wrong(`${path}.${name}`, 'is not what reasoning_content says');
+  return thought ?? '';
 };
 
 /** `developer` is what newer OpenAI models call `system`; chat templates only know the latter. */
 const messageOf = (message: Message, path: string, made: MadeCalls): ChatMessage => {
-  const { role, reasoning_content: reasoning } = message;
+  const { role } = message;
   const calls = callsOf(message, path, made);
-  const answers = answersOf(message, path, made);
-  const thought = reasoning ?? '';
-  if (thought !== '' && role !== 'assistant')
-    throw wrong(`${path}.reasoning_content`, 'belongs to an assistant');
+  const speaker = speakerOf(message, path, made);
+  const reasoning = thoughtOf(message, path);
   return {
     role: role === 'developer' ? 'system' : role,
     ...made.turn(contentOf(message, path, calls.length > 0), calls),
-    ...(answers === undefined ? {} : { answers }),
-    ...(thought === '' ? {} : { reasoning: thought }),
+    ...speaker,
+    ...(reasoning === '' ? {} : { reasoning }),
   };
 };
 

@@ -13,8 +13,11 @@ const limits = { tools: 128, calls: 16 } as const;
 export type AskedTools = {
   /** As the chat template gets them: JSON. */
   readonly source: string;
-  /** What the answer has to be; undefined: the model chooses. */
-  readonly structure: Structure | undefined;
+  /**
+   * What the answer has to be; undefined: the model chooses. `text`: what it has to be where it is no call.
+   * @throws REQUEST_UNSUPPORTED that names the field
+   */
+  readonly structure: (text: Structure | undefined) => Structure | undefined;
   readonly reader: () => CallReader;
   readonly most: number;
 };
@@ -63,7 +66,11 @@ const schemaOf = ({ parameters }: Tool): object => {
   return { ...schema, additionalProperties: false };
 };
 
-const structureOf = (tools: readonly Tool[], { forced }: Format, most: number): Structure => {
+const structureOf = (
+  tools: readonly Tool[],
+  { forced }: Format,
+  { most, orJson }: Pick<CallsSource, 'most' | 'orJson'>,
+): Structure => {
   const { before, after, between } = forced;
   const source: CallsSource = {
     calls: tools.map((tool) => ({
@@ -74,8 +81,27 @@ const structureOf = (tools: readonly Tool[], { forced }: Format, most: number): 
     })),
     between,
     most,
+    ...(orJson === undefined ? {} : { orJson }),
   };
   return { kind: 'calls', source: JSON.stringify(source) };
+};
+
+const unsupported = (why: string, advice: string): FieldError =>
+  new FieldError('REQUEST_UNSUPPORTED', `tools is not supported: ${why}`, 'tools', { advice });
+
+/** The schema that an answer without calls has to be valid by, where its grammar can have calls beside it. @throws REQUEST_UNSUPPORTED */
+const besideCalls = ({ kind, source }: Structure, { read, forced }: Format): string => {
+  const otherwise = 'or give tool_choice none or required.';
+  if (kind !== 'json') {
+    const why = 'calls can stand beside JSON by a schema, and beside no other structure';
+    throw unsupported(why, `Give a schema, ${otherwise}`);
+  }
+  // The grammar would keep it from the calls that it was trained for.
+  if (read !== forced.read) {
+    const why = 'the base model writes calls in a way that no grammar here has';
+    throw unsupported(why, `Leave the schema out, ${otherwise}`);
+  }
+  return source;
 };
 
 /** @throws REQUEST_UNSUPPORTED */
@@ -86,9 +112,7 @@ const knownFormat = (chat: ChatInfo | undefined): Format => {
     chat?.calls === 'unknown'
       ? 'how the base model writes calls is not known, though its chat template takes tools'
       : "the base model's chat template takes no tools";
-  throw new FieldError('REQUEST_UNSUPPORTED', `tools is not supported: ${why}`, 'tools', {
-    advice: 'Leave them out, or serve a base model of the families in docs/how-to/tools.md.',
-  });
+  throw unsupported(why, 'Leave them out, or serve a base model of the families in docs/how-to/tools.md.');
 };
 
 /** The tools that have to be called, one of them; undefined: none has to be. @throws REQUEST_INVALID */
@@ -124,7 +148,11 @@ export const toolsOf = (
   const names = new Set(tools.map(({ name }) => name));
   return {
     source: sourceOf(tools),
-    structure: forced === undefined ? undefined : structureOf(forced, format, most),
+    structure: (text) => {
+      if (forced !== undefined) return structureOf(forced, format, { most });
+      if (text === undefined) return undefined;
+      return structureOf(tools, format, { most, orJson: besideCalls(text, format) });
+    },
     reader: () => (forced === undefined ? format : format.forced).read(names),
     most,
   };

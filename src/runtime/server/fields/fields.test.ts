@@ -254,10 +254,10 @@ it.each<[string, object, string]>([
     {
       messages: [
         { role: 'user', content: 'x' },
-        { role: 'user', content: 'x', name: 'anna' },
+        { role: 'user', content: 'x', audio: { id: 'a' } },
       ],
     },
-    'messages.1.name',
+    'messages.1.audio',
   ],
   [
     'a part of a message',

@@ -88,13 +88,11 @@ export const completionFields = {
     z.union(
       [
         z.string(),
-        z.array(z.string()).length(1),
+        z.array(z.string()),
         z.array(z.int({ abort: true })),
-        z.array(z.array(z.int({ abort: true }))).length(1),
+        z.array(z.array(z.int({ abort: true }))),
       ],
-      {
-        error: 'must be one string, or one list of token ids',
-      },
+      { error: 'must be a string, a list of token ids, or a list of strings or of lists of token ids' },
     ),
   ),
   /** How many of the likeliest tokens; 0 is the token alone. */
@@ -116,7 +114,7 @@ export const contentPart = {
   video_url: refused(parts),
   file: refused(parts),
   refusal: refused('refusals are not given to the model'),
-  thinking: refused('thoughts are given as reasoning_content'),
+  thinking: refused('thoughts are given as reasoning, beside the content'),
   uuid: harmless('it identifies media, which are refused'),
   prompt_cache_breakpoint: harmless('prefixes are cached without it'),
 };
@@ -131,7 +129,6 @@ export const message = {
       .nullish(),
     contentPart,
   ),
-  /** Of a tool; conversation.ts refuses others. */
   name: honoured(z.string().nullish()),
   tool_calls: honoured(z.array(objectOf(toolCall)).nullish(), toolCall),
   tool_call_id: honoured(z.string().nullish()),
@@ -139,7 +136,7 @@ export const message = {
   function_call: refused('tool_calls took its place'),
   audio: refused(parts),
   refusal: refused('refusals are not given to the model', ''),
-  reasoning: refused('thoughts are given as reasoning_content', ''),
+  reasoning: honoured(z.string().nullish()),
   reasoning_content: honoured(z.string().nullish()),
   annotations: harmless('annotations are not given to the model'),
 };

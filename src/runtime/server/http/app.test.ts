@@ -216,7 +216,7 @@ describe('refusals', () => {
       /not supported/,
     ],
     ['/v1/chat/completions', 'min_tokens', { ...chat, min_tokens: 5 }, 'min_tokens', /not supported/],
-    ['/v1/completions', 'two prompts', { model: 'sql', prompt: ['a', 'b'] }, 'prompt', /one string/],
+    ['/v1/completions', 'a text beside token ids', { model: 'sql', prompt: ['a', 1] }, 'prompt', /a string/],
     ['/v1/completions', 'no model', { prompt: 'a' }, 'model', /model/],
     [
       '/v1/chat/completions',

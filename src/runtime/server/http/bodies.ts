@@ -12,12 +12,15 @@ export const readChat = reader(chatFields);
 export type CompletionBody = ReturnType<typeof readCompletion>;
 export type ChatBody = ReturnType<typeof readChat>;
 
-const completionPrompt = ({ prompt }: CompletionBody): Prompt => {
-  if (typeof prompt === 'string') return { kind: 'text', text: prompt };
-  const [first] = prompt;
-  if (typeof first === 'string') return { kind: 'text', text: first };
-  const ids = Array.isArray(first) ? first : prompt.filter((id) => typeof id === 'number');
-  return { kind: 'ids', ids };
+const promptOf = (prompt: string | readonly number[]): Prompt =>
+  typeof prompt === 'string' ? { kind: 'text', text: prompt } : { kind: 'ids', ids: prompt };
+
+/** A list of numbers is one prompt, any other list one of prompts. */
+const completionPrompts = ({ prompt }: CompletionBody): readonly [Prompt, ...Prompt[]] => {
+  if (typeof prompt === 'string') return [promptOf(prompt)];
+  const [first, ...more] = prompt.filter((one) => typeof one !== 'number');
+  if (first !== undefined) return [promptOf(first), ...more.map(promptOf)];
+  return [promptOf(prompt.filter((one) => typeof one === 'number'))];
 };
 
 /** A chat says with one field whether, and with the other how many; a completion says both with one. */
@@ -34,8 +37,7 @@ export const completionOptions = (body: CompletionBody | ChatBody): Options => (
   logprobs: logprobsOf(body),
 });
 
-export const askCompletion = (body: CompletionBody): Asked => ({
-  prompt: completionPrompt(body),
-  options: completionOptions(body),
-  form: {},
-});
+export const askCompletion = (body: CompletionBody): Asked => {
+  const [prompt, ...morePrompts] = completionPrompts(body);
+  return { prompt, options: { ...completionOptions(body), morePrompts }, form: {} };
+};

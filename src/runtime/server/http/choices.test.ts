@@ -59,6 +59,78 @@ it('where the text of each answer begins is told from its own beginning', async 
   }
 });
 
+describe('a list of prompts', () => {
+  const three = ['a', 'bc', 'def'];
+
+  it('is one request whose answers come in the order of the prompts, those to one prompt beside each other', async () => {
+    const { parts, post } = start();
+    const response = await post('/v1/completions', { model: 'sql', prompt: three, n: 2, seed: 7 });
+    expect(await response.json()).toMatchObject({
+      choices: ['A', 'A', 'BC', 'BC', 'DEF', 'DEF'].map((said, index) => ({ index, text: said })),
+      usage: { prompt_tokens: 6, completion_tokens: 12, total_tokens: 18 },
+    });
+    expect(parts.serving.calls).toHaveLength(1);
+    expect(await parts.telemetry.metricsText()).toContain('protocol="http",code="OK"} 1');
+  });
+
+  it.each([
+    ['of token ids is one prompt', [97, 98], ['AB']],
+    ['of lists of token ids is one of prompts', [[97], [98, 99]], ['A', 'BC']],
+    ['may have one', ['ab'], ['AB']],
+  ])('%s', async (_, prompt, texts) => {
+    const response = await start().post('/v1/completions', { model: 'sql', prompt });
+    expect(await response.json()).toMatchObject({
+      choices: texts.map((said, index) => ({ index, text: said })),
+    });
+  });
+
+  it('is told in a stream by the index of each chunk, with the usage of all', async () => {
+    const asked = { model: 'sql', prompt: three, stream: true, stream_options: { include_usage: true } };
+    const lines = dataLines(await (await start().post('/v1/completions', asked)).text());
+    expect(lines.at(-2)).toMatchObject({ choices: [], usage: { prompt_tokens: 6, completion_tokens: 6 } });
+    type Chunk = { choices: { index: number; text: string; finish_reason: string | null }[] };
+    const chunks = (lines.slice(0, -2) as Chunk[]).flatMap(({ choices }) => choices);
+    for (const [index, prompt] of three.entries()) {
+      const own = chunks.filter((one) => one.index === index);
+      expect(own.map((one) => one.text).join('')).toBe(prompt.toUpperCase());
+      expect(own.at(-1)?.finish_reason).toBe('stop');
+    }
+  });
+
+  it('of which one fails is one request that failed', async () => {
+    const { parts, post } = start();
+    parts.serving.failure = { error: new AdaptletError('ENGINE_DOWN', 'killed'), afterTokens: 2 };
+    expect((await post('/v1/completions', { model: 'sql', prompt: three })).status).toBe(503);
+  });
+
+  it.each([
+    ['of none', [], /^the prompt is empty/],
+    ['with an empty one', ['a', ''], /^the prompt is empty/],
+    ['with one without tokens', [[1], []], /^the prompt is empty/],
+    ['with a token that there is none of', [[1], [70_000]], /^token id 70000 is not/],
+    ['that is too long', Array(129).fill('a'), /^prompt is a list of 129 prompts, at most 128 answers/],
+    ['of prompts and token ids', ['a', 1], /^prompt must be a string, a list of token ids/],
+    ['of lists of texts', [['a']], /^prompt must be a string, a list of token ids/],
+  ])('%s is refused', async (_, prompt, message) => {
+    const { parts, post } = start();
+    const response = await post('/v1/completions', { model: 'sql', prompt });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toHaveProperty('error.message', expect.stringMatching(message));
+    expect(parts.serving.calls).toEqual([]);
+  });
+
+  it('has as many answers at most as the largest list without n', async () => {
+    const { post } = start();
+    const ask = (count: number) =>
+      post('/v1/completions', { model: 'sql', prompt: Array(count).fill('a'), n: 16 });
+    expect((await ask(8)).status).toBe(200);
+    expect(await (await ask(9)).json()).toHaveProperty(
+      'error.message',
+      expect.stringContaining('9 prompts with n 16'),
+    );
+  });
+});
+
 describe('with tools', () => {
   const says = '<think>Oslo?</think><tool_call>{"name": "f", "arguments": {}}</tool_call>';
   const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }];

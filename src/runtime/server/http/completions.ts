@@ -1,12 +1,13 @@
 import type { Context } from 'hono';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { answersTo } from '../../serving/choices.ts';
 import type { Serving } from '../../serving/serving.ts';
 import { type AnswerReader, answerReaders } from '../chat/answer-reader.ts';
 import type { Asked } from '../chat/asked.ts';
 import { type Asking, requestContext } from '../context.ts';
 import type { Exchange, Parts } from '../exchange.ts';
 import { generateRequest, type OptionDefaults } from '../options.ts';
-import { servedHeaders } from '../wire.ts';
+import { answerHeaders } from './answer-headers.ts';
 import type { ChatBody, CompletionBody } from './bodies.ts';
 import { handler, readJson } from './handler.ts';
 import { jsonAnswer } from './json-answer.ts';
@@ -91,24 +92,24 @@ const answer = async <Body extends CompletionBody | ChatBody>(
     model: body.model,
     served,
   };
-  const readers = answerReaders(form, id, request.choices ?? 1);
-  const answerHeaders = servedHeaders(id, served);
+  const readers = answerReaders(form, id, answersTo(request));
+  const told = answerHeaders(exchange, id, served);
   if (body.stream !== true) {
     const made = await exchange.collectAll();
     const choices = readers.flatMap((reader, choice) => {
       const one = made[choice];
       if (one === undefined) return [];
       const scored = request.logprobs === undefined ? undefined : { tokens: one.logprobs, offset: 0 };
-      const told = [...reader.push(one.text), ...reader.end()];
-      return [{ parts: told, finish: reader.finish(one.done.finishReason), scored }];
+      const said = [...reader.push(one.text), ...reader.end()];
+      return [{ parts: said, finish: reader.finish(one.done.finishReason), scored }];
     });
     const whole = shape.whole(head, choices, usageOf(exchange.counts));
     exchange.end();
-    return jsonAnswer(c, whole, answerHeaders);
+    return jsonAnswer(c, whole, told);
   }
   const withUsage = body.stream_options?.include_usage === true;
   const data = lines(exchange, shape, head, { readers, withUsage });
-  return streamed(data, exchange, parts, answerHeaders);
+  return streamed(data, exchange, parts, told);
 };
 
 /** The handler of one kind of completion, whole or streamed. A client that disconnects ends the generation. */

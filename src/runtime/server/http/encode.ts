@@ -6,7 +6,7 @@ import { encodeRequest } from '../encode-options.ts';
 import type { Parts } from '../exchange.ts';
 import { classifyFields, embeddingFields } from '../fields/encoding.ts';
 import { reader } from '../fields/parse.ts';
-import { servedHeaders } from '../wire.ts';
+import { answerHeaders } from './answer-headers.ts';
 import { handler, readJson } from './handler.ts';
 import { jsonAnswer } from './json-answer.ts';
 
@@ -64,7 +64,7 @@ const encoding = <B extends Body>(parts: Parts, kind: Kind<B>) =>
       usage: usageOf(result),
     };
     exchange.end();
-    return jsonAnswer(c, whole, servedHeaders(id, served));
+    return jsonAnswer(c, whole, answerHeaders(exchange, id, served));
   });
 
 const shown = (row: Float32Array, format: 'float' | 'base64'): string | readonly number[] =>

@@ -2,6 +2,7 @@ import type { Context } from 'hono';
 import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Asking } from '../context.ts';
 import { Exchange, type Parts } from '../exchange.ts';
+import { callersIdHeader } from './answer-headers.ts';
 import { bodyOf } from './body.ts';
 import { callerOf, headerOf, headersOf } from './connection.ts';
 import { bodyShape, readJsonText } from './json.ts';
@@ -42,7 +43,9 @@ export const handler =
       const caller = await callerOf(parts, c, headers);
       return await answer(c, exchange, { headers, caller });
     } catch (error) {
-      return problem(exchange.fail(error));
+      const response = problem(exchange.fail(error));
+      for (const [name, value] of callersIdHeader(exchange)) response.headers.set(name, value);
+      return response;
     }
   };
 

@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { infer, type OipParts, openInference } from '../oip/oip.ts';
 import { refuse } from '../refuse.ts';
-import { servedHeaders } from '../wire.ts';
+import { answerHeaders } from './answer-headers.ts';
 import { bodyOf } from './body.ts';
 import { headerOf } from './connection.ts';
 import { askingOf, failed, handler } from './handler.ts';
@@ -122,7 +122,7 @@ export const createOipApp = (parts: OipParts): Hono => {
       const answer = await infer({ request: rest.request, asking: who, exchange, parts });
       const body = inferBody(rest, answer);
       exchange.end();
-      const headers = new Headers(servedHeaders(answer.id, answer.served));
+      const headers = new Headers([...answerHeaders(exchange, answer.id, answer.served)]);
       const binary = body.tail.length > 0;
       headers.set('content-type', binary ? 'application/octet-stream' : 'application/json');
       if (binary) headers.set(headLength, String(body.json.length));

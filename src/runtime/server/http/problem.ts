@@ -23,6 +23,9 @@ const typeOf = (status: number): string => {
 /** Statuses of HTTP for what gRPC has none for: a body that is too large, and one that does not come in time. */
 const ownStatuses: Partial<Record<ErrorCode, number>> = { REQUEST_TOO_LARGE: 413, CLIENT_TOO_SLOW: 408 };
 
+/** Codes of OpenAI's by which its clients tell what to do. */
+const openaiCodes: Partial<Record<ErrorCode, string>> = { PROMPT_TOO_LONG: 'context_length_exceeded' };
+
 const httpStatusOf = ({ code, httpStatus }: AdaptletError): number => ownStatuses[code] ?? httpStatus;
 
 export const problemBody = (error: AdaptletError): ProblemBody => ({
@@ -30,7 +33,7 @@ export const problemBody = (error: AdaptletError): ProblemBody => ({
     message: error.message,
     type: typeOf(httpStatusOf(error)),
     param: error instanceof FieldError ? error.param : null,
-    code: error.code.toLowerCase(),
+    code: openaiCodes[error.code] ?? error.code.toLowerCase(),
   },
 });
 

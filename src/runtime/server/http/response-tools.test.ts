@@ -302,7 +302,6 @@ it.each<[string, object, string]>([
     { tool_choice: { type: 'allowed_tools', mode: 'auto', tools: [] } },
     'tool_choice.mode',
   ],
-  ['tools beside a structure', { text: { format: { type: 'json_object' } } }, 'tools'],
   ['an answer of no call', { input: [answer] }, 'input.0.call_id'],
   ['an answer without its text', { input: [call, { ...answer, output: null }] }, 'input.1.output'],
   ['an answer of another tool', { input: [call, { ...answer, name: 'x' }] }, 'input.1.name'],

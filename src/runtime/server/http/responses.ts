@@ -3,7 +3,7 @@ import { askResponse } from '../chat/ask-response.ts';
 import { requestContext } from '../context.ts';
 import type { Exchange, Parts } from '../exchange.ts';
 import { generateRequest } from '../options.ts';
-import { servedHeaders } from '../wire.ts';
+import { answerHeaders } from './answer-headers.ts';
 import { handler, readJson } from './handler.ts';
 import { jsonAnswer } from './json-answer.ts';
 import { readResponse } from './response-body.ts';
@@ -42,9 +42,9 @@ export const responses = (parts: Parts) =>
     const { id, served } = await exchange.begin(context, request);
     const head = { id, created: Math.floor(parts.clock.now() / 1000), body, request };
     const output = new ResponseOutput(id, new AnswerReader({ ...form, id }));
-    const answerHeaders = servedHeaders(id, served);
+    const told = answerHeaders(exchange, id, served);
     if (body.stream === true)
-      return streamed(responseEvents(exchange, head, { output, method }), exchange, parts, answerHeaders);
+      return streamed(responseEvents(exchange, head, { output, method }), exchange, parts, told);
     const status = await collect(exchange, output);
     const whole = responseObject(head, {
       status,
@@ -53,5 +53,5 @@ export const responses = (parts: Parts) =>
       thoughtTokens: output.thoughtTokens,
     });
     exchange.end();
-    return jsonAnswer(c, whole, answerHeaders);
+    return jsonAnswer(c, whole, told);
   });

@@ -32,6 +32,18 @@ it('penalties, min_p, logit_bias and stop tokens reach the generation', async ()
   expect(request).not.toHaveProperty('logprobs');
 });
 
+it.each([
+  ['/v1/completions', { prompt: 'a' }],
+  ['/v1/chat/completions', { messages: [{ role: 'user', content: 'a' }] }],
+  ['/v1/responses', { input: 'a' }],
+])("vLLM's -1 of top_k is off, and a seed may be negative: %s", async (path, body) => {
+  const { parts, post } = start();
+  expect((await post(path, { model: 'sql', ...body, top_k: -1, seed: -7 })).status).toBe(200);
+  expect(parts.serving.calls[0]?.request.sampling).toMatchObject({ topK: 0, seed: -7 });
+  const refused = await post(path, { model: 'sql', ...body, top_k: -2 });
+  expect(await refused.json()).toHaveProperty('error.message', expect.stringContaining('top_k is -2'));
+});
+
 it('a chat without a limit may have what there is room for', async () => {
   const { parts, post } = start();
   const messages = [{ role: 'user', content: 'a' }];

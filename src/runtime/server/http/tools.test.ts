@@ -37,6 +37,14 @@ const streamed = async (says: string, more: object = {}): Promise<readonly Chunk
   return dataLines(await response.text()).slice(1, -1) as Chunk[];
 };
 
+it('JSON that an answer is in place of calls comes as it was written, whole and streamed', async () => {
+  const more = { response_format: { type: 'json_object' } };
+  const json = '{"say": "<tool_call>\\n{\\"name\\": \\"get_weather\\"", "arguments": {}}';
+  expect(await whole(json, more)).toMatchObject({ message: { content: json }, finish_reason: 'stop' });
+  expect(putTogether(await streamed(json, more))).toMatchObject({ message: { content: json } });
+  expect(await whole(written, more)).toMatchObject({ message: { content: null, tool_calls: [call] } });
+});
+
 describe('a call', () => {
   it('is told as OpenAI tells it', async () => {
     expect(await whole(written)).toEqual({

@@ -3,7 +3,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { GenerateEvent, Prompt, TakenLogprob, TokenLogprob } from '../../engine/engine.ts';
 import type { EncodeResult, InferResult } from '../../engine/tasks.ts';
 import type { RequestContext, ServedBy } from '../../routing/request.ts';
-import { asTheyCome } from '../../serving/choices.ts';
+import { answersTo, asTheyCome, choiceOf } from '../../serving/choices.ts';
 import type {
   Answered,
   EncodeRequest,
@@ -142,9 +142,11 @@ export class FakeServing implements Serving {
     await Promise.resolve();
     const by = served[context.model];
     if (by === undefined) throw new AdaptletError('INTERNAL', `the fake does not serve ${context.model}`);
-    const answer = (): AsyncGenerator<GenerateEvent> => this.#events(request, by, signal);
-    const { choices = 1 } = request;
-    const events = choices === 1 ? answer() : asTheyCome(Array.from({ length: choices }, answer));
+    const answer = (_: unknown, choice: number): AsyncGenerator<GenerateEvent> =>
+      this.#events(choiceOf(request, choice), by, signal);
+    const answers = Array.from({ length: answersTo(request) }, answer);
+    const [first] = answers;
+    const events = first !== undefined && answers.length === 1 ? first : asTheyCome(answers);
     return { id: `r${this.calls.length}`, served: by, events };
   }
 

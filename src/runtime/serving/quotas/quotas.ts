@@ -150,7 +150,10 @@ export class Quotas {
         limit < places
           ? `namespace ${namespace} may have ${limit} requests open here`
           : `this node runs or keeps waiting ${places} requests at most`;
-      throw new AdaptletError('REQUEST_INVALID', `n is ${answers}, and ${most}; each answer counts as one`);
+      throw new AdaptletError(
+        'REQUEST_INVALID',
+        `${answers} answers are asked for, and ${most}; each counts as one`,
+      );
     }
     if (usage.open + answers - 1 >= limit) {
       const more = answers === 1 ? '' : `; ${answers} answers count as ${answers}`;

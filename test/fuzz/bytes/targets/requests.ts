@@ -14,6 +14,7 @@ import { readOutputs, readPrompt } from '../../../../src/runtime/server/oip/infe
 import { readInferParameters } from '../../../../src/runtime/server/oip/parameters.ts';
 import { inputData } from '../../../../src/runtime/server/oip/tensors.ts';
 import { generateRequest, grpcDefaults } from '../../../../src/runtime/server/options.ts';
+import { answersTo, promptsOf } from '../../../../src/runtime/serving/choices.ts';
 import { jsonTexts } from '../examples.ts';
 import { json } from '../mutators/json.ts';
 import { protobuf } from '../mutators/protobuf.ts';
@@ -48,13 +49,17 @@ const explained = <T>(read: () => T): T => {
 
 const check = (request: ReturnType<typeof generateRequest>): string => {
   const { prompt, maxTokens, sampling } = request;
+  const prompts = promptsOf(request);
+  must(answersTo(request) <= 128, `${answersTo(request)} answers`);
+  must(Number.isSafeInteger(sampling.seed ?? 0), `a seed of ${sampling.seed}`);
   must(maxTokens >= 1 && maxTokens <= base.contextLength, `max_tokens is ${maxTokens}`);
   must(sampling.temperature >= 0 && sampling.temperature <= 2, `a temperature of ${sampling.temperature}`);
-  if (prompt.kind === 'ids')
-    must(
-      prompt.ids.every((id) => id >= 0 && id < base.vocabSize),
-      'a token of no vocabulary',
-    );
+  for (const one of prompts)
+    if (one.kind === 'ids')
+      must(
+        one.ids.every((id) => id >= 0 && id < base.vocabSize),
+        'a token of no vocabulary',
+      );
   return prompt.kind;
 };
 
@@ -84,12 +89,12 @@ const completion: Target = {
       },
       {
         model: 'sql',
-        prompt: [[1, 2]],
+        prompt: [[1, 2], [3]],
         top_k: -1,
         min_p: 0.1,
         repetition_penalty: 1.1,
         stop_token_ids: [2],
-        n: 1,
+        n: 2,
         guided_choice: ['a', 'b'],
       },
     ),
@@ -135,11 +140,11 @@ const chat: Target = {
       {
         model: 'sql',
         messages: [
-          { role: 'user', content: 'x' },
+          { role: 'user', content: 'x', name: 'anna' },
           {
             role: 'assistant',
             content: null,
-            reasoning_content: 'hm',
+            reasoning: 'hm',
             tool_calls: [{ id: 'c1', type: 'function', function: { name: 'f', arguments: '{"a": [1]}' } }],
           },
           { role: 'tool', tool_call_id: 'c1', content: '2' },

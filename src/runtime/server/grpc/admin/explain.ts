@@ -23,7 +23,10 @@ export const explainedContext = (request: ExplainRequest, defaultNamespace: stri
     ...identityOf(headers, { user, session }),
     headers,
   };
-  return withPrompt(context, prompt === undefined ? undefined : promptTextOf({ kind: 'text', text: prompt }));
+  return withPrompt(
+    context,
+    prompt === undefined ? undefined : promptTextOf([{ kind: 'text', text: prompt }]),
+  );
 };
 
 export const explanationMessage = ({
