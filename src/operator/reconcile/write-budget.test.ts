@@ -2,14 +2,14 @@ import { describe, expect, it } from 'vitest';
 import type { ObjectKey } from '../../api/names.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { runtimeKey } from '../testing/fake-fleet.ts';
-import { type News, WriteBudget } from './write-budget.ts';
+import { type News, WriteBudget, writeRates } from './write-budget.ts';
 
 const secondMs = 1000;
 
 /** Objects that have news, and are written as soon as they may be. */
 class Fleet {
   readonly clock = new FakeClock();
-  readonly #budget = new WriteBudget(this.clock);
+  readonly #budget = new WriteBudget(this.clock, writeRates.AdapterRuntime);
   readonly #began = this.clock.monotonic();
   readonly #news = new Map<ObjectKey, { news: News; since: number; lookAt: number }>();
   /** Of each write: when it was, in milliseconds since the beginning, and how old its oldest news was then. */
@@ -119,7 +119,7 @@ describe('the budget of writes', () => {
 
   it('forgets who has nothing to write any more, and knows an object that was made anew', () => {
     const clock = new FakeClock();
-    const budget = new WriteBudget(clock);
+    const budget = new WriteBudget(clock, writeRates.AdapterRuntime);
     const key = runtimeKey('a');
     expect(budget.waitMs(key, 'one', 'Decision')).toBe(0);
     budget.written(key, 'one');
