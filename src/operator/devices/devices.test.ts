@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
@@ -213,6 +213,40 @@ describe('a certificate', () => {
     expect(await refusalOf(stage, () => devices.renew(device.renewal(certificate), never))).toBe(
       'DEVICE_REVOKED',
     );
+  });
+
+  it('of a deleted enrolment is told so at once from the second time on, whatever else many such devices and strangers show', async () => {
+    const { stage, devices, authority, device, der, certificate } = await enrolled();
+    const key = createPublicKey(device.privateKey);
+    const gone = Array.from({ length: 100 }, (_, at) => {
+      const of = { namespace, name: `gone-${at}`, id: `${at}` };
+      return new X509Certificate(authority.certify(of, key, stage.clock.now() + lifetimeMs)).raw;
+    });
+    const dial = (certificates: readonly Buffer[]) =>
+      certificates.map((one) => codeOf(() => devices.identify(one, never)));
+    const strangers = Array.from({ length: 100 }, (_, at) =>
+      codeOf(() => devices.enrol(device.enrolment('camera', `${at}`.padStart(43, 'x')), never)),
+    );
+    const first = dial(gone);
+    await stage.pass(2_000);
+    expect(new Set(await Promise.all(first))).toEqual(new Set(['DEVICE_REVOKED']));
+    await Promise.all(strangers);
+    expect(new Set(await Promise.all(dial(gone)))).toEqual(new Set(['DEVICE_REVOKED']));
+    // One that this replica sees a little later is waited for all the same.
+    stage.change('camera', { id: 'former' });
+    const asked = codeOf(() => devices.identify(der, never));
+    await stage.pass(100);
+    stage.change('camera', { id: '0a' });
+    expect(await asked).toBe('none');
+    expect(await codeOf(() => devices.renew(device.renewal(certificate), never))).toBe('none');
+  });
+
+  it('of an enrolment that was gone is good again when it is there again', async () => {
+    const { stage, devices, der } = await enrolled();
+    stage.delete('camera');
+    expect(await refusalOf(stage, () => devices.identify(der, never))).toBe('DEVICE_REVOKED');
+    stage.enrol();
+    expect(await codeOf(() => devices.identify(der, never))).toBe('none');
   });
 
   it('lets its device be itself alone', async () => {
