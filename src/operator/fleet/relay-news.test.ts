@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
-import { objectKey } from '../../api/names.ts';
+import { type Digest, objectKey } from '../../api/names.ts';
 import { Report } from '../../gen/adaptlet/control/v1/control.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { aRolloutState, aRuntimeState, runtimeKey } from '../testing/fake-fleet.ts';
@@ -13,7 +13,7 @@ const sql = objectKey('team-a', 'sql');
 
 it('tells of runtimes with a canary first, then of the others, each once', () => {
   const fleet = new FleetStore({ clock: new FakeClock() });
-  const connect = (name: string, canaryDigest: string): void => {
+  const connect = (name: string, canaryDigest: Digest | ''): void => {
     const key = runtimeKey(name);
     const state = aRuntimeState(key, { rollouts: new Map([[sql, aRolloutState('uid', { canaryDigest })]]) });
     const { report = Report.create() } = runtimeToWire(state, 'Whole');
