@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { folderOfTest } from '../../../test/support/temporary-folder.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
 import { checkCertificate } from '../../runtime/sync/trust.ts';
 import { BoundedClock } from '../../time/bounded-clock.ts';
@@ -283,6 +285,25 @@ describe('the authority for devices', () => {
     await stage.pass(3_600_000);
     const c = await stage.replica('c');
     expect(c.authority.credentials().bundle).toBe(bundle);
+  });
+
+  it('waits for an API server that does not answer yet, and leaves nothing at the signal of the start', async () => {
+    const stage = new Stage();
+    let refused = 0;
+    stage.api.before = () => {
+      if (refused >= 3) return undefined;
+      refused += 1;
+      throw new AdaptletError('KUBE_UNAVAILABLE', 'starting');
+    };
+    const opening = stage.replica();
+    // A key is made meanwhile, in a thread of its own.
+    await vi.waitFor(async () => {
+      await stage.pass(1_000);
+      expect(stage.api.objects.size).toBe(2);
+    }, 10_000);
+    const { authority } = await opening;
+    expect([refused, authority.credentials().bundle]).toEqual([3, expect.stringContaining('CERTIFICATE')]);
+    expect(getEventListeners(never, 'abort')).toEqual([]);
   });
 
   it('publishes what tokens are made of, and no key', async () => {
