@@ -16,6 +16,8 @@ class Fleet {
   readonly writes: { key: ObjectKey; news: News; at: number; ageMs: number }[] = [];
 
   readonly keys: readonly ObjectKey[];
+  /** Writes that failed; undefined: the API server takes all. */
+  refused: number | undefined;
 
   constructor(size: number) {
     this.keys = Array.from({ length: size }, (_, i) => runtimeKey(`n${i}`));
@@ -47,6 +49,11 @@ class Fleet {
       const waitMs = this.#budget.waitMs(key, 'uid', waiting.news);
       waiting.lookAt = now + waitMs;
       if (waitMs > 0) continue;
+      if (this.refused !== undefined) {
+        this.refused += 1;
+        waiting.lookAt = now + 5 * secondMs;
+        continue;
+      }
       this.#budget.written(key, 'uid');
       this.#news.delete(key);
       this.writes.push({ key, news: waiting.news, at: now - this.#began, ageMs: now - waiting.since });
@@ -102,6 +109,18 @@ describe('the budget of writes', () => {
       fleet.pass(25 * secondMs);
     }
     expect(fleet.agesOf('Observation')).toEqual(Array.from({ length: 300 }, () => 0));
+  });
+
+  it('writes and tries as many of a thousand that change, while writes are refused and when they are taken again', () => {
+    const fleet = new Fleet(1000);
+    fleet.refused = 0;
+    fleet.happen('Observation');
+    fleet.pass(300 * secondMs);
+    expect(fleet.refused).toBeLessThanOrEqual(100 + 4 * 300);
+    fleet.refused = undefined;
+    fleet.pass(300 * secondMs);
+    expect(fleet.writes).toHaveLength(1000);
+    expect(fleet.mostInAMinute).toBeLessThanOrEqual(4 * 60 + 1);
   });
 
   it('tells of a whole fleet that went within 45 s, in the order in which it went, while observations go on', () => {

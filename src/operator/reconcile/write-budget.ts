@@ -55,14 +55,17 @@ export class WriteBudget {
     };
   }
 
-  /** Milliseconds until the object may be written; 0: now, and `written` follows. */
+  /** Milliseconds until the object may be written. 0: now, which takes its place; `written` follows unless the write fails. */
   waitMs(key: ObjectKey, uid: string, news: News): number {
     const now = this.#clock.monotonic();
     const turn = this.#turnOf(key, uid);
     const restMs = turn.writtenAt + this.#rates[news].pauseMs - now;
     if (restMs > 0) return restMs;
     if (turn.place?.news !== news) turn.place = { news, at: now + this.#places[news].delayOf(key) };
-    return Math.max(0, turn.place.at - now);
+    const waitMs = Math.max(0, turn.place.at - now);
+    // A write that fails has used its place as well: places do not pile up while the API server takes none.
+    if (waitMs === 0) turn.place = undefined;
+    return waitMs;
   }
 
   written(key: ObjectKey, uid: string): void {
