@@ -97,7 +97,7 @@ export const controlErrors = defineErrors({
     retry: 'AfterChange',
   },
   ENROLMENT_BUSY: {
-    summary: 'Too many wrong tokens and certificates come to this replica.',
+    summary: 'Too many wrong tokens come to this replica.',
     advice:
       'Nothing to do on the device: it asks again by itself. Devices with a right token are not held up.',
     grpc: 'RESOURCE_EXHAUSTED',

@@ -173,7 +173,10 @@ export class AdapterController implements Controller {
     const restMs = memory.writtenAt + observationMs - now;
     if (restMs > 0 || isSettled(adapter)) return restMs;
     memory.observesAt ??= now + this.#observations.delayOf(key);
-    return memory.observesAt - now;
+    const dueInMs = memory.observesAt - now;
+    // A write that fails has used its turn as well.
+    if (dueInMs <= 0) memory.observesAt = undefined;
+    return dueInMs;
   }
 
   /** Rollouts that use the adapter and that the plan has: the others ask nothing of any runtime. */

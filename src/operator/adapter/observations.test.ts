@@ -1,13 +1,19 @@
 import { expect, it } from 'vitest';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { anAdapter } from '../../plan/manifests.fixture.ts';
 import { anAdapterState, runtimeKey } from '../testing/fake-fleet.ts';
 import { AdapterWorld, digest } from './world.fixture.ts';
 
 const nodes = ['a', 'b', 'c', 'd', 'e'];
 
-/** How often each of so many Adapters is written in so many seconds, in which a fleet fetches all of them. */
-const writesOf = async (adapters: number, seconds: number): Promise<readonly number[]> => {
+const refusal = () => new AdaptletError('KUBE_UNAVAILABLE', 'too many requests');
+
+/**
+ * How often each of so many Adapters is written in so many seconds, in which a fleet fetches all of them. `refusedFor`: seconds
+ * before that in which the API server takes no write.
+ */
+const writesOf = async (adapters: number, seconds: number, refusedFor = 0): Promise<readonly number[]> => {
   const world = new AdapterWorld().join(...nodes);
   const keys = Array.from({ length: adapters }, (_, at) => objectKey('team-a', `a${at}`));
   for (const key of keys)
@@ -18,7 +24,9 @@ const writesOf = async (adapters: number, seconds: number): Promise<readonly num
     world.clock.advance(1000);
     for (const key of keys) {
       const before = versionOf(key);
-      await world.controller.reconcile(key, new AbortController().signal);
+      const looked = world.controller.reconcile(key, new AbortController().signal);
+      if (world.cluster.failures.length > 0) await looked.catch(() => undefined);
+      else await looked;
       if (versionOf(key) !== before) writes.set(key, (writes.get(key) ?? 0) + 1);
     }
   };
@@ -31,7 +39,9 @@ const writesOf = async (adapters: number, seconds: number): Promise<readonly num
   for (const name of nodes) report(name, 'Fetching');
   for (let turn = 0; turn < 40; turn++) await look();
   for (const key of keys) writes.set(key, 0);
-  for (let second = 0; second < seconds; second++) {
+  for (let second = 0; second < refusedFor + seconds; second++) {
+    const refused = second < refusedFor ? 2 * adapters : 0;
+    world.cluster.failures.splice(0, Number.POSITIVE_INFINITY, ...Array.from({ length: refused }, refusal));
     const name = nodes[second % nodes.length] ?? '';
     report(name, Math.floor(second / nodes.length) % 2 === 0 ? 'Stored' : 'Fetching');
     await look();
@@ -42,6 +52,12 @@ const writesOf = async (adapters: number, seconds: number): Promise<readonly num
 it('counts of Adapters that a fleet fetches are written once a second in all, and of each in its turn', async () => {
   const writes = await writesOf(60, 120);
   expect(writes.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(20 + 120);
+  expect(Math.min(...writes)).toBeGreaterThanOrEqual(1);
+});
+
+it('counts that change while the API server takes no write are written once a second in all when it takes them again', async () => {
+  const writes = await writesOf(60, 70, 70);
+  expect(writes.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(71);
   expect(Math.min(...writes)).toBeGreaterThanOrEqual(1);
 });
 

@@ -5,6 +5,7 @@ import { type KubeMetadata, pathOf, type ResourceType } from '../../kube/client/
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
+import { pause } from '../../time/pause.ts';
 import type { Credentials } from '../identity/authority.ts';
 import {
   authorityName,
@@ -79,7 +80,7 @@ export class DeviceAuthority {
       signal.throwIfAborted();
       await authority.#refresh();
       if (authority.#held !== undefined) return authority;
-      await authority.#pause(signal);
+      await pause(options.clock, authority.#retryMs, signal);
     }
   }
 
@@ -127,9 +128,14 @@ export class DeviceAuthority {
     });
   }
 
+  /** Milliseconds until the next try, after a failure. */
+  get #retryMs(): number {
+    return backoffMs(this.#failures, this.#options.random, retryDelays);
+  }
+
   async #refresh(): Promise<void> {
     this.#stopTimer();
-    const { clock, random, logger } = this.#options;
+    const { clock, logger } = this.#options;
     let pair = this.#held?.pair;
     try {
       pair = await this.#agree();
@@ -142,8 +148,10 @@ export class DeviceAuthority {
     }
     if (pair !== undefined) await this.#adopt(pair);
     if (this.#closed || this.#held === undefined) return;
-    const pause = this.#failures === 0 ? refreshMs : backoffMs(this.#failures, random, retryDelays);
-    this.#stopTimer = clock.after(pause, () => void this.#refresh());
+    this.#stopTimer = clock.after(
+      this.#failures === 0 ? refreshMs : this.#retryMs,
+      () => void this.#refresh(),
+    );
   }
 
   async #adopt(pair: KeyPair): Promise<void> {
@@ -218,14 +226,6 @@ export class DeviceAuthority {
       kind,
       metadata: { name: deviceAuthorityName, namespace: this.#options.namespace, labels },
     };
-  }
-
-  #pause(signal: AbortSignal): Promise<void> {
-    const { clock, random } = this.#options;
-    return new Promise((resolve) => {
-      const stop = clock.after(backoffMs(this.#failures, random, retryDelays), resolve);
-      signal.addEventListener('abort', () => (stop(), resolve()), { once: true });
-    });
   }
 }
 

@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { folderOfTest } from '../../../test/support/temporary-folder.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
 import { checkCertificate } from '../../runtime/sync/trust.ts';
 import { BoundedClock } from '../../time/bounded-clock.ts';
@@ -215,6 +217,40 @@ describe('a certificate', () => {
     );
   });
 
+  it('of a deleted enrolment is told so at once from the second time on, whatever else many such devices and strangers show', async () => {
+    const { stage, devices, authority, device, der, certificate } = await enrolled();
+    const key = createPublicKey(device.privateKey);
+    const gone = Array.from({ length: 100 }, (_, at) => {
+      const of = { namespace, name: `gone-${at}`, id: `${at}` };
+      return new X509Certificate(authority.certify(of, key, stage.clock.now() + lifetimeMs)).raw;
+    });
+    const dial = (certificates: readonly Buffer[]) =>
+      certificates.map((one) => codeOf(() => devices.identify(one, never)));
+    const strangers = Array.from({ length: 100 }, (_, at) =>
+      codeOf(() => devices.enrol(device.enrolment('camera', `${at}`.padStart(43, 'x')), never)),
+    );
+    const first = dial(gone);
+    await stage.pass(2_000);
+    expect(new Set(await Promise.all(first))).toEqual(new Set(['DEVICE_REVOKED']));
+    await Promise.all(strangers);
+    expect(new Set(await Promise.all(dial(gone)))).toEqual(new Set(['DEVICE_REVOKED']));
+    // One that this replica sees a little later is waited for all the same.
+    stage.change('camera', { id: 'former' });
+    const asked = codeOf(() => devices.identify(der, never));
+    await stage.pass(100);
+    stage.change('camera', { id: '0a' });
+    expect(await asked).toBe('none');
+    expect(await codeOf(() => devices.renew(device.renewal(certificate), never))).toBe('none');
+  });
+
+  it('of an enrolment that was gone is good again when it is there again', async () => {
+    const { stage, devices, der } = await enrolled();
+    stage.delete('camera');
+    expect(await refusalOf(stage, () => devices.identify(der, never))).toBe('DEVICE_REVOKED');
+    stage.enrol();
+    expect(await codeOf(() => devices.identify(der, never))).toBe('none');
+  });
+
   it('lets its device be itself alone', async () => {
     const { devices, der } = await enrolled();
     const bind = await devices.identify(der, never);
@@ -249,6 +285,25 @@ describe('the authority for devices', () => {
     await stage.pass(3_600_000);
     const c = await stage.replica('c');
     expect(c.authority.credentials().bundle).toBe(bundle);
+  });
+
+  it('waits for an API server that does not answer yet, and leaves nothing at the signal of the start', async () => {
+    const stage = new Stage();
+    let refused = 0;
+    stage.api.before = () => {
+      if (refused >= 3) return undefined;
+      refused += 1;
+      throw new AdaptletError('KUBE_UNAVAILABLE', 'starting');
+    };
+    const opening = stage.replica();
+    // A key is made meanwhile, in a thread of its own.
+    await vi.waitFor(async () => {
+      await stage.pass(1_000);
+      expect(stage.api.objects.size).toBe(2);
+    }, 10_000);
+    const { authority } = await opening;
+    expect([refused, authority.credentials().bundle]).toEqual([3, expect.stringContaining('CERTIFICATE')]);
+    expect(getEventListeners(never, 'abort')).toEqual([]);
   });
 
   it('publishes what tokens are made of, and no key', async () => {

@@ -31,9 +31,11 @@ export type DevicesParts = {
 export const graceMs = 180 * 86_400_000;
 /** An enrolment that another replica has seen already comes here within this time. */
 const patienceMs = 2_000;
-/** Wrong tokens and certificates that are looked at with patience: so many at once, and so many a second from then on. */
+/** Wrong tokens that are looked at with patience: so many at once, and so many a second from then on. */
 const burst = 30;
 const perSecond = 1;
+/** Most enrolments that are remembered as gone; the first of them gives way. Only those that there were once count. */
+const maxGone = 10_000;
 /** Longest name or secret, and longest certificate, in bytes. */
 const maxText = 256;
 const maxCertificate = 4096;
@@ -49,6 +51,8 @@ const maxRounds = 5;
 export class Devices {
   readonly #parts: DevicesParts;
   readonly #pace: { left: number; at: number };
+  /** Enrolments of certificates that were waited for in vain. A device that was deleted dials for ever. */
+  readonly #gone = new Set<string>();
 
   constructor(parts: DevicesParts) {
     this.#parts = parts;
@@ -61,8 +65,10 @@ export class Devices {
     const key = this.#keyOf(name);
     const hash = createHash('sha256').update(secret).digest('hex');
     const isThere = (): boolean => isSame(this.#device(key)?.tokenSha256, hash);
-    if (secret.length > maxText || !(await this.#patiently(isThere, signal)))
-      throw new AdaptletError('ENROLMENT_TOKEN_UNKNOWN', 'there is no such token');
+    const unknown = new AdaptletError('ENROLMENT_TOKEN_UNKNOWN', 'there is no such token');
+    if (secret.length > maxText) throw unknown;
+    if (!isThere()) this.#take();
+    if (!(await this.#seen(isThere, signal))) throw unknown;
     for (let round = 0; round < maxRounds; round++) {
       const device = this.#device(key);
       if (!isSame(device?.tokenSha256, hash) || device === undefined)
@@ -95,14 +101,12 @@ export class Devices {
     throw new AdaptletError('REPLICA_UNAVAILABLE', `others write the AdapterRuntime ${key} all the time`);
   }
 
-  /** @throws ENROLMENT_INVALID, ENROLMENT_BUSY, DEVICE_REVOKED, DEVICE_EXPIRED, the reason of the signal */
+  /** @throws ENROLMENT_INVALID, DEVICE_REVOKED, DEVICE_EXPIRED, the reason of the signal */
   async renew({ certificate, signature }: RenewRequest, signal: AbortSignal): Promise<Issued> {
     const read = certificate.length > maxCertificate ? undefined : readCertificate(certificate);
     const enrolled = read && this.#parts.authority.enrolledBy(read);
-    if (read === undefined || enrolled === undefined) {
-      this.#take();
+    if (read === undefined || enrolled === undefined)
       throw invalid('the certificate is none that the authority of this cluster made for a device');
-    }
     const spki = read.publicKey.export({ type: 'spki', format: 'der' });
     const proved = provedKey(spki, { signature, statement: renewStatement(certificate) }, invalid);
     const over = this.#parts.clock.now() - Date.parse(read.validTo);
@@ -170,36 +174,41 @@ export class Devices {
     return device.revoked === true ? revoked(name, 'was revoked') : undefined;
   }
 
-  /** @throws DEVICE_REVOKED */
+  /**
+   * What is visible here counts, else that of another replica, which is waited for once: who has a certificate was let in
+   * before, so strangers have no part in it.
+   * @throws DEVICE_REVOKED, the reason of the signal
+   */
   async #standing(enrolled: Enrolled, signal: AbortSignal): Promise<void> {
-    if (this.#device(objectKey(enrolled.namespace, enrolled.name))?.id === enrolled.id) {
-      const refusal = this.#refusal(enrolled);
-      if (refusal === undefined) return;
-      throw refusal;
-    }
-    // Its AdapterRuntime may have come to another replica first.
-    if (await this.#patiently(() => this.#refusal(enrolled) === undefined, signal)) return;
-    throw this.#refusal(enrolled) ?? revoked(enrolled.name, 'was changed meanwhile');
+    const key = objectKey(enrolled.namespace, enrolled.name);
+    const enrolment = `${key} ${enrolled.id}`;
+    const isThere = (): boolean => this.#device(key)?.id === enrolled.id;
+    if (!this.#gone.has(enrolment) && !(await this.#seen(isThere, signal))) this.#remember(enrolment);
+    const refusal = this.#refusal(enrolled);
+    if (refusal !== undefined) throw refusal;
   }
 
-  /** Waits for what another replica may have seen already. @throws ENROLMENT_BUSY */
-  async #patiently(holds: () => boolean, signal: AbortSignal): Promise<boolean> {
-    if (holds()) return true;
-    this.#take();
+  #remember(enrolment: string): void {
+    this.#gone.add(enrolment);
+    for (const first of this.#gone) {
+      if (this.#gone.size <= maxGone) break;
+      this.#gone.delete(first);
+    }
+  }
+
+  /** Waits for what another replica may have seen already. */
+  #seen(holds: () => boolean, signal: AbortSignal): Promise<boolean> {
     const { clock, objects } = this.#parts;
     return until(holds, (look) => objects.runtimes.onChange(look), { clock, ms: patienceMs, signal });
   }
 
+  /** One place among the wrong tokens that are looked at with patience. @throws ENROLMENT_BUSY */
   #take(): void {
     const now = this.#parts.clock.monotonic();
     const left = Math.min(burst, this.#pace.left + ((now - this.#pace.at) / 1000) * perSecond);
     this.#pace.at = now;
     this.#pace.left = left < 1 ? left : left - 1;
-    if (left < 1)
-      throw new AdaptletError(
-        'ENROLMENT_BUSY',
-        'this replica was shown too many wrong tokens and certificates',
-      );
+    if (left < 1) throw new AdaptletError('ENROLMENT_BUSY', 'this replica was shown too many wrong tokens');
   }
 
   /** Binds a token to a key. False: the AdapterRuntime was written meanwhile, and has to be looked at anew. */

@@ -139,6 +139,8 @@ export class RelayClient {
     this.#attempt = attempt;
     let isFirst = true;
     call.on('data', ({ notLeader, share, readsExamples }: RelayResponse) => {
+      // What came before the end may be handed on after it.
+      if (attempt.ended) return;
       if (notLeader) {
         this.#end(attempt, 'it does not lead', notLeaderMs);
         return;

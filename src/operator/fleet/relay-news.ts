@@ -1,6 +1,7 @@
 import type { ObjectKey } from '../../api/names.ts';
 import type { RelayRequest } from '../../gen/adaptlet/control/v1/control.ts';
 import type { RuntimeKey } from './fleet.ts';
+import { hasCanary } from './has-canary.ts';
 import { ToldExamples } from './relay-examples.ts';
 import { ToldRollouts } from './relay-rollouts.ts';
 import { type FleetStore, type LocalEvent, local } from './store.ts';
@@ -12,14 +13,16 @@ type Message = NonNullable<RelayRequest['message']>;
 /** What one stream to the leader has to tell: everything that the runtimes of this replica said, then what changed. */
 export class RelayNews {
   readonly #fleet: FleetStore;
-  /** Of each runtime. Never more than what is known of it. */
+  /** Of each runtime, in the order in which they are told of. Never more than what is known of it. */
   readonly #due = new Map<RuntimeKey, Due>();
   readonly #rollouts = new ToldRollouts();
   #examples: ToldExamples | undefined;
 
   constructor(fleet: FleetStore) {
     this.#fleet = fleet;
-    for (const { key } of fleet.heldBy(local)) this.#due.set(key, 'Whole');
+    const held = [...fleet.heldBy(local)];
+    // Canaries are judged by what the leader knows.
+    for (const state of [...held.filter(hasCanary), ...held]) this.#due.set(state.key, 'Whole');
   }
 
   /** The leader reads examples, as it says first. */

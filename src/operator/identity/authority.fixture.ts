@@ -9,6 +9,7 @@ export const day = 86_400_000;
 export const openAuthority = (
   replica: string,
   { api, clock, logger }: { readonly api: KubeApi; readonly clock: Clock; readonly logger: Log },
+  signal = new AbortController().signal,
 ): Promise<Authority> =>
   Authority.open(
     {
@@ -28,5 +29,5 @@ export const openAuthority = (
         lag: day,
       },
     },
-    new AbortController().signal,
+    signal,
   );

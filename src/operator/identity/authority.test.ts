@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
@@ -17,8 +18,8 @@ const lines: string[] = [];
 const note = (_: object, message: string): void => void lines.push(message);
 const logger = { debug: note, info: note, warn: note, error: note };
 
-const replica = async (name: string): Promise<Authority> => {
-  const authority = await openAuthority(name, { api, clock, logger });
+const replica = async (name: string, signal?: AbortSignal): Promise<Authority> => {
+  const authority = await openAuthority(name, { api, clock, logger }, signal);
   open.push(authority);
   return authority;
 };
@@ -164,7 +165,8 @@ describe('the certificate authority', () => {
       refused += 1;
       throw new AdaptletError('KUBE_UNAVAILABLE', 'starting');
     };
-    const opening = replica('a');
+    const { signal } = new AbortController();
+    const opening = replica('a', signal);
     let opened = false;
     const done = (async () => {
       await opening;
@@ -177,6 +179,7 @@ describe('the certificate authority', () => {
     expect(refused).toBe(3);
     await done;
     expect((await opening).credentials().bundle).toBe(published());
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('is written anew from memory when the Secret or the bundle vanished', async () => {

@@ -4,6 +4,7 @@ import type { KubeApi } from '../../kube/client/api.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
+import { pause } from '../../time/pause.ts';
 import {
   type AuthorityState,
   bundleOf,
@@ -90,7 +91,7 @@ export class Authority {
     while (authority.#held === undefined) {
       signal.throwIfAborted();
       await authority.refresh();
-      if (authority.#held === undefined) await authority.#pause(signal);
+      if (authority.#held === undefined) await pause(options.clock, authority.#retryMs, signal);
     }
     return authority;
   }
@@ -194,6 +195,11 @@ export class Authority {
     this.#listeners.clear();
   }
 
+  /** Milliseconds until the next try, after a failure. */
+  get #retryMs(): number {
+    return backoffMs(this.#failures, this.#options.random, retryDelays);
+  }
+
   async #refresh(): Promise<void> {
     this.#stopTimer();
     const { clock, random, logger } = this.#options;
@@ -210,11 +216,10 @@ export class Authority {
       await this.#renewOwn();
     }
     if (this.#closed || this.#held === undefined) return;
-    const pause =
-      this.#failures === 0 ? refreshMs * (1 - random() / 5) : backoffMs(this.#failures, random, retryDelays);
+    const nextMs = this.#failures === 0 ? refreshMs * (1 - random() / 5) : this.#retryMs;
     // A certificate with a short life is renewed in time.
     const most = this.#lifetimes.certificate / 6;
-    this.#stopTimer = clock.after(Math.min(pause, most), () => void this.refresh());
+    this.#stopTimer = clock.after(Math.min(nextMs, most), () => void this.refresh());
   }
 
   /** Without the API server the certificate is still renewed, by the authority that is known. */
@@ -228,14 +233,6 @@ export class Authority {
         'no new certificate',
       );
     }
-  }
-
-  #pause(signal: AbortSignal): Promise<void> {
-    const { clock, random } = this.#options;
-    return new Promise((resolve) => {
-      const stop = clock.after(backoffMs(this.#failures, random, retryDelays), resolve);
-      signal.addEventListener('abort', () => (stop(), resolve()), { once: true });
-    });
   }
 
   /** Does every step that is due, with the others: each write has a precondition, a lost race starts anew. */

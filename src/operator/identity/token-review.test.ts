@@ -137,6 +137,30 @@ describe('a token review', () => {
     expect(api.requests).toHaveLength(1);
   });
 
+  it('remembers whom it accepted, however many others show tokens that are none', async () => {
+    const one = token();
+    await reviews.review(one);
+    expect([reviews.wasAccepted(one), reviews.wasAccepted(token(600_000, 'never shown'))]).toEqual([
+      true,
+      false,
+    ]);
+    answer = { status: { authenticated: false } };
+    const strangers = Array.from({ length: 20_001 }, (_, at) => token(600_000, `stranger ${at}`));
+    for (const stranger of strangers) await expect(reviews.review(stranger)).rejects.toThrow();
+    expect([reviews.isKnown(one), reviews.wasAccepted(one)]).toEqual([true, true]);
+    clock.advance(300_000);
+    expect([reviews.isKnown(one), reviews.wasAccepted(one)]).toEqual([false, true]);
+    await expect(reviews.review(one)).rejects.toMatchObject({ code: 'RUNTIME_UNAUTHENTICATED' });
+    expect(reviews.wasAccepted(one)).toBe(false);
+  });
+
+  it('does not remember whom it accepted for longer than the token', async () => {
+    const one = token();
+    await reviews.review(one);
+    clock.advance(600_000);
+    expect(reviews.wasAccepted(one)).toBe(false);
+  });
+
   it.each(['', 'x'.repeat(20_000)])('does not bother the API server with what is no token', async (text) => {
     await expect(reviews.review(text)).rejects.toMatchObject({ code: 'RUNTIME_UNAUTHENTICATED' });
     expect(api.requests).toHaveLength(0);

@@ -25,16 +25,16 @@ const staleMs = 300_000;
 const refusedMs = 10_000;
 /** A token is not used for its last moments. */
 const marginMs = 5_000;
-/** Most tokens that are remembered; the oldest review gives way. */
+/** Most accepted tokens that are remembered, and most refused ones; the oldest review gives way. */
 const maxRemembered = 20_000;
 /** Longest token. */
 const maxTokenLength = 16 << 10;
 
-type Known = {
+type Known<Result> = {
   /** Monotonic times. */
   readonly reviewedAt: number;
   readonly endsAt: number;
-  readonly result: TokenIdentity | AdaptletError;
+  readonly result: Result;
 };
 
 export type TokenReviewOptions = { readonly api: KubeApi; readonly clock: Clock; readonly logger: Log };
@@ -49,7 +49,9 @@ export class TokenReviews {
   readonly #api: KubeApi;
   readonly #clock: Clock;
   readonly #logger: Log;
-  readonly #known = new Map<string, Known>();
+  readonly #accepted = new Map<string, Known<TokenIdentity>>();
+  /** Apart: tokens that strangers make up push out no others. */
+  readonly #refused = new Map<string, Known<AdaptletError>>();
   readonly #asked = new Map<string, Promise<TokenIdentity>>();
   readonly #counts = { asked: 0, refused: 0, failed: 0, stale: 0 };
 
@@ -68,6 +70,12 @@ export class TokenReviews {
     return isNone(token) || this.#freshOf(hashOf(token)) !== undefined;
   }
 
+  /** Whether the last review accepted the token, however long ago, and it is not over: no stranger has it. */
+  wasAccepted(token: string): boolean {
+    const accepted = this.#accepted.get(hashOf(token));
+    return accepted !== undefined && this.#clock.monotonic() < accepted.endsAt;
+  }
+
   /** @throws RUNTIME_UNAUTHENTICATED; REPLICA_UNAVAILABLE when the API server cannot be asked */
   async review(token: string): Promise<TokenIdentity> {
     if (isNone(token)) {
@@ -75,22 +83,27 @@ export class TokenReviews {
     }
     const hash = hashOf(token);
     const fresh = this.#freshOf(hash);
-    if (fresh !== undefined) return accepted(fresh);
+    if (fresh !== undefined) return answerOf(fresh);
     const asked = this.#asked.get(hash) ?? this.#ask(token, hash).finally(() => this.#asked.delete(hash));
     this.#asked.set(hash, asked);
     return asked;
   }
 
-  #freshOf(hash: string): Known['result'] | undefined {
-    const known = this.#known.get(hash);
+  #freshOf(hash: string): TokenIdentity | AdaptletError | undefined {
+    return (
+      this.#within(freshMs, this.#accepted.get(hash)) ?? this.#within(refusedMs, this.#refused.get(hash))
+    );
+  }
+
+  /** What a review said, so many milliseconds ago at most. */
+  #within<Result>(ms: number, known: Known<Result> | undefined): Result | undefined {
     const now = this.#clock.monotonic();
-    if (known === undefined || now >= known.endsAt) return undefined;
-    const ms = known.result instanceof AdaptletError ? refusedMs : freshMs;
-    return now - known.reviewedAt < ms ? known.result : undefined;
+    return known !== undefined && now < known.endsAt && now - known.reviewedAt < ms
+      ? known.result
+      : undefined;
   }
 
   async #ask(token: string, hash: string): Promise<TokenIdentity> {
-    const known = this.#known.get(hash);
     this.#counts.asked += 1;
     let status: ReviewStatus | undefined;
     try {
@@ -106,15 +119,14 @@ export class TokenReviews {
       status = review.status;
     } catch (error) {
       this.#counts.failed += 1;
-      const now = this.#clock.monotonic();
-      const isUsable = known !== undefined && now - known.reviewedAt < staleMs && now < known.endsAt;
-      if (isUsable && !(known.result instanceof AdaptletError)) {
+      const stale = this.#within(staleMs, this.#accepted.get(hash));
+      if (stale !== undefined) {
         this.#counts.stale += 1;
         this.#logger.warn(
-          { err: error, pod: known.result.pod },
+          { err: error, pod: stale.pod },
           'the API server cannot review a token; its last answer still counts',
         );
-        return known.result;
+        return stale;
       }
       throw new AdaptletError(
         'REPLICA_UNAVAILABLE',
@@ -125,27 +137,31 @@ export class TokenReviews {
       );
     }
     const result = identityOf(status);
-    if (result instanceof AdaptletError) this.#counts.refused += 1;
-    this.#remember(hash, result, token);
-    return accepted(result);
-  }
-
-  #remember(hash: string, result: Known['result'], token: string): void {
-    const now = this.#clock.monotonic();
-    const left = lifeLeft(token, this.#clock.now());
-    this.#known.delete(hash);
-    this.#known.set(hash, { reviewedAt: now, endsAt: now + left - marginMs, result });
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= maxRemembered) break;
-      this.#known.delete(oldest);
-    }
+    const reviewedAt = this.#clock.monotonic();
+    const endsAt = reviewedAt + lifeLeft(token, this.#clock.now()) - marginMs;
+    this.#accepted.delete(hash);
+    this.#refused.delete(hash);
+    if (result instanceof AdaptletError) {
+      this.#counts.refused += 1;
+      remember(this.#refused, hash, { reviewedAt, endsAt, result });
+    } else remember(this.#accepted, hash, { reviewedAt, endsAt, result });
+    return answerOf(result);
   }
 }
+
+/** As the newest. */
+const remember = <Value>(reviews: Map<string, Value>, hash: string, known: Value): void => {
+  reviews.set(hash, known);
+  for (const oldest of reviews.keys()) {
+    if (reviews.size <= maxRemembered) break;
+    reviews.delete(oldest);
+  }
+};
 
 const isNone = (token: string): boolean => token === '' || token.length > maxTokenLength;
 const hashOf = (token: string): string => createHash('sha256').update(token).digest('base64');
 
-const accepted = (result: Known['result']): TokenIdentity => {
+const answerOf = (result: TokenIdentity | AdaptletError): TokenIdentity => {
   // A new error each time: its stack is the caller's.
   if (result instanceof AdaptletError)
     throw new AdaptletError(result.code, result.what, { advice: result.advice });

@@ -137,8 +137,9 @@ export class RolloutController implements Controller {
     const { write, requeueAfterMs } = turn;
     let next = turn.memory;
     if (write !== undefined) {
-      // Until a write is answered, nobody knows which status there is: its time begins when it is seen.
-      const { decidedAt: _, ...timeless } = memory;
+      // Until a write is answered, nobody knows which status there is: its time begins when it is seen. One that fails has used its
+      // turn as well.
+      const { decidedAt: _, observesAt: _turn, ...timeless } = memory;
       this.#memories.set(key, timeless);
       const written = await this.#writes.replaceStatus(read, write.status, signal);
       if (written !== 'Written') {

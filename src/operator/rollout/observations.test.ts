@@ -1,19 +1,28 @@
 import { expect, it } from 'vitest';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { aRollout, aStatus } from '../../plan/manifests.fixture.ts';
 import { runtimeKey } from '../testing/fake-fleet.ts';
 import { digestOf, RolloutWorld, uidOf } from './world.fixture.ts';
 
 const nodes = ['a', 'b', 'c', 'd', 'e'];
 const boundTo = (adapter: string) => ({ adapter, uid: uidOf(adapter), digest: digestOf(adapter) });
+const refusal = () => new AdaptletError('KUBE_UNAVAILABLE', 'too many requests');
 const underWay = aStatus({
   stable: boundTo('v1'),
   canary: { ...boundTo('v2'), seed: '00', attempt: 1 },
   weights: { stable: 90, canary: 10 },
 });
 
-/** How often each of so many rollouts is written in so many seconds, in which runtimes come and go all the time. */
-const writesOf = async (rollouts: number, seconds: number): Promise<ReadonlyMap<ObjectKey, number>> => {
+/**
+ * How often each of so many rollouts is written in so many seconds, in which runtimes come and go all the time. `refusedFor`: seconds
+ * before that in which the API server takes no write.
+ */
+const writesOf = async (
+  rollouts: number,
+  seconds: number,
+  refusedFor = 0,
+): Promise<ReadonlyMap<ObjectKey, number>> => {
   const world = new RolloutWorld(...nodes).adapter('v1').adapter('v2');
   const keys = Array.from({ length: rollouts }, (_, at) => objectKey('team-a', `r${at}`));
   for (const key of keys)
@@ -23,7 +32,9 @@ const writesOf = async (rollouts: number, seconds: number): Promise<ReadonlyMap<
   const look = async (): Promise<void> => {
     for (const key of keys) {
       const before = versionOf(key);
-      await world.controller.reconcile(key, new AbortController().signal);
+      const looked = world.controller.reconcile(key, new AbortController().signal);
+      if (world.cluster.failures.length > 0) await looked.catch(() => undefined);
+      else await looked;
       if (versionOf(key) !== before) writes.set(key, (writes.get(key) ?? 0) + 1);
     }
   };
@@ -31,7 +42,9 @@ const writesOf = async (rollouts: number, seconds: number): Promise<ReadonlyMap<
   await look();
   expect([...writes.values()].every((count) => count === 1)).toBe(true);
   for (const key of keys) writes.set(key, 0);
-  for (let second = 0; second < seconds; second++) {
+  for (let second = -refusedFor; second < seconds; second++) {
+    const refused = second < 0 ? 2 * rollouts : 0;
+    world.cluster.failures.splice(0, Number.POSITIVE_INFINITY, ...Array.from({ length: refused }, refusal));
     const here = 1 + (Math.floor(second / 7) % nodes.length);
     for (const [at, name] of nodes.entries()) {
       const connected = at < here;
@@ -47,6 +60,12 @@ const writesOf = async (rollouts: number, seconds: number): Promise<ReadonlyMap<
 it('what is only observed of rollouts is written once a second in all, and of each in its turn', async () => {
   const writes = [...(await writesOf(40, 120)).values()];
   expect(writes.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(20 + 120);
+  expect(Math.min(...writes)).toBeGreaterThanOrEqual(1);
+}, 60_000);
+
+it('what is observed while the API server takes no write is written once a second in all when it takes them again', async () => {
+  const writes = [...(await writesOf(40, 60, 60)).values()];
+  expect(writes.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(61);
   expect(Math.min(...writes)).toBeGreaterThanOrEqual(1);
 }, 60_000);
 

@@ -12,6 +12,7 @@ import type { NameClaims } from '../reconcile/name-claims.ts';
 import { type AlikeGroup, movedIn, type Presences } from '../reconcile/presence.ts';
 import { refusedAs } from '../reconcile/route-answers.ts';
 import { isSettled, type Spread } from '../reconcile/spread.ts';
+import { WriteBudget, writeRates } from '../reconcile/write-budget.ts';
 import { artifactsOf } from './classifiers.ts';
 import { changeOf, decideRoute, type RouteMember } from './decide.ts';
 import { type EventReason, eventReasons } from './reasons.ts';
@@ -24,8 +25,6 @@ export type RouteParts = ControllerParts & {
   readonly spread: Pick<Spread, 'delayOf'>;
 };
 
-/** Milliseconds between two writes of one route. */
-const writeMs = 1000;
 /** Milliseconds in which changes of runtimes and of other objects are gathered. */
 const gatherMs = 500;
 
@@ -35,7 +34,6 @@ type Memory = {
   readonly generation: number;
   /** A runtime that answered a plan with this version of the collection has this generation. */
   readonly since: bigint;
-  writtenAt: number;
   /** What was written last, where the object cannot say: its spec is not valid. */
   written: RouteStatus | undefined;
 };
@@ -47,10 +45,12 @@ export class RouteController implements Controller {
   readonly name = 'route';
   readonly #parts: RouteParts;
   readonly #writes: FencedWrites;
+  readonly #budget: WriteBudget;
   readonly #memories = new Map<ObjectKey, Memory>();
 
   constructor(parts: RouteParts) {
     this.#parts = parts;
+    this.#budget = new WriteBudget(parts.clock, writeRates.AdapterRoute);
     this.#writes = new FencedWrites('AdapterRoute', parts);
   }
 
@@ -61,6 +61,7 @@ export class RouteController implements Controller {
     const read = objects.routes.get(key);
     if (read === undefined) {
       this.#memories.delete(key);
+      this.#budget.forget(key);
       this.#writes.forget(key);
       return {};
     }
@@ -83,13 +84,16 @@ export class RouteController implements Controller {
       before,
       now: new Date(clock.now()).toISOString(),
     });
-    if (changeOf(before, status) === 'None') return soonest(changesInMs);
-    const monotonic = clock.monotonic();
-    const dueInMs = memory.writtenAt + writeMs - monotonic;
-    if (dueInMs > 0) return soonest(dueInMs, changesInMs);
+    const change = changeOf(before, status);
+    if (change === 'None') {
+      this.#budget.settled(key);
+      return soonest(changesInMs);
+    }
+    const waitMs = this.#budget.waitMs(key, memory.uid, change);
+    if (waitMs > 0) return soonest(waitMs, changesInMs);
     const written = await this.#writes.replaceStatus(read, status, signal);
     if (written !== 'Written') return written === 'Conflict' ? { requeueAfterMs: lookAgainMs } : {};
-    memory.writtenAt = monotonic;
+    this.#budget.written(key, memory.uid);
     memory.written = status;
     this.#tell(read, before, status);
     return soonest(changesInMs);
@@ -114,7 +118,6 @@ export class RouteController implements Controller {
       uid,
       generation,
       since: everybodyHadIt ? 0n : BigInt(resourceVersion),
-      writtenAt: known?.writtenAt ?? Number.NEGATIVE_INFINITY,
       written: known?.uid === uid ? known.written : undefined,
     };
     this.#memories.set(key, memory);

@@ -16,9 +16,9 @@ import {
   soonest,
 } from '../reconcile/controller.ts';
 import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
+import { WriteBudget, writeRates } from '../reconcile/write-budget.ts';
 import { changeOf, decideRuntime, type UnderWay } from './decide.ts';
 import { type EventReason, eventReasons } from './reasons.ts';
-import { WriteBudget } from './write-budget.ts';
 
 export type RuntimeParts = ControllerParts & { readonly nodes: Pick<Nodes, 'isCordoned' | 'onChange'> };
 
@@ -45,7 +45,7 @@ export class RuntimeController implements Controller {
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
     this.#writes = new FencedWrites('AdapterRuntime', parts);
-    this.#budget = new WriteBudget(parts.clock);
+    this.#budget = new WriteBudget(parts.clock, writeRates.AdapterRuntime);
   }
 
   readonly follow: Controller['follow'] = (enqueue) => {

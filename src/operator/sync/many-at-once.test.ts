@@ -72,6 +72,24 @@ describe('many runtimes that come at once', () => {
     expect([paths.length, waiting()]).toEqual([32, 2]);
   });
 
+  it('are asked about before strangers, where they were here before', async () => {
+    const first = come('node-1');
+    await eventually('a Welcome', () => first.welcomed);
+    first.close();
+    stage.clock.advance(61_000);
+    const { paths, letOne } = hold(({ path }) => path.endsWith('/tokenreviews'));
+    for (const name of numbered(34)) dial(podToken(name));
+    await eventually('strangers that wait', () => waiting() === 2);
+    const again = dial(nodeToken('node-1'));
+    again.hello({ connectionSeq: 2n }, 'node-1');
+    await eventually('one more that waits', () => waiting() === 3);
+    letOne();
+    await eventually('the next question', () => paths.length === 33);
+    // All but those of the two that are asked about last.
+    for (let one = 0; one < 32; one++) letOne();
+    await eventually('a Welcome', () => again.welcomed);
+  });
+
   it('are told when to come again where they would wait for too long, and the newest stream of one waits alone', async () => {
     const { paths } = hold(({ method }) => method === 'PATCH');
     for (const name of numbered(16)) come(name);

@@ -210,7 +210,9 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     async (signal) => {
       const token = bearerOf(metadata);
       // Who comes back waits for no strangers.
-      const endTurn = tokens.isKnown(token) ? undefined : await reviews.take(signal);
+      const endTurn = tokens.isKnown(token)
+        ? undefined
+        : await reviews.take(signal, tokens.wasAccepted(token));
       const identity = await tokens.review(token).finally(endTurn);
       return (claim) => {
         const runtime = bind(claim, identity, nodeAccounts);

@@ -9,6 +9,7 @@ import type { KubeApi } from '../../kube/client/api.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
+import { hasCanary } from '../fleet/has-canary.ts';
 import { type FleetStore, local } from '../fleet/store.ts';
 import type { Authority } from '../identity/authority.ts';
 import type { BoundRuntime, Claim } from '../identity/binding.ts';
@@ -279,8 +280,7 @@ export class Session implements Stream, Movable {
   #isOnTrial(key: ObjectKey): boolean {
     const { objects, fleet } = this.#parts;
     const underWay = objects.runtimes.get(key)?.object?.status?.rollouts ?? [];
-    const reported = [...(fleet.get(key)?.rollouts.values() ?? [])];
-    return underWay.length > 0 || reported.some(({ canaryDigest }) => canaryDigest !== '');
+    return underWay.length > 0 || hasCanary(fleet.get(key));
   }
 
   /** What a device may do ends with its certificate, and changes between the proof and now are seen here. */

@@ -78,6 +78,21 @@ it('tells one more at once where many wait already', async () => {
   await last;
 });
 
+it('has a place for urgent ones however many others wait, and one more is told where as many urgent ones wait', async () => {
+  const { turns, began, failed, ends, come } = start();
+  for (let other = 0; other < 2 + options.maxWaiting; other++) come(`${other}`);
+  await settle();
+  for (let canary = 0; canary < options.maxWaiting; canary++) come(`canary ${canary}`, true);
+  await settle();
+  expect([turns.waiting, failed.size]).toEqual([2 * options.maxWaiting, 0]);
+  for (const isUrgent of [true, false]) come(`one more, ${isUrgent}`, isUrgent);
+  await settle();
+  expect([...failed.keys()]).toEqual(['one more, true', 'one more, false']);
+  ends.get('0')?.();
+  await settle();
+  expect(began).toEqual(['0', '1', 'canary 0']);
+});
+
 it('forgets who went away', async () => {
   const { turns, began, failed, ends, leaves, come } = start();
   for (const name of ['a', 'b', 'c', 'd']) come(name);

@@ -9,7 +9,7 @@ export type TurnsOptions = {
   readonly longestMs: number;
   /** Who waited for so long is told to come again. Shorter than a runtime waits for a Welcome. */
   readonly patienceMs: number;
-  /** Where so many wait, one more is told at once. */
+  /** Where so many urgent ones wait, or so many others, one more of them is told at once. */
   readonly maxWaiting: number;
   /** When to come again. The runtime adds up to as much once more, so that those who came together do not stay together. */
   readonly retryAfterMs: number;
@@ -21,7 +21,7 @@ type Waiter = { readonly begin: () => void };
  * Turns of those who come all at once: so many at a time, urgent ones first, then in the order in which they came.
  *
  * Guarantees: who waits has a turn within `patienceMs` or is told when to come again; a turn that hangs does not keep
- * others from theirs for longer than `longestMs`.
+ * others from theirs for longer than `longestMs`; however many others wait, an urgent one has a place.
  */
 export class Turns {
   readonly #options: TurnsOptions;
@@ -43,7 +43,6 @@ export class Turns {
    */
   async take(signal: AbortSignal, isUrgent = false): Promise<() => void> {
     signal.throwIfAborted();
-    if (this.waiting >= this.#options.maxWaiting) throw this.#later();
     if (this.#taken >= this.#options.atOnce) await this.#wait(signal, isUrgent ? this.#urgent : this.#others);
     else this.#taken += 1;
     let isOver = false;
@@ -69,7 +68,8 @@ export class Turns {
   }
 
   #wait(signal: AbortSignal, waiters: Set<Waiter>): Promise<void> {
-    const { clock, patienceMs } = this.#options;
+    const { clock, patienceMs, maxWaiting } = this.#options;
+    if (waiters.size >= maxWaiting) throw this.#later();
     return new Promise((resolve, reject) => {
       const finish = (how: () => void): void => {
         waiters.delete(waiter);

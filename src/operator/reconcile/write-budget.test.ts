@@ -2,20 +2,22 @@ import { describe, expect, it } from 'vitest';
 import type { ObjectKey } from '../../api/names.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { runtimeKey } from '../testing/fake-fleet.ts';
-import { type News, WriteBudget } from './write-budget.ts';
+import { type News, WriteBudget, writeRates } from './write-budget.ts';
 
 const secondMs = 1000;
 
 /** Objects that have news, and are written as soon as they may be. */
 class Fleet {
   readonly clock = new FakeClock();
-  readonly #budget = new WriteBudget(this.clock);
+  readonly #budget = new WriteBudget(this.clock, writeRates.AdapterRuntime);
   readonly #began = this.clock.monotonic();
   readonly #news = new Map<ObjectKey, { news: News; since: number; lookAt: number }>();
   /** Of each write: when it was, in milliseconds since the beginning, and how old its oldest news was then. */
   readonly writes: { key: ObjectKey; news: News; at: number; ageMs: number }[] = [];
 
   readonly keys: readonly ObjectKey[];
+  /** Writes that failed; undefined: the API server takes all. */
+  refused: number | undefined;
 
   constructor(size: number) {
     this.keys = Array.from({ length: size }, (_, i) => runtimeKey(`n${i}`));
@@ -47,6 +49,11 @@ class Fleet {
       const waitMs = this.#budget.waitMs(key, 'uid', waiting.news);
       waiting.lookAt = now + waitMs;
       if (waitMs > 0) continue;
+      if (this.refused !== undefined) {
+        this.refused += 1;
+        waiting.lookAt = now + 5 * secondMs;
+        continue;
+      }
       this.#budget.written(key, 'uid');
       this.#news.delete(key);
       this.writes.push({ key, news: waiting.news, at: now - this.#began, ageMs: now - waiting.since });
@@ -104,6 +111,18 @@ describe('the budget of writes', () => {
     expect(fleet.agesOf('Observation')).toEqual(Array.from({ length: 300 }, () => 0));
   });
 
+  it('writes and tries as many of a thousand that change, while writes are refused and when they are taken again', () => {
+    const fleet = new Fleet(1000);
+    fleet.refused = 0;
+    fleet.happen('Observation');
+    fleet.pass(300 * secondMs);
+    expect(fleet.refused).toBeLessThanOrEqual(100 + 4 * 300);
+    fleet.refused = undefined;
+    fleet.pass(300 * secondMs);
+    expect(fleet.writes).toHaveLength(1000);
+    expect(fleet.mostInAMinute).toBeLessThanOrEqual(4 * 60 + 1);
+  });
+
   it('tells of a whole fleet that went within 45 s, in the order in which it went, while observations go on', () => {
     const fleet = new Fleet(1000);
     fleet.happen('Observation', fleet.keys.slice(500));
@@ -119,7 +138,7 @@ describe('the budget of writes', () => {
 
   it('forgets who has nothing to write any more, and knows an object that was made anew', () => {
     const clock = new FakeClock();
-    const budget = new WriteBudget(clock);
+    const budget = new WriteBudget(clock, writeRates.AdapterRuntime);
     const key = runtimeKey('a');
     expect(budget.waitMs(key, 'one', 'Decision')).toBe(0);
     budget.written(key, 'one');

@@ -1,20 +1,27 @@
 import type { ObjectKey } from '../../api/names.ts';
 import type { Clock } from '../../time/clock.ts';
-import { Spread } from '../reconcile/spread.ts';
+import { Spread } from './spread.ts';
 
 /** What of a status is to be written. Decision: programs act on it, or a person must see it. */
 export type News = 'Decision' | 'Observation';
 
-/** Milliseconds between two writes of one object: of a decision after any, and of what is only observed after any. */
-const pauseMs = { Decision: 1000, Observation: 10_000 } as const;
+/**
+ * How often statuses of one kind are written: of one object not before `pauseMs` after any other write of it, of all together
+ * `perSecond` in the long run and `burst` at once after a rest.
+ */
+type Rates = Readonly<
+  Record<News, { readonly pauseMs: number; readonly perSecond: number; readonly burst: number }>
+>;
 
-/** Writes a second of all objects together in the long run, and at once after a rest. */
-const rates = {
-  /** A thousand runtimes that come or go together are told of within 45 seconds. */
-  Decision: { perSecond: 20, burst: 100 },
+/** A thousand objects of which something is decided together are told of within 45 seconds. */
+const decisions = { pauseMs: 1000, perSecond: 20, burst: 100 };
+
+export const writeRates = {
   /** 40 runtimes that change all the time are written each 10 seconds, 1,000 each 250; a hundred at rest at once. */
-  Observation: { perSecond: 4, burst: 100 },
-} as const;
+  AdapterRuntime: { Decision: decisions, Observation: { pauseMs: 10_000, perSecond: 4, burst: 100 } },
+  /** Each runtime that takes a plan over moves the counts of all routes that it has not had before. */
+  AdapterRoute: { Decision: decisions, Observation: { pauseMs: 1000, perSecond: 1, burst: 20 } },
+} as const satisfies Record<string, Rates>;
 
 /** Monotonic times. */
 type Turn = {
@@ -24,36 +31,41 @@ type Turn = {
 };
 
 /**
- * When each object may be written, so that a fleet does not cost more writes the larger it is.
+ * When each object of one kind may be written, so that a fleet does not cost more writes the larger it is.
  *
  * Guarantees:
  * - What is only observed is written so often in any time, however many objects there are.
  * - Decisions have a rate of their own and never wait for observations.
  * - Who waits has a place and keeps it, so nobody is passed over: n objects that change all the time are each written
- *   once in n / 4 seconds, or 10 if that is more.
+ *   once in n / `perSecond` seconds, or once in `pauseMs` if that is longer.
  * - There is no queue of states: who has a turn writes the newest one.
  */
 export class WriteBudget {
   readonly #clock: Pick<Clock, 'monotonic'>;
+  readonly #rates: Rates;
   readonly #places: Readonly<Record<News, Spread>>;
   readonly #turns = new Map<ObjectKey, Turn>();
 
-  constructor(clock: Pick<Clock, 'monotonic'>) {
+  constructor(clock: Pick<Clock, 'monotonic'>, rates: Rates) {
     this.#clock = clock;
+    this.#rates = rates;
     this.#places = {
       Decision: new Spread(clock, rates.Decision),
       Observation: new Spread(clock, rates.Observation),
     };
   }
 
-  /** Milliseconds until the object may be written; 0: now, and `written` follows. */
+  /** Milliseconds until the object may be written. 0: now, which takes its place; `written` follows unless the write fails. */
   waitMs(key: ObjectKey, uid: string, news: News): number {
     const now = this.#clock.monotonic();
     const turn = this.#turnOf(key, uid);
-    const restMs = turn.writtenAt + pauseMs[news] - now;
+    const restMs = turn.writtenAt + this.#rates[news].pauseMs - now;
     if (restMs > 0) return restMs;
     if (turn.place?.news !== news) turn.place = { news, at: now + this.#places[news].delayOf(key) };
-    return Math.max(0, turn.place.at - now);
+    const waitMs = Math.max(0, turn.place.at - now);
+    // A write that fails has used its place as well: places do not pile up while the API server takes none.
+    if (waitMs === 0) turn.place = undefined;
+    return waitMs;
   }
 
   written(key: ObjectKey, uid: string): void {
