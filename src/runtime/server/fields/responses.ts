@@ -1,17 +1,27 @@
 import { z } from 'zod';
-import { harmless, honoured, objectOf, refused } from './field.ts';
+import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
+import { harmless, honoured, kind, objectOf, refused } from './field.ts';
 import { refusedOfGeneration } from './generation.ts';
 import { callItem, responseToolFields } from './response-tools.ts';
 import { jsonSchema, structureFields } from './structure.ts';
 
 const number = honoured(z.number().nullish());
 
+/** `others`: what to do about an object that is none of them. */
+const oneOf = <const N extends readonly string[]>(names: N, others: string) =>
+  z.enum(names, {
+    error: ({ input }) => {
+      const given = typeof input === 'string' ? quoteUntrusted(input) : 'no text';
+      return `is ${given}, must be ${names.slice(0, -1).join(', ')} or ${names.at(-1)}: ${others}`;
+    },
+  });
+
 const media = 'prompts are text';
 const notStored = 'answers are not stored; send the conversation as input';
 
 /** A part: `input_text` of a user or a tool, `output_text` and `reasoning_text` of an answer that is sent back. */
 export const inputPart = {
-  type: honoured(z.enum(['input_text', 'output_text', 'reasoning_text'])),
+  type: honoured(oneOf(['input_text', 'output_text', 'reasoning_text'], media)),
   text: honoured(z.string()),
   annotations: harmless('annotations are not given to the model'),
   logprobs: harmless('log probabilities are not given to the model'),
@@ -34,7 +44,12 @@ const partsOf = z.union([z.string(), z.array(objectOf(inputPart))], {
 
 /** An item of the input: a message, a call, what its tool answered, or thoughts. chat/input-items.ts says which has what. */
 export const inputItem = {
-  type: honoured(z.enum(['message', 'function_call', 'function_call_output', 'reasoning']).nullish()),
+  type: kind(
+    oneOf(
+      ['message', 'function_call', 'function_call_output', 'reasoning'],
+      'leave it out, or say what it has in a message',
+    ).nullish(),
+  ),
   role: honoured(z.enum(['system', 'developer', 'user', 'assistant']).nullish()),
   content: honoured(partsOf.nullish(), inputPart),
   output: honoured(partsOf.nullish(), inputPart),

@@ -293,7 +293,7 @@ const call = { type: 'function_call', call_id: 'c1', name: 'get_weather', argume
 const answer = { type: 'function_call_output', call_id: 'c1', output: '3' };
 
 it.each<[string, object, string]>([
-  ['a tool of the server', { tools: [{ type: 'web_search', name: 'x' }] }, 'tools.0.type'],
+  ['a tool of the server', { tools: [{ type: 'web_search', filters: {} }] }, 'tools.0.type'],
   ['a tool without a name', { tools: [{ type: 'function' }] }, 'tools.0.name'],
   ['a name with a space', { tools: [{ ...tool, name: 'a b' }] }, 'tools.0.name'],
   ['a choice of no tool', { tool_choice: { type: 'function', name: 'x' } }, 'tool_choice.name'],

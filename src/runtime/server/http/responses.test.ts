@@ -183,6 +183,34 @@ describe('a streamed response', () => {
   });
 });
 
+it.each<[object, string, RegExp]>([
+  [
+    { type: 'web_search_call', id: 'ws_1', action: {}, queries: [] },
+    'type',
+    /^input\.37\.type is "web_search_call", must be message, function_call, .*reasoning: .*leave it out/,
+  ],
+  [{ type: 'a'.repeat(1000) }, 'type', /^input\.37\.type is "a{120}…"/],
+  [{ type: 5 }, 'type', /^input\.37\.type is no text, must be message/],
+  [{ role: 'tool', content: 'x' }, 'role', /^input\.37\.role: .*"assistant"/],
+  [{ role: 'user', content: 5 }, 'content', /^input\.37\.content must be a string or a list of text parts/],
+  [
+    { role: 'user', content: [{ type: 'input_text', text: 'x' }, { type: 'input_video' }] },
+    'content.1.type',
+    /^input\.37\.content\.1\.type is "input_video", must be input_text, output_text or reasoning_text/,
+  ],
+  [{ role: 'user', content: [{ type: 'input_text' }] }, 'content.0.text', /^input\.37\.content\.0\.text/],
+])(
+  'an item that is wrong is reported by its place, what it is, and what to do: %j',
+  async (item, at, said) => {
+    const input = [...Array<object>(37).fill({ role: 'user', content: 'x' }), item];
+    const response = await start().post(path, { ...ask, input });
+    expect([response.status, await response.json()]).toMatchObject([
+      400,
+      { error: { param: `input.37.${at}`, message: expect.stringMatching(said) } },
+    ]);
+  },
+);
+
 it.each<[string, object, string]>([
   ['what is stored', { previous_response_id: 'resp_1' }, 'previous_response_id'],
   ['a conversation of the server', { conversation: 'conv_1' }, 'conversation'],
@@ -198,7 +226,7 @@ it.each<[string, object, string]>([
     { input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'data:' }] }] },
     'input.0.content.0.image_url',
   ],
-  ['a stored item', { input: [{ type: 'item_reference', id: 'msg_1' }] }, 'input'],
+  ['a stored item', { input: [{ type: 'item_reference', id: 'msg_1' }] }, 'input.0.type'],
   ['nothing', { input: [] }, 'input'],
   ['probabilities without saying so', { top_logprobs: 2 }, 'top_logprobs'],
   ['JSON of no schema', { text: { format: { type: 'json_schema', name: 'x' } } }, 'text.format.schema'],
