@@ -105,7 +105,7 @@ export const completionFields = {
 };
 
 export const contentPart = {
-  type: honoured(z.literal('text')),
+  type: honoured(z.literal('text', { error: `must be text: ${parts}` })),
   text: honoured(z.string()),
   image_url: refused(parts),
   image_pil: refused(parts),

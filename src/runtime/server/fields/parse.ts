@@ -36,13 +36,17 @@ const refusal = (field: Field, path: string, value: unknown, naming: Naming): Fi
   });
 };
 
-/** A union says only what it takes. Where one of its forms alone came beyond its beginning, what stopped that one is said. */
+/** The value is of no type that this takes. */
+const isOtherType = ({ code, path }: z.core.$ZodIssue): boolean =>
+  path.length === 0 && (code === 'invalid_type' || code === 'invalid_value');
+
+/** A union says only what it takes. Where one of its forms alone is of the value's type, what is wrong within is said. */
 const innermost = (issue: z.core.$ZodIssue): z.core.$ZodIssue => {
   if (issue.code !== 'invalid_union') return issue;
   const [within, ...others] = issue.errors.flatMap(([first]) =>
-    first === undefined || first.path.length === 0 ? [] : [first],
+    first === undefined || isOtherType(first) ? [] : [first],
   );
-  if (within === undefined || others.length > 0) return issue;
+  if (within === undefined || within.path.length === 0 || others.length > 0) return issue;
   return innermost({ ...within, path: [...issue.path, ...within.path] });
 };
 
