@@ -1,5 +1,5 @@
-import { createOpenAI } from '@ai-sdk/openai';
-import { generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
+import { createOpenAI, type OpenAIProviderSettings } from '@ai-sdk/openai';
+import { generateText, jsonSchema, type LanguageModel, stepCountIs, streamText, tool } from 'ai';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startHttp } from '../../../src/runtime/server/http/server.ts';
 import { type FakeParts, fakeParts } from '../../../src/runtime/server/testing/parts.ts';
@@ -7,8 +7,20 @@ import { weather, weatherCall } from '../../../src/runtime/server/testing/weathe
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
+type Models = (id: string) => LanguageModel;
+type Kind = readonly [
+  string,
+  (settings: OpenAIProviderSettings) => Models,
+  { readonly openai: { readonly store: false } } | undefined,
+];
+
 // The protocol alone: the server is real, what it serves says what it is told to.
-describe.each(['chat', 'responses'] as const)('the AI SDK, with tools: %s', (kind) => {
+describe.each([
+  ['as it comes', createOpenAI, undefined],
+  ['chat', (settings) => createOpenAI(settings).chat, undefined],
+  // It sends what was said, and not its id.
+  ['responses that are not stored', createOpenAI, { openai: { store: false } }],
+] as const satisfies readonly Kind[])('the AI SDK, with tools: %s', (_, modelsOf, providerOptions) => {
   let parts: FakeParts;
   let url: string;
   let close: () => Promise<void>;
@@ -29,11 +41,10 @@ describe.each(['chat', 'responses'] as const)('the AI SDK, with tools: %s', (kin
   });
 
   const asked = () => ({
-    model: createOpenAI({ baseURL: url, apiKey: 'unused' })[kind]('tiny'),
+    model: modelsOf({ baseURL: url, apiKey: 'unused' })('tiny'),
     prompt: 'Is Oslo warmer than Rome?',
     maxRetries: 0,
-    // Nothing is stored, so that it sends what was said and not its id.
-    providerOptions: { openai: { store: false } },
+    ...(providerOptions === undefined ? {} : { providerOptions }),
     stopWhen: stepCountIs(3),
     tools: {
       get_weather: tool({

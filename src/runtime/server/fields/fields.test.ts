@@ -103,6 +103,7 @@ const telling: Readonly<Record<string, unknown>> = {
   chat_template_kwargs: { enable_thinking: false },
   user: 'anna',
   stream: true,
+  store: false,
   stream_options: { include_usage: true },
   encoding_format: 'base64',
   id: 'r2',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import { harmless, honoured, kind, objectOf, refused } from './field.ts';
 import { refusedOfGeneration } from './generation.ts';
+import { reader } from './parse.ts';
 import { callItem, responseToolFields } from './response-tools.ts';
 import { jsonSchema, structureFields } from './structure.ts';
 
@@ -17,7 +18,7 @@ const oneOf = <const N extends readonly string[]>(names: N, others: string) =>
   });
 
 const media = 'prompts are text';
-const notStored = 'answers are not stored; send the conversation as input';
+const notStored = 'conversations are not stored; send this one as input';
 
 /** A part: `input_text` of a user or a tool, `output_text` and `reasoning_text` of an answer that is sent back. */
 export const inputPart = {
@@ -42,11 +43,11 @@ const partsOf = z.union([z.string(), z.array(objectOf(inputPart))], {
   error: 'must be a string or a list of text parts',
 });
 
-/** An item of the input: a message, a call, what its tool answered, or thoughts. chat/input-items.ts says which has what. */
+/** An item of the input: a message, a call, what its tool answered, thoughts, or a reference to one of an answer. chat/input-items.ts says which has what. */
 export const inputItem = {
   type: kind(
     oneOf(
-      ['message', 'function_call', 'function_call_output', 'reasoning'],
+      ['message', 'function_call', 'function_call_output', 'reasoning', 'item_reference'],
       'leave it out, or say what it has in a message',
     ).nullish(),
   ),
@@ -54,10 +55,14 @@ export const inputItem = {
   content: honoured(partsOf.nullish(), inputPart),
   output: honoured(partsOf.nullish(), inputPart),
   ...callItem,
-  id: harmless('answers are not stored'),
+  /** Of a reference; that of another item changes nothing. */
+  id: honoured(z.string().nullish()),
   status: harmless('a message is taken as it is'),
   phase: harmless('a message is taken as it is'),
 };
+
+export const readItem = reader(inputItem);
+export type InputItem = ReturnType<typeof readItem>;
 
 /** OpenAI's, which has the schema beside its type. */
 export const textFormat = {
@@ -102,6 +107,8 @@ export const responseFields = {
   /** Told again with the answer. */
   metadata: honoured(z.record(z.string(), z.string()).nullish()),
   user: honoured(z.string().nullish()),
+  /** Unless it is false, later requests may refer to items of the answer. */
+  store: honoured(z.boolean().nullish()),
   stream: honoured(z.boolean().nullish()),
   stream_options: refused('chunks are not padded', {}, { include_obfuscation: false }),
   /** vLLM's extensions, and those of sampling that it lacks. */
@@ -132,7 +139,6 @@ export const responseFields = {
   enable_response_messages: refused('prompts are not told', false),
   mm_processor_kwargs: refused('there are no media in prompts', {}),
   media_io_kwargs: refused('there are no media in prompts', {}),
-  store: harmless('answers are not stored'),
   service_tier: harmless('there is one tier'),
   safety_identifier: harmless('it identifies a user to OpenAI'),
   prompt_cache_key: harmless('prefixes are cached without it'),

@@ -38,8 +38,11 @@ type OpenText = {
 /** A call whose arguments are not at their end. */
 type OpenCall = { readonly kind: 'call'; readonly id: string; readonly call: CallPart; text: string };
 
+/** As OpenAI has it. */
+type Item = { readonly id: string };
+
 /** An item at its end. `events`: of what it has. */
-type Ended = { readonly events: readonly OutputEvent[]; readonly item: object };
+type Ended = { readonly events: readonly OutputEvent[]; readonly item: Item };
 
 /**
  * The output of a response as it comes: messages, thoughts and calls, in their order, and the events that tell them.
@@ -50,7 +53,7 @@ type Ended = { readonly events: readonly OutputEvent[]; readonly item: object };
 export class ResponseOutput {
   readonly #id: string;
   readonly #reader: AnswerReader;
-  readonly #items: object[] = [];
+  readonly #items: Item[] = [];
   #open: OpenText | OpenCall | undefined;
   /** Of tokens whose text is held back. */
   #scored: TakenLogprob[] = [];
@@ -66,7 +69,7 @@ export class ResponseOutput {
   }
 
   /** Items that are complete; all, once it ended. */
-  get items(): readonly object[] {
+  get items(): readonly Item[] {
     return this.#items;
   }
 

@@ -107,7 +107,7 @@ export const responseObject = (
   previous_response_id: null,
   reasoning: { effort: null, summary: null },
   service_tier: 'default',
-  store: false,
+  store: body.store ?? true,
   temperature: request.sampling.temperature,
   text: { format: body.text?.format ?? { type: 'text' }, verbosity: 'medium' },
   tool_choice: body.tool_choice ?? 'auto',

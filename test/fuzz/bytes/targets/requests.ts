@@ -207,10 +207,10 @@ const responses: Target = {
       },
     ),
   mutators: [json],
-  codes,
+  codes: [...codes, 'ITEM_NOT_FOUND'],
   run: (bytes) =>
     explained(() => {
-      const { prompt, options } = askResponse(readResponse(parsed(bytes)), { chat: tooled });
+      const { prompt, options } = askResponse(readResponse(parsed(bytes)), { chat: tooled }, () => undefined);
       const kind = check(generateRequest(prompt, options, defaults, base));
       return `${kind} ${options.structure?.kind ?? ''}`;
     }),
