@@ -17,7 +17,7 @@ type Kind = readonly [
 // The protocol alone: the server is real, what it serves says what it is told to.
 describe.each([
   ['as it comes', createOpenAI, undefined],
-  ['chat', (settings) => createOpenAI(settings).chat, undefined],
+  ['chat', (settings) => (id) => createOpenAI(settings).chat(id), undefined],
   // It sends what was said, and not its id.
   ['responses that are not stored', createOpenAI, { openai: { store: false } }],
 ] as const satisfies readonly Kind[])('the AI SDK, with tools: %s', (_, modelsOf, providerOptions) => {

@@ -56,11 +56,13 @@ class Items {
     this.#itemOf = itemOf;
   }
 
-  add(given: Item, path: string): void {
-    checkFields(given, path);
-    const item = given.type === 'item_reference' ? this.#referred(given.id ?? '', path) : given;
+  add(item: Item, path: string): void {
+    checkFields(item, path);
     const { role, content, call_id: id, name, output } = item;
     switch (item.type ?? 'message') {
+      case 'item_reference':
+        this.add(this.#referred(item.id ?? '', path), path);
+        return;
       case 'reasoning':
         this.#assistant(true).reasoning += textOf(content);
         return;

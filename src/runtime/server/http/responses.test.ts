@@ -288,7 +288,7 @@ it.each<[object, string, RegExp]>([
 ])(
   'an item that is wrong is reported by its place, what it is, and what to do: %j',
   async (item, at, said) => {
-    const input = [...Array<object>(37).fill({ role: 'user', content: 'x' }), item];
+    const input = [...Array.from({ length: 37 }, () => ({ role: 'user', content: 'x' })), item];
     const response = await start().post(path, { ...ask, input });
     expect([response.status, await response.json()]).toMatchObject([
       400,
