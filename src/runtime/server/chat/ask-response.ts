@@ -2,6 +2,7 @@ import type { Serving } from '../../serving/serving.ts';
 import { type ResponseBody, responseOptions } from '../http/response-body.ts';
 import { type Asked, askedAnswer } from './asked.ts';
 import { type ItemOf, messagesOfInput } from './input-items.ts';
+import { templateValues } from './template-values.ts';
 import { type AskedTools, type ToolFields, toolsOf } from './tools.ts';
 
 /** As a chat has them. */
@@ -27,12 +28,14 @@ export const askResponse = (
   itemOf: ItemOf,
 ): Asked => {
   const options = responseOptions(body);
+  const { chat_template_kwargs: given, reasoning } = body;
   const tools: AskedTools | undefined = toolsOf(toolFieldsOf(body), chat, '');
   return {
     prompt: {
       kind: 'chat',
       messages: messagesOfInput(body, chat, tools !== undefined, itemOf),
       ...(tools === undefined ? {} : { tools: tools.source }),
+      ...templateValues({ given, effort: reasoning?.effort }, chat, 'reasoning.effort'),
     },
     ...askedAnswer(options, tools, chat),
   };

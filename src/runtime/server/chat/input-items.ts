@@ -11,7 +11,7 @@ type Content = NonNullable<Item['content']>;
 export type ItemOf = (id: string) => Item | undefined;
 
 /** Fields of an item that not all kinds of it have. */
-const own = ['id', 'role', 'content', 'call_id', 'name', 'arguments', 'output'] as const;
+const own = ['id', 'role', 'content', 'summary', 'call_id', 'name', 'arguments', 'output'] as const;
 type Own = (typeof own)[number];
 
 const kinds: Readonly<
@@ -20,7 +20,7 @@ const kinds: Readonly<
   message: { needs: ['role', 'content'], may: ['id'] },
   function_call: { needs: ['call_id', 'name', 'arguments'], may: ['id'] },
   function_call_output: { needs: ['call_id', 'output'], may: ['id', 'name'] },
-  reasoning: { needs: [], may: ['id', 'content'] },
+  reasoning: { needs: [], may: ['id', 'content', 'summary'] },
   item_reference: { needs: ['id'], may: [] },
 };
 
@@ -39,6 +39,11 @@ const checkFields = (item: Item, path: string): void => {
 const textOf = (content: Content | null | undefined): string => {
   if (content === undefined || content === null || typeof content === 'string') return content ?? '';
   return content.map(({ text }) => text).join('');
+};
+
+const thoughtsOf = ({ content, summary }: Item): string => {
+  const text = textOf(content);
+  return text === '' ? (summary ?? []).map((part) => part.text).join('\n\n') : text;
 };
 
 /** Thoughts, a text and calls of an assistant that follow each other are one message of a chat. */
@@ -64,7 +69,7 @@ class Items {
         this.add(this.#referred(item.id ?? '', path), path);
         return;
       case 'reasoning':
-        this.#assistant(true).reasoning += textOf(content);
+        this.#assistant(true).reasoning += thoughtsOf(item);
         return;
       case 'function_call':
         this.#call(item, path);

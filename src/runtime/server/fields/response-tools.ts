@@ -55,6 +55,5 @@ export const callItem = {
   parsed_arguments: harmless('clients make it of the arguments'),
   input: refused('tools are functions'),
   action: refused('tools are functions'),
-  summary: refused('thoughts are given as content', []),
   encrypted_content: refused('thoughts are not encrypted'),
 };

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import { harmless, honoured, kind, objectOf, refused } from './field.ts';
-import { refusedOfGeneration } from './generation.ts';
+import { reasoningEffort, refusedOfGeneration, templateVariables } from './generation.ts';
 import { reader } from './parse.ts';
 import { callItem, responseToolFields } from './response-tools.ts';
 import { jsonSchema, structureFields } from './structure.ts';
@@ -43,6 +43,11 @@ const partsOf = z.union([z.string(), z.array(objectOf(inputPart))], {
   error: 'must be a string or a list of text parts',
 });
 
+export const summaryPart = {
+  type: honoured(z.literal('summary_text', { error: 'must be summary_text' })),
+  text: honoured(z.string()),
+};
+
 /** An item of the input: a message, a call, what its tool answered, thoughts, or a reference to one of an answer. chat/input-items.ts says which has what. */
 export const inputItem = {
   type: kind(
@@ -55,6 +60,8 @@ export const inputItem = {
   content: honoured(partsOf.nullish(), inputPart),
   output: honoured(partsOf.nullish(), inputPart),
   ...callItem,
+  /** Thoughts without content are taken from it. */
+  summary: honoured(z.array(objectOf(summaryPart)).nullish(), summaryPart),
   /** Of a reference; that of another item changes nothing. */
   id: honoured(z.string().nullish()),
   status: harmless('a message is taken as it is'),
@@ -87,6 +94,17 @@ const includable = [
   'computer_call_output.output.image_url',
   'code_interpreter_call.outputs',
 ] as const;
+
+export const reasoning = {
+  effort: reasoningEffort,
+  /** Thoughts come as the summary, whole, in place of content. */
+  summary: honoured(
+    z.enum(['auto', 'detailed'], { error: 'must be auto or detailed: thoughts are told whole' }).nullish(),
+  ),
+  generate_summary: refused('summary took its place'),
+  mode: refused('there is one mode', 'standard'),
+  context: refused('the chat template says which thoughts of former turns it takes', 'auto'),
+};
 
 /** `/v1/responses`. */
 export const responseFields = {
@@ -132,7 +150,8 @@ export const responseFields = {
   context_management: refused('a prompt that is too long is refused, not cut', []),
   truncation: refused('a prompt that is too long is refused, not cut', 'disabled'),
   ...responseToolFields,
-  reasoning: refused('the reasoning effort cannot be chosen yet', {}),
+  reasoning: honoured(objectOf(reasoning).nullish(), reasoning),
+  chat_template_kwargs: templateVariables,
   image: refused('answers are text'),
   moderation: refused('there is no moderation'),
   access_programs: refused('there are no programs', {}),

@@ -46,7 +46,9 @@ export const responses = (parts: Parts) => {
     const request = generateRequest(prompt, options, defaults, base);
     const { id, served } = await exchange.begin(context, request);
     const head = { id, created: Math.floor(parts.clock.now() / 1000), body, request };
-    const output = new ResponseOutput(id, new AnswerReader({ ...form, id }));
+    const summarised = (body.reasoning?.summary ?? undefined) !== undefined;
+    const reader = new AnswerReader({ ...form, id });
+    const output = new ResponseOutput(id, reader, summarised ? 'summary' : 'content');
     const keep = (): void => {
       if (body.store !== false) kept.keep(context, output.items);
     };
