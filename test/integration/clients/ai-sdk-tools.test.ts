@@ -110,3 +110,56 @@ describe.each([
     check();
   });
 });
+
+describe('the AI SDK, with thoughts', () => {
+  let parts: FakeParts;
+  let http: Awaited<ReturnType<typeof startHttp>>;
+  beforeEach(async () => {
+    parts = fakeParts();
+    const { serving } = parts;
+    const chat = { calls: 'none', parallel: true, thinks: true, effort: ['enable_thinking'] } as const;
+    serving.base = { ...serving.base, chat };
+    serving.says = ['<think>\nCold.\n</think>\n\n3 degrees.', 'Yes.'];
+    http = await startHttp({ ...parts, address: '127.0.0.1:0' });
+  });
+  afterEach(async () => {
+    await http.close(1000);
+  });
+
+  const asked = () => ({
+    model: createOpenAI({ baseURL: `http://127.0.0.1:${http.port}/v1`, apiKey: 'unused' })('tiny'),
+    maxRetries: 0,
+    // It asks no model for thoughts that it does not know.
+    providerOptions: { openai: { forceReasoning: true, reasoningEffort: 'low' } },
+  });
+
+  it('gets them where it asks for a summary, and refers to them in the next turn', async () => {
+    const question = { role: 'user' as const, content: 'How warm is it?' };
+    const { reasoningText, text, responseMessages } = await generateText({
+      ...asked(),
+      messages: [question],
+    });
+    expect([reasoningText, text]).toEqual(['Cold.', '3 degrees.']);
+    const messages = [question, ...responseMessages, { role: 'user' as const, content: 'Sure?' }];
+    expect((await generateText({ ...asked(), messages })).text).toBe('Yes.');
+    expect(parts.serving.calls[1]?.request.prompt).toMatchObject({
+      messages: [
+        question,
+        { role: 'assistant', content: '3 degrees.', reasoning: 'Cold.' },
+        { role: 'user' },
+      ],
+      values: { enable_thinking: true },
+    });
+  });
+
+  it('sees them as they come', async () => {
+    const stream = streamText({ ...asked(), prompt: 'How warm is it?' });
+    const deltas: string[] = [];
+    for await (const part of stream.fullStream) {
+      if (part.type === 'error') throw part.error;
+      if (part.type === 'reasoning-delta') deltas.push(part.text);
+    }
+    expect(deltas).toEqual(['C', 'o', 'l', 'd', '.']);
+    expect(await stream.text).toBe('3 degrees.');
+  });
+});
