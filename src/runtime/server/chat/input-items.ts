@@ -54,6 +54,8 @@ class Items {
   readonly #messages: ChatMessage[] = [];
   readonly #made: MadeCalls;
   readonly #itemOf: ItemOf;
+  /** Of items that were referred to. */
+  readonly #ids = new Set<string>();
   #turn: Turn | undefined;
 
   constructor(made: MadeCalls, itemOf: ItemOf) {
@@ -96,7 +98,10 @@ class Items {
     return this.#messages;
   }
 
+  /** Each once, as with OpenAI: what a request may have in memory is bounded by what a body may have, and by what is kept. */
   #referred(id: string, path: string): Item {
+    if (this.#ids.has(id)) throw wrong(`${path}.id`, 'is that of another reference of the request');
+    this.#ids.add(id);
     const item = this.#itemOf(id);
     if (item !== undefined) return item;
     throw new FieldError(

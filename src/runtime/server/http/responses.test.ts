@@ -144,6 +144,18 @@ describe('a reference to an item of an answer', () => {
       expect((await post(path, { ...referred('msg_r1'), model })).status).toBe(200);
   });
 
+  it('stands once in a request: many to a long item would be longer than any body may be', async () => {
+    const { parts, post } = start();
+    await post(path, ask);
+    const input = [0, 1].map(() => ({ type: 'item_reference', id: 'msg_r1' }));
+    const response = await post(path, { ...ask, input });
+    expect([response.status, await response.json()]).toMatchObject([
+      400,
+      { error: { param: 'input.1.id', message: expect.stringMatching(/^input\.1\.id is that of another/) } },
+    ]);
+    expect(parts.serving.calls).toHaveLength(1);
+  });
+
   it('that is not known is an error of its own, which says what to do', async () => {
     const { parts, post } = start();
     const response = await post(path, referred('msg_r1'));
