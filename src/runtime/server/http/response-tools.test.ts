@@ -232,7 +232,7 @@ describe('thoughts as a summary, where one is asked for', () => {
       'part.done',
     ]);
     for (const event of own) expect(event).toMatchObject(place);
-    expect(own.slice(1, -2).map(({ delta }) => delta)).toEqual([...'Where?']);
+    expect(own.slice(1, -2).map(({ delta }) => delta)).toEqual('Where?'.split(''));
     expect(own.at(-2)).toMatchObject({ text: 'Where?' });
     expect(own.at(-1)).toMatchObject({ part: summary[0] });
   });
