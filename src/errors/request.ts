@@ -160,6 +160,14 @@ export const requestErrors = defineErrors({
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },
+  ITEM_NOT_FOUND: {
+    summary:
+      'A response refers to an item that this runtime does not have of its own answers to this caller.',
+    advice:
+      'Send the item itself in place of the reference: clients do so with `store: false` (AI SDK: `providerOptions: { openai: { store: false } }`). A runtime has the items of its last answers until it restarts; other runtimes do not have them.',
+    grpc: 'NOT_FOUND',
+    retry: 'AfterChange',
+  },
   FEEDBACK_UNKNOWN: {
     summary: 'Feedback has an id that no answer of a rollout of this runtime has.',
     advice:

@@ -212,6 +212,19 @@ describe('a node whose base model takes tools', () => {
     expect(plain.choices[0]?.message.content).toMatch(/./);
   });
 
+  it('turns thoughts on and off in responses, and refuses an effort that its template does not read', async () => {
+    const asked = { model: 'tiny', input: 'x', max_output_tokens: 8, temperature: 0 };
+    const typesOf = async (deep: boolean): Promise<readonly string[]> => {
+      const more = { chat_template_kwargs: { deep } } as object;
+      const { output } = await client.responses.create({ ...asked, ...more });
+      return output.map(({ type }) => type);
+    };
+    expect(await typesOf(true)).toEqual(['reasoning']);
+    expect(await typesOf(false)).toEqual(['message']);
+    const refused = client.responses.create({ ...asked, reasoning: { effort: 'low' } });
+    await expect(refused).rejects.toMatchObject({ status: 400, param: 'reasoning.effort' });
+  });
+
   it('names the tool whose parameters cannot be enforced', async () => {
     const bad = tool('tag', { tags: { type: 'array', uniqueItems: true } });
     const failure: unknown = await client.chat.completions

@@ -1,5 +1,5 @@
 import type { Clock } from '../../time/clock.ts';
-import { BySession } from '../routing/by-session.ts';
+import { ByNamespace } from '../routing/by-namespace.ts';
 import type { Labelled } from '../routing/labelled.ts';
 
 /** Sessions that are remembered on a node. */
@@ -12,7 +12,7 @@ type Kept = { readonly labelled: Labelled; readonly at: number };
 /** What classifiers were certain of, by session. In memory alone: a restart classifies anew. */
 export class SessionLabels {
   readonly #clock: Pick<Clock, 'monotonic'>;
-  readonly #kept = new BySession<Kept>(maxSessions);
+  readonly #kept = new ByNamespace<Kept>(maxSessions);
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock;

@@ -101,6 +101,9 @@ export type Prompt =
 /** How a base model writes calls of tools; docs/adr/0086. */
 export type CallFormat = 'hermes' | 'llama' | 'gemma';
 
+/** A variable of chat templates that says how much is thought: a word of OpenAI's (`low`), or whether at all. */
+export type EffortVariable = 'reasoning_effort' | 'enable_thinking';
+
 /** What the chat template of a base model knows besides messages. */
 export type ChatInfo = {
   /** `none`: the template takes no tools; `unknown`: it does, and how the model writes calls is not known. */
@@ -111,6 +114,8 @@ export type ChatInfo = {
   readonly thinks: boolean;
   /** The template leaves calls of former turns out: of all prompts, or of those that tell of no tools. Absent: it has them. */
   readonly dropsCalls?: 'always' | 'untold';
+  /** Which of these variables the template reads. Absent: none. */
+  readonly effort?: readonly EffortVariable[];
 };
 
 /**

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Digest } from '../../api/names.ts';
 import type { Clock } from '../../time/clock.ts';
-import { BySession } from '../routing/by-session.ts';
+import { ByNamespace } from '../routing/by-namespace.ts';
 import type { Candidate, Keepable, KeepsSessions, KeptChoice } from '../routing/decision.ts';
 import { sessionTokenHeader } from '../routing/identity.ts';
 import type { RequestContext, ServedBy } from '../routing/request.ts';
@@ -37,7 +37,7 @@ type Told = { readonly key: string; readonly content: TokenContent | undefined }
  */
 export class Sessions implements KeepsSessions {
   readonly #clock: Pick<Clock, 'now'>;
-  readonly #table = new BySession<SessionEntry>(maxSessions);
+  readonly #table = new ByNamespace<SessionEntry>(maxSessions);
   /** A request may be routed several times; its token is read once, unless its name is that of another route by then. */
   readonly #read = new WeakMap<RequestContext, Told>();
   readonly #tokens = { accepted: 0, malformed: 0, foreign: 0, over: 0 };
@@ -48,7 +48,7 @@ export class Sessions implements KeepsSessions {
 
   /** Sessions in memory, and tokens that came. */
   totals(): { readonly sessions: number; readonly tokens: TokenCounts } {
-    return { sessions: this.#table.size, tokens: this.#tokens };
+    return { sessions: this.#table.weight, tokens: this.#tokens };
   }
 
   /** What the session of a request keeps of a route; undefined: nothing. */

@@ -1,5 +1,5 @@
-import { createOpenAI } from '@ai-sdk/openai';
-import { generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
+import { createOpenAI, type OpenAIProviderSettings } from '@ai-sdk/openai';
+import { generateText, jsonSchema, type LanguageModel, stepCountIs, streamText, tool } from 'ai';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startHttp } from '../../../src/runtime/server/http/server.ts';
 import { type FakeParts, fakeParts } from '../../../src/runtime/server/testing/parts.ts';
@@ -7,8 +7,20 @@ import { weather, weatherCall } from '../../../src/runtime/server/testing/weathe
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
+type Models = (id: string) => LanguageModel;
+type Kind = readonly [
+  string,
+  (settings: OpenAIProviderSettings) => Models,
+  { readonly openai: { readonly store: false } } | undefined,
+];
+
 // The protocol alone: the server is real, what it serves says what it is told to.
-describe.each(['chat', 'responses'] as const)('the AI SDK, with tools: %s', (kind) => {
+describe.each([
+  ['as it comes', createOpenAI, undefined],
+  ['chat', (settings) => (id) => createOpenAI(settings).chat(id), undefined],
+  // It sends what was said, and not its id.
+  ['responses that are not stored', createOpenAI, { openai: { store: false } }],
+] as const satisfies readonly Kind[])('the AI SDK, with tools: %s', (_, modelsOf, providerOptions) => {
   let parts: FakeParts;
   let url: string;
   let close: () => Promise<void>;
@@ -29,11 +41,10 @@ describe.each(['chat', 'responses'] as const)('the AI SDK, with tools: %s', (kin
   });
 
   const asked = () => ({
-    model: createOpenAI({ baseURL: url, apiKey: 'unused' })[kind]('tiny'),
+    model: modelsOf({ baseURL: url, apiKey: 'unused' })('tiny'),
     prompt: 'Is Oslo warmer than Rome?',
     maxRetries: 0,
-    // Nothing is stored, so that it sends what was said and not its id.
-    providerOptions: { openai: { store: false } },
+    ...(providerOptions === undefined ? {} : { providerOptions }),
     stopWhen: stepCountIs(3),
     tools: {
       get_weather: tool({
@@ -97,5 +108,58 @@ describe.each(['chat', 'responses'] as const)('the AI SDK, with tools: %s', (kin
     expect(inputs).toEqual([{ city: 'Oslo' }, { city: 'Rome' }]);
     expect(await stream.text).toBe('No.');
     check();
+  });
+});
+
+describe('the AI SDK, with thoughts', () => {
+  let parts: FakeParts;
+  let http: Awaited<ReturnType<typeof startHttp>>;
+  beforeEach(async () => {
+    parts = fakeParts();
+    const { serving } = parts;
+    const chat = { calls: 'none', parallel: true, thinks: true, effort: ['enable_thinking'] } as const;
+    serving.base = { ...serving.base, chat };
+    serving.says = ['<think>\nCold.\n</think>\n\n3 degrees.', 'Yes.'];
+    http = await startHttp({ ...parts, address: '127.0.0.1:0' });
+  });
+  afterEach(async () => {
+    await http.close(1000);
+  });
+
+  const asked = () => ({
+    model: createOpenAI({ baseURL: `http://127.0.0.1:${http.port}/v1`, apiKey: 'unused' })('tiny'),
+    maxRetries: 0,
+    // It asks no model for thoughts that it does not know.
+    providerOptions: { openai: { forceReasoning: true, reasoningEffort: 'low' } },
+  });
+
+  it('gets them where it asks for a summary, and refers to them in the next turn', async () => {
+    const question = { role: 'user' as const, content: 'How warm is it?' };
+    const { reasoningText, text, responseMessages } = await generateText({
+      ...asked(),
+      messages: [question],
+    });
+    expect([reasoningText, text]).toEqual(['Cold.', '3 degrees.']);
+    const messages = [question, ...responseMessages, { role: 'user' as const, content: 'Sure?' }];
+    expect((await generateText({ ...asked(), messages })).text).toBe('Yes.');
+    expect(parts.serving.calls[1]?.request.prompt).toMatchObject({
+      messages: [
+        question,
+        { role: 'assistant', content: '3 degrees.', reasoning: 'Cold.' },
+        { role: 'user' },
+      ],
+      values: { enable_thinking: true },
+    });
+  });
+
+  it('sees them as they come', async () => {
+    const stream = streamText({ ...asked(), prompt: 'How warm is it?' });
+    const deltas: string[] = [];
+    for await (const part of stream.fullStream) {
+      if (part.type === 'error') throw part.error;
+      if (part.type === 'reasoning-delta') deltas.push(part.text);
+    }
+    expect(deltas).toEqual(['C', 'o', 'l', 'd', '.']);
+    expect(await stream.text).toBe('3 degrees.');
   });
 });

@@ -1,4 +1,4 @@
-import { BadRequestError, OpenAI } from 'openai';
+import { BadRequestError, NotFoundError, OpenAI } from 'openai';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { callId } from '../../../src/runtime/server/chat/answer-reader.ts';
 import { startHttp } from '../../../src/runtime/server/http/server.ts';
@@ -193,6 +193,39 @@ describe('the openai client, with tools', () => {
         '{"city": "Rome"}',
       ]);
       expect(snapshots.length).toBeGreaterThan(20);
+    });
+
+    it('gets thoughts as the summary that it asks for, and refers to them', async () => {
+      parts.serving.says = ['<think>\nBoth.\n</think>\n\nNo.'];
+      const wanted = { ...asked, reasoning: { summary: 'auto' as const } };
+      const { output } = await client.responses.create(wanted);
+      const [thought, message] = output;
+      expect(thought).toMatchObject({
+        type: 'reasoning',
+        summary: [{ type: 'summary_text', text: 'Both.' }],
+      });
+      let seen = '';
+      for await (const event of client.responses.stream(wanted))
+        if (event.type === 'response.reasoning_summary_text.delta') seen += event.delta;
+      expect(seen).toBe('Both.');
+      const referred = [thought, message].map((item) => ({
+        type: 'item_reference' as const,
+        id: item?.id ?? '',
+      }));
+      const input = [...referred, { role: 'user' as const, content: 'Sure?' }];
+      await client.responses.create({ ...asked, input });
+      expect(parts.serving.calls.at(-1)?.request.prompt).toMatchObject({
+        messages: [{ role: 'assistant', content: 'No.', reasoning: 'Both.' }, { role: 'user' }],
+      });
+    });
+
+    it('is told which item is not known', async () => {
+      const input = [{ type: 'item_reference' as const, id: 'msg_1' }];
+      const failure: unknown = await client.responses
+        .create({ ...asked, input })
+        .catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(NotFoundError);
+      expect(failure).toMatchObject({ code: 'item_not_found', param: 'input.0.id' });
     });
 
     it('runs tools until there is an answer', async () => {

@@ -14,7 +14,12 @@ it.each<[string, string, ChatInfo, boolean?]>([
   [
     'Qwen 3',
     `{%- if tools %}<tool_call></tool_call>{%- endif %}{%- if '</think>' in content %}{%- endif %}{%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}`,
-    { calls: 'hermes', parallel: true, thinks: true },
+    { calls: 'hermes', parallel: true, thinks: true, effort: ['enable_thinking'] },
+  ],
+  [
+    'gpt-oss',
+    '{%- if reasoning_effort is not defined %}{%- set reasoning_effort = "medium" %}{%- endif %}{{- "Reasoning: " + reasoning_effort }}{{ my_enable_thinking }}',
+    { calls: 'unknown', parallel: true, thinks: false, effort: ['reasoning_effort'] },
   ],
   [
     'Qwen 3 Coder',

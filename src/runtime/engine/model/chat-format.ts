@@ -1,4 +1,5 @@
-import type { CallFormat, ChatInfo } from '../engine.ts';
+import type { CallFormat, ChatInfo, EffortVariable } from '../engine.ts';
+import { namesVariable } from './chat-template.ts';
 import { probedCall, type ToolProbe } from './tool-probe.ts';
 
 const { name, value } = probedCall;
@@ -35,6 +36,8 @@ const dropsOf = ({ told, untold }: ToolProbe): ChatInfo['dropsCalls'] => {
   return has(untold) ? undefined : 'untold';
 };
 
+const effortVariables: readonly EffortVariable[] = ['reasoning_effort', 'enable_thinking'];
+
 /**
  * What a chat template knows, by the words in it and by what it makes of a call: no file of a model says it. `template`: the one for
  * tools.
@@ -42,11 +45,13 @@ const dropsOf = ({ told, untold }: ToolProbe): ChatInfo['dropsCalls'] => {
 export const chatInfoOf = (template: string, probe: ToolProbe): ChatInfo => {
   const calls = formatOf(template, probe);
   const dropsCalls = calls === 'none' ? undefined : dropsOf(probe);
+  const effort = effortVariables.filter((variable) => namesVariable(template, variable));
   return {
     calls,
     // Llama's own words to who sends back several.
     parallel: !/single tool[- ]calls?/i.test(template),
     thinks: template.includes('</think>'),
     ...(dropsCalls === undefined ? {} : { dropsCalls }),
+    ...(effort.length === 0 ? {} : { effort }),
   };
 };

@@ -53,11 +53,15 @@ const namedTokens = (config: TokenizerConfig): Record<string, string> => {
 /** What a template is given in any case, so that a caller cannot give it. */
 const given = ['messages', 'tools', 'xml_tools', 'documents', 'add_generation_prompt'];
 
+/** Whether a template has it as a word. */
+export const namesVariable = (template: string, name: string): boolean =>
+  /^[A-Za-z_]\w{0,63}$/.test(name) && new RegExp(`\\b${name}\\b`).test(template);
+
 /** A variable that a template does not name would change nothing, though somebody means it to. @throws REQUEST_INVALID */
 const checkValues = (values: ChatInput['values'], text: string, tokens: Record<string, string>): void => {
   for (const name of Object.keys(values)) {
     const isFree = !given.includes(name) && !Object.hasOwn(tokens, name);
-    if (isFree && /^[A-Za-z_]\w{0,63}$/.test(name) && new RegExp(`\\b${name}\\b`).test(text)) continue;
+    if (isFree && namesVariable(text, name)) continue;
     const why = isFree ? 'the chat template of the base model has no such variable' : 'it is given already';
     throw new AdaptletError('REQUEST_INVALID', `chat_template_kwargs: ${quoteUntrusted(name)}: ${why}`, {
       advice: 'Leave it out.',

@@ -1,7 +1,8 @@
 import type { Serving } from '../../serving/serving.ts';
 import { type ResponseBody, responseOptions } from '../http/response-body.ts';
 import { type Asked, askedAnswer } from './asked.ts';
-import { messagesOfInput } from './input-items.ts';
+import { type ItemOf, messagesOfInput } from './input-items.ts';
+import { templateValues } from './template-values.ts';
 import { type AskedTools, type ToolFields, toolsOf } from './tools.ts';
 
 /** As a chat has them. */
@@ -19,16 +20,22 @@ const toolFieldsOf = ({ tools, tool_choice: choice, parallel_tool_calls }: Respo
 
 /**
  * What a response asks of the base model.
- * @throws REQUEST_INVALID, REQUEST_UNSUPPORTED; both name the field
+ * @throws REQUEST_INVALID, REQUEST_UNSUPPORTED, ITEM_NOT_FOUND; all name the field
  */
-export const askResponse = (body: ResponseBody, { chat }: Pick<Serving['base'], 'chat'>): Asked => {
+export const askResponse = (
+  body: ResponseBody,
+  { chat }: Pick<Serving['base'], 'chat'>,
+  itemOf: ItemOf,
+): Asked => {
   const options = responseOptions(body);
+  const { chat_template_kwargs: given, reasoning } = body;
   const tools: AskedTools | undefined = toolsOf(toolFieldsOf(body), chat, '');
   return {
     prompt: {
       kind: 'chat',
-      messages: messagesOfInput(body, chat, tools !== undefined),
+      messages: messagesOfInput(body, chat, tools !== undefined, itemOf),
       ...(tools === undefined ? {} : { tools: tools.source }),
+      ...templateValues({ given, effort: reasoning?.effort }, chat, 'reasoning.effort'),
     },
     ...askedAnswer(options, tools, chat),
   };

@@ -35,7 +35,7 @@ const opened = (template: unknown) => {
     chat,
     promptOf: (more: object) => rendered(askChat(readChat({ model: 'm', ...more }), { chat })),
     promptOfResponse: (more: object) =>
-      rendered(askResponse(readResponse({ model: 'm', ...more }), { chat })),
+      rendered(askResponse(readResponse({ model: 'm', ...more }), { chat }, () => undefined)),
     /** What the model itself would have made of its first turn. */
     readBack: (prompt: string): readonly Call[] => {
       const turn = prompt.split('<|assistant|>')[1]?.split('<|end|>')[0] ?? '';

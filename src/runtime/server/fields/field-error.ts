@@ -6,7 +6,7 @@ export class FieldError extends AdaptletError {
   readonly param: string;
 
   constructor(
-    code: 'REQUEST_INVALID' | 'REQUEST_UNSUPPORTED',
+    code: 'REQUEST_INVALID' | 'REQUEST_UNSUPPORTED' | 'ITEM_NOT_FOUND',
     what: string,
     param: string,
     options: ErrorOptions = {},

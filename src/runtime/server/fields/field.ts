@@ -1,10 +1,14 @@
 import { z } from 'zod';
 
-/** A field that is read. `inside`: the fields of its value, or of each item of it. */
+/**
+ * A field that is read. `inside`: the fields of its value, or of each item of it. `isKind`: the field is `type`,
+ * which says what other fields there may be, so that it is looked at before them.
+ */
 export type Honoured<S extends z.ZodType = z.ZodType> = {
   readonly use: 'honoured';
   readonly schema: S;
   readonly inside?: Fields;
+  readonly isKind?: true;
 };
 
 /** A field that is accepted whatever it holds, because it cannot change the answer. */
@@ -22,6 +26,12 @@ export const honoured = <S extends z.ZodType>(schema: S, inside?: Fields): Honou
   use: 'honoured',
   schema,
   ...(inside === undefined ? {} : { inside }),
+});
+/** The field `type` of objects that have other fields in each type. */
+export const kind = <S extends z.ZodType>(schema: S): Honoured<S> => ({
+  use: 'honoured',
+  schema,
+  isKind: true,
 });
 export const harmless = (why: string): Harmless => ({ use: 'harmless', why });
 export const refused = (why: string, ...neutral: readonly unknown[]): Refused => ({

@@ -23,9 +23,12 @@ import type {
   ResponseOutputMessage,
   ResponseOutputRefusal,
   ResponseOutputText,
+  ResponseReasoningItem,
   ResponseTextConfig,
 } from 'openai/resources/responses/responses';
+import type { Reasoning } from 'openai/resources/shared';
 import { describe, expect, expectTypeOf, it } from 'vitest';
+import type { ChatInfo } from '../../engine/engine.ts';
 import { readChat } from '../http/bodies.ts';
 import { startFakeHttp as start } from '../testing/http-app.ts';
 import { classifyFields, embeddingFields } from './encoding.ts';
@@ -41,7 +44,9 @@ import {
 import {
   type inputItem,
   type inputPart,
+  type reasoning,
   responseFields,
+  type summaryPart,
   type textConfig,
   type textFormat,
 } from './responses.ts';
@@ -101,8 +106,11 @@ const telling: Readonly<Record<string, unknown>> = {
   tool_choice: 'required',
   parallel_tool_calls: false,
   chat_template_kwargs: { enable_thinking: false },
+  reasoning_effort: 'low',
+  reasoning: { effort: 'low' },
   user: 'anna',
   stream: true,
+  store: false,
   stream_options: { include_usage: true },
   encoding_format: 'base64',
   id: 'r2',
@@ -128,11 +136,13 @@ const besideOf = (path: string, name: string): object => {
 const tellingOf = (path: string, name: string): unknown =>
   path === '/v1/responses' && name === 'tools' ? responseTools.tools : telling[name];
 
+const thinking: ChatInfo = { calls: 'hermes', parallel: true, thinks: true, effort: ['reasoning_effort'] };
+
 /** What was asked of the engine, and what was answered but for its id and time. */
 const outcome = async (path: string, body: object): Promise<string> => {
   const { post, parts } = start();
   const { base } = parts.serving;
-  parts.serving.base = { ...base, chat: { calls: 'hermes', parallel: true, thinks: true } };
+  parts.serving.base = { ...base, chat: thinking };
   const response = await post(path, body);
   expect(response.status).toBe(200);
   const { calls: generated, encoded, rewards } = parts.serving;
@@ -230,10 +240,18 @@ it("every field of OpenAI's requests is in the table, also those inside others",
   type Parts = ChatCompletionContentPart | ChatCompletionContentPartRefusal;
   expectTypeOf<Lacking<Parts, typeof contentPart>>().toBeNever();
   expectTypeOf<Lacking<ResponseCreateParamsBase, typeof responseFields>>().toBeNever();
-  type Items = EasyInputMessage | ResponseInputItem.Message | ResponseOutputMessage;
+  type Items =
+    | EasyInputMessage
+    | ResponseInputItem.FunctionCallOutput
+    | ResponseInputItem.ItemReference
+    | ResponseInputItem.Message
+    | ResponseOutputMessage
+    | ResponseReasoningItem;
   expectTypeOf<Lacking<Items, typeof inputItem>>().toBeNever();
   type ItemParts = ResponseInputContent | ResponseOutputText | ResponseOutputRefusal;
   expectTypeOf<Lacking<ItemParts, typeof inputPart>>().toBeNever();
+  expectTypeOf<Lacking<ResponseReasoningItem.Summary, typeof summaryPart>>().toBeNever();
+  expectTypeOf<Lacking<Reasoning, typeof reasoning>>().toBeNever();
   expectTypeOf<Lacking<ResponseTextConfig, typeof textConfig>>().toBeNever();
   expectTypeOf<Lacking<ResponseFormatTextJSONSchemaConfig, typeof textFormat>>().toBeNever();
 });

@@ -103,7 +103,7 @@ export const completionFields = {
 };
 
 export const contentPart = {
-  type: honoured(z.literal('text')),
+  type: honoured(z.literal('text', { error: `must be text: ${parts}` })),
   text: honoured(z.string()),
   image_url: refused(parts),
   image_pil: refused(parts),
@@ -141,6 +141,22 @@ export const message = {
   annotations: harmless('annotations are not given to the model'),
 };
 
+/** Variables of the chat template. */
+export const templateVariables = honoured(
+  z
+    .record(
+      z.string(),
+      z.union([z.string(), z.number(), z.boolean()], { error: 'must be a text, a number, true or false' }),
+    )
+    .nullish(),
+);
+
+const efforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;
+/** How much is thought; chat/template-values.ts says what becomes of it. */
+export const reasoningEffort = honoured(
+  z.enum(efforts, { error: `must be one of ${efforts.join(', ')}` }).nullish(),
+);
+
 const template = "the base model's chat template is used as it is";
 const media = 'there are no media in prompts';
 
@@ -161,21 +177,14 @@ export const chatFields = {
   logprobs: honoured(z.boolean().nullish()),
   top_logprobs: number,
   ...templateFields,
-  chat_template_kwargs: honoured(
-    z
-      .record(
-        z.string(),
-        z.union([z.string(), z.number(), z.boolean()], { error: 'must be a text, a number, true or false' }),
-      )
-      .nullish(),
-  ),
+  chat_template_kwargs: templateVariables,
   add_generation_prompt: refused('the answer is always a new message', true),
   add_special_tokens: refused(template, false),
   documents: refused(template, []),
   return_prompt_text: refused('the prompt is not part of the answer', false),
   include_reasoning: refused('thoughts stand beside the answer, in reasoning_content', true),
   ...toolFields,
-  reasoning_effort: refused('the reasoning effort is chosen by chat_template_kwargs'),
+  reasoning_effort: reasoningEffort,
   verbosity: refused('the verbosity cannot be chosen yet', 'medium'),
   modalities: refused('answers are text', ['text'], []),
   audio: refused('answers are text'),

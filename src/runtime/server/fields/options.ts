@@ -21,6 +21,7 @@ export type NamedOptions = Partial<
     | 'tool_choice'
     | 'parallel_tool_calls'
     | 'chat_template_kwargs'
+    | 'reasoning_effort'
   >
 >;
 

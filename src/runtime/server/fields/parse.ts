@@ -36,6 +36,37 @@ const refusal = (field: Field, path: string, value: unknown, naming: Naming): Fi
   });
 };
 
+/** The value is of no type that this takes. */
+const isOtherType = ({ code, path }: z.core.$ZodIssue): boolean =>
+  path.length === 0 && (code === 'invalid_type' || code === 'invalid_value');
+
+/** A union says only what it takes. Where one of its forms alone is of the value's type, what is wrong within is said. */
+const innermost = (issue: z.core.$ZodIssue): z.core.$ZodIssue => {
+  if (issue.code !== 'invalid_union') return issue;
+  const [within, ...others] = issue.errors.flatMap(([first]) =>
+    first === undefined || isOtherType(first) ? [] : [first],
+  );
+  if (within === undefined || within.path.length === 0 || others.length > 0) return issue;
+  return innermost({ ...within, path: [...issue.path, ...within.path] });
+};
+
+const invalid = (issue: z.core.$ZodIssue, path: string, naming: Naming): FieldError => {
+  const what = path === '' ? 'the body' : naming(path);
+  const { message } = issue;
+  return new FieldError(
+    'REQUEST_INVALID',
+    /^(?:must|is) /.test(message) ? `${what} ${message}` : `${what}: ${message}`,
+    path,
+  );
+};
+
+/** The fields that an object may have follow from its kind, so that this is told before them. */
+const wrongKind = ({ type }: Fields, value: object, path: string, naming: Naming): FieldError | undefined => {
+  if (type?.use !== 'honoured' || type.isKind !== true) return undefined;
+  const [issue] = parsedBy(type.schema, (value as { readonly type?: unknown }).type).error?.issues ?? [];
+  return issue === undefined ? undefined : invalid(issue, path === '' ? 'type' : `${path}.type`, naming);
+};
+
 const firstRefusal = (fields: Fields, value: unknown, naming: Naming, path = ''): FieldError | undefined => {
   if (!isObject(value)) return undefined;
   if (Array.isArray(value)) {
@@ -48,6 +79,8 @@ const firstRefusal = (fields: Fields, value: unknown, naming: Naming, path = '')
     }
     return undefined;
   }
+  const other = wrongKind(fields, value, path, naming);
+  if (other !== undefined) return other;
   for (const [name, one] of Object.entries(value)) {
     if (one === undefined || one === null) continue;
     const here = path === '' ? shown(name) : `${path}.${shown(name)}`;
@@ -78,14 +111,9 @@ export const reader = <F extends Fields>(fields: F, naming: Naming = (path) => p
     if (isObject(value) && !Array.isArray(value)) refuseFields(fields, value, naming);
     const parsed = parsedBy(schema, value, 'first');
     if (parsed.success) return parsed.data;
-    const [issue] = parsed.error.issues;
-    const path = (issue?.path ?? []).map((part) => shown(String(part))).join('.');
-    const message = issue?.message ?? 'is not valid';
-    const what = path === '' ? 'the body' : naming(path);
-    throw new FieldError(
-      'REQUEST_INVALID',
-      message.startsWith('must ') ? `${what} ${message}` : `${what}: ${message}`,
-      path,
-    );
+    const [first] = parsed.error.issues;
+    if (first === undefined) throw new FieldError('REQUEST_INVALID', 'the body is not valid', '');
+    const issue = innermost(first);
+    throw invalid(issue, issue.path.map((part) => shown(String(part))).join('.'), naming);
   };
 };

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { harmless, honoured, objectOf, refused } from './field.ts';
+import { harmless, honoured, kind, objectOf, refused } from './field.ts';
 
 const programs = 'there are no programs that call tools';
 
 /** A tool of `/v1/responses`: the fields of a chat's function stand beside its type. */
 export const responseTool = {
-  type: honoured(z.literal('function', { error: 'must be function: a runtime has no tools of its own' })),
+  type: kind(z.literal('function', { error: 'must be function: a runtime has no tools of its own' })),
   name: honoured(z.string()),
   description: honoured(z.string().nullish()),
   parameters: honoured(z.record(z.string(), z.unknown(), { error: 'must be a JSON schema' }).nullish()),
@@ -55,6 +55,5 @@ export const callItem = {
   parsed_arguments: harmless('clients make it of the arguments'),
   input: refused('tools are functions'),
   action: refused('tools are functions'),
-  summary: refused('thoughts are given as content', []),
   encrypted_content: refused('thoughts are not encrypted'),
 };

@@ -222,8 +222,8 @@ describe('refusals', () => {
       '/v1/chat/completions',
       'an image',
       { model: 'sql', messages: [{ role: 'user', content: [{ type: 'image_url' }] }] },
-      'messages.0.content',
-      /text parts/,
+      'messages.0.content.0.type',
+      /must be text: prompts are text/,
     ],
     [
       '/v1/chat/completions',

@@ -5,13 +5,17 @@ import { type ResponseHead, type ResponseState, responseObject, statusOf } from 
 import type { SseLine } from './sse.ts';
 
 /**
- * The events of a streamed response, numbered from 0, as OpenAI has them. Its end, good or bad, ends the exchange. The last one is
+ * The events of a streamed response, numbered from 0, as OpenAI has them. `keep`: called once the output is whole. Its end, good or bad, ends the exchange. The last one is
  * `response.completed`, `response.incomplete` or `response.failed`.
  */
 export async function* responseEvents(
   exchange: Exchange,
   head: ResponseHead,
-  { output, method }: { readonly output: ResponseOutput; readonly method: string },
+  {
+    output,
+    method,
+    keep,
+  }: { readonly output: ResponseOutput; readonly method: string; readonly keep: () => void },
 ): AsyncGenerator<SseLine, void> {
   let number = 0;
   const line = ({ type, ...more }: OutputEvent): SseLine => ({
@@ -37,6 +41,7 @@ export async function* responseEvents(
         counts: exchange.counts,
         thoughtTokens: output.thoughtTokens,
       });
+      keep();
       // Before it is sent: many clients hang up as soon as they read it, and that is no cancellation.
       ended = true;
       exchange.end();

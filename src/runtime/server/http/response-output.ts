@@ -15,21 +15,49 @@ export type OutputEvent = { readonly type: string; readonly [field: string]: unk
 
 type Token = Pick<Extract<GenerateEvent, { kind: 'token' }>, 'text' | 'ids' | 'logprobs'>;
 
+type Part = { readonly type: string; readonly text: string; readonly logprobs?: readonly object[] };
+
 /** How an item with one text is written, and what its events are called. */
-const kinds = {
-  content: { item: messageItem, part: textPart, name: 'response.output_text' },
-  reasoning: {
-    item: reasoningItem,
-    part: (text: string) => ({ type: 'reasoning_text', text }),
-    name: 'response.reasoning_text',
+type Form = {
+  readonly item: (id: string, status: ItemStatus, parts: readonly Part[]) => Item;
+  readonly part: (text: string, tokens: readonly TakenLogprob[]) => Part;
+  /** What its events begin with: those of the text, and those of the part. */
+  readonly text: string;
+  readonly whole: string;
+  readonly index: 'content_index' | 'summary_index';
+};
+
+const message: Form = {
+  item: messageItem,
+  part: textPart,
+  text: 'response.output_text',
+  whole: 'response.content_part',
+  index: 'content_index',
+};
+
+/** Where thoughts stand in their item: once, whichever it is. */
+const thoughtForms = {
+  content: {
+    item: (id, status, content) => reasoningItem(id, status, { content }),
+    part: (text) => ({ type: 'reasoning_text', text }),
+    text: 'response.reasoning_text',
+    whole: 'response.content_part',
+    index: 'content_index',
   },
-} as const;
+  summary: {
+    item: (id, status, summary) => reasoningItem(id, status, { summary }),
+    part: (text) => ({ type: 'summary_text', text }),
+    text: 'response.reasoning_summary_text',
+    whole: 'response.reasoning_summary_part',
+    index: 'summary_index',
+  },
+} as const satisfies Readonly<Record<string, Form>>;
 
 type CallPart = Extract<AnswerPart, { kind: 'call' }>;
 
 /** An item whose text is not at its end. */
 type OpenText = {
-  readonly kind: keyof typeof kinds;
+  readonly kind: 'content' | 'reasoning';
   readonly id: string;
   text: string;
   readonly tokens: TakenLogprob[];
@@ -38,8 +66,11 @@ type OpenText = {
 /** A call whose arguments are not at their end. */
 type OpenCall = { readonly kind: 'call'; readonly id: string; readonly call: CallPart; text: string };
 
+/** As OpenAI has it. */
+type Item = { readonly id: string };
+
 /** An item at its end. `events`: of what it has. */
-type Ended = { readonly events: readonly OutputEvent[]; readonly item: object };
+type Ended = { readonly events: readonly OutputEvent[]; readonly item: Item };
 
 /**
  * The output of a response as it comes: messages, thoughts and calls, in their order, and the events that tell them.
@@ -50,7 +81,8 @@ type Ended = { readonly events: readonly OutputEvent[]; readonly item: object };
 export class ResponseOutput {
   readonly #id: string;
   readonly #reader: AnswerReader;
-  readonly #items: object[] = [];
+  readonly #forms: Readonly<Record<OpenText['kind'], Form>>;
+  readonly #items: Item[] = [];
   #open: OpenText | OpenCall | undefined;
   /** Of tokens whose text is held back. */
   #scored: TakenLogprob[] = [];
@@ -60,13 +92,14 @@ export class ResponseOutput {
   #thoughtTokens: number | undefined;
 
   /** `id`: of the answer. */
-  constructor(id: string, reader: AnswerReader) {
+  constructor(id: string, reader: AnswerReader, thoughts: keyof typeof thoughtForms = 'content') {
     this.#id = id;
     this.#reader = reader;
+    this.#forms = { content: message, reasoning: thoughtForms[thoughts] };
   }
 
   /** Items that are complete; all, once it ended. */
-  get items(): readonly object[] {
+  get items(): readonly Item[] {
     return this.#items;
   }
 
@@ -117,13 +150,13 @@ export class ResponseOutput {
   }
 
   #begin(kind: OpenText['kind']): OutputEvent[] {
-    const { item, part } = kinds[kind];
+    const { item, part, whole } = this.#forms[kind];
     const id = this.#newId();
     const open: OpenText = { kind, id, text: '', tokens: [] };
     this.#open = open;
     return [
       this.#itemEvent('added', item(id, 'in_progress', [])),
-      this.#partEvent('response.content_part.added', open, { part: part('', []) }),
+      this.#partEvent(`${whole}.added`, open, { part: part('', []) }),
     ];
   }
 
@@ -133,7 +166,7 @@ export class ResponseOutput {
     open.text += delta;
     open.tokens.push(...told);
     const more = open.kind === 'content' ? { logprobs: responseLogprobs(told) } : {};
-    return this.#partEvent(`${kinds[open.kind].name}.delta`, open, { delta, ...more });
+    return this.#partEvent(`${this.#forms[open.kind].text}.delta`, open, { delta, ...more });
   }
 
   #close(status: ItemStatus): OutputEvent[] {
@@ -149,14 +182,14 @@ export class ResponseOutput {
   }
 
   #endText(open: OpenText, status: ItemStatus): Ended {
-    const { item, part, name } = kinds[open.kind];
+    const { item, part, text: name, whole } = this.#forms[open.kind];
     const content = part(open.text, open.tokens);
     const { text, ...more } = content;
     const logprobs = 'logprobs' in more ? { logprobs: more.logprobs } : {};
     return {
       events: [
         this.#partEvent(`${name}.done`, open, { text, ...logprobs }),
-        this.#partEvent('response.content_part.done', open, { part: content }),
+        this.#partEvent(`${whole}.done`, open, { part: content }),
       ],
       item: item(open.id, status, [content]),
     };
@@ -196,7 +229,8 @@ export class ResponseOutput {
   }
 
   #partEvent(type: string, { kind, id }: OpenText, more: object): OutputEvent {
-    const item_id = kinds[kind].item(id, 'in_progress', []).id;
-    return { type, item_id, output_index: this.#items.length, content_index: 0, ...more };
+    const { item, index } = this.#forms[kind];
+    const item_id = item(id, 'in_progress', []).id;
+    return { type, item_id, output_index: this.#items.length, [index]: 0, ...more };
   }
 }

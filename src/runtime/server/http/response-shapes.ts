@@ -52,13 +52,11 @@ export const messageItem = (id: string, status: ItemStatus, content: readonly ob
   content,
 });
 
-export const reasoningItem = (id: string, status: ItemStatus, content: readonly object[]) => ({
-  id: `rs_${id}`,
-  type: 'reasoning',
-  status,
-  summary: [],
-  content,
-});
+export const reasoningItem = (
+  id: string,
+  status: ItemStatus,
+  told: { readonly summary?: readonly object[]; readonly content?: readonly object[] },
+) => ({ id: `rs_${id}`, type: 'reasoning', status, summary: [], ...told });
 
 /** `call_id` is what the answer of the tool names. */
 export const callItem = (
@@ -105,9 +103,9 @@ export const responseObject = (
   output,
   parallel_tool_calls: body.parallel_tool_calls ?? true,
   previous_response_id: null,
-  reasoning: { effort: null, summary: null },
+  reasoning: { effort: body.reasoning?.effort ?? null, summary: body.reasoning?.summary ?? null },
   service_tier: 'default',
-  store: false,
+  store: body.store ?? true,
   temperature: request.sampling.temperature,
   text: { format: body.text?.format ?? { type: 'text' }, verbosity: 'medium' },
   tool_choice: body.tool_choice ?? 'auto',

@@ -210,7 +210,65 @@ describe('the output of a response', () => {
   });
 });
 
+describe('thoughts as a summary, where one is asked for', () => {
+  const asked = { reasoning: { summary: 'auto' } };
+  const summary = [{ type: 'summary_text', text: 'Where?' }];
+
+  it('stand there once, whole and streamed', async () => {
+    const told = await whole(says, asked);
+    expect(told).toMatchObject({ reasoning: { effort: null, summary: 'auto' } });
+    expect(told.output).toEqual([
+      { id: 'rs_r1', type: 'reasoning', status: 'completed', summary },
+      ...output.slice(1),
+    ]);
+    const events = await streamed(says, asked);
+    expect(events.at(-1)?.response?.output).toEqual(told.output);
+    const own = events.filter(({ item_id: id }) => id === 'rs_r1');
+    const place = { output_index: 0, summary_index: 0 };
+    expect(own.map(({ type }) => type.replace('response.reasoning_summary_', ''))).toEqual([
+      'part.added',
+      ...Array<string>('Where?'.length).fill('text.delta'),
+      'text.done',
+      'part.done',
+    ]);
+    for (const event of own) expect(event).toMatchObject(place);
+    expect(own.slice(1, -2).map(({ delta }) => delta)).toEqual('Where?'.split(''));
+    expect(own.at(-2)).toMatchObject({ text: 'Where?' });
+    expect(own.at(-1)).toMatchObject({ part: summary[0] });
+  });
+
+  it('can be sent back; beside content they say the same', async () => {
+    const { post, parts } = start('x');
+    const content = [{ type: 'reasoning_text', text: 'hm' }];
+    for (const thought of [
+      { type: 'reasoning', summary: [{ type: 'summary_text', text: 'hm' }] },
+      { type: 'reasoning', summary, content },
+    ]) {
+      const input = [thought, { role: 'assistant', content: 'a' }, { role: 'user', content: 'b' }];
+      expect((await post('/v1/responses', { ...body, input })).status).toBe(200);
+      expect(parts.serving.calls.at(-1)?.request.prompt).toMatchObject({
+        messages: [{ role: 'assistant', content: 'a', reasoning: 'hm' }, { role: 'user' }],
+      });
+    }
+  });
+});
+
 describe('what a response asks for', () => {
+  it('are variables of the chat template, and an effort, as in a chat', async () => {
+    const { post, parts } = start('x');
+    const { serving } = parts;
+    const chat = { calls: 'hermes', parallel: true, thinks: true, effort: ['enable_thinking'] } as const;
+    serving.base = { ...serving.base, chat };
+    for (const more of [
+      { reasoning: { effort: 'none' } },
+      { chat_template_kwargs: { enable_thinking: false } },
+    ]) {
+      const told: unknown = await (await post('/v1/responses', { ...body, ...more })).json();
+      expect(told).toMatchObject({ reasoning: { effort: 'reasoning' in more ? 'none' : null } });
+      expect(serving.calls.at(-1)?.request.prompt).toMatchObject({ values: { enable_thinking: false } });
+    }
+  });
+
   it('is what a chat asks for', async () => {
     const { post, parts } = start(weatherCall('Oslo'));
     const chat = { model: 'tiny', messages: [{ role: 'user', content: 'How warm is it?' }] };
@@ -293,7 +351,7 @@ const call = { type: 'function_call', call_id: 'c1', name: 'get_weather', argume
 const answer = { type: 'function_call_output', call_id: 'c1', output: '3' };
 
 it.each<[string, object, string]>([
-  ['a tool of the server', { tools: [{ type: 'web_search', name: 'x' }] }, 'tools.0.type'],
+  ['a tool of the server', { tools: [{ type: 'web_search', filters: {} }] }, 'tools.0.type'],
   ['a tool without a name', { tools: [{ type: 'function' }] }, 'tools.0.name'],
   ['a name with a space', { tools: [{ ...tool, name: 'a b' }] }, 'tools.0.name'],
   ['a choice of no tool', { tool_choice: { type: 'function', name: 'x' } }, 'tool_choice.name'],
@@ -315,6 +373,8 @@ it.each<[string, object, string]>([
     { input: [{ type: 'reasoning', encrypted_content: 'x' }] },
     'input.0.encrypted_content',
   ],
+  ['a short summary of thoughts', { reasoning: { summary: 'concise' } }, 'reasoning.summary'],
+  ['an effort that nothing reads', { reasoning: { effort: 'low' } }, 'reasoning.effort'],
 ])('%s is refused by its field', async (_, over, param) => {
   const { parts, post } = start('x');
   const response = await post('/v1/responses', { ...body, ...over });

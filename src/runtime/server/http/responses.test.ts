@@ -38,7 +38,7 @@ describe('a response', () => {
       incomplete_details: null,
       instructions: 'be brief',
       metadata: { topic: 'x' },
-      store: false,
+      store: true,
       tools: [],
       output: [
         {
@@ -115,6 +115,103 @@ describe('a response', () => {
   });
 });
 
+const referred = (id: string) => ({
+  ...ask,
+  input: [
+    { type: 'item_reference', id },
+    { role: 'user', content: 'c' },
+  ],
+});
+
+describe('a reference to an item of an answer', () => {
+  it.each([false, true])('stands for the item, as it was answered; streamed: %s', async (stream) => {
+    const { parts, post } = start();
+    await (await post(path, { ...ask, stream, include: ['message.output_text.logprobs'] })).text();
+    expect((await post(path, referred('msg_r1'))).status).toBe(200);
+    expect(parts.serving.calls[1]?.request.prompt).toEqual({
+      kind: 'chat',
+      messages: [
+        { role: 'assistant', content: 'USER:AB' },
+        { role: 'user', content: 'c' },
+      ],
+    });
+  });
+
+  it('may be repeated, by other models as well', async () => {
+    const { post } = start();
+    await post(path, ask);
+    for (const model of ['sql', 'tiny'])
+      expect((await post(path, { ...referred('msg_r1'), model })).status).toBe(200);
+  });
+
+  it('stands once in a request: many to a long item would be longer than any body may be', async () => {
+    const { parts, post } = start();
+    await post(path, ask);
+    const input = [0, 1].map(() => ({ type: 'item_reference', id: 'msg_r1' }));
+    const response = await post(path, { ...ask, input });
+    expect([response.status, await response.json()]).toMatchObject([
+      400,
+      { error: { param: 'input.1.id', message: expect.stringMatching(/^input\.1\.id is that of another/) } },
+    ]);
+    expect(parts.serving.calls).toHaveLength(1);
+  });
+
+  it('that is not known is an error of its own, which says what to do', async () => {
+    const { parts, post } = start();
+    const response = await post(path, referred('msg_r1'));
+    expect([response.status, await response.json()]).toMatchObject([
+      404,
+      {
+        error: {
+          code: 'item_not_found',
+          type: 'invalid_request_error',
+          param: 'input.0.id',
+          message: expect.stringMatching(
+            /^input\.0: item with id "msg_r1" not found\. Send the item .*store: false/,
+          ),
+        },
+      },
+    ]);
+    expect(parts.serving.calls).toEqual([]);
+  });
+
+  it.each<[string, object, Record<string, string>, Record<string, string>]>([
+    ['store was false', { store: false }, {}, {}],
+    ['the answer was given to another namespace', {}, { 'x-adaptlet-namespace': 'team-a' }, {}],
+    [
+      'the answer was given to another user',
+      {},
+      { 'x-adaptlet-user': 'anna' },
+      { 'x-adaptlet-user': 'berta' },
+    ],
+    ['the answer was given to a user, and nobody is named', { user: 'anna' }, {}, {}],
+    [
+      'the answer was given to another tenant',
+      {},
+      { 'x-adaptlet-tenant': 'a' },
+      { 'x-adaptlet-tenant': 'b' },
+    ],
+  ])('is not known where %s', async (_, over, first, second) => {
+    const { post } = start();
+    const answered = await post(path, { ...ask, ...over }, { headers: first });
+    expect(await answered.json()).toHaveProperty('output.0.id', 'msg_r1');
+    expect((await post(path, referred('msg_r1'), { headers: second })).status).toBe(404);
+    const own = await post(path, { ...referred('msg_r1'), ...over }, { headers: first });
+    expect(own.status).toBe('store' in over ? 404 : 200);
+  });
+
+  it('is not known where the answer failed, or its reader left', async () => {
+    const { parts, post } = start();
+    parts.serving.failure = { error: new AdaptletError('ENGINE_DOWN', 'killed'), afterTokens: 1 };
+    await (await post(path, { ...ask, stream: true })).text();
+    parts.serving.failure = undefined;
+    const reader = (await post(path, { ...ask, stream: true })).body?.getReader();
+    await reader?.read();
+    await reader?.cancel();
+    for (const id of ['msg_r1', 'msg_r2']) expect((await post(path, referred(id))).status).toBe(404);
+  });
+});
+
 describe('a streamed response', () => {
   it("has OpenAI's events in their order, numbered, whose deltas are the text", async () => {
     const { parts, post } = start();
@@ -183,6 +280,35 @@ describe('a streamed response', () => {
   });
 });
 
+it.each<[object, string, RegExp]>([
+  [
+    { type: 'web_search_call', id: 'ws_1', action: {}, queries: [] },
+    'type',
+    /^input\.37\.type is "web_search_call", must be message, function_call, .*item_reference: leave it out/,
+  ],
+  [{ type: 'a'.repeat(1000) }, 'type', /^input\.37\.type is "a{120}…"/],
+  [{ type: 5 }, 'type', /^input\.37\.type is no text, must be message/],
+  [{ type: 'item_reference', id: 'x', content: 'y' }, 'content', /belongs to no item_reference/],
+  [{ role: 'tool', content: 'x' }, 'role', /^input\.37\.role: .*"assistant"/],
+  [{ role: 'user', content: 5 }, 'content', /^input\.37\.content must be a string or a list of text parts/],
+  [
+    { role: 'user', content: [{ type: 'input_text', text: 'x' }, { type: 'input_video' }] },
+    'content.1.type',
+    /^input\.37\.content\.1\.type is "input_video", must be input_text, output_text or reasoning_text/,
+  ],
+  [{ role: 'user', content: [{ type: 'input_text' }] }, 'content.0.text', /^input\.37\.content\.0\.text/],
+])(
+  'an item that is wrong is reported by its place, what it is, and what to do: %j',
+  async (item, at, said) => {
+    const input = [...Array.from({ length: 37 }, () => ({ role: 'user', content: 'x' })), item];
+    const response = await start().post(path, { ...ask, input });
+    expect([response.status, await response.json()]).toMatchObject([
+      400,
+      { error: { param: `input.37.${at}`, message: expect.stringMatching(said) } },
+    ]);
+  },
+);
+
 it.each<[string, object, string]>([
   ['what is stored', { previous_response_id: 'resp_1' }, 'previous_response_id'],
   ['a conversation of the server', { conversation: 'conv_1' }, 'conversation'],
@@ -198,7 +324,7 @@ it.each<[string, object, string]>([
     { input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'data:' }] }] },
     'input.0.content.0.image_url',
   ],
-  ['a stored item', { input: [{ type: 'item_reference', id: 'msg_1' }] }, 'input'],
+  ['an item without its id', { input: [{ type: 'item_reference' }] }, 'input.0.id'],
   ['nothing', { input: [] }, 'input'],
   ['probabilities without saying so', { top_logprobs: 2 }, 'top_logprobs'],
   ['JSON of no schema', { text: { format: { type: 'json_schema', name: 'x' } } }, 'text.format.schema'],

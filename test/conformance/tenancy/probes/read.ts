@@ -64,4 +64,35 @@ export const read: readonly Probe[] = [
   tellsNothing('read/broken-body', 'sends a body that cannot be read', 'nothing of names', 400, (s) =>
     s.http({ key: s.keys.app, body: { model: 5 } }),
   ),
+  {
+    id: 'read/item',
+    tries: "refers to the item of the other's answer, and to that of another of its keys",
+    expected: 'ITEM_NOT_FOUND',
+    run: async (stage) => {
+      const ask = (key: string, model: string, input: unknown): Promise<Seen> =>
+        stage.http({ path: '/v1/responses', key, body: { model, input, max_output_tokens: 4 } });
+      const itemOf = async (key: string, model: string): Promise<string> => {
+        const { status, text } = await ask(key, model, 'hello');
+        expect(status, text).toBe(200);
+        return (
+          (JSON.parse(text) as { readonly output: readonly { readonly id: string }[] }).output[0]?.id ?? ''
+        );
+      };
+      const { victim, app, gateway } = stage.keys;
+      const refer = (key: string, id: string) =>
+        ask(key, 'own', [
+          { type: 'item_reference', id },
+          { role: 'user', content: 'x' },
+        ]);
+      const own = await itemOf(app, 'own');
+      expect((await refer(app, own)).status).toBe(200);
+      const theirs = await itemOf(victim, 'team-a/sauce');
+      for (const [key, id] of [
+        [app, theirs],
+        [gateway, theirs],
+        [gateway, own],
+      ] as const)
+        expect(await refer(key, id)).toMatchObject({ status: 404, code: 'ITEM_NOT_FOUND' });
+    },
+  },
 ];

@@ -22,7 +22,7 @@ import { must, type Target, textOf } from '../target.ts';
 
 const base = { contextLength: 2048, vocabSize: 49_152 };
 const defaults = { maxTokens: 16, temperature: 1 };
-const tooled = { calls: 'hermes', parallel: true, thinks: true } as const;
+const tooled = { calls: 'hermes', parallel: true, thinks: true, effort: ['enable_thinking'] } as const;
 
 /** As the handler of a request does it. */
 const parsed = (bytes: Uint8Array): unknown => {
@@ -209,13 +209,15 @@ const responses: Target = {
         tools: [{ type: 'function', name: 'f', parameters: { type: 'object', properties: { a: {} } } }],
         tool_choice: { type: 'function', name: 'f' },
         parallel_tool_calls: false,
+        reasoning: { effort: 'low', summary: 'auto' },
+        chat_template_kwargs: { enable_thinking: true },
       },
     ),
   mutators: [json],
-  codes,
+  codes: [...codes, 'ITEM_NOT_FOUND'],
   run: (bytes) =>
     explained(() => {
-      const { prompt, options } = askResponse(readResponse(parsed(bytes)), { chat: tooled });
+      const { prompt, options } = askResponse(readResponse(parsed(bytes)), { chat: tooled }, () => undefined);
       const kind = check(generateRequest(prompt, options, defaults, base));
       return `${kind} ${options.structure?.kind ?? ''}`;
     }),
