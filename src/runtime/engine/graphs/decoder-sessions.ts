@@ -18,7 +18,13 @@ import type { RunOptions } from '../session/runtime-options.ts';
 import { type BothSessions, type OnProvider, openBothSessions } from './both-sessions.ts';
 import { withInt8Cache } from './int8-cache.ts';
 import type { SampleIds } from './kv-scales.ts';
-import { type ModelGraphsOptions, modelGraphs, openWithOperator, releasedOnFailure } from './model-graphs.ts';
+import {
+  type ModelGraphs,
+  type ModelGraphsOptions,
+  modelGraphs,
+  openWithOperator,
+  releasedOnFailure,
+} from './model-graphs.ts';
 import { withNativeAttention } from './native-attention.ts';
 
 /**
@@ -32,7 +38,7 @@ export type DecoderSessions = BothSessions<DecoderSession> & {
   readonly maxTokens: number;
   /** What is not allowed because it could not be shown to be right, and why. */
   readonly limits: readonly string[];
-};
+} & Pick<ModelGraphs, 'foreignAttention'>;
 
 export type DecoderSessionsOptions = ModelGraphsOptions &
   Pick<RunOptions, 'spin'> & {
@@ -101,7 +107,10 @@ const openBoth = async (options: DecoderSessionsOptions): Promise<DecoderSession
   const open = (graph: Buffer): Promise<DecoderSession> => DecoderSession.open(graph, [], graphOptions);
   const graphs = await releasedOnFailure(weights, () =>
     kvPrecision === 'int8'
-      ? withInt8Cache(plain, { cacheDir, samples, operator, open, doing })
+      ? withInt8Cache(
+          { ...plain, foreignAttention: 'keys and values are int8' },
+          { cacheDir, samples, operator, open, doing },
+        )
       : withNativeAttention(plain, options),
   );
   const ways = {
@@ -115,6 +124,7 @@ const openBoth = async (options: DecoderSessionsOptions): Promise<DecoderSession
     const { lora } = sessions;
     const doubtful = async () => (proved.rowsTogether ? await unmovedInRows(lora) : lora.sites);
     await proveWiring(lora, { key, cacheDir, doing }, doubtful);
-    return proved;
+    const { foreignAttention } = graphs;
+    return { ...proved, ...(foreignAttention === undefined ? {} : { foreignAttention }) };
   });
 };
