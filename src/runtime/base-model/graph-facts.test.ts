@@ -56,7 +56,12 @@ describe('what a model needs', () => {
     const small = memoryNeedOf({ ...input, precision: 'int4', modelBytes });
     expect(small.firstStartBytes).toBe(2.5 * modelBytes + (118 << 20));
     expect(small.totalBytes).toBe(small.firstStartBytes);
-    const kv = { budgetBytes: 4 * 2 ** 30, bytesPerToken: 10, tokens: 100, wanted: { requests: 4, tokens: 50 } };
+    const kv = {
+      budgetBytes: 4 * 2 ** 30,
+      bytesPerToken: 10,
+      tokens: 100,
+      wanted: { requests: 4, tokens: 50 },
+    };
     const large = memoryNeedOf({ ...input, precision: 'int4', modelBytes, kv });
     expect(large.totalBytes).toBe(large.weightsBytes + kv.budgetBytes + 2000 + 500);
     expect(memoryNeedOf(input).firstStartBytes).toBeUndefined();

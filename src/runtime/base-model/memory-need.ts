@@ -51,7 +51,11 @@ export type MemoryInput = {
  * Of weights in int4 and int8, measured: docs/adr/0045. `ratio`: RAM over bytes in the model, packed and what stays mapped;
  * `besideBytes`: what does not grow with them, as the vocabulary. `first`: both ways packed, at the first start.
  */
-const packed = { ratio: 1.25, besideBytes: 130 << 20, first: { ratio: 2.5, besideBytes: 118 << 20 } } as const;
+const packed = {
+  ratio: 1.25,
+  besideBytes: 130 << 20,
+  first: { ratio: 2.5, besideBytes: 118 << 20 },
+} as const;
 const plainRatio = 1.1;
 
 const bytesBy = (

@@ -49,7 +49,10 @@ describe('attention by the native operator', () => {
     const refused = await open({}, () => Promise.reject(new Error('it differs')));
     expect(refused.made).toEqual({ ...graphs, foreignAttention: 'Error: it differs' });
     const lacking = await open({ headSize: 24 }, () => Promise.resolve());
-    expect(lacking.made).toEqual({ ...graphs, foreignAttention: expect.stringMatching(/heads of 24 features$/) });
+    expect(lacking.made).toEqual({
+      ...graphs,
+      foreignAttention: expect.stringMatching(/heads of 24 features$/),
+    });
   });
 
   it('is nothing where the start is given up', async () => {
