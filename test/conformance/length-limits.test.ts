@@ -119,13 +119,13 @@ const openedOtherBehind = async (tokens: number, ...given: Parameters<typeof ope
   }
 };
 
-const piecesAcross = (border: number) =>
+const piecesAcross = (crossed: number) =>
   expect.arrayContaining([
-    [0, border + 3],
-    [0, border - 1],
-    [border - 1, 1],
-    [border, 1],
-    [border + 1, 2],
+    [0, crossed + 3],
+    [0, crossed - 1],
+    [crossed - 1, 1],
+    [crossed, 1],
+    [crossed + 1, 2],
   ]);
 
 describe('attention with a window', () => {

@@ -60,7 +60,7 @@ describe('an engine that is given a long text', () => {
 const turnsOf = (codec: TestHost['codec']): readonly number[] => {
   const turns: number[] = [];
   let inTurn = false;
-  const { encode } = codec;
+  const encode = codec.encode.bind(codec);
   const spy = vi.spyOn(codec, 'encode').mockImplementation((given) => {
     if (!inTurn) {
       turns.push(0);

@@ -157,8 +157,8 @@ const openBoth = async (options: DecoderSessionsOptions): Promise<DecoderSession
       DecoderSession.open(graph, sites, { ...graphOptions, ...on }),
     answer: aloneOf(casesWith(tables)),
   };
+  const onProvider = (graph: Buffer): Promise<DecoderSession> => ways.open(graph, [], { provider });
   return await openBothSessions(graphs, options, ways, async (sessions, key) => {
-    const onProvider = (graph: Buffer): Promise<DecoderSession> => ways.open(graph, [], { provider });
     const proof = { ...options, key, cacheDir, tables, open: onProvider };
     const proved = await proveSequences(sessions, graphs, proof);
     const { lora } = sessions;

@@ -78,7 +78,7 @@ export const limitsOf = (
       `requests of more than ${looksBack} tokens are refused: the model looks back ${looksBack} tokens, and its graph has no such window`,
     );
   }
-  const isFar = (window: number): boolean => window > nearTokens.exact && window < contextLength;
+  const isFar = (tokens: number): boolean => tokens > nearTokens.exact && tokens < contextLength;
   const positions = use.positions ?? Infinity;
   if (positions < Math.min(shown, shortPositions, looksBack, contextLength)) {
     reasons.push(`requests of more than ${positions} tokens are refused: the graph has no more positions`);
