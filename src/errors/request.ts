@@ -161,8 +161,7 @@ export const requestErrors = defineErrors({
     retry: 'Backoff',
   },
   ITEM_NOT_FOUND: {
-    summary:
-      'A response refers to an item that this runtime does not have of its own answers to this caller.',
+    summary: 'A request to /v1/responses refers to an item that this runtime does not keep for this caller.',
     advice:
       'Send the item itself in place of the reference: clients do so with `store: false` (AI SDK: `providerOptions: { openai: { store: false } }`). A runtime has the items of its last answers until it restarts; other runtimes do not have them.',
     grpc: 'NOT_FOUND',

@@ -137,9 +137,11 @@ describe('an engine process that hangs', () => {
     async () => {
       const { engine, log } = await start({ stallTimeoutMs: 1500 });
       const pid = engine.pid ?? 0;
-      // How long a step takes is known then.
+      const prompt = request(null, 'moon:'.repeat(20));
+      // How long steps take is known then.
       await ask(engine, babble(null, 200));
-      const calls = [ask(engine, babble(null, 200)), ask(engine, request(null, 'moon:'.repeat(20)))];
+      await ask(engine, prompt);
+      const calls = [ask(engine, babble(null, 200)), ask(engine, prompt)];
       const outcomes = Promise.allSettled(calls);
       const stopped = new StoppedThreads(pid, 'libuv-worker');
       await waitFor('another process', () => {

@@ -4,7 +4,8 @@ import { nodeMessage } from '../../src/runtime/engine/onnx/messages.ts';
 import { changedGraph, withConstant, withInteger, withOperator } from '../support/changed-graph.ts';
 import { aboutFixture, fixtureFolder, fixtureGraph } from '../support/fixture-models.ts';
 import { aroundSteps, endless, stepsDuring, TestHost } from './support/host.ts';
-import { openModel } from './support/open-model.ts';
+import { type OpenWish, openModel } from './support/open-model.ts';
+import { operator } from './support/operator.ts';
 import { scratch } from './support/tiny.ts';
 
 const name = 'builder-phi3-longrope';
@@ -77,53 +78,120 @@ describe('a graph that chooses by the longest row of a step, in a form that is n
   });
 });
 
+const withWindow = (window: number, fixture = 'builder-phi3'): string =>
+  fixtureFolder(
+    fixture,
+    changedGraph(fixtureGraph(fixture), (node) =>
+      node.opType === 'GroupQueryAttention' ? [withInteger(node, 'local_window_size', window)] : undefined,
+    ),
+  );
+
+/** Steps of one row while a model is opened: tokens before them, and their own. */
+const openedBy = async (...given: Parameters<typeof openModel>) => {
+  const steps: (readonly [before: number, tokens: number])[] = [];
+  const restore = aroundSteps((step, prepare) => {
+    const [, { ids, before }] = step;
+    if (ids.length === 1) steps.push([before[0] ?? 0, ids[0]?.length ?? 0]);
+    return prepare(step);
+  });
+  try {
+    return { ...(await openModel(...given)), steps };
+  } finally {
+    restore();
+  }
+};
+
+/** Opens a model whose answers are other ones in steps of one row behind so many tokens. */
+const openedOtherBehind = async (tokens: number, ...given: Parameters<typeof openModel>) => {
+  const restore = aroundSteps((step, prepare) => {
+    const [, { ids, before }] = step;
+    const run = prepare(step);
+    const behind = ids.length === 1 && (before[0] ?? 0) > tokens;
+    return async () => {
+      const logits = await run();
+      return behind ? logits.map((value, at) => value + at / logits.length) : logits;
+    };
+  });
+  try {
+    return await openModel(...given);
+  } finally {
+    restore();
+  }
+};
+
+const piecesAcross = (crossed: number) =>
+  expect.arrayContaining([
+    [0, crossed + 3],
+    [0, crossed - 1],
+    [crossed - 1, 1],
+    [crossed, 1],
+    [crossed + 1, 2],
+  ]);
+
 describe('attention with a window', () => {
   const window = 6;
-  const folder = (): string =>
-    fixtureFolder(
-      'builder-phi3',
-      changedGraph(fixtureGraph('builder-phi3'), (node) =>
-        node.opType === 'GroupQueryAttention' ? [withInteger(node, 'local_window_size', window)] : undefined,
-      ),
-    );
 
   it('has its window crossed at load, in pieces that end before, at and behind it', async () => {
-    const seen: (readonly [before: number, tokens: number])[] = [];
-    const restore = aroundSteps((given, prepare) => {
-      const [, { ids, before }] = given;
-      if (ids.length === 1) seen.push([before[0] ?? 0, ids[0]?.length ?? 0]);
-      return prepare(given);
-    });
-    const { sessions, warnings } = await openModel(folder(), scratch());
-    restore();
+    const { sessions, warnings, steps } = await openedBy(withWindow(window), scratch());
     expect(warnings).toEqual([]);
     expect(sessions.rowsTogether).toBe(true);
-    expect(seen).toEqual(
-      expect.arrayContaining([
-        [0, window + 3],
-        [0, window - 1],
-        [window - 1, 1],
-        [window, 1],
-        [window + 1, 2],
-      ]),
-    );
+    expect(steps).toEqual(piecesAcross(window));
     sessions.release();
   });
 
   it('is refused where it gives another answer in pieces', async () => {
-    const restore = aroundSteps((given, prepare) => {
-      const [, { ids, before }] = given;
-      const run = prepare(given);
-      const behind = ids.length === 1 && (before[0] ?? 0) > window;
-      return async () => {
-        const logits = await run();
-        return behind ? logits.map((value, at) => value + at / logits.length) : logits;
-      };
+    await expect(openedOtherBehind(window, withWindow(window), scratch())).rejects.toMatchObject({
+      code: 'MODEL_UNSUPPORTED',
     });
-    const opened = openModel(folder(), scratch());
-    await expect(opened).rejects.toMatchObject({ code: 'MODEL_UNSUPPORTED' });
-    restore();
   });
+});
+
+describe('attention of ONNX Runtime with a window that is too far to be crossed at a start', () => {
+  const window = 80;
+  const standIn = 32;
+  const far = (): string => withWindow(window, name);
+  const foreign = { operator: undefined };
+
+  const int8 = {
+    precision: 'int8',
+    budgetBytes: 64 << 20,
+    available: undefined,
+    besideBytes: 0,
+    requests: 8,
+  } as const;
+
+  it.each<readonly [string, OpenWish]>([
+    ['without the native operator', foreign],
+    ['with keys and values in int8', { kv: int8 }],
+  ])('is crossed once with a smaller one in its place: %s', async (_, wish) => {
+    const cache = scratch();
+    const { sessions, warnings, steps, info } = await openedBy(far(), cache, wish);
+    expect([warnings, info.limits]).toEqual([[], []]);
+    expect(steps).toEqual(piecesAcross(standIn));
+    sessions.release();
+    const again = await openedBy(far(), cache, wish);
+    expect(again.steps).not.toEqual(piecesAcross(standIn));
+    again.sessions.release();
+  });
+
+  it('ends requests where it begins to bind, where a smaller one gives another answer in pieces, and says so', async () => {
+    const model = await openedOtherBehind(standIn, far(), scratch(), foreign);
+    expect(model.info.limits).toEqual([
+      expect.stringMatching(/^requests of more than 80 tokens are refused: attention looks back 80 tokens/),
+    ]);
+    expect(model.sessions.maxTokens).toBe(window);
+    model.sessions.release();
+  });
+
+  it.runIf(operator !== undefined)(
+    'is not where the native operator computes it, which is proved',
+    async () => {
+      const { sessions, steps } = await openedBy(far(), scratch());
+      expect(sessions.foreignAttention).toBeUndefined();
+      expect(steps).not.toEqual(piecesAcross(standIn));
+      sessions.release();
+    },
+  );
 });
 
 describe('a table of positions that is shorter than the context', () => {

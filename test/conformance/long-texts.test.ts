@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { openModelFolder } from '../../src/runtime/engine/model/folder.ts';
 import { TextThread } from '../../src/runtime/engine/model/text-thread.ts';
 import { openTextCodec } from '../../src/runtime/engine/model/tokenizer.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { FakeClock } from '../../src/time/fake-clock.ts';
 import { ask, babble, request, startTiny, type TestEngine } from './support/engine.ts';
+import { endless, TestHost } from './support/host.ts';
 import { tinyModel } from './support/tiny.ts';
 
 const failsWith = (code: string, text = '') =>
@@ -52,6 +53,43 @@ describe('an engine that is given a long text', () => {
     await engine.unload('upper');
     await engine.load('upper', tiny.files['upper'] ?? '');
     expect((await ask(engine, request('upper', 'moon:'))).text).toBe(' MOON!');
+  });
+});
+
+/** Characters that become tokens on this thread in each turn of its loop, until the end of the test. */
+const turnsOf = (codec: TestHost['codec']): readonly number[] => {
+  const turns: number[] = [];
+  let inTurn = false;
+  const encode = codec.encode.bind(codec);
+  const spy = vi.spyOn(codec, 'encode').mockImplementation((given) => {
+    if (!inTurn) {
+      turns.push(0);
+      inTurn = true;
+      setImmediate(() => {
+        inTurn = false;
+      });
+    }
+    turns.push((turns.pop() ?? 0) + (given.kind === 'text' ? given.text.length : 0));
+    return encode(given);
+  });
+  onTestFinished(() => spy.mockRestore());
+  return turns;
+};
+
+describe('the thread that starts steps', () => {
+  it('makes tokens of 4,096 characters at most before the next step can start, however many and long texts come', async () => {
+    const host = await TestHost.open(tinyModel('fp32'));
+    const turns = turnsOf(host.codec);
+    const answer = host.start(endless(null, 'moon:', 200));
+    await answer.given(1);
+    const texts = [chinese(131_000), ...Array.from({ length: 12 }, () => chinese(1000))];
+    const asked = await Promise.allSettled(texts.map(async (text) => await host.ask(request(null, text))));
+    for (const one of asked)
+      expect(one).toEqual({ status: 'rejected', reason: failsWith('PROMPT_TOO_LONG', 'holds 256') });
+    expect((await answer.answer).ids).toHaveLength(200);
+    // Short ones that came first are made here.
+    expect(turns).toEqual([5, 4000]);
+    await host.close();
   });
 });
 

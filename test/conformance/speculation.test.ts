@@ -212,7 +212,7 @@ describe('a request by itself', () => {
     for (let seed = 100; seed < 110; seed += 1) {
       const input = askOf(seed, { scope: `left ${seed}` });
       const answer = await host.ask(input);
-      const prompt = [...host.encode(input.prompt), ...answer.ids, 61, 62, 63];
+      const prompt = [...host.codec.encode(input.prompt), ...answer.ids, 61, 62, 63];
       const next: GenerateInput = { ...input, prompt: { kind: 'ids', ids: prompt } };
       const got = await host.ask(next);
       expect(got.done.cachedTokens).toBe(prompt.length - 4);

@@ -48,7 +48,7 @@ const wantedText = (
 };
 
 const memoryLines = (memory: MemoryNeed): string[] => {
-  const { kvBytesPerToken, kvTokens, adapterRank16Bytes, wanted } = memory;
+  const { kvBytesPerToken, kvTokens, adapterRank16Bytes, wanted, firstStartBytes } = memory;
   return [
     ...line('weights in RAM', `about ${sizeText(memory.weightsBytes)}, packed for this processor`),
     ...line(
@@ -73,8 +73,14 @@ const memoryLines = (memory: MemoryNeed): string[] => {
       memory.classifierBytes === 0 ? undefined : `${sizeText(memory.classifierBytes)} (--classifier-memory)`,
     ),
     ...line(
+      'first start',
+      firstStartBytes === undefined
+        ? undefined
+        : `about ${sizeText(firstStartBytes)}, before the others are used: a process of its own packs the weights twice, to compare`,
+    ),
+    ...line(
       'RAM',
-      `about ${sizeText(memory.totalBytes)} when all of it is used, and some 250 MiB of the programs`,
+      `about ${sizeText(memory.totalBytes)} at most, when all of it is used or at the first start, and some 250 MiB of the programs`,
     ),
   ];
 };

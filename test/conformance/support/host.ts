@@ -58,7 +58,7 @@ export class TestHost {
   readonly warnings: readonly string[];
   readonly sessions: DecoderSessions;
   readonly host: GenerateHost;
-  readonly encode: (prompt: GenerateInput['prompt']) => readonly number[];
+  readonly codec: Opened['codec'];
   /** Numbers of requests, one for each token, in the order in which they were given. */
   readonly tokens: number[] = [];
   #ids = 0;
@@ -66,7 +66,7 @@ export class TestHost {
   private constructor(host: GenerateHost, { sessions, codec, warnings }: Opened) {
     this.host = host;
     this.sessions = sessions;
-    this.encode = (prompt) => codec.encode(prompt);
+    this.codec = codec;
     this.warnings = warnings;
   }
 

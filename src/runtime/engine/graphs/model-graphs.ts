@@ -38,6 +38,8 @@ export type ModelGraphs = {
   /** For all sessions; to be released after them. Absent: each loads its own. */
   readonly weights?: MappedWeights;
   readonly optimised: boolean;
+  /** Why a token's bits may depend on what else a step computes: attention is not the native operator's. */
+  readonly foreignAttention?: string;
 };
 
 const keyOf = (site: Site): string => `${site.module} ${site.inFeatures} ${site.outFeatures}`;

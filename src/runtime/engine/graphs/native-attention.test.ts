@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { tinyModel } from '../onnx/graph.fixture.ts';
+import { cpuProvider } from '../ort/providers.ts';
 import type { ModelGraphs } from './model-graphs.ts';
 import { withNativeAttention } from './native-attention.ts';
 
@@ -16,6 +17,7 @@ const open = async (
   given: {
     readonly headSize?: number;
     readonly operator?: typeof operator | undefined;
+    readonly provider?: string;
     readonly signal?: AbortSignal;
   },
   prove: () => Promise<void>,
@@ -23,6 +25,7 @@ const open = async (
   const warnings: string[] = [];
   const options = {
     operator,
+    provider: cpuProvider,
     headSize: 16,
     threads: 1,
     cacheDir: '/nowhere',
@@ -42,13 +45,14 @@ describe('attention by the native operator', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('is in neither where the proof fails, or the operator lacks something, which is told', async () => {
+  it('is in neither where the proof fails, or the operator lacks something, and they say why', async () => {
     const refused = await open({}, () => Promise.reject(new Error('it differs')));
-    expect(refused.made).toBe(graphs);
-    expect(refused.warnings).toEqual([expect.stringContaining('it differs')]);
+    expect(refused.made).toEqual({ ...graphs, foreignAttention: 'Error: it differs' });
     const lacking = await open({ headSize: 24 }, () => Promise.resolve());
-    expect(lacking.made).toBe(graphs);
-    expect(lacking.warnings).toEqual([expect.stringContaining('heads of 24 features')]);
+    expect(lacking.made).toEqual({
+      ...graphs,
+      foreignAttention: expect.stringMatching(/heads of 24 features$/),
+    });
   });
 
   it('is nothing where the start is given up', async () => {
@@ -56,9 +60,11 @@ describe('attention by the native operator', () => {
     await expect(open({ signal }, () => Promise.reject(new Error('it differs')))).rejects.toThrow('given up');
   });
 
-  it('is not asked for without the operator', async () => {
-    const { made, warnings } = await open({ operator: undefined }, () => Promise.reject(new Error('asked')));
-    expect(made).toBe(graphs);
-    expect(warnings).toEqual([]);
+  it('is not proved without the operator or on another provider, and they say why', async () => {
+    const prove = () => Promise.reject(new Error('asked'));
+    const without = await open({ operator: undefined }, prove);
+    expect(without.made).toEqual({ ...graphs, foreignAttention: 'the native operator is not used' });
+    const elsewhere = await open({ operator: undefined, provider: 'openvino' }, prove);
+    expect(elsewhere.made).toEqual({ ...graphs, foreignAttention: 'the model runs on openvino' });
   });
 });

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,8 @@ const program = fileURLToPath(new URL('./products-process.ts', import.meta.url))
 const verdictSchema = z.object({
   /** Absent: they are used. */
   refused: z.string().optional(),
+  /** The process that compares them died, for the first time: it is no verdict yet. */
+  again: z.literal(true).optional(),
 });
 type Verdict = z.infer<typeof verdictSchema>;
 
@@ -66,32 +68,31 @@ const lineOf = (error: unknown): string => {
 };
 
 /**
- * Compares products of the operator with those of ONNX Runtime, in a process of its own. One that dies is not tried again at each
- * start: what is known is written before it begins, for it to write anew.
+ * Compares products of the operator with those of ONNX Runtime, in a process of its own, which writes what it finds. One that dies
+ * twice is not tried again. Nothing is said of the products by the end of this process, or when nobody waits any more.
  */
 const compare = async (
   folder: string,
   { exported, operator, ...options }: OwnOptions & { readonly limitMs: number },
 ): Promise<void> => {
   const { signal, threads, headSize, doing, task = 'generate', windows, limitMs } = options;
-  const file = verdictFile(folder, operator.digest);
-  // Nobody waits for it any more: it says nothing of the products. At once, as this process ends then.
-  const forget = (): void => rmSync(file, { force: true });
-  signal.addEventListener('abort', forget);
+  const diedBefore = readVerdict(folder, operator.digest) !== undefined;
   const args = [program, exported, folder, String(threads), String(headSize), task, operator.path];
   if (windows !== undefined) args.push(JSON.stringify(windows));
   try {
-    await writeVerdict(folder, operator.digest, {
-      refused: `the process that compares them ended; without ${file} it is tried again`,
-    });
     const running = run(process.execPath, args, { signal, timeout: limitMs, killSignal: 'SIGKILL' });
     if (running.child.stdout !== null) createInterface({ input: running.child.stdout }).on('line', doing);
     await running;
   } catch (error) {
-    if (signal.aborted) forget();
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', forget);
+    signal.throwIfAborted();
+    const file = verdictFile(folder, operator.digest);
+    await writeVerdict(
+      folder,
+      operator.digest,
+      diedBefore
+        ? { refused: `${lineOf(error)}; they are compared again without ${file}` }
+        : { refused: `${lineOf(error)}; they are compared once more at the next start`, again: true },
+    );
   }
 };
 
@@ -101,7 +102,8 @@ const isProved = async (
   options: OwnOptions & { readonly limitMs: number },
 ): Promise<boolean> => {
   const { digest } = options.operator;
-  if (readVerdict(folder, digest) === undefined) await compare(folder, options);
+  const known = readVerdict(folder, digest);
+  if (known === undefined || known.again === true) await compare(folder, options);
   const { refused } = readVerdict(folder, digest) ?? { refused: 'nothing was found of them' };
   if (refused !== undefined) options.warn(`linears keep ONNX Runtime's products: ${refused}`);
   return refused === undefined;

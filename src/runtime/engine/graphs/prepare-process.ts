@@ -6,6 +6,7 @@ import { type Windows, withMissingWindows } from '../onnx/missing-windows.ts';
 import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
 import { withWholeCaches } from '../onnx/whole-caches.ts';
 import { type AnswersOf, decoderAnswers, encoderAnswers, provePrepared } from '../proofs/prove-prepared.ts';
+import { endWithParent } from './lifetime.ts';
 import { moveConstants } from './move-constants.ts';
 import { openPrepared, preparedFiles } from './prepared-graph.ts';
 
@@ -14,6 +15,7 @@ import { openPrepared, preparedFiles } from './prepared-graph.ts';
  * model: `node prepare-process.ts MODEL.onnx FOLDER THREADS HEAD_SIZE TASK [WINDOWS]`. It loads the model twice, which a long-lived
  * process would never give back. It says what it does, a line each.
  */
+endWithParent();
 const [, , model = '', folder = '', threads = '1', headSize = '1', task = 'generate', windows] = process.argv;
 const say = (what: string): void => void process.stdout.write(`${what}\n`);
 const exported = withMissingWindows(

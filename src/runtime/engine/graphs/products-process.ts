@@ -8,6 +8,7 @@ import { withWholeCaches } from '../onnx/whole-caches.ts';
 import { findOperator } from '../ort/operator.ts';
 import { decoderAnswers, encoderAnswers } from '../proofs/prove-prepared.ts';
 import { refusedGraph, refusedProduct } from '../proofs/prove-products.ts';
+import { endWithParent } from './lifetime.ts';
 import { packProducts, writeVerdict } from './own-products.ts';
 import { openPrepared } from './prepared-graph.ts';
 
@@ -16,6 +17,7 @@ import { openPrepared } from './prepared-graph.ts';
  * `node products-process.ts MODEL.onnx FOLDER THREADS HEAD_SIZE TASK OPERATOR [WINDOWS]`. It loads the model twice, and writes what it
  * finds beside the prepared graph.
  */
+endWithParent();
 const [, , model = '', folder = '', threads = '1', headSize = '1', task = 'generate', path = '', windows] =
   process.argv;
 const operator = findOperator(path, (message) => {

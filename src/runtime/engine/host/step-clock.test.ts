@@ -32,11 +32,24 @@ describe('the present step', () => {
     const { steps, run, hang } = start();
     await run(1, 1000);
     for (let step = 0; step < 31; step += 1) await run(10, 100);
-    hang(64);
-    expect(steps.look()?.expectedMs).toBe(64_000);
+    hang(8);
+    expect(steps.look()?.expectedMs).toBe(8000);
     await run(10, 100);
-    hang(64);
-    expect(steps.look()?.expectedMs).toBe(640);
+    hang(8);
+    expect(steps.look()?.expectedMs).toBe(80);
+  });
+
+  it('of many tokens is measured by others of many, as few tokens read all weights, too', async () => {
+    const { steps, run, hang } = start();
+    await run(1, 300);
+    hang(128);
+    expect(steps.look()).toEqual({ ageMs: 0 });
+    await run(64, 640);
+    for (let step = 0; step < 32; step += 1) await run(1, 300);
+    hang(128);
+    expect(steps.look()?.expectedMs).toBe(1280);
+    hang(2);
+    expect(steps.look()?.expectedMs).toBe(600);
   });
 
   it('has no measure before one has run', () => {
@@ -50,6 +63,18 @@ describe('the present step', () => {
     hang(1);
     clock.advance(600_000);
     expect(steps.look()?.ageMs).toBe(1000);
+  });
+
+  it('is not expected to be slower for a time in which this process stood still during another one', async () => {
+    const { clock, steps, hang } = start();
+    await steps.time(1, () => {
+      clock.advance(250);
+      steps.look();
+      clock.advance(600_000);
+      return Promise.resolve();
+    });
+    hang(1);
+    expect(steps.look()?.expectedMs).toBe(1250);
   });
 
   it('that fails is over', async () => {

@@ -1,3 +1,4 @@
+import { windowOf } from './attention-windows.ts';
 import { constantOf, integersOf, producersOf } from './constants.ts';
 import { type Graph, integerAttribute, type Node } from './graph.ts';
 import { type PositionTables, tableRowsInput } from './position-tables.ts';
@@ -188,9 +189,7 @@ const tableRows = ({ nodes, initializers }: Graph): readonly number[] =>
 export const lengthUseOf = (graph: Graph, tables?: PositionTables): LengthUse => {
   const following = new Following(graph);
   following.follow();
-  const windows = graph.nodes
-    .map((node) => integerAttribute(node, 'local_window_size') ?? -1)
-    .filter((window) => window > 0);
+  const windows = graph.nodes.flatMap((node) => windowOf(node) ?? []);
   // Of joined tables, no sequence has all rows.
   const rows = tables === undefined ? tableRows(graph) : [tables.rows];
   return {

@@ -1,11 +1,8 @@
-import { applyEdit, integerAttribute, type Node, readGraph } from './graph.ts';
-import { attributeMessages, withoutAttributes } from './messages.ts';
+import { windowOf, withWindow } from './attention-windows.ts';
+import { applyEdit, type Node, readGraph } from './graph.ts';
 
 /** Layers in which a token looks at so many tokens at most, its own included. */
 export type Windows = { readonly tokens: number; readonly layers: readonly number[] };
-
-/** Tokens that GroupQueryAttention looks at, the own one included; -1 and 0 are all. */
-const windowSize = 'local_window_size';
 
 /** By its cache, input 3. */
 const layerOf = ({ inputs }: Node): number => {
@@ -22,14 +19,13 @@ export const withMissingWindows = (model: Buffer, windows: Windows | undefined):
   if (windows === undefined || windows.layers.length === 0) return model;
   const graph = readGraph(model);
   const attention = graph.nodes.filter(({ opType }) => opType === 'GroupQueryAttention');
-  if (attention.some((node) => (integerAttribute(node, windowSize) ?? -1) > 0)) return model;
+  if (attention.some((node) => windowOf(node) !== undefined)) return model;
   const byLayer = new Map(attention.map((node) => [layerOf(node), node]));
   const nodes = new Map<Node, readonly Buffer[]>();
   for (const layer of windows.layers) {
     const node = byLayer.get(layer);
     if (node === undefined) return model;
-    const rest = withoutAttributes(node.bytes, [windowSize]);
-    nodes.set(node, [Buffer.concat([rest, ...attributeMessages({ [windowSize]: windows.tokens })])]);
+    nodes.set(node, [withWindow(node, windows.tokens)]);
   }
   return applyEdit(graph, { nodes, newInputs: [], staleShapes: new Set(), outputs: new Map() });
 };

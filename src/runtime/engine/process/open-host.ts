@@ -92,6 +92,11 @@ export const openHost = async (given: OpenHostOptions): Promise<EngineHost> => {
   switch (taskOf(dirname(path), graph)) {
     case 'generate': {
       const model = await openGenerateModel(modelDir, graph, { ...options, kv: kvWishOf(options) });
+      const { foreignAttention } = model.sessions;
+      if (foreignAttention !== undefined)
+        options.warn(
+          `attention is ONNX Runtime's, by which guessed tokens and other requests of a step may change an answer at a near tie: ${foreignAttention}`,
+        );
       return new GenerateHost(model, { ...options, kvBudgetBytes: model.kv.budgetBytes });
     }
     case 'embed':

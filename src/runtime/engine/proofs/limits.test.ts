@@ -8,9 +8,10 @@ const limits = (use: Partial<LengthUse>, told = true, rounds = false) =>
 
 describe('what a graph may do by its lengths', () => {
   it('is everything where only attention sees them', () => {
-    const free = { together: true, maxTokens: 8192, near: [], reasons: [] };
+    const free = { together: true, maxTokens: 8192, near: [], farWindow: undefined, reasons: [] };
     expect(limits({})).toEqual(free);
-    expect(limits({ positions: 8192, windows: [4096] })).toEqual(free);
+    expect(limits({ positions: 8192, windows: [64, 8192] })).toEqual({ ...free, near: [64] });
+    expect(limits({ windows: [64, 512, 4096] })).toEqual({ ...free, near: [64], farWindow: 512 });
   });
 
   it('is one row a step where rows could depend on each other, unless it takes one sequence at a time anyway', () => {

@@ -15,6 +15,8 @@ export type Limits = {
   readonly maxTokens: number;
   /** Lengths that the proof by running has to cross. */
   readonly near: readonly number[];
+  /** The smallest window of attention that is not crossed so, and that requests can leave. */
+  readonly farWindow: number | undefined;
   /** What is not allowed, and why. A sentence each. */
   readonly reasons: readonly string[];
 };
@@ -76,6 +78,7 @@ export const limitsOf = (
       `requests of more than ${looksBack} tokens are refused: the model looks back ${looksBack} tokens, and its graph has no such window`,
     );
   }
+  const isFar = (tokens: number): boolean => tokens > nearTokens.exact && tokens < contextLength;
   const positions = use.positions ?? Infinity;
   if (positions < Math.min(shown, shortPositions, looksBack, contextLength)) {
     reasons.push(`requests of more than ${positions} tokens are refused: the graph has no more positions`);
@@ -86,6 +89,7 @@ export const limitsOf = (
     near: [...near, ...use.windows.filter((tokens) => tokens <= nearTokens.exact)].filter(
       (border) => border < contextLength,
     ),
+    farWindow: use.windows.find(isFar),
     reasons,
   };
 };

@@ -3,8 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
 import type { AttentionNode } from '../onnx/attention-operator.ts';
-import { integerAttribute } from '../onnx/graph.ts';
-import { attributeMessages, withoutAttributes } from '../onnx/messages.ts';
+import { windowOf, withWindow } from '../onnx/attention-windows.ts';
 import { nodeField } from '../onnx/schema.ts';
 import { readFields } from '../onnx/wire.ts';
 import type { Operator } from '../ort/operator.ts';
@@ -100,13 +99,8 @@ const kindOf = ({ node, ...sizes }: AttentionNode): string =>
 
 /** The node, and with a small window where the pieces stay within its own or hardly leave it. */
 export const provedAs = (of: AttentionNode): readonly AttentionNode[] => {
-  const name = 'local_window_size';
-  if ((integerAttribute(of.node, name) ?? 0) <= 2 * boundWindow) return [of];
-  const bytes = Buffer.concat([
-    withoutAttributes(of.node.bytes, [name]),
-    ...attributeMessages({ [name]: boundWindow }),
-  ]);
-  return [of, { ...of, node: { ...of.node, bytes } }];
+  if ((windowOf(of.node) ?? 0) <= 2 * boundWindow) return [of];
+  return [of, { ...of, node: { ...of.node, bytes: withWindow(of.node, boundWindow) } }];
 };
 
 /**

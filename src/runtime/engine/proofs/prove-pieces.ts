@@ -9,8 +9,6 @@ import { Perturbation } from './perturbation.ts';
 import { isItsOwn, strength, type Tolerance } from './row-answers.ts';
 import type { ProofOptions } from './wiring.ts';
 
-type Graphs = { readonly base: DecoderSession; readonly lora: DecoderSession };
-
 /** Tokens that every vocabulary has. */
 const tokensOf = (length: number): readonly number[] =>
   Array.from({ length }, (_, at) => 3 + ((at * at + 7 * at + length) % 15));
@@ -66,13 +64,20 @@ const differing = async (
   return undefined;
 };
 
+const verdictOf = ({ cacheDir, key }: Pick<ProofOptions, 'cacheDir' | 'key'>): string =>
+  join(cacheDir, 'pieces', key);
+
+/** True where that was proved before. */
+export const isProvedInPieces = (options: Pick<ProofOptions, 'cacheDir' | 'key'>): boolean =>
+  existsSync(verdictOf(options));
+
 /**
- * Proves once that a sequence gives the same answer at once and in pieces, with and without an adapter, also across the lengths
- * `near` which the graph may change something at. The verdict is kept in `cacheDir`.
+ * Proves once that a sequence gives the same answer at once and in pieces, with an adapter where a session takes one, also across the
+ * lengths `near` which the graph may change something at. The verdict is kept in `cacheDir`.
  * @throws MODEL_UNSUPPORTED
  */
 export const provePieces = async (
-  { base, lora }: Graphs,
+  sessions: readonly DecoderSession[],
   options: ProofOptions & {
     readonly near: readonly number[];
     readonly tables?: PositionTables | undefined;
@@ -80,14 +85,13 @@ export const provePieces = async (
   },
 ): Promise<void> => {
   const { tables, tolerance } = options;
-  const verdict = join(options.cacheDir, 'pieces', options.key);
-  if (existsSync(verdict)) return;
+  if (isProvedInPieces(options)) return;
   options.doing('proving that a prompt in pieces is answered as at once, once');
-  using adapter = new Perturbation(lora.sites, 2, strength);
   const cuts = cutsFor(options.near);
   const knowns = tables === undefined ? [undefined] : [undefined, tables.above + 1];
-  for (const [session, pairs] of [[base, new Map()] as const, [lora, adapter.pairs] as const]) {
-    const feeds = session.feeds(pairs);
+  for (const session of sessions) {
+    using adapter = new Perturbation(session.sites, 2, strength);
+    const feeds = session.feeds(adapter.pairs);
     try {
       for (const known of knowns) {
         const cut = await differing(session, feeds, cuts, { known, tolerance });
@@ -101,5 +105,5 @@ export const provePieces = async (
       feeds.release();
     }
   }
-  await writeDurable(verdict, 'a sequence in pieces is answered as at once\n');
+  await writeDurable(verdictOf(options), 'a sequence in pieces is answered as at once\n');
 };

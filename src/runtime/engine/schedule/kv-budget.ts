@@ -30,7 +30,7 @@ const leastBytes = 64 << 20;
 /** The processes themselves, apart from weights and budgets; and of the rest a part for what nobody thought of. */
 const processBytes = 384 << 20;
 const spareShare = 0.1;
-/** RAM of the weights over their bytes in the model, at most (docs/adr/0045). */
+/** RAM of the weights over their bytes in the model, at most; what does not grow with them is of the processes (docs/adr/0045). */
 const packedRatio = 1.4;
 /** A request that a node has to have room for. */
 const decentTokens = 2048;

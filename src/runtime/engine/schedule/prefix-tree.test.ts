@@ -65,6 +65,18 @@ describe('a tree of beginnings', () => {
     ]);
   });
 
+  it('what older texts are saved behind was still used when it was used last', () => {
+    const [tree, saves] = [new PrefixTree(), new Saves()];
+    const [shared, young] = [count(blockTokens), count(blockTokens, 500)];
+    const old = [...shared, ...count(blockTokens, 1000)];
+    tree.insert('a', shared, { owner: 'o', now: 9, save: saves.of(shared) });
+    tree.insert('a', young, { owner: 'o', now: 5, save: saves.of(young) });
+    tree.insert('a', old, { owner: 'o', now: 2, save: saves.of(old) });
+    tree.dropOldest('o');
+    tree.dropOldest('o');
+    expect([shared, young].map((ids) => tree.find('a', ids).tokens)).toEqual([blockTokens, 0]);
+  });
+
   it('finds the longest beginning that is there, of the right tokens, whatever was inserted and dropped', () => {
     // Few different tokens: many beginnings are the same.
     const ids = fc

@@ -62,7 +62,10 @@ export class PrefixTree {
     for (const { block } of this.#path(key, ids)) block.used = now;
   }
 
-  /** Saves what is not there yet of these tokens, by blocks from the first on, until `save` gives none. */
+  /**
+   * Saves what is not there yet of these tokens, which were used last at `now`, by blocks from the first on, until `save` gives
+   * none.
+   */
   insert(
     key: string,
     ids: readonly number[],
@@ -76,7 +79,8 @@ export class PrefixTree {
       readonly save: (from: number, tokens: number) => SavedTokens | undefined;
     },
   ): void {
-    this.touch(key, ids, now);
+    // Others that begin so may have used the same blocks since.
+    for (const { block } of this.#path(key, ids)) block.used = Math.max(block.used, now);
     let place = this.#roots.get(key) ?? { children: new Map<string, Block>() };
     for (let from = 0; from < ids.length; from += blockTokens) {
       const own = ids.slice(from, from + blockTokens);
