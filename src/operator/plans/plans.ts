@@ -207,7 +207,9 @@ export class Plans {
         if (same !== undefined) this.#index.refresh(kind, key, same);
         return;
       }
-      this.#isUrgent = takesBack(before?.object, now?.object);
+      // Runtimes keep what they have of an object that cannot be read.
+      const isRead = now === undefined || now.object !== undefined;
+      this.#isUrgent = isRead && takesBack(before?.object, now?.object);
       set(key, now);
       this.#isUrgent = false;
       this.#schedule();
