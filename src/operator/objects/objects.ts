@@ -32,6 +32,7 @@ export type Read<T> = {
   readonly problems: readonly FieldProblem[];
 };
 
+/** `object`: of one that was deleted, as it was seen last. `before`: of one that was updated alone. */
 export type ObjectChange<T> = {
   readonly type: 'added' | 'updated' | 'deleted';
   readonly key: ObjectKey;

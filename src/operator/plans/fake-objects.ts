@@ -52,7 +52,7 @@ class FakeObjectsOf<T extends { readonly metadata: Meta }> implements Collection
     if (read === undefined) return;
     this.#next();
     this.reads.delete(key);
-    this.#tell({ type: 'deleted', key, object: read, before: read });
+    this.#tell({ type: 'deleted', key, object: read });
   }
   #tell(change: ObjectChange<T>): void {
     for (const listener of this.#listeners) listener(change);

@@ -201,13 +201,15 @@ export class Plans {
     };
     for (const read of collection.list()) set(read.key, read);
     return collection.onChange(({ type, key, object, before }) => {
-      const now = type === 'deleted' ? undefined : object;
-      if (now !== undefined && before !== undefined && inputOf(before) === inputOf(now)) {
+      const [former, now] = type === 'deleted' ? [object, undefined] : [before, object];
+      if (now !== undefined && former !== undefined && inputOf(former) === inputOf(now)) {
         const same = inForce(key, now);
         if (same !== undefined) this.#index.refresh(kind, key, same);
         return;
       }
-      this.#isUrgent = takesBack(before?.object, now?.object);
+      // Runtimes keep what they have of an object that cannot be read.
+      const isRead = now === undefined || now.object !== undefined;
+      this.#isUrgent = isRead && takesBack(former?.object, now?.object);
       set(key, now);
       this.#isUrgent = false;
       this.#schedule();

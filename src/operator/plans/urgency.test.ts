@@ -1,8 +1,12 @@
 import { expect, it } from 'vitest';
 import type { GroupStatus } from '../../api/group-status.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
+import { objectKey } from '../../api/names.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
-import { aRollout, aStatus, bound } from '../../plan/manifests.fixture.ts';
+import { anAdapter, aRollout, aStatus, bound } from '../../plan/manifests.fixture.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import { FakeObjects } from './fake-objects.ts';
+import { Plans } from './plans.ts';
 import { takesBack } from './urgency.ts';
 
 const canary = { ...bound('v2'), seed: '0123456789abcdef', attempt: 1 };
@@ -83,4 +87,38 @@ it.each<[string, Partial<RolloutStatus> | undefined, boolean]>([
 ])('a rollout that is deleted and %s', (_, status, expected) => {
   const rollout = aRollout({ name: 'r' }, { adapter: 'v2' }, status && aStatus(status));
   expect(takesBack(rollout, undefined)).toBe(expected);
+});
+
+it.each<[string, (objects: FakeObjects, rollout: ReturnType<typeof aRollout>) => void, string[]]>([
+  [
+    'is deleted goes before what came earlier',
+    ({ rollouts }) => rollouts.delete(objectKey('team-a', 'r')),
+    ['team-a', 'team-b'],
+  ],
+  [
+    'cannot be read any more takes nothing back, and waits its turn',
+    ({ rollouts }, rollout) => rollouts.put(rollout, false),
+    ['team-b', 'team-a'],
+  ],
+])('a rollout in service that %s', (_, change, expected) => {
+  const objects = new FakeObjects();
+  const clock = new FakeClock();
+  const plans = new Plans({ objects, clock });
+  const told: string[] = [];
+  const rollout = aRollout({ name: 'r' }, { adapter: 'v2' }, aStatus(at(20)));
+  const { digest } = bound('v1');
+  for (const name of ['v1', 'v2']) objects.adapters.put(anAdapter({ name }, { digest }));
+  objects.rollouts.put(rollout);
+  for (const namespace of ['team-a', 'team-b']) {
+    objects.runtime(namespace, 'pod');
+    const key = objectKey(namespace, 'pod');
+    plans.follow({ key, kind: 'Pod', baseModel: 'tiny' }, () => told.push(namespace));
+  }
+  clock.advance(1_000);
+  told.length = 0;
+  objects.adapters.put(anAdapter({ name: 'other', namespace: 'team-b' }, { digest }));
+  change(objects, rollout);
+  clock.advance(1_000);
+  plans.close();
+  expect(told).toEqual(expected);
 });

@@ -137,13 +137,14 @@ export class RolloutController implements Controller {
     const { write, requeueAfterMs } = turn;
     let next = turn.memory;
     if (write !== undefined) {
-      // Until a write is answered, nobody knows which status there is: its time begins when it is seen. One that fails has used its
-      // turn as well.
-      const { decidedAt: _, observesAt: _turn, ...timeless } = memory;
+      // A write that fails has used its turn as well.
+      const { observesAt: _turn, ...used } = memory;
+      // Until a write is answered, nobody knows which status there is: its time begins when it is seen.
+      const { decidedAt: _, ...timeless } = used;
       this.#memories.set(key, timeless);
       const written = await this.#writes.replaceStatus(read, write.status, signal);
       if (written !== 'Written') {
-        this.#memories.set(key, memory);
+        this.#memories.set(key, used);
         // The cache brings what was written meanwhile, and with it another run.
         return written === 'Gone' ? {} : { requeueAfterMs: lookAgainMs };
       }

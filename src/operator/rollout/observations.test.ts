@@ -73,3 +73,30 @@ it('what is observed of few rollouts is written every ten seconds', async () => 
   const writes = [...(await writesOf(8, 120)).values()];
   expect(Math.min(...writes)).toBeGreaterThanOrEqual(120 / 15);
 }, 60_000);
+
+it('what is observed while others write the same rollouts all the time is tried once a second in all', async () => {
+  const world = new RolloutWorld(...nodes).adapter('v1').adapter('v2');
+  const rollouts = Array.from({ length: 40 }, (_, at) =>
+    aRollout({ name: `r${at}` }, { adapter: 'v2', paused: true }, underWay),
+  );
+  const keys = rollouts.map((rollout) => world.cluster.apply(rollout));
+  const look = async (): Promise<void> => {
+    for (const key of keys) await world.controller.reconcile(key, new AbortController().signal);
+  };
+  await look();
+  world.fleet.report(runtimeKey('a'), { connected: false, disconnectedAt: world.clock.now() });
+  let tried = 0;
+  for (let second = 0; second < 60; second++) {
+    for (const key of keys) {
+      const object = world.cluster.rollouts.server.get(key)?.object;
+      if (object !== undefined) world.cluster.apply(object);
+    }
+    const conflicts = keys.map(() => new AdaptletError('KUBE_CONFLICT', 'somebody was faster'));
+    world.cluster.failures.splice(0, Number.POSITIVE_INFINITY, ...conflicts);
+    world.advance(1000);
+    await look();
+    tried += conflicts.length - world.cluster.failures.length;
+  }
+  expect(tried).toBeGreaterThanOrEqual(40);
+  expect(tried).toBeLessThanOrEqual(20 + 60);
+}, 60_000);
