@@ -96,3 +96,11 @@ it.each<[string, string | undefined, string | undefined, ChatInfo['dropsCalls']]
 ])('calls of former turns that a template %s', (_, told, untold, dropsCalls) => {
   expect(chatInfoOf('<tool_call>', { takesTools: true, told, untold }).dropsCalls).toBe(dropsCalls);
 });
+
+it('reads an effort where both templates do', () => {
+  const probe = { takesTools: true, told: undefined, untold: undefined };
+  const [reads, other] = ['{{ enable_thinking }}{{ reasoning_effort }}', '{{ reasoning_effort }}'];
+  expect(chatInfoOf(reads, probe, other).effort).toEqual(['reasoning_effort']);
+  expect(chatInfoOf(other, probe, reads).effort).toEqual(['reasoning_effort']);
+  expect(chatInfoOf(reads, probe, 'none')).not.toHaveProperty('effort');
+});

@@ -40,12 +40,14 @@ const effortVariables: readonly EffortVariable[] = ['reasoning_effort', 'enable_
 
 /**
  * What a chat template knows, by the words in it and by what it makes of a call: no file of a model says it. `template`: the one for
- * tools.
+ * tools; `plain`: the one without, where it is another. An effort has to reach both.
  */
-export const chatInfoOf = (template: string, probe: ToolProbe): ChatInfo => {
+export const chatInfoOf = (template: string, probe: ToolProbe, plain = template): ChatInfo => {
   const calls = formatOf(template, probe);
   const dropsCalls = calls === 'none' ? undefined : dropsOf(probe);
-  const effort = effortVariables.filter((variable) => namesVariable(template, variable));
+  const effort = effortVariables.filter((variable) =>
+    [template, plain].every((text) => namesVariable(text, variable)),
+  );
   return {
     calls,
     // Llama's own words to who sends back several.

@@ -145,7 +145,7 @@ const openCodec = (model: ModelFolder, vocabSize: number): TextCodec => {
   };
   const decodeMarked = markedDecode(decode, file);
   const templates = readChatTemplates(model, config);
-  const info = templates === undefined ? undefined : chatInfoOf(templates.withTools, probeTools(chat));
+  const info = templates && chatInfoOf(templates.withTools, probeTools(chat), templates.plain);
   // Special tokens that stand before a text: how far in its first token is.
   const before = tokenizer.encode('a').ids.indexOf(tokenizer.encode('a', asRendered).ids[0] ?? 0);
   return {
