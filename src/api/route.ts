@@ -58,20 +58,20 @@ export const perUserSchema = z
   });
 export type PerUser = z.infer<typeof perUserSchema>;
 
-const stickyDecisionSchema = z
+export const stickyDecisionSchema = z
   .strictObject({
     idleTimeout: durationBetween('1s', '24h').default('30m').meta({
       description:
         'A session that had no request for so long is decided anew; 1s to 24h. Tokens end with it. Default 30m.',
     }),
-    keeps: z.enum(['Version', 'Target']).default('Version').meta({
+    keeps: z.enum(['Version', 'Target', 'Nothing']).default('Version').meta({
       description:
-        'Version: what answered the first request answers the others, also where it was a fallback, for as long as it may: not once a canary is aborted or held, or the rule does not name the target any more. Target: the rule and its target stay, and a rollout decides about its versions for each request. Default Version.',
+        'Version: what answered the first request answers the others, also where it was a fallback, for as long as it may: not once a canary is aborted or held, or the rule does not name the target any more. Target: the rule and its target stay, and a rollout decides about its versions for each request. Nothing: each request is decided by itself. Default Version.',
     }),
   })
   .meta({
     description:
-      'A session keeps the first decision of the rule: its other requests are not matched again. The node keeps it, and answers carry a signed token (x-adaptlet-session-token) by which other nodes know it. Absent: each request is decided by itself.',
+      'A session keeps the first decision of the rule: its other requests are not matched again. The node keeps it, and answers carry a signed token (x-adaptlet-session-token) by which other nodes know it. Absent: a rule that decides by prompts or by chance for each request keeps Version, and so does one behind a rule that decides by prompts and keeps something; the others need no state and keep Nothing.',
   });
 export type StickyDecision = z.infer<typeof stickyDecisionSchema>;
 

@@ -6,7 +6,7 @@ import { targetName } from './pick.ts';
 export type Sticky = {
   /** Milliseconds without a request after which a session is decided anew. */
   readonly idleMs: number;
-  readonly keeps: StickyDecision['keeps'];
+  readonly keeps: Exclude<StickyDecision['keeps'], 'Nothing'>;
   /** What a session may keep, by name; undefined for the adapter of the user. */
   readonly targets: ReadonlyMap<string, Target | undefined>;
 };
@@ -24,7 +24,7 @@ export const compileSticky = ({
   perUser,
   fallback,
 }: Pick<Rule, 'stickyDecision' | 'targets' | 'perUser' | 'fallback'>): Sticky | undefined => {
-  if (stickyDecision === undefined) return undefined;
+  if (stickyDecision === undefined || stickyDecision.keeps === 'Nothing') return undefined;
   const { idleTimeout, keeps } = stickyDecision;
   const all: readonly Target[] = [...targets.filter(({ weight }) => weight > 0), ...fallback];
   const keepable = new Map<string, Target | undefined>(all.map((target) => [targetName(target), target]));

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { classifierSchema } from '../../api/classifier.ts';
 import type { Digest } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { plannedRules } from '../../plan/planned-rules.ts';
 import type { Resource, RouteResource, SplitResource } from '../../plan/resources.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { silent } from '../routing/labelled.ts';
@@ -18,7 +19,13 @@ const minute = 60_000;
 const front = (rules: readonly Record<string, unknown>[], key_ = sessionKey): RouteResource => ({
   type: 'Route',
   name: key('front'),
-  body: { uid: 'f', createdAt: '', model: 'front', rules: rules.map(rule), sessionKey: key_ },
+  body: {
+    uid: 'f',
+    createdAt: '',
+    model: 'front',
+    rules: plannedRules(rules.map(rule)),
+    sessionKey: key_,
+  },
 });
 
 const stickyRule = (change: Record<string, unknown> = {}) => ({
@@ -47,7 +54,12 @@ const nodeWith = (...resources: readonly Resource[]) => {
   /** What is in RAM; tests take from it. */
   const resident: Record<string, Digest> = { good, next };
   const made = dataPathOver(plan(resources), resident, demand, sessions);
-  const ask = async (session: string | undefined, who: Partial<RequestContext> = {}, path = made.path) => {
+  const ask = async (
+    session: string | undefined,
+    who: Partial<RequestContext> = {},
+    path = made.path,
+    text = 'hello',
+  ) => {
     const context: RequestContext = {
       namespace: 'default',
       model: 'front',
@@ -56,7 +68,11 @@ const nodeWith = (...resources: readonly Resource[]) => {
       ...(session === undefined ? {} : { session }),
       ...who,
     };
-    const generation = await path.generate(context, made.request, new AbortController().signal);
+    const generation = await path.generate(
+      context,
+      { ...made.request, prompt: { kind: 'text', text } },
+      new AbortController().signal,
+    );
     await Array.fromAsync(generation.events);
     return generation.served;
   };
@@ -86,9 +102,36 @@ describe('a session on a node', () => {
     expect(node.sessions.totals().sessions).toBe(40);
   });
 
-  it('is decided by itself without the field, and without a session', async () => {
+  it('has one adapter where chance decides and the rule does not say what it keeps, and each turn its own where it keeps nothing', async () => {
     const { stickyDecision: _, ...plain } = byChance;
-    expect(await served(nodeWith(front([plain])), 's1', 40)).toHaveLength(2);
+    expect(await served(nodeWith(front([plain])), 's1', 40)).toHaveLength(1);
+    const nothing = { ...plain, stickyDecision: { keeps: 'Nothing' } };
+    expect(await served(nodeWith(front([nothing])), 's1', 40)).toHaveLength(2);
+  });
+
+  it('stays with the rule of its first prompt, whatever later ones say, and each rule that keeps nothing sees all of them', async () => {
+    const to = (name: string, targets: object[], more: object = {}) => ({ name, targets, ...more });
+    const node = nodeWith(
+      front([
+        to('secrets', [{ base: true }], {
+          matches: [{ promptRegex: 'password' }],
+          stickyDecision: { keeps: 'Nothing' },
+        }),
+        to('invoices', [{ adapter: 'next' }], { matches: [{ promptRegex: 'invoice' }] }),
+        to('others', [{ adapter: 'good' }]),
+      ]),
+    );
+    const rulesOf = async (session: string, ...prompts: readonly string[]) => {
+      const rules: string[] = [];
+      for (const text of prompts) rules.push((await node.ask(session, {}, node.path, text)).rule);
+      return rules;
+    };
+    expect(await rulesOf('a', 'an invoice', 'hello')).toEqual(['invoices', 'invoices']);
+    expect(await rulesOf('b', 'hello', 'an invoice')).toEqual(['others', 'others']);
+    expect(await rulesOf('b', 'a password', 'an invoice')).toEqual(['secrets', 'others']);
+  });
+
+  it('is not made by requests that name none', async () => {
     const node = nodeWith(front([byChance]));
     const names = new Set<string>();
     for (let turn = 0; turn < 40; turn++) names.add((await node.ask(undefined)).adapter);
