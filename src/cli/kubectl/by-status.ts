@@ -20,8 +20,14 @@ export type ByStatus = Required<
 /**
  * What the statuses of the objects say of one node. They name a node for each canary, and for each adapter that failed; of the others they
  * have numbers alone, so an adapter counts as there unless they exclude it.
+ *
+ * @param connected runtimes of its base model that are connected
  */
-export const byStatus = ({ metadata, status }: RuntimeObject, objects: readonly Manifest[]): ByStatus => {
+export const byStatus = (
+  { metadata, status }: RuntimeObject,
+  objects: readonly Manifest[],
+  connected: number,
+): ByStatus => {
   const runtime = objectKey(metadata.namespace, metadata.name);
   const adapters = new Map<string, AdapterObject>();
   const rollouts = new Map<string, RolloutObject>();
@@ -68,7 +74,9 @@ export const byStatus = ({ metadata, status }: RuntimeObject, objects: readonly 
     if (canary !== undefined) return isServing(key) ? canary.state : `${canary.state}, without requests`;
     if (!isHere(key)) return 'not on this node: a request has to bring it first';
     const { stored, resident } = adapters.get(key)?.status?.runtimes ?? {};
-    return stored === undefined ? '' : `on ${stored} of all nodes, in RAM on ${resident}`;
+    if (stored === undefined || resident === undefined) return '';
+    if (resident >= connected) return 'in RAM';
+    return `${stored >= connected ? 'on disk' : `on disk on ${stored} of ${connected} nodes`}, in RAM on ${resident}`;
   };
   return {
     serves: (key) => isServing(key),
@@ -88,12 +96,15 @@ export const byStatus = ({ metadata, status }: RuntimeObject, objects: readonly 
   };
 };
 
+export const isConnected = ({ status }: RuntimeObject): boolean =>
+  conditionOf(status?.conditions, 'Connected')?.status !== 'False';
+
 /** What is to know of a node about requests of a namespace: it may not go by the plan of now. */
 export const notesOn = (runtime: RuntimeObject, namespace: string): readonly string[] => {
   const { status } = runtime;
   const restraint = restraintOf(runtime);
   const ready = conditionOf(status?.conditions, 'Ready');
-  const isAway = conditionOf(status?.conditions, 'Connected')?.status === 'False';
+  const isAway = !isConnected(runtime);
   const inNamespace = (resource: string): boolean =>
     resource.split(' ').at(-1)?.startsWith(`${namespace}/`) === true;
   return [

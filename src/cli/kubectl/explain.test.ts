@@ -101,9 +101,10 @@ describe('what answers on a node', () => {
   );
 
   const answersOn = async (node: RuntimeObject, ...objects: readonly Manifest[]) => {
+    const others = ['other', 'third'].map((name) => runtime(name));
     const [found] = await explainOn(
       objects,
-      [node],
+      [node, ...others],
       contextOf({ model: 'front', user: 'u1' }, 'team-a'),
       open,
     );
@@ -121,7 +122,7 @@ describe('what answers on a node', () => {
     for (const [node, why] of [
       [withCanary('Loaded', 0), 'Loaded, without requests'],
       [withCanary('Resident', 0), 'Resident, without requests'],
-      [runtime('near'), 'on 2 of all nodes, in RAM on 1'],
+      [runtime('near'), 'on disk on 2 of 3 nodes, in RAM on 1'],
     ] as const) {
       expect(await answersOn(node, ...objects)).toEqual({
         answers: expect.stringMatching(/^adapter team-a\/v1@.*stable of rollout sql/),
@@ -159,6 +160,16 @@ describe('what answers on a node', () => {
       because: ['not adapter team-a/v1: 5 errors'],
     });
     expect((await answersOn(runtime('far'), ...objects)).because).toEqual([]);
+  });
+
+  it('says where an adapter is that each node has', async () => {
+    const of = async (stored: number, resident: number) => {
+      const counts = { desired: 3, stored, resident, serving: 0, failed: 0 };
+      return (await answersOn(runtime('near'), toRollout, rollout(), ...adapters({ runtimes: counts })))
+        .answers;
+    };
+    expect(await of(3, 3)).toMatch(/, in RAM$/);
+    expect(await of(3, 1)).toMatch(/, on disk, in RAM on 1$/);
   });
 
   it('says of an adapter that is not there that it has to come', async () => {

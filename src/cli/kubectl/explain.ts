@@ -19,7 +19,7 @@ import { explanationText } from '../route/explain-text.ts';
 import { askedOf, type RequestOptions, several, withRequest } from '../route/flags.ts';
 import { type Offline, offlineOf } from '../route/offline.ts';
 import { undecidedBy, withoutDecision } from '../route/undecided.ts';
-import { type ByStatus, byStatus, notesOn } from './by-status.ts';
+import { type ByStatus, byStatus, isConnected, notesOn } from './by-status.ts';
 import { type Cluster, type ClusterOptions, connect, withCluster } from './cluster.ts';
 
 type Options = ClusterOptions &
@@ -57,7 +57,10 @@ export const explainOn = async (
     if (scope !== undefined && scope !== context.namespace) continue;
     const { plan } = compilePlan({ manifests: objects, runtime });
     await using offline = await open(buildTable(plan, { name: baseModel }));
-    const known = byStatus(one, objects);
+    const peers = runtimes.filter(
+      (other) => other.status?.baseModel.name === baseModel && isConnected(other),
+    );
+    const known = byStatus(one, objects, peers.length);
     const explanation = explain(offline.table, context, { ...offline.facts, ...known }, 'explained');
     const planned = explain(offline.table, context, { ...offline.facts, serves: () => true }, 'explained');
     const { because, candidates } = answering(explanation, planned, known);
