@@ -68,10 +68,14 @@ export const stickyDecisionSchema = z
       description:
         'Version: what answered the first request answers the others, also where it was a fallback, for as long as it may: not once a canary is aborted or held, or the rule does not name the target any more. Target: the rule and its target stay, and a rollout decides about its versions for each request. Nothing: each request is decided by itself. Default Version.',
     }),
+    onUncertain: z.enum(['Keep', 'Decide']).default('Keep').meta({
+      description:
+        'What becomes of a decision where the verdict of an earlier rule that keeps something was unknown: its classifier was uncertain, the prompt has no text, or its pattern is not in the beginning of a longer prompt. Keep: the session keeps it. Decide: the next request is decided anew. Default Keep.',
+    }),
   })
   .meta({
     description:
-      'A session keeps the first decision of the rule: its other requests are not matched again. The node keeps it, and answers carry a signed token (x-adaptlet-session-token) by which other nodes know it. Absent: a rule that decides by prompts or by chance for each request keeps Version, and so does one behind a rule that decides by prompts and keeps something; the others need no state and keep Nothing.',
+      'A session keeps the first decision of the rule: its other requests are not matched again. The node keeps it, and answers carry a signed token (x-adaptlet-session-token) by which other nodes know it. Absent: a rule that decides by prompts or by chance for each request keeps Version, and so does one behind a rule that decides by prompts and keeps something, both with onUncertain: Decide; the others need no state and keep Nothing.',
   });
 export type StickyDecision = z.infer<typeof stickyDecisionSchema>;
 

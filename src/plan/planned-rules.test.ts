@@ -44,9 +44,13 @@ describe('what a rule keeps of sessions without being asked to', () => {
     ]);
   });
 
-  it('has the defaults of the field', () => {
+  it('is no decision where the verdict of an earlier rule was unknown', () => {
     const [rule] = plannedRules([ruleSchema.parse({ name: 'r', targets, matches: [prompt] })]);
-    expect(rule?.stickyDecision).toEqual({ idleTimeout: '30m', keeps: 'Version' });
+    expect(rule?.stickyDecision).toEqual({
+      idleTimeout: '30m',
+      keeps: 'Version',
+      onUncertain: 'Decide',
+    });
   });
 });
 
@@ -54,6 +58,8 @@ describe('a rule that says what it keeps', () => {
   it('keeps that', () => {
     expect(keptBy({ stickyDecision: { keeps: 'Target' } }, {})).toEqual(['Target', undefined]);
     expect(keptBy({ matches: [prompt], stickyDecision: { keeps: 'Target' } })).toEqual(['Target']);
+    const [rule] = plannedRules([ruleSchema.parse({ name: 'r', targets, stickyDecision: {} })]);
+    expect(rule?.stickyDecision).toEqual({ idleTimeout: '30m', keeps: 'Version', onUncertain: 'Keep' });
   });
 
   it('keeps nothing where it says so, as a rule that needs no state, and has later rules keep nothing on its account', () => {

@@ -1,7 +1,8 @@
 import type { Leaf, Match } from '../api/match.ts';
 import { type Rule, stickyDecisionSchema } from '../api/route.ts';
 
-const byDefault = stickyDecisionSchema.parse({});
+// Who did not ask for it is not bound to a decision that an earlier rule had no say in.
+const byDefault = stickyDecisionSchema.parse({ onUncertain: 'Decide' });
 
 /**
  * The rules of a route as runtimes get them: what a rule keeps of sessions without being asked to is written out, so that it means the

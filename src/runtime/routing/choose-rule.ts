@@ -9,6 +9,8 @@ export type Choice = {
   readonly rule?: CompiledRule;
   /** Classifiers that were asked, in the order in which rules needed them. */
   readonly labels: readonly Labelled[];
+  /** The verdict of an earlier rule that keeps decisions was unknown. One that keeps nothing is asked again for the next request anyway. */
+  readonly isUncertain?: boolean;
   /** An uncertain classifier refuses the request. */
   readonly refusal?: Candidate;
 };
@@ -56,6 +58,7 @@ export const chooseRule = (
     ofRule.add(labelled);
     return labelled;
   };
+  let isUncertain = false;
   const end = kept === undefined ? entry.rules.length : entry.rules.indexOf(kept);
   for (const index of entry.candidates(context)) {
     if (index >= end) break;
@@ -63,10 +66,13 @@ export const chooseRule = (
     if (rule === undefined || (kept !== undefined && rule.sticky !== undefined)) continue;
     if (ofRule.size > 0) ofRule = new Set();
     const verdict = rule.matches.test(context, noted);
-    if (verdict === true) return { rule, labels: [...asked.values()] };
+    if (verdict === true) return { rule, labels: [...asked.values()], isUncertain };
     if (verdict === false) continue;
     const doubtful = [...ofRule].filter((one) => refuses(entry, one));
-    if (doubtful.length === 0) continue;
+    if (doubtful.length === 0) {
+      isUncertain ||= rule.sticky !== undefined;
+      continue;
+    }
     const reason = `rule ${rule.name} of route ${entry.key}: ${doubtful.map(labelledText).join('; ')}`;
     return {
       labels: [...asked.values()],

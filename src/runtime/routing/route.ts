@@ -145,7 +145,7 @@ const ofRoute = (entry: RouteEntry, passage: Passage): Candidate[] => {
   if (!entry.accepted) return [{ kind: 'unavailable', reason: entry.message, rule: '' }];
   const kept = passage.facts.kept?.(entry, passage.context);
   const again = kept && entry.rules.find((one) => has(one, kept));
-  const { rule, labels, refusal } = chooseRule(entry, passage.context, passage.facts, again);
+  const { rule, labels, refusal, isUncertain } = chooseRule(entry, passage.context, passage.facts, again);
   const withLabels = (candidates: readonly Candidate[]): Candidate[] =>
     labels.length === 0
       ? [...candidates]
@@ -157,9 +157,12 @@ const ofRoute = (entry: RouteEntry, passage: Passage): Candidate[] => {
     return withLabels([{ kind: 'unavailable', reason, rule: '' }]);
   }
   if (kept !== undefined && rule === again) return withLabels(ofKept(entry, kept, rule, passage));
+  const { sticky, ...each } = rule;
   // What a classifier could not say it may say next time, or on another node: no session keeps what was decided without it.
-  const { sticky: _, ...each } = rule;
-  return withLabels(ofRule(entry, labels.some(({ isAbsent }) => isAbsent === true) ? each : rule, passage));
+  const isOpen =
+    labels.some(({ isAbsent }) => isAbsent === true) ||
+    (isUncertain === true && sticky?.onUncertain === 'Decide');
+  return withLabels(ofRule(entry, isOpen ? each : rule, passage));
 };
 
 /** Whether a rule still has what a session keeps of it. */

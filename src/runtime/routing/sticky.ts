@@ -7,6 +7,8 @@ export type Sticky = {
   /** Milliseconds without a request after which a session is decided anew. */
   readonly idleMs: number;
   readonly keeps: Exclude<StickyDecision['keeps'], 'Nothing'>;
+  /** What becomes of a decision where the verdict of an earlier rule that keeps something was unknown. */
+  readonly onUncertain: StickyDecision['onUncertain'];
   /** What a session may keep, by name; undefined for the adapter of the user. */
   readonly targets: ReadonlyMap<string, Target | undefined>;
 };
@@ -25,11 +27,11 @@ export const compileSticky = ({
   fallback,
 }: Pick<Rule, 'stickyDecision' | 'targets' | 'perUser' | 'fallback'>): Sticky | undefined => {
   if (stickyDecision === undefined || stickyDecision.keeps === 'Nothing') return undefined;
-  const { idleTimeout, keeps } = stickyDecision;
+  const { idleTimeout, keeps, onUncertain } = stickyDecision;
   const all: readonly Target[] = [...targets.filter(({ weight }) => weight > 0), ...fallback];
   const keepable = new Map<string, Target | undefined>(all.map((target) => [targetName(target), target]));
   if (perUser !== undefined) keepable.set(userTarget, undefined);
-  return { idleMs: parseDuration(idleTimeout), keeps, targets: keepable };
+  return { idleMs: parseDuration(idleTimeout), keeps, onUncertain, targets: keepable };
 };
 
 /** Whether a route keeps decisions. */

@@ -2,6 +2,7 @@ import type { Digest } from '../../api/names.ts';
 import { plannedRules } from '../../plan/planned-rules.ts';
 import type { Resource, RouteResource, SplitResource } from '../../plan/resources.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
+import type { Prompt } from '../engine/engine.ts';
 import { rule } from '../routing/plan.fixture.ts';
 import type { RequestContext } from '../routing/request.ts';
 import { buildTable } from '../routing/table.ts';
@@ -62,7 +63,7 @@ export const nodeWith = (...resources: readonly Resource[]) => {
     session: string | undefined,
     who: Partial<RequestContext> = {},
     path = made.path,
-    text = 'hello',
+    prompt: Prompt = { kind: 'text', text: 'hello' },
   ) => {
     const context: RequestContext = {
       namespace: 'default',
@@ -74,7 +75,7 @@ export const nodeWith = (...resources: readonly Resource[]) => {
     };
     const generation = await path.generate(
       context,
-      { ...made.request, prompt: { kind: 'text', text } },
+      { ...made.request, prompt },
       new AbortController().signal,
     );
     await Array.fromAsync(generation.events);

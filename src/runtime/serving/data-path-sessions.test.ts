@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { classifierSchema } from '../../api/classifier.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Prompt } from '../engine/engine.ts';
 import { silent } from '../routing/labelled.ts';
 import type { RequestContext } from '../routing/request.ts';
 import { good, key, next } from './data-path.fixture.ts';
@@ -46,12 +47,70 @@ describe('a session on a node', () => {
     );
     const rulesOf = async (session: string, ...prompts: readonly string[]) => {
       const rules: string[] = [];
-      for (const text of prompts) rules.push((await node.ask(session, {}, node.path, text)).rule);
+      for (const text of prompts)
+        rules.push((await node.ask(session, {}, node.path, { kind: 'text', text })).rule);
       return rules;
     };
     expect(await rulesOf('a', 'an invoice', 'hello')).toEqual(['invoices', 'invoices']);
     expect(await rulesOf('b', 'hello', 'an invoice')).toEqual(['others', 'others']);
     expect(await rulesOf('b', 'a password', 'an invoice')).toEqual(['secrets', 'others']);
+  });
+
+  it('keeps nothing of a decision where the verdict of an earlier rule was unknown, unless its rule says so', async () => {
+    const to = (name: string, adapter: string, more: object = {}) => ({
+      name,
+      targets: [{ adapter }],
+      ...more,
+    });
+    const doctor = { classifier: { name: 'intent', labels: ['medical'] } };
+    const labels = [{ name: 'medical', terms: [{ text: 'heart' }] }];
+    const classifiers = [
+      classifierSchema.parse({ name: 'intent', minConfidence: 0.5, keywords: { labels } }),
+    ];
+    const heart = { kind: 'text', text: 'my heart beats fast' } as const;
+    const long = { kind: 'text', text: 'a'.repeat(3_000) } as const;
+    const ids = { kind: 'ids', ids: [1, 2] } as const;
+    const invoice = { kind: 'text', text: 'an invoice' } as const;
+    const rulesOf = async (
+      match: object,
+      more: object,
+      prompts: readonly Prompt[],
+      first: readonly Record<string, unknown>[] = [],
+    ) => {
+      const resource = front([
+        ...first,
+        to('special', 'next', { matches: [match] }),
+        to('everyone', 'good', more),
+      ]);
+      const node = nodeWith({ ...resource, body: { ...resource.body, classifiers } });
+      const path = node.withFacts({
+        classify: (_, name, { prompt }) =>
+          prompt?.text.includes('heart') === true
+            ? { ...silent(name, ''), label: 'medical', score: 1 }
+            : silent(name, 'nothing in it is known'),
+      });
+      const rules: string[] = [];
+      for (const prompt of prompts) rules.push((await node.ask('s', {}, path, prompt)).rule);
+      return rules;
+    };
+    const hi = { kind: 'text', text: 'Hi' } as const;
+    const regex = { promptRegex: 'invoice' };
+    const anew = ['everyone', 'special', 'special'];
+    expect(await rulesOf(doctor, {}, [hi, heart, hi])).toEqual(anew);
+    expect(await rulesOf(regex, {}, [ids, invoice, ids])).toEqual(anew);
+    expect(await rulesOf(regex, {}, [long, invoice, long])).toEqual(anew);
+    // It was told that this is no invoice.
+    expect(await rulesOf(regex, {}, [hi, invoice])).toEqual(['everyone', 'everyone']);
+    expect(await rulesOf(doctor, { stickyDecision: {} }, [hi, heart])).toEqual(['everyone', 'everyone']);
+    const decide = { stickyDecision: { idleTimeout: '1h', onUncertain: 'Decide' } };
+    expect(await rulesOf(doctor, decide, [hi, heart, hi])).toEqual(anew);
+    // A rule that keeps nothing sees the others of the session as well.
+    const asked = to('asked', 'next', { matches: [doctor], stickyDecision: { keeps: 'Nothing' } });
+    expect(await rulesOf(regex, {}, [hi, invoice, heart], [asked])).toEqual([
+      'everyone',
+      'everyone',
+      'asked',
+    ]);
   });
 
   it('is not made by requests that name none', async () => {
