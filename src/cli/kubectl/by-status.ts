@@ -2,6 +2,8 @@ import { conditionOf } from '../../api/condition.ts';
 import { objectKey } from '../../api/names.ts';
 import type { AdapterObject, Manifest, RolloutObject } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
+import { maxFailuresNamed } from '../../api/rollout-status.ts';
+import { maxNamed, maxUnderWay } from '../../api/runtime.ts';
 import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
 import type { RuntimeObject } from '../../operator/objects/objects.ts';
 import { restraintOf } from '../../operator/objects/restraint.ts';
@@ -15,11 +17,17 @@ export type ByStatus = Required<
   readonly refusalOf: (key: string) => string | undefined;
   /** What keeps an Adapter from answering there as stable of a rollout; undefined: nothing. */
   readonly troubleWith: (key: string) => string | undefined;
+  /** What lists of statuses that are full may leave out of why an Adapter cannot answer there. */
+  readonly unsaidOf: (key: string) => readonly string[];
+  /** Why nobody can tell whether an Adapter has requests there as a canary; undefined: `serves` tells. */
+  readonly unsaidCanary: (key: string) => string | undefined;
 };
+
+const askIt = 'adaptlet explain on the node tells';
 
 /**
  * What the statuses of the objects say of one node. They name a node for each canary, and for each adapter that failed; of the others they
- * have numbers alone, so an adapter counts as there unless they exclude it.
+ * have numbers alone, so an adapter counts as there unless they exclude it. What is not in a list that is full may be so all the same.
  *
  * @param connected runtimes of its base model that are connected
  */
@@ -46,15 +54,16 @@ export const byStatus = (
     const canary = canaryAt(key);
     return canary?.follows === true || (canary?.weight ?? 0) > 0;
   };
-  const stableFailureOf = (key: string): string | undefined => {
-    const all = [...rollouts.values()].filter(
-      ({ metadata: { namespace }, status: of }) =>
-        of?.stable !== undefined && objectKey(namespace, of.stable.adapter) === key,
-    );
-    return all
+  /** Rollouts that have an Adapter as this arm. */
+  const rolloutsWith = (arm: 'stable' | 'canary', key: string) =>
+    [...rollouts.values()].filter(({ metadata: { namespace }, status: of }) => {
+      const bound = of?.[arm];
+      return bound !== undefined && objectKey(namespace, bound.adapter) === key;
+    });
+  const stableFailureOf = (key: string): string | undefined =>
+    rolloutsWith('stable', key)
       .flatMap(({ status: of }) => of?.failures ?? [])
       .find((one) => one.runtime === runtime && one.reason === 'StableFails')?.message;
-  };
   const isHere = (key: string): boolean =>
     status !== undefined &&
     status.adapters.stored > 0 &&
@@ -66,6 +75,34 @@ export const byStatus = (
     return failure === undefined || catalogue[failure.reason as ErrorCode]?.retry === 'Backoff'
       ? undefined
       : `${failure.reason}: ${failure.message}`;
+  };
+  const unsaidOf = (key: string): readonly string[] => {
+    const { failures = [], runtimes } = adapters.get(key)?.status ?? {};
+    const { failed = 0 } = runtimes ?? {};
+    const isListed = failureOf(key) !== undefined || failures.length >= failed;
+    const full = rolloutsWith('stable', key).filter(({ status: of }) => {
+      const named = of?.failures ?? [];
+      return named.length >= maxFailuresNamed && !named.some((one) => one.runtime === runtime);
+    });
+    return [
+      ...(isListed
+        ? []
+        : [
+            `the status of adapter ${key} names ${failures.length} of ${failed} nodes where it failed, and not this one: it may have failed here; ${askIt}`,
+          ]),
+      ...full.map(
+        (one) =>
+          `the status of rollout ${keyOf(one)} names ${maxFailuresNamed} nodes that failed, the most it can, and not this one: its guard may hold stable back here; ${askIt}`,
+      ),
+    ];
+  };
+  const unsaidCanary = (key: string): string | undefined => {
+    const named = status?.rollouts ?? [];
+    const { rollout: last } = named.at(-1) ?? {};
+    if (named.length < maxUnderWay || last === undefined || canaryAt(key) !== undefined) return undefined;
+    return rolloutsWith('canary', key).some((one) => keyOf(one) > last)
+      ? `whether adapter ${key} has requests here as a canary is not in the status of the node, which names ${maxUnderWay} rollouts, the most it can`
+      : undefined;
   };
   const stateOf = (key: string): string => {
     const failure = failureOf(key);
@@ -93,6 +130,8 @@ export const byStatus = (
     stateOf,
     refusalOf,
     troubleWith: (key) => refusalOf(key) ?? stableFailureOf(key),
+    unsaidOf,
+    unsaidCanary,
   };
 };
 
@@ -105,6 +144,7 @@ export const notesOn = (runtime: RuntimeObject, namespace: string): readonly str
   const restraint = restraintOf(runtime);
   const ready = conditionOf(status?.conditions, 'Ready');
   const isAway = !isConnected(runtime);
+  const { refused = [], heldRollouts = [] } = status ?? {};
   const inNamespace = (resource: string): boolean =>
     resource.split(' ').at(-1)?.startsWith(`${namespace}/`) === true;
   return [
@@ -116,11 +156,19 @@ export const notesOn = (runtime: RuntimeObject, namespace: string): readonly str
     ...(!isAway && ready?.status === 'False' ? [`it cannot answer now: ${ready.message}`] : []),
     ...(restraint === 'Cordoned' ? ['it is cordoned: nothing comes there that it does not have'] : []),
     ...(restraint === 'Held' ? ['it is held: it goes by the plan that it had then'] : []),
-    ...(status?.refused ?? [])
+    ...refused
       .filter(({ resource }) => inNamespace(resource))
       .map(({ resource, reason }) => `it refuses ${resource}, whose former version goes on: ${reason}`),
-    ...(status?.heldRollouts ?? [])
-      .filter(inNamespace)
-      .map((rollout) => `it holds a version of rollout ${rollout} back`),
+    ...heldRollouts.filter(inNamespace).map((rollout) => `it holds a version of rollout ${rollout} back`),
+    ...(refused.length < maxNamed
+      ? []
+      : [
+          `its status names ${maxNamed} parts of the plan that it refuses, the most it can: it may refuse others; ${askIt}`,
+        ]),
+    ...(heldRollouts.length < maxNamed
+      ? []
+      : [
+          `its status names ${maxNamed} rollouts of which it holds a version back, the most it can: it may hold others; ${askIt}`,
+        ]),
   ];
 };

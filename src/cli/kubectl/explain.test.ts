@@ -162,6 +162,81 @@ describe('what answers on a node', () => {
     expect((await answersOn(runtime('far'), ...objects)).because).toEqual([]);
   });
 
+  it('is said with what full lists of the statuses may leave out', async () => {
+    const failed = (from: number) =>
+      Array.from({ length: 10 }, (_, index) => ({
+        runtime: `n${from + index}`,
+        reason: 'ADAPTER_SHAPE',
+        message: 'wrong rank',
+        time: ago(0),
+      }));
+    const of = async (node: RuntimeObject, ...objects: readonly Manifest[]) =>
+      (await answersOn(node, toRollout, ...objects)).because;
+    const counts = (count: number) => ({ desired: 20, stored: 9, resident: 9, serving: 9, failed: count });
+    const eleven = adapters({ failures: failed(0), runtimes: counts(11) });
+    expect(await of(runtime('near'), rollout(), ...eleven)).toEqual([
+      'the status of adapter team-a/v1 names 10 of 11 nodes where it failed, and not this one: it may have failed here; adaptlet explain on the node tells',
+    ]);
+    expect(await of(runtime('n3'), rollout(), ...eleven)).not.toContainEqual(
+      expect.stringContaining('may have'),
+    );
+    const ten = adapters({ failures: failed(0), runtimes: counts(10) });
+    expect(await of(runtime('near'), rollout(), ...ten)).toEqual([]);
+
+    const stable = Array.from({ length: 10 }, (_, index) => ({
+      runtime: `adaptlet-system/n${index}`,
+      reason: 'StableFails' as const,
+      message: '5 errors',
+    }));
+    const guarded = (count: number) => rollout({ failures: stable.slice(0, count) });
+    expect(await of(runtime('near'), guarded(10), ...adapters())).toEqual([
+      'the status of rollout team-a/sql names 10 nodes that failed, the most it can, and not this one: its guard may hold stable back here; adaptlet explain on the node tells',
+    ]);
+    expect(await of(runtime('near'), guarded(9), ...adapters())).toEqual([]);
+
+    const refused = Array.from({ length: 10 }, (_, index) => ({
+      resource: `Route team-b/r${index}`,
+      reason: 'a field',
+    }));
+    const heldRollouts = refused.map(({ resource }) => resource.slice('Route '.length));
+    expect(await of(runtime('near', { refused, heldRollouts }), rollout(), ...adapters())).toEqual([
+      'its status names 10 parts of the plan that it refuses, the most it can: it may refuse others; adaptlet explain on the node tells',
+      'its status names 10 rollouts of which it holds a version back, the most it can: it may hold others; adaptlet explain on the node tells',
+    ]);
+  });
+
+  it('is undecided where the list of canaries of the node is full and ends before this one', async () => {
+    const listed = (before: string) =>
+      Array.from({ length: 64 }, (_, index) => ({
+        rollout: `team-a/${before}${String(index).padStart(2, '0')}`,
+        adapter: 'other',
+        state: 'Resident',
+        weight: 1,
+      }));
+    const of = async (before: string, more: Parameters<typeof rollout>[0] = underWay) => {
+      const node = runtime('near', { rollouts: listed(before), pod: 'p1' });
+      const [found] = await explainOn(
+        [toRollout, rollout(more), ...adapters()],
+        [node],
+        contextOf({ model: 'front', user: 'u1' }, 'team-a'),
+        open,
+      );
+      return found ?? expect.fail('it is not explained');
+    };
+    const cut = await of('a');
+    expect(cut).toMatchObject({
+      explanation: { rule: 'all', candidates: [] },
+      undecided: expect.stringMatching(
+        /^whether adapter team-a\/v2 has requests here as a canary is not in the status of the node, which names 64 rollouts, the most it can; ask the node: kubectl -n adaptlet-system exec p1 /,
+      ),
+    });
+    // The list is in the order of names: this one would be in it.
+    for (const known of [await of('z'), await of('a', {})]) {
+      expect(known.undecided).toBeUndefined();
+      expect(known.explanation.candidates[0]?.text).toMatch(/^adapter team-a\/v1@/);
+    }
+  });
+
   it('says where an adapter is that each node has', async () => {
     const of = async (stored: number, resident: number) => {
       const counts = { desired: 3, stored, resident, serving: 0, failed: 0 };

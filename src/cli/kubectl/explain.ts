@@ -28,11 +28,11 @@ type Options = ClusterOptions &
 /** What answers on a runtime. */
 export type OnRuntime = {
   readonly runtime: string;
-  /** What answers is its first candidate; without rule and candidates where that is not known here. */
+  /** What answers is its first candidate; without candidates where that is not known here, and without a rule where that is not known either. */
   readonly explanation: Explanation;
   /** Why that one, and what is to know of the node. */
   readonly because: readonly string[];
-  /** Why the rule is not known here, and how to ask the node. Absent: it is. */
+  /** Why the rule, or what answers, is not known here, and how to ask the node. Absent: both are. */
   readonly undecided?: string;
 };
 
@@ -66,16 +66,24 @@ export const explainOn = async (
     const { because, candidates } = answering(explanation, planned, known);
     const notes = notesOn(one, context.namespace);
     const unasked = undecidedBy(explanation, context);
-    all.push({
-      runtime: status.node ?? metadata.name,
-      ...(unasked.length === 0
-        ? { explanation: { ...explanation, candidates }, because: [...because, ...notes] }
-        : {
-            explanation: withoutDecision(explanation),
-            because: notes,
-            undecided: `${unasked.map(labelledText).join('; ')}; ${askNode(one, context)}`,
-          }),
+    const undecided = (why: string) => ({
+      because: notes,
+      undecided: `${why}; ${askNode(one, context)}`,
     });
+    const meant = planned.candidates[0]?.adapter;
+    const isMeant = meant === undefined || meant === explanation.candidates[0]?.adapter;
+    const unsaid = isMeant ? undefined : known.unsaidCanary(meant);
+    const found = (): Omit<OnRuntime, 'runtime'> => {
+      if (unasked.length > 0)
+        return {
+          explanation: withoutDecision(explanation),
+          ...undecided(unasked.map(labelledText).join('; ')),
+        };
+      if (unsaid !== undefined)
+        return { explanation: { ...explanation, candidates: [] }, ...undecided(unsaid) };
+      return { explanation: { ...explanation, candidates }, because: [...because, ...notes] };
+    };
+    all.push({ runtime: status.node ?? metadata.name, ...found() });
   }
   return all;
 };
@@ -84,7 +92,7 @@ export const explainOn = async (
 const answering = (
   { candidates }: Explanation,
   planned: Explanation,
-  { refusalOf, troubleWith, stateOf }: ByStatus,
+  { refusalOf, troubleWith, stateOf, unsaidOf }: ByStatus,
 ): Pick<OnRuntime, 'because'> & Pick<Explanation, 'candidates'> => {
   const refused = ({ adapter }: ExplainedCandidate) =>
     adapter === undefined ? undefined : refusalOf(adapter);
@@ -97,7 +105,9 @@ const answering = (
   const meant = planned.candidates[0]?.adapter;
   const isOther = at === 0 && meant !== undefined && meant !== candidates[0]?.adapter;
   const why = isOther ? [`not adapter ${meant}: ${troubleWith(meant) ?? stateOf(meant)}`] : [];
-  return { candidates: candidates.slice(at), because: [...skipped, ...why] };
+  const answers = candidates[at]?.adapter;
+  const unsaid = answers === undefined ? [] : unsaidOf(answers);
+  return { candidates: candidates.slice(at), because: [...skipped, ...why, ...unsaid] };
 };
 
 /** How to ask a runtime itself. */
@@ -141,7 +151,7 @@ export const explainCommand = (): Command =>
     )
     .addHelpText(
       'after',
-      '\nBy the objects of the namespace, as nodes get them in their plans, and by their statuses: these name each canary and each failure of a node, of other adapters only on how many nodes they are. adaptlet explain asks a node itself, with the encoder that onnx classifiers run.\n\nExample:\n  kubectl adaptlet explain -n team-a -m assistant -H x-department=medical "my heart beats fast"',
+      '\nBy the objects of the namespace, as nodes get them in their plans, and by their statuses: these name 64 canaries of a node, 10 parts of the plan that it refuses, and 10 nodes where an adapter failed; of other adapters only on how many nodes they are. Where there may be more than a status names, the output says so. adaptlet explain asks a node itself, with the encoder that onnx classifiers run.\n\nExample:\n  kubectl adaptlet explain -n team-a -m assistant -H x-department=medical "my heart beats fast"',
     )
     .action(async (prompt: string | undefined, options: Options) => {
       using cluster = connect(options);
