@@ -5,8 +5,8 @@ import { type Rule, stickyDecisionSchema } from '../api/route.ts';
 const byDefault = stickyDecisionSchema.parse({ onUncertain: 'Decide' });
 
 /**
- * The rules of a route as runtimes get them: what a rule keeps of sessions without being asked to is written out, so that it means the
- * same to every version. Without `stickyDecision` there, a rule keeps nothing.
+ * The rules of a route as runtimes get them: what a rule keeps of sessions without being asked to is written out, so that no runtime
+ * has a default of its own. Without `stickyDecision` there, a rule keeps nothing.
  */
 export const plannedRules = (rules: readonly Rule[]): Rule[] => {
   let isByPrompt = false;

@@ -291,7 +291,7 @@ it('a rule that needs a classifier which cannot run here is undecided, with the 
   const ask = async (asked: { readonly user?: string; readonly prompt?: string }) =>
     await explainOn(
       [object],
-      [runtime('near', { pod: 'p1' })],
+      [{ ...runtime('near', { pod: 'p1' }), spec: { held: true } }],
       contextOf({ model: 'front', ...asked }, 'team-a'),
       open,
     );
@@ -303,6 +303,7 @@ it('a rule that needs a classifier which cannot run here is undecided, with the 
   expect(text).toContain(
     'kubectl -n adaptlet-system exec p1 -c runtime -- adaptlet explain -n team-a -m front',
   );
+  expect(text).toContain('\n  note: it is held: it goes by the plan that it had then\n');
   expect(text).not.toContain('takes the request');
   expect(text).not.toContain('answers:');
   // What it has to say does not matter to these.

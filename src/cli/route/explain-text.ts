@@ -17,19 +17,23 @@ const ruleLines = ({ name, verdict, matches }: ExplainedRule, taken: string): re
   ];
 };
 
-const outcomeLines = ({ candidates }: Explanation, { because, undecided }: Outcome): readonly string[] => {
-  if (undecided !== undefined) return [`undecided here: ${undecided}`];
+const outcomeLines = (
+  { candidates }: Explanation,
+  { because = [], undecided }: Outcome,
+): readonly string[] => {
+  if (undecided !== undefined)
+    return [`undecided here: ${undecided}`, ...because.map((text) => `  note: ${text}`)];
   const [first, ...fallbacks] = candidates;
   return [
     `answers: ${first?.text ?? 'nothing'}`,
-    ...(because ?? []).map((text) => `  because: ${text}`),
+    ...because.map((text) => `  because: ${text}`),
     ...fallbacks.map(({ text }) => `  else: ${text}`),
   ];
 };
 
 /** What is known besides of how a request ends. */
 export type Outcome = {
-  /** Why the first candidate answers, and what is to know about the node. */
+  /** Why the first candidate answers, and what is to know about the node; the latter alone where nobody can tell here. */
   readonly because?: readonly string[];
   /** Why nobody can tell here, and who can. Absent: the candidates are right. */
   readonly undecided?: string | undefined;
