@@ -65,7 +65,7 @@ const rows: readonly Row[] = [
   [
     'a session that keeps something else',
     route({ stickyDecision: { keeps: 'version' } }),
-    'spec.rules[0].stickyDecision.keeps: must be one of Version, Target; did you mean Version',
+    'spec.rules[0].stickyDecision.keeps: must be one of Version, Target, Nothing; did you mean Version',
   ],
   [
     'a base that is false',

@@ -58,20 +58,24 @@ export const perUserSchema = z
   });
 export type PerUser = z.infer<typeof perUserSchema>;
 
-const stickyDecisionSchema = z
+export const stickyDecisionSchema = z
   .strictObject({
     idleTimeout: durationBetween('1s', '24h').default('30m').meta({
       description:
         'A session that had no request for so long is decided anew; 1s to 24h. Tokens end with it. Default 30m.',
     }),
-    keeps: z.enum(['Version', 'Target']).default('Version').meta({
+    keeps: z.enum(['Version', 'Target', 'Nothing']).default('Version').meta({
       description:
-        'Version: what answered the first request answers the others, also where it was a fallback, for as long as it may: not once a canary is aborted or held, or the rule does not name the target any more. Target: the rule and its target stay, and a rollout decides about its versions for each request. Default Version.',
+        'Version: what answered the first request answers the others, also where it was a fallback, for as long as it may: not once a canary is aborted or held, or the rule does not name the target any more. Target: the rule and its target stay, and a rollout decides about its versions for each request. Nothing: each request is decided by itself. Default Version.',
+    }),
+    onUncertain: z.enum(['Keep', 'Decide']).default('Keep').meta({
+      description:
+        'What becomes of a decision where the verdict of an earlier rule that keeps something was unknown: its classifier was uncertain, the prompt has no text, or its pattern is not in the beginning of a longer prompt. Keep: the session keeps it. Decide: the next request is decided anew. Default Keep.',
     }),
   })
   .meta({
     description:
-      'A session keeps the first decision of the rule: its other requests are not matched again. The node keeps it, and answers carry a signed token (x-adaptlet-session-token) by which other nodes know it. Absent: each request is decided by itself.',
+      'A session keeps the first decision of the rule: its other requests are not matched again. The node keeps it, and answers carry a signed token (x-adaptlet-session-token) by which other nodes know it. Absent: a rule that decides by prompts or by chance for each request keeps Version, and so does one behind a rule that decides by prompts and keeps something, both with onUncertain: Decide; the others need no state and keep Nothing.',
   });
 export type StickyDecision = z.infer<typeof stickyDecisionSchema>;
 
@@ -107,6 +111,12 @@ export const ruleSchema = exactlyOneOf(
 );
 export type Rule = z.infer<typeof ruleSchema>;
 
+/**
+ * Rules of a route. The API server multiplies what a check of a header may cost by all lists around it: with 128 rules it refuses the CRD, as
+ * checks of header names may cost 1.2 times and those of header patterns 1.7 times its budget. That names are unique costs less.
+ */
+const maxRules = 64;
+
 export const routeSpecSchema = z
   .strictObject({
     model: modelNameSchema.meta({
@@ -115,7 +125,7 @@ export const routeSpecSchema = z
     rules: z
       .array(ruleSchema)
       .min(1)
-      .max(64)
+      .max(maxRules)
       .superRefine(duplicatesOf('name'))
       .meta({
         description: 'Rules in their order, 1 to 64; the first that fits is taken.',

@@ -8,6 +8,11 @@ const bytes = (what: string) =>
     .int()
     .min(0)
     .meta({ description: `${what}, in bytes.` });
+/** Refused parts of the plan, and held rollouts, that a status names. */
+export const maxNamed = 10;
+/** Rollouts under way that a status names: the first by their names. */
+export const maxUnderWay = 64;
+
 const count = (what: string) => z.int().min(0).max(1_000_000).meta({ description: what });
 
 const budget = (what: string) =>
@@ -103,7 +108,7 @@ export const runtimeStatusSchema = z
               'A part of the plan that the runtime refused, so that its former version goes on; or a policy of which it does not know a field, so that it has no adapter of these namespaces.',
           }),
       )
-      .max(10)
+      .max(maxNamed)
       .meta({
         description: 'Parts of the plan that it refused, at most 10.',
         'x-kubernetes-list-type': 'atomic',
@@ -129,14 +134,14 @@ export const runtimeStatusSchema = z
           })
           .meta({ description: 'One rollout under way there.' }),
       )
-      .max(64)
+      .max(maxUnderWay)
       .meta({
         description: 'Rollouts with a canary under way there, at most 64.',
         'x-kubernetes-list-type': 'map',
         'x-kubernetes-list-map-keys': ['rollout'],
       })
       .optional(),
-    heldRollouts: z.array(text(512)).max(10).meta({
+    heldRollouts: z.array(text(512)).max(maxNamed).meta({
       description: 'Rollouts (namespace/name) of which it holds the canary back, or stable; at most 10.',
       'x-kubernetes-list-type': 'atomic',
     }),

@@ -4,6 +4,7 @@ import { keyOf } from '../api/references.ts';
 import { selects } from '../api/selector.ts';
 import { byAge, nameConflicts } from './names.ts';
 import { policyResource } from './planned-policy.ts';
+import { plannedRules } from './planned-rules.ts';
 import {
   defaultPolicyNamespace,
   isServedAt,
@@ -190,7 +191,9 @@ const routeResources = new Remembered<RouteObject, Versioned<RouteResource>>();
 /** `sessionSecret`: what keys for tokens of sessions are made of; absent: there are no tokens. */
 export const routeResource = (route: RouteObject, sessionSecret?: string): Versioned<RouteResource> =>
   routeResources.of(route, sessionSecret ?? '', () => {
-    const sessionKey = sessionSecret === undefined ? undefined : sessionKeyOf(sessionSecret, route);
+    const rules = plannedRules(route.spec.rules);
+    const hasTokens =
+      sessionSecret !== undefined && rules.some(({ stickyDecision }) => stickyDecision !== undefined);
     return versioned({
       type: 'Route',
       name: keyOf(route),
@@ -198,9 +201,9 @@ export const routeResource = (route: RouteObject, sessionSecret?: string): Versi
         uid: route.metadata.uid,
         createdAt: route.metadata.creationTimestamp,
         model: route.spec.model,
-        rules: route.spec.rules,
+        rules,
         ...(route.spec.classifiers === undefined ? {} : { classifiers: route.spec.classifiers }),
-        ...(sessionKey === undefined ? {} : { sessionKey }),
+        ...(hasTokens ? { sessionKey: sessionKeyOf(sessionSecret, route.metadata) } : {}),
       },
     });
   });

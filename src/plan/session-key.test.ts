@@ -37,6 +37,13 @@ describe('the key for tokens of sessions', () => {
 
   it('is only where a rule keeps decisions, and where there is a secret', () => {
     expect(routeResource(aRoute({ name: 'plain' }), secret).body).not.toHaveProperty('sessionKey');
+    const byPrompt = ruleSchema.parse({
+      ...rules[0],
+      stickyDecision: undefined,
+      matches: [{ promptRegex: 'a' }],
+    });
+    const unasked = aRoute({ name: 'unasked' }, { rules: [byPrompt] });
+    expect(routeResource(unasked, secret).body.sessionKey).toMatch(sessionKeyPattern);
     expect(routeResource(route()).body).not.toHaveProperty('sessionKey');
   });
 

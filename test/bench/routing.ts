@@ -28,6 +28,7 @@ import { compileFor } from './base.ts';
 import { type Report, report, type Variant, variant } from './report.ts';
 import { intentTexts, keywordsOf, type Labelled, paraphrases, trainingTexts } from './routing/texts.ts';
 
+/** More than the 64 that an AdapterRoute may have: what a rule costs is seen better. */
 const rules = 1000;
 const requests = 20_000;
 const never = new AbortController().signal;

@@ -166,6 +166,10 @@ describe.skipIf(real === undefined)('a route that runs MiniLM (ADAPTLET_MODELS o
     const text = rows[0]?.text ?? '';
     const explained = await adaptlet('explain', ...of, '-m', 'assistant', text);
     expect(explained.stdout).toContain('+ rule known: yes, takes the request');
+    const alone = await adaptlet('explain', ...of.slice(0, 4), '-m', 'assistant', text);
+    expect(alone.stdout).toContain('? rule known: unknown\n');
+    expect(alone.stdout).toMatch(/undecided here: classifier intent: .*--classifier-model/);
+    expect(alone.stdout).not.toContain('takes the request');
     const tested = {
       manifests: [file],
       classifiers: [artifact],

@@ -1,6 +1,9 @@
 import { z } from 'zod';
+import type { Right } from '../../api/policy.ts';
 import type { ExplainRequest } from '../../gen/adaptlet/inference/v1/admin.ts';
+import { identityHeaders } from '../../runtime/routing/identity.ts';
 import type { RequestContext } from '../../runtime/routing/request.ts';
+import { hiddenFrom } from '../../runtime/server/context.ts';
 import { explainedContext } from '../../runtime/server/grpc/admin/explain.ts';
 import { readJsonLines } from '../json-lines.ts';
 
@@ -22,6 +25,32 @@ export const askedShape = {
   prompt: z.string().optional(),
   user: z.string().optional(),
   session: z.string().optional(),
+};
+
+/** Who a credential is for. */
+export type Own = { readonly user?: string | undefined; readonly tenant?: string | undefined };
+
+/**
+ * What routes see of a request of a caller with these rights: without Users no user, session or tenant but its own, without Hints no
+ * hint.
+ */
+export const withRights = (
+  { headers = {}, user, session, ...asked }: Asked,
+  rights: ReadonlySet<Right>,
+  own: Own,
+): Asked => {
+  const hidden = hiddenFrom(rights);
+  const said = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+  for (const name of hidden) said.delete(name);
+  if (own.tenant !== undefined && !said.has(identityHeaders.tenant))
+    said.set(identityHeaders.tenant, own.tenant);
+  const mayName = rights.has('Users');
+  return {
+    ...asked,
+    headers: Object.fromEntries(said),
+    user: (mayName ? user : undefined) ?? own.user,
+    session: mayName ? session : undefined,
+  };
 };
 
 /** The request of a caller with all rights. @throws REQUEST_INVALID */

@@ -12,6 +12,7 @@ import { contextOf, readRequests } from './asked.ts';
 import { runTestFile } from './cases.ts';
 import { explanationText } from './explain-text.ts';
 import { openOffline } from './offline.ts';
+import { undecidedBy } from './undecided.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -162,14 +163,16 @@ describe('a classifier of an artifact', () => {
       const manifests = [join(folder, 'a.yaml')];
       await using offline = await openOffline({ manifests, classifiers, namespace: 'default', warn: ignore });
       const context = contextOf({ model: 'assistant', prompt: 'sun' }, 'default');
-      return explain(offline.table, context, offline.facts, 'r');
+      const found = explain(offline.table, context, offline.facts, 'r');
+      return { ...found, undecided: undecidedBy(found, context).map(({ classifier }) => classifier) };
     };
     expect(await of([join(folder, 'intent')])).toMatchObject({
       rule: 'weather',
       labels: [{ classifier: 'words' }, { classifier: 'table', label: 'weather', doubt: '' }],
+      undecided: [],
     });
     const without = await of([]);
-    expect(without.rule).toBe('everyone');
+    expect(without).toMatchObject({ rule: 'everyone', undecided: ['table'] });
     expect(without.labels[1]?.doubt).toMatch(/^its artifact is not here: ARTIFACT_NOT_FOUND/);
   });
 });

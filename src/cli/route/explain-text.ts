@@ -17,9 +17,31 @@ const ruleLines = ({ name, verdict, matches }: ExplainedRule, taken: string): re
   ];
 };
 
-/** What a person reads of an explanation. */
-export const explanationText = ({ kind, route, rules, labels, rule, candidates }: Explanation): string => {
+const outcomeLines = (
+  { candidates }: Explanation,
+  { because = [], undecided }: Outcome,
+): readonly string[] => {
+  if (undecided !== undefined)
+    return [`undecided here: ${undecided}`, ...because.map((text) => `  note: ${text}`)];
   const [first, ...fallbacks] = candidates;
+  return [
+    `answers: ${first?.text ?? 'nothing'}`,
+    ...because.map((text) => `  because: ${text}`),
+    ...fallbacks.map(({ text }) => `  else: ${text}`),
+  ];
+};
+
+/** What is known besides of how a request ends. */
+export type Outcome = {
+  /** Why the first candidate answers, and what is to know about the node; the latter alone where nobody can tell here. */
+  readonly because?: readonly string[];
+  /** Why nobody can tell here, and who can. Absent: the candidates are right. */
+  readonly undecided?: string | undefined;
+};
+
+/** What a person reads of an explanation. */
+export const explanationText = (explanation: Explanation, outcome: Outcome = {}): string => {
+  const { kind, route, rules, labels, rule } = explanation;
   return [
     kind === 'route'
       ? `route ${route}`
@@ -29,8 +51,7 @@ export const explanationText = ({ kind, route, rules, labels, rule, candidates }
       const scores = labelled.scores.map(({ label, score }) => `${label} ${score.toFixed(3)}`).join(', ');
       return `${labelledText(labelled)}${scores === '' ? '' : `; scores: ${scores}`}`;
     }),
-    `answers: ${first?.text ?? 'nothing'}`,
-    ...fallbacks.map(({ text }) => `  else: ${text}`),
+    ...outcomeLines(explanation, outcome),
     '',
   ].join('\n');
 };

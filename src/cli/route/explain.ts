@@ -1,12 +1,14 @@
 import { Command } from 'commander';
 import type { ExplainResponse } from '../../gen/adaptlet/inference/v1/admin.ts';
 import { type Answer, type Explanation, explain } from '../../runtime/routing/explain.ts';
+import { labelledText } from '../../runtime/routing/labelled.ts';
 import { type AdminOptions, callAdmin, withAdminOptions } from '../admin-client.ts';
 import { type Asked, contextOf, requestOf } from './asked.ts';
 import { encoderIn } from './encoder.ts';
-import { explanationText } from './explain-text.ts';
+import { explanationText, type Outcome } from './explain-text.ts';
 import { askedOf, type ManifestOptions, type RequestOptions, withManifests, withRequest } from './flags.ts';
 import { openOffline, told } from './offline.ts';
+import { undecidedBy, withoutDecision } from './undecided.ts';
 
 type Options = AdminOptions & RequestOptions & ManifestOptions;
 
@@ -41,9 +43,9 @@ const onNode = async (asked: Asked, options: Options): Promise<Explanation> =>
 const run = async (prompt: string | undefined, options: Options): Promise<void> => {
   const { manifests, classifier: classifiers, namespace, output } = options;
   const asked = await askedOf(prompt, options);
-  const print = (explanation: Explanation): void => {
-    const text = output === 'json' ? `${JSON.stringify(explanation)}\n` : explanationText(explanation);
-    process.stdout.write(text);
+  const print = (explanation: Explanation, outcome: Outcome = {}): void => {
+    const json = (): string => `${JSON.stringify({ ...explanation, ...outcome })}\n`;
+    process.stdout.write(output === 'json' ? json() : explanationText(explanation, outcome));
   };
   if (manifests.length === 0) {
     for (const one of asked) print(await onNode(one, options));
@@ -56,9 +58,16 @@ const run = async (prompt: string | undefined, options: Options): Promise<void> 
   const { table, facts } = offline;
   for (const one of asked) {
     const context = contextOf(one, inNamespace);
-    print(await told(offline, context, () => explain(table, context, facts, 'explained')));
+    const explanation = await told(offline, context, () => explain(table, context, facts, 'explained'));
+    const open = undecidedBy(explanation, context);
+    if (open.length === 0) print(explanation);
+    else
+      print(withoutDecision(explanation), { undecided: `${open.map(labelledText).join('; ')}; ${toName}` });
   }
 };
+
+const toName =
+  'name the encoder with --classifier-model, and the folders of artifacts with --classifier, or ask a node (without -f)';
 
 /** `adaptlet explain`. */
 export const explainCommand = (): Command =>
@@ -70,6 +79,6 @@ export const explainCommand = (): Command =>
     .option('-n, --namespace <name>', 'namespace of the name', '')
     .addHelpText(
       'after',
-      '\nNothing is answered and nothing is loaded. The request counts as one of a caller with all rights.\n\nExample:\n  adaptlet explain --data-dir data -m assistant -H x-department=medical "my heart beats fast"',
+      '\nNothing is answered and nothing is loaded. The request counts as one of a caller with all rights, unless --rights says which, and as the first of its session.\n\nExample:\n  adaptlet explain --data-dir data -m assistant -H x-department=medical "my heart beats fast"',
     )
     .action(run);

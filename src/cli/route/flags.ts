@@ -1,5 +1,6 @@
-import { type Command, Option } from 'commander';
-import { type Asked, readRequests } from './asked.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { rights as allRights, type Right } from '../../api/policy.ts';
+import { type Asked, readRequests, withRights } from './asked.ts';
 
 /** Flags of {@link withRequest}. */
 export type RequestOptions = {
@@ -7,7 +8,9 @@ export type RequestOptions = {
   readonly namespace: string;
   readonly user?: string;
   readonly session?: string;
+  readonly tenant?: string;
   readonly header: readonly string[];
+  readonly rights?: ReadonlySet<Right>;
   readonly requests?: string;
   readonly output: 'text' | 'json';
 };
@@ -42,16 +45,28 @@ const headersOf = (texts: readonly string[]): Readonly<Record<string, string>> =
     }),
   );
 
+const rightsOf = (text: string): ReadonlySet<Right> => {
+  const names = text === 'none' ? [] : text.split(',').map((name) => name.trim());
+  const found = allRights.filter((right) => names.includes(right));
+  const foreign = names.find((name) => !found.some((right) => right === name));
+  if (foreign !== undefined)
+    throw new InvalidArgumentError(`there is no right "${foreign}": ${allRights.join(', ')}, or none`);
+  return new Set(found);
+};
+
 /** What the command was asked about. */
 export const askedOf = async (
   prompt: string | undefined,
-  { model, namespace, user, session, header, requests }: RequestOptions,
+  { model, namespace, user, session, tenant, header, rights = new Set(allRights), requests }: RequestOptions,
 ): Promise<readonly Asked[]> => {
-  if (requests !== undefined) return await readRequests(requests, model);
-  if (model === undefined)
+  if (requests === undefined && model === undefined)
     throw new Error('say which model the request names: --model NAME, or --requests FILE');
   const named = namespace === '' ? {} : { namespace };
-  return [{ model, ...named, headers: headersOf(header), prompt, user, session }];
+  const given =
+    requests === undefined
+      ? [{ model: model ?? '', ...named, headers: headersOf(header), prompt, session }]
+      : await readRequests(requests, model);
+  return given.map((one) => withRights(one, rights, { user, tenant }));
 };
 
 /** Flags of the request that is to be explained. */
@@ -59,8 +74,18 @@ export const withRequest = (command: Command): Command =>
   command
     .argument('[prompt]', 'the prompt; without it a prompt of token ids, which has no text')
     .option('-m, --model <name>', 'what the request names: a route, rollout, adapter or the base model')
-    .option('-u, --user <id>', 'id of the end user; keeps them on one side of a rollout')
-    .option('--session <id>', 'id of the conversation')
+    .option(
+      '-u, --user <id>',
+      'id of the end user, where the request does not say it; keeps them on one side of a rollout',
+    )
+    .option('--tenant <name>', 'for which tenant, where the request does not say it')
+    .option('--session <id>', 'id of the conversation; of callers with the right Users')
+    .addOption(
+      new Option(
+        '--rights <names>',
+        'rights of the caller as an AdapterPolicy gives them, with commas between, or none; default: all. Without Users its requests have no user, session or tenant but --user and --tenant, without Hints no hint',
+      ).argParser(rightsOf),
+    )
     .option('-H, --header <name=value>', 'header or metadata; may be repeated', several, [])
     .option(
       '--requests <file>',

@@ -9,7 +9,7 @@ import {
   verdictsOf,
 } from '../../api/condition.ts';
 import { isDigest } from '../../api/names.ts';
-import type { RuntimeObjectStatus, RuntimeSpec } from '../../api/runtime.ts';
+import { maxNamed, maxUnderWay, type RuntimeObjectStatus, type RuntimeSpec } from '../../api/runtime.ts';
 import { revisionText } from '../../control/revision.ts';
 import type { ModelProgress, RuntimeState, Usage } from '../fleet/fleet.ts';
 import type { ModelVerdict } from '../fleet/model-census.ts';
@@ -49,8 +49,6 @@ export type RuntimeInput = {
 
 export type RuntimeCondition = Observed<ConditionType, ConditionReason>;
 
-const maxListed = 10;
-const maxUnderWay = 64;
 /** Part of a budget by which its use has to move before that alone is written. */
 const usageStep = 0.05;
 const onDisk: ReadonlySet<string> = new Set(['Stored', 'Compiled', 'Loaded', 'Resident', 'Draining']);
@@ -133,9 +131,9 @@ const factsOf = (state: RuntimeState): Omit<RuntimeObjectStatus, 'conditions' | 
     },
     refused: [...state.refused]
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .slice(0, maxListed)
+      .slice(0, maxNamed)
       .map(([resource, reason]) => ({ resource: cut(resource, 512), reason: cut(reason) })),
-    heldRollouts: held.sort().slice(0, maxListed),
+    heldRollouts: held.sort().slice(0, maxNamed),
     connectedSince: new Date(state.connectedAt).toISOString(),
   };
 };
@@ -230,13 +228,10 @@ const inSync = ({ refused }: RuntimeState): RuntimeCondition => {
   }
   const named = [...refused.keys()].sort();
   const withheld = named.filter((key) => refused.get(key)?.startsWith(notEnforced));
-  const [refusals, others] = [
-    named.filter((key) => !withheld.includes(key)),
-    joinCapped(withheld, maxListed),
-  ];
+  const [refusals, others] = [named.filter((key) => !withheld.includes(key)), joinCapped(withheld, maxNamed)];
   const not = `its version does not enforce all of ${others}, and has no adapter of these namespaces; upgrade it`;
   if (refusals.length === 0) return { type, status: 'False', reason: 'NotEnforced', message: not };
-  const message = `it refuses ${joinCapped(refusals, maxListed)}; their former versions go on`;
+  const message = `it refuses ${joinCapped(refusals, maxNamed)}; their former versions go on`;
   const both = withheld.length === 0 ? message : `${message}; ${not}`;
   return { type, status: 'False', reason: 'Refused', message: both };
 };

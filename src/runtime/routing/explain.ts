@@ -43,7 +43,14 @@ export type Explanation = {
   /** The rule that takes the request; '' where none does. */
   readonly rule: string;
   /** What may serve, in order of preference; those after the first are its fallbacks. */
-  readonly candidates: readonly { readonly kind: Candidate['kind']; readonly text: string }[];
+  readonly candidates: readonly ExplainedCandidate[];
+};
+
+export type ExplainedCandidate = {
+  readonly kind: Candidate['kind'];
+  readonly text: string;
+  /** Key of the Adapter; absent for other kinds. */
+  readonly adapter?: string;
 };
 
 /** @param stateOf what a node has of an adapter, for people; '' for nothing */
@@ -61,7 +68,11 @@ export const explain = (
 ): Explanation => {
   const resolved = resolve(table, context.namespace, context.model);
   const { candidates } = route(table, context, facts, requestId);
-  const shown = candidates.map((one) => ({ kind: one.kind, text: candidateText(one, facts) }));
+  const shown = candidates.map((one) => ({
+    kind: one.kind,
+    text: candidateText(one, facts),
+    ...(one.kind === 'adapter' ? { adapter: one.key } : {}),
+  }));
   if (resolved.kind !== 'route')
     return { kind: resolved.kind, route: '', rules: [], labels: [], rule: '', candidates: shown };
   const entry = resolved.route;

@@ -144,9 +144,8 @@ const countedAs = (
 const ofRoute = (entry: RouteEntry, passage: Passage): Candidate[] => {
   if (!entry.accepted) return [{ kind: 'unavailable', reason: entry.message, rule: '' }];
   const kept = passage.facts.kept?.(entry, passage.context);
-  const again = kept && ofKept(entry, kept, passage);
-  if (again !== undefined) return again;
-  const { rule, labels, refusal } = chooseRule(entry, passage.context, passage.facts);
+  const again = kept && entry.rules.find((one) => has(one, kept));
+  const { rule, labels, refusal, isUncertain } = chooseRule(entry, passage.context, passage.facts, again);
   const withLabels = (candidates: readonly Candidate[]): Candidate[] =>
     labels.length === 0
       ? [...candidates]
@@ -157,25 +156,32 @@ const ofRoute = (entry: RouteEntry, passage: Passage): Candidate[] => {
     const reason = [`no rule matches this request in route ${entry.key}`, ...why].join('; ');
     return withLabels([{ kind: 'unavailable', reason, rule: '' }]);
   }
+  if (kept !== undefined && rule === again) return withLabels(ofKept(entry, kept, rule, passage));
+  const { sticky, ...each } = rule;
   // What a classifier could not say it may say next time, or on another node: no session keeps what was decided without it.
-  const { sticky: _, ...each } = rule;
-  return withLabels(ofRule(entry, labels.some(({ isAbsent }) => isAbsent === true) ? each : rule, passage));
+  const isOpen =
+    labels.some(({ isAbsent }) => isAbsent === true) ||
+    (isUncertain === true && sticky?.onUncertain === 'Decide');
+  return withLabels(ofRule(entry, isOpen ? each : rule, passage));
 };
 
-/** What a session keeps, then what its rule has besides; undefined: the rule does not have it any more. */
+/** Whether a rule still has what a session keeps of it. */
+const has = ({ name, sticky }: CompiledRule, { rule, target }: KeptChoice): boolean =>
+  name === rule && sticky?.targets.has(target) === true;
+
+/** What a session keeps, then what its rule has besides. */
 const ofKept = (
   entry: RouteEntry,
-  { rule: name, target, version }: KeptChoice,
+  { target, version }: KeptChoice,
+  rule: CompiledRule,
   passage: Passage,
-): Candidate[] | undefined => {
-  const rule = entry.rules.find((one) => one.name === name);
-  if (rule?.sticky === undefined || !rule.sticky.targets.has(target)) return undefined;
+): Candidate[] => {
   const [namespace] = partsOf(entry.key);
-  const to = rule.sticky.targets.get(target);
+  const to = rule.sticky?.targets.get(target);
   const first =
     to === undefined
       ? ofUser(entry, rule, passage)
-      : ofTarget(to, namespace, name, passage, rule.sticky.keeps === 'Version' ? version : undefined);
+      : ofTarget(to, namespace, rule.name, passage, rule.sticky?.keeps === 'Version' ? version : undefined);
   const others = ofRule(entry, rule, passage).filter(({ keepable }) => keepable?.target !== target);
   return [...asKeepable(entry, rule, target, first), ...others];
 };

@@ -117,9 +117,21 @@ describe('a session that has a target', () => {
     expect(candidatesOf({ rule: 'all', target: 'base' }, { rules: [plain] })).toEqual(['stable v1', 'base']);
   });
 
-  it('goes past rules that its request matches by now', () => {
-    const first = rule({ name: 'first', targets: [{ base: true }] });
-    expect(candidatesOf(of(v1), { rules: [first, sticky()] })).toEqual(['stable v1', 'base']);
+  it('goes past rules that keep decisions and match by now, and leads to one before it that keeps nothing', () => {
+    const first = { name: 'first', targets: [{ adapter: 'other' }], fallback: [] };
+    const kept = ['stable v1', 'base'];
+    expect(candidatesOf(of(v1), { rules: [sticky(first), sticky()] })).toEqual(kept);
+    expect(candidatesOf(of(v1), { rules: [rule(first), sticky()] })).toEqual(['other']);
+    expect(candidatesOf(of(v1), { rules: [sticky(), rule(first)] })).toEqual(kept);
+    const matches = [{ user: { in: ['u2'] } }];
+    expect(candidatesOf(of(v1), { rules: [rule({ ...first, matches }), sticky()] })).toEqual(kept);
+    expect(candidatesOf(of(v1), { rules: [sticky(), sticky({ ...first, matches })] })).toEqual(kept);
+  });
+
+  it('does not need its request to match again', () => {
+    const matches = [{ user: { in: ['u2'] } }];
+    const last = rule({ name: 'last', targets: [{ adapter: 'other' }] });
+    expect(candidatesOf(of(v1), { rules: [sticky({ matches }), last] })).toEqual(['stable v1', 'base']);
   });
 
   it('has what its rule falls back to when the target is not on this runtime', () => {

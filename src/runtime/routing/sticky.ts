@@ -6,7 +6,9 @@ import { targetName } from './pick.ts';
 export type Sticky = {
   /** Milliseconds without a request after which a session is decided anew. */
   readonly idleMs: number;
-  readonly keeps: StickyDecision['keeps'];
+  readonly keeps: Exclude<StickyDecision['keeps'], 'Nothing'>;
+  /** What becomes of a decision where the verdict of an earlier rule that keeps something was unknown. */
+  readonly onUncertain: StickyDecision['onUncertain'];
   /** What a session may keep, by name; undefined for the adapter of the user. */
   readonly targets: ReadonlyMap<string, Target | undefined>;
 };
@@ -24,12 +26,12 @@ export const compileSticky = ({
   perUser,
   fallback,
 }: Pick<Rule, 'stickyDecision' | 'targets' | 'perUser' | 'fallback'>): Sticky | undefined => {
-  if (stickyDecision === undefined) return undefined;
-  const { idleTimeout, keeps } = stickyDecision;
+  if (stickyDecision === undefined || stickyDecision.keeps === 'Nothing') return undefined;
+  const { idleTimeout, keeps, onUncertain } = stickyDecision;
   const all: readonly Target[] = [...targets.filter(({ weight }) => weight > 0), ...fallback];
   const keepable = new Map<string, Target | undefined>(all.map((target) => [targetName(target), target]));
   if (perUser !== undefined) keepable.set(userTarget, undefined);
-  return { idleMs: parseDuration(idleTimeout), keeps, targets: keepable };
+  return { idleMs: parseDuration(idleTimeout), keeps, onUncertain, targets: keepable };
 };
 
 /** Whether a route keeps decisions. */

@@ -1,4 +1,5 @@
 import { hintHeader } from '../../api/match.ts';
+import type { Right } from '../../api/policy.ts';
 import { type Caller, type Grant, grantOf, lacks } from '../callers/caller.ts';
 import { credentialHeaders } from '../callers/credential.ts';
 import { asOwnHeaders } from '../callers/gateway.ts';
@@ -106,14 +107,19 @@ const whoOf = (grant: Grant, headers: Headers, { user, session }: Asked): Identi
 
 /** Credentials go no further, nor does what a caller may not say: routes match by headers. */
 const withoutClaims = (headers: Headers, { rights }: Grant): Headers => {
-  const { user, session, tenant } = identityHeaders;
-  const hidden = [
-    ...credentialHeaders,
-    ...(rights.has('Users') ? [] : [user, session, tenant]),
-    ...(rights.has('Hints') ? [] : [hintHeader]),
-  ];
+  const hidden = hiddenFrom(rights);
   if (!hidden.some((name) => headers.has(name))) return headers;
   const left = new Map(headers);
   for (const name of hidden) left.delete(name);
   return left;
+};
+
+/** Names of headers, in lower case, that routes do not see of a caller with these rights. */
+export const hiddenFrom = (rights: ReadonlySet<Right>): readonly string[] => {
+  const { user, session, tenant } = identityHeaders;
+  return [
+    ...credentialHeaders,
+    ...(rights.has('Users') ? [] : [user, session, tenant]),
+    ...(rights.has('Hints') ? [] : [hintHeader]),
+  ];
 };

@@ -1,71 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { classifierSchema } from '../../api/classifier.ts';
-import type { Digest } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { Resource, RouteResource, SplitResource } from '../../plan/resources.ts';
-import { FakeClock } from '../../time/fake-clock.ts';
+import type { Prompt } from '../engine/engine.ts';
 import { silent } from '../routing/labelled.ts';
-import { rule } from '../routing/plan.fixture.ts';
 import type { RequestContext } from '../routing/request.ts';
-import { buildTable } from '../routing/table.ts';
-import { Sessions } from '../sessions/sessions.ts';
-import { adapter, dataPathOver, good, key, next, planOf, split } from './data-path.fixture.ts';
-import type { Demand } from './demand.ts';
-
-const sessionKey = Buffer.alloc(32, 1).toString('base64url');
-const minute = 60_000;
-
-const front = (rules: readonly Record<string, unknown>[], key_ = sessionKey): RouteResource => ({
-  type: 'Route',
-  name: key('front'),
-  body: { uid: 'f', createdAt: '', model: 'front', rules: rules.map(rule), sessionKey: key_ },
-});
-
-const stickyRule = (change: Record<string, unknown> = {}) => ({
-  name: 'all',
-  targets: [{ rollout: 'sql' }],
-  stickyDecision: {},
-  ...change,
-});
-/** Two adapters, and chance for each request. */
-const byChance = stickyRule({ targets: [{ adapter: 'good' }, { adapter: 'next' }], hashOn: 'Request' });
-
-const rollout = (change: Partial<SplitResource['body']>): SplitResource => {
-  const found = split(0);
-  if (found.type !== 'Split') throw new Error('not a split');
-  return { ...found, body: { ...found.body, ...change } };
-};
-
-/** As of a node with an operator: requests wait for it between their decision and what they are given. */
-const demand: Demand = { bring: async () => 'unknown', used: () => undefined };
-
-/** A node with a table of sessions of its own. */
-const nodeWith = (...resources: readonly Resource[]) => {
-  const clock = new FakeClock();
-  const sessions = new Sessions(clock);
-  const plan = (more: readonly Resource[]) => planOf(adapter('good'), adapter('next'), ...more);
-  /** What is in RAM; tests take from it. */
-  const resident: Record<string, Digest> = { good, next };
-  const made = dataPathOver(plan(resources), resident, demand, sessions);
-  const ask = async (session: string | undefined, who: Partial<RequestContext> = {}, path = made.path) => {
-    const context: RequestContext = {
-      namespace: 'default',
-      model: 'front',
-      user: 'u1',
-      headers: new Map(),
-      ...(session === undefined ? {} : { session }),
-      ...who,
-    };
-    const generation = await path.generate(context, made.request, new AbortController().signal);
-    await Array.fromAsync(generation.events);
-    return generation.served;
-  };
-  const inForce = (...now: readonly Resource[]) => {
-    made.tables.now = buildTable(plan(now), { name: 'tiny' });
-  };
-  const back = (token: string | undefined) => new Map([['x-adaptlet-session-token', token ?? '']]);
-  return { ...made, resident, sessions, sessionClock: clock, ask, inForce, back };
-};
+import { good, key, next } from './data-path.fixture.ts';
+import { byChance, front, minute, nodeWith, rollout, stickyRule } from './data-path-sessions.fixture.ts';
 
 const served = async (node: ReturnType<typeof nodeWith>, session: string, times: number) => {
   const names = new Set<string>();
@@ -86,9 +26,94 @@ describe('a session on a node', () => {
     expect(node.sessions.totals().sessions).toBe(40);
   });
 
-  it('is decided by itself without the field, and without a session', async () => {
+  it('has one adapter where chance decides and the rule does not say what it keeps, and each turn its own where it keeps nothing', async () => {
     const { stickyDecision: _, ...plain } = byChance;
-    expect(await served(nodeWith(front([plain])), 's1', 40)).toHaveLength(2);
+    expect(await served(nodeWith(front([plain])), 's1', 40)).toHaveLength(1);
+    const nothing = { ...plain, stickyDecision: { keeps: 'Nothing' } };
+    expect(await served(nodeWith(front([nothing])), 's1', 40)).toHaveLength(2);
+  });
+
+  it('stays with the rule of its first prompt, whatever later ones say, and each rule that keeps nothing sees all of them', async () => {
+    const to = (name: string, targets: object[], more: object = {}) => ({ name, targets, ...more });
+    const node = nodeWith(
+      front([
+        to('secrets', [{ base: true }], {
+          matches: [{ promptRegex: 'password' }],
+          stickyDecision: { keeps: 'Nothing' },
+        }),
+        to('invoices', [{ adapter: 'next' }], { matches: [{ promptRegex: 'invoice' }] }),
+        to('others', [{ adapter: 'good' }]),
+      ]),
+    );
+    const rulesOf = async (session: string, ...prompts: readonly string[]) => {
+      const rules: string[] = [];
+      for (const text of prompts)
+        rules.push((await node.ask(session, {}, node.path, { kind: 'text', text })).rule);
+      return rules;
+    };
+    expect(await rulesOf('a', 'an invoice', 'hello')).toEqual(['invoices', 'invoices']);
+    expect(await rulesOf('b', 'hello', 'an invoice')).toEqual(['others', 'others']);
+    expect(await rulesOf('b', 'a password', 'an invoice')).toEqual(['secrets', 'others']);
+  });
+
+  it('keeps nothing of a decision where the verdict of an earlier rule was unknown, unless its rule says so', async () => {
+    const to = (name: string, adapter: string, more: object = {}) => ({
+      name,
+      targets: [{ adapter }],
+      ...more,
+    });
+    const doctor = { classifier: { name: 'intent', labels: ['medical'] } };
+    const labels = [{ name: 'medical', terms: [{ text: 'heart' }] }];
+    const classifiers = [
+      classifierSchema.parse({ name: 'intent', minConfidence: 0.5, keywords: { labels } }),
+    ];
+    const heart = { kind: 'text', text: 'my heart beats fast' } as const;
+    const long = { kind: 'text', text: 'a'.repeat(3_000) } as const;
+    const ids = { kind: 'ids', ids: [1, 2] } as const;
+    const invoice = { kind: 'text', text: 'an invoice' } as const;
+    const rulesOf = async (
+      match: object,
+      more: object,
+      prompts: readonly Prompt[],
+      first: readonly Record<string, unknown>[] = [],
+    ) => {
+      const resource = front([
+        ...first,
+        to('special', 'next', { matches: [match] }),
+        to('everyone', 'good', more),
+      ]);
+      const node = nodeWith({ ...resource, body: { ...resource.body, classifiers } });
+      const path = node.withFacts({
+        classify: (_, name, { prompt }) =>
+          prompt?.text.includes('heart') === true
+            ? { ...silent(name, ''), label: 'medical', score: 1 }
+            : silent(name, 'nothing in it is known'),
+      });
+      const rules: string[] = [];
+      for (const prompt of prompts) rules.push((await node.ask('s', {}, path, prompt)).rule);
+      return rules;
+    };
+    const hi = { kind: 'text', text: 'Hi' } as const;
+    const regex = { promptRegex: 'invoice' };
+    const anew = ['everyone', 'special', 'special'];
+    expect(await rulesOf(doctor, {}, [hi, heart, hi])).toEqual(anew);
+    expect(await rulesOf(regex, {}, [ids, invoice, ids])).toEqual(anew);
+    expect(await rulesOf(regex, {}, [long, invoice, long])).toEqual(anew);
+    // It was told that this is no invoice.
+    expect(await rulesOf(regex, {}, [hi, invoice])).toEqual(['everyone', 'everyone']);
+    expect(await rulesOf(doctor, { stickyDecision: {} }, [hi, heart])).toEqual(['everyone', 'everyone']);
+    const decide = { stickyDecision: { idleTimeout: '1h', onUncertain: 'Decide' } };
+    expect(await rulesOf(doctor, decide, [hi, heart, hi])).toEqual(anew);
+    // A rule that keeps nothing sees the others of the session as well.
+    const asked = to('asked', 'next', { matches: [doctor], stickyDecision: { keeps: 'Nothing' } });
+    expect(await rulesOf(regex, {}, [hi, invoice, heart], [asked])).toEqual([
+      'everyone',
+      'everyone',
+      'asked',
+    ]);
+  });
+
+  it('is not made by requests that name none', async () => {
     const node = nodeWith(front([byChance]));
     const names = new Set<string>();
     for (let turn = 0; turn < 40; turn++) names.add((await node.ask(undefined)).adapter);
@@ -282,111 +307,5 @@ describe('a session on a node', () => {
     const node = nodeWith(front(rules));
     await expect(node.ask('s')).rejects.toMatchObject({ code: 'ADAPTER_NOT_AVAILABLE' });
     expect(node.sessions.totals().sessions).toBe(0);
-  });
-});
-
-describe('the token of a session', () => {
-  it('brings it to another node, and over a restart', async () => {
-    const rules = front([byChance]);
-    for (let session = 0; session < 20; session++) {
-      const first = await nodeWith(rules).ask(`s${session}`);
-      const other = nodeWith(rules);
-      const again = await other.ask(`s${session}`, { headers: other.back(first.sessionToken) });
-      expect(again.adapter).toBe(first.adapter);
-      expect(other.sessions.totals().tokens).toMatchObject({ accepted: 1, foreign: 0, malformed: 0 });
-      // The node has it from then on.
-      expect((await other.ask(`s${session}`)).adapter).toBe(first.adapter);
-    }
-  });
-
-  it('is the session where the request names none', async () => {
-    const node = nodeWith(front([byChance]));
-    let { adapter: name, sessionToken } = await node.ask(undefined);
-    for (let turn = 0; turn < 20; turn++) {
-      const by = await node.ask(undefined, { headers: node.back(sessionToken) });
-      expect(by.adapter).toBe(name);
-      ({ adapter: name, sessionToken } = by);
-    }
-  });
-
-  it('of a canary that was aborted meanwhile leads to stable', async () => {
-    const first = await nodeWith(rollout({ weight: 100 }), front([stickyRule()])).ask('s');
-    expect(first.arm).toBe('canary');
-    const other = nodeWith(rollout({ weight: 0 }), front([stickyRule()]));
-    expect((await other.ask('s', { headers: other.back(first.sessionToken) })).arm).toBe('stable');
-  });
-
-  it('that is older than what the node knows counts for nothing', async () => {
-    const node = nodeWith(rollout({ weight: 100 }), front([stickyRule()]));
-    const first = await node.ask('s');
-    node.inForce(rollout({ weight: 0 }), front([stickyRule()]));
-    node.sessionClock.advance(minute);
-    expect((await node.ask('s')).arm).toBe('stable');
-    node.inForce(rollout({ weight: 100 }), front([stickyRule()]));
-    expect((await node.ask('s', { headers: node.back(first.sessionToken) })).arm).toBe('stable');
-  });
-
-  it('of another caller, session, route or time, or made by somebody, is as none', async () => {
-    const weights = (good_: number, next_: number) => [
-      { adapter: 'good', weight: good_ },
-      { adapter: 'next', weight: next_ },
-    ];
-    const first = await nodeWith(front([stickyRule({ targets: weights(1, 0) })])).ask('s');
-    const elsewhere = stickyRule({ targets: weights(1, 1_000_000) });
-    const asked = async (
-      who: Partial<RequestContext>,
-      token = first.sessionToken,
-      { lateMs = 0, with: signedBy = sessionKey } = {},
-    ) => {
-      const node = nodeWith(front([elsewhere], signedBy));
-      node.sessionClock.advance(lateMs);
-      const { adapter: name } = await node.ask('s', { headers: node.back(token), ...who });
-      const { accepted: _, ...refused } = node.sessions.totals().tokens;
-      return [name, ...Object.entries(refused).flatMap(([why, count]) => (count > 0 ? [why] : []))];
-    };
-    expect(await asked({})).toEqual(['good']);
-    expect(await asked({ user: 'u2' })).toEqual(['next', 'foreign']);
-    expect(await asked({ session: 'other' })).toEqual(['next', 'foreign']);
-    expect(await asked({ caller: 'default/key' })).toEqual(['next', 'foreign']);
-    const another = Buffer.alloc(32, 2).toString('base64url');
-    expect(await asked({}, first.sessionToken, { with: another })).toEqual(['next', 'foreign']);
-    expect(await asked({}, first.sessionToken, { lateMs: 30 * minute })).toEqual(['next', 'over']);
-    expect(await asked({}, 'v1.e30.AAAA')).toEqual(['next', 'foreign']);
-    expect(await asked({}, 'sql')).toEqual(['next', 'malformed']);
-  });
-
-  it('counts for as long as the rule keeps sessions by now, and clocks may be five minutes apart', async () => {
-    const long = stickyRule({ stickyDecision: { idleTimeout: '24h' }, targets: [{ adapter: 'good' }] });
-    const first = await nodeWith(front([long])).ask('s');
-    const short = stickyRule({
-      targets: [
-        { adapter: 'good', weight: 1 },
-        { adapter: 'next', weight: 1_000_000 },
-      ],
-    });
-    for (const [laterMs, adapterOf, over] of [
-      [30 * minute - 1, 'good', 0],
-      [30 * minute, 'next', 1],
-      [-5 * minute, 'good', 0],
-      [-5 * minute - 1, 'next', 1],
-    ] as const) {
-      const node = nodeWith(front([short]));
-      node.sessionClock.set(node.sessionClock.now() + laterMs);
-      expect((await node.ask('s', { headers: node.back(first.sessionToken) })).adapter).toBe(adapterOf);
-      expect(node.sessions.totals().tokens.over).toBe(over);
-    }
-  });
-
-  it('is not made where the plan has no key, nor by a rule that keeps nothing', async () => {
-    const resource = front([byChance]);
-    const { sessionKey: _, ...body } = resource.body;
-    expect((await nodeWith({ ...resource, body }).ask('s')).sessionToken).toBeUndefined();
-    const plain = { name: 'all', targets: [{ adapter: 'good' }] };
-    expect((await nodeWith(front([plain])).ask('s')).sessionToken).toBeUndefined();
-  });
-
-  it('does not matter for a name that is not a route', async () => {
-    const node = nodeWith(rollout({ weight: 0 }), front([stickyRule()]));
-    expect((await node.ask('s', { model: 'sql' })).sessionToken).toBeUndefined();
   });
 });

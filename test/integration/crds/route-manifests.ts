@@ -125,6 +125,8 @@ spec:
   good('a per-user path', perUser({ path: { path: 'users/{user}' } })),
   good('a weight of nothing', target({ base: true, weight: 0 })),
   good('a rule that keeps decisions', route({ stickyDecision: {} })),
+  good('a rule that keeps none', route({ stickyDecision: { keeps: 'Nothing' } })),
+  good('what it does when uncertain', route({ stickyDecision: { onUncertain: 'Decide' } })),
   good('how it keeps them', route({ stickyDecision: { idleTimeout: '24h', keeps: 'Target' } })),
   bad(
     'a session that is kept for too long',

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../cluster/ports.ts';
 import { TestNode, yaml } from '../../support/node.ts';
 import { waitFor } from '../../support/wait.ts';
+import { Serving } from '../model/serving.ts';
 import { type Endpoint, pick, scrape, seriesOf } from './picker.ts';
 
 const names = ['a', 'b', 'c'] as const;
@@ -103,6 +105,16 @@ describe('an endpoint picker', () => {
     } finally {
       await node.dispose();
     }
+  });
+
+  it('finds it also of a runtime whose base model is not loaded yet', async () => {
+    const away = `127.0.0.1:${await freePort()}`;
+    await using serving = await Serving.start(`oci://${away}/models/tiny:v1`);
+    await serving.says(/base model/);
+    const { errors, endpoint } = scrape(await (await serving.get('/metrics')).text());
+    expect(errors).toEqual([]);
+    expect(endpoint).toMatchObject({ queue: 0, running: 0, kvUsage: 0, blockSize: 16 });
+    expect((await serving.readyz()).ok).toBe(false);
   });
 
   it('reads which base model each name belongs to', async () => {

@@ -4,6 +4,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
+import type { OnRuntime } from '../../../src/cli/kubectl/explain.ts';
+import { armOf } from '../../../src/rollout/splitter.ts';
 import { type Cluster, startCluster, toolPath } from '../../cluster/index.ts';
 import { clusterAdapter, TestFleet } from '../../support/fleet.ts';
 import { rolloutYaml } from '../../support/moon.ts';
@@ -137,6 +139,22 @@ describe('kubectl adaptlet', () => {
     );
     expect(arms).toEqual(Array.from(arms, () => true));
     expect(await ok('who-gets', 'shout')).toContain('either side');
+  });
+
+  it('explains what answers on each node, by what that says of its canary', async () => {
+    const seed = (await fleet.rollout('shout'))?.canary?.seed ?? '';
+    const user = Array.from({ length: 100 }, (_, index) => `u${index}`).find(
+      (one) => armOf(seed, one, 20) === 'canary',
+    );
+    const explained = await waitFor('both statuses to have the canary', async () => {
+      const all = JSON.parse(
+        await ok('explain', '-m', 'shout', '-u', user ?? '', '-o', 'json'),
+      ) as OnRuntime[];
+      return all.every(({ because }) => because.length === 0) && all;
+    });
+    const answers = explained.map(({ explanation }) => explanation.candidates[0]?.text);
+    expect(answers).toHaveLength(2);
+    for (const text of answers) expect(text).toMatch(/\/reverse@.*, canary of rollout shout, Resident$/);
   });
 
   it('pauses and resumes, promotes, aborts, retries and goes back', async () => {

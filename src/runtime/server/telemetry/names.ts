@@ -197,7 +197,7 @@ export const metrics = {
   },
   sessions: {
     name: 'adaptlet_sessions',
-    help: 'Sessions that this runtime keeps decisions of routes for (stickyDecision), with those that are over and were not asked for since.',
+    help: 'Sessions that this runtime keeps decisions of routes for, with those that are over and were not asked for since.',
   },
   sessionTokens: {
     name: 'adaptlet_session_tokens_total',

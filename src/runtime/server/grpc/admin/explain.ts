@@ -48,5 +48,5 @@ export const explanationMessage = ({
   labels: labels.map(({ classifier, label, score, margin, doubt, scores }) => {
     return { classifier, label, score, margin, doubt, scores: [...scores] };
   }),
-  candidates: [...candidates],
+  candidates: candidates.map(({ kind: what, text }) => ({ kind: what, text })),
 });
