@@ -33,12 +33,11 @@ export const choiceOf = (
   return { ...request, prompt, sampling: { ...sampling, seed: seedAfter(sampling.seed, steps) } };
 };
 
-/** Hears of each answer that it began; calls `then` once all did. */
-export const onceBegan = (answers: number, then: () => void): ((choice: number) => void) => {
-  const waiting = new Set(Array.from({ length: answers }, (_, choice) => choice));
-  return (choice) => {
-    if (waiting.delete(choice) && waiting.size === 0) then();
-  };
+/** Prompts of which none of these answers is one. */
+export const promptsWithout = (request: GenerateRequest, answers: ReadonlySet<number>): readonly Prompt[] => {
+  const { choices = 1 } = request;
+  const answered = new Set([...answers].map((choice) => Math.floor(choice / choices)));
+  return promptsOf(request).filter((_, index) => !answered.has(index));
 };
 
 /** An iterator whose first step was made already. */
