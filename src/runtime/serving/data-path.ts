@@ -11,7 +11,17 @@ import { route } from '../routing/route.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import { type Acquired, type AcquireParts, acquireFirst, withTrouble } from './acquire.ts';
 import { decided } from './ask-ahead.ts';
-import { answersTo, asTheyCome, choiceOf, heard, promptsOf, promptsWithout, resumed } from './choices.ts';
+import {
+  answersTo,
+  asTheyCome,
+  choiceOf,
+  heard,
+  ofPrompt,
+  placeOf,
+  promptsOf,
+  promptsWithout,
+  resumed,
+} from './choices.ts';
 import { answerBegan, firstOf } from './first-event.ts';
 import { Input } from './guard/deadly-inputs.ts';
 import type { Guard } from './guard/guard.ts';
@@ -122,6 +132,7 @@ export class DataPath {
   ): Promise<Generation> {
     const id = randomUUID();
     const answers = answersTo(request);
+    const several = promptsOf(request).length > 1;
     const input = new Input(context, request);
     const open = this.#parts.quotas.enter(context.namespace, answers);
     const asking = withPrompt(context, promptTextOf(promptsOf(request)));
@@ -135,7 +146,8 @@ export class DataPath {
           const whose = { ...scopeOf(context), ...open.forEngine, loadedBytes: this.#loadedFor(context) };
           const requestId = choice === 0 ? id : `${id}-${choice}`;
           const asked = { requestId, engineName, ...choiceOf(request, choice), ...whose };
-          return this.#parts.engine.generate(asked, engineSignal)[Symbol.asyncIterator]();
+          const steps = this.#parts.engine.generate(asked, engineSignal)[Symbol.asyncIterator]();
+          return several ? ofPrompt(steps, placeOf(request, choice)) : steps;
         };
         const events = begin(0);
         // The first event tells whether the engine admits the request at all: an error here is still a plain error.
@@ -149,7 +161,7 @@ export class DataPath {
       },
     );
     const mirrored = this.#parts.mirror?.generation(acquired.candidate, served, id, choiceOf(request, 0));
-    if (promptsOf(request).length === 1) suspicion[Symbol.dispose]();
+    if (!several) suspicion[Symbol.dispose]();
     const relayed = { acquired, watch, input, open, mirrored, request, suspicion };
     return { id: watch.id, served, events: this.#relay(result, relayed) };
   }
