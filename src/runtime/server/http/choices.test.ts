@@ -103,7 +103,7 @@ describe('a list of prompts', () => {
     expect((await post('/v1/completions', { model: 'sql', prompt: three })).status).toBe(503);
   });
 
-  it.each<[string, unknown, RegExp, string?]>([
+  it.each<[string, unknown, RegExp, (string | null)?]>([
     ['of none', [], /^the prompt is empty/],
     ['with an empty one', ['a', ''], /^the prompt is empty \(prompt\.1\)/, 'prompt.1'],
     ['with an empty one first', ['', 'a'], /^the prompt is empty \(prompt\.0\)/, 'prompt.0'],
