@@ -24,6 +24,8 @@ export type ErrorOptions = {
   readonly retryAfterMs?: number;
   /** What to do about this cause, where the catalogue's advice for the code does not fit it. */
   readonly advice?: string;
+  /** Path of the field of the request that it is about, such as `messages.0.name`; '' for the request itself. */
+  readonly param?: string;
 };
 
 /**
@@ -39,6 +41,8 @@ export class AdaptletError extends Error {
   readonly advice: string;
   /** Hint for the caller in milliseconds, sent as retry-after. */
   readonly retryAfterMs: number | undefined;
+  /** As of {@link ErrorOptions}; undefined where no field is known. */
+  readonly param: string | undefined;
 
   constructor(code: ErrorCode, what: string, options: ErrorOptions = {}) {
     const trimmed = what.replace(/[.\s]+$/, '');
@@ -48,6 +52,7 @@ export class AdaptletError extends Error {
     this.what = trimmed;
     this.advice = advice;
     this.retryAfterMs = options.retryAfterMs;
+    this.param = options.param;
   }
 
   get retry(): RetryClass {

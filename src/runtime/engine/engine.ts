@@ -160,8 +160,8 @@ export type CallsSource = {
   readonly between: string;
   /** Calls that an answer may have; it has one at least. */
   readonly most: number;
-  /** An answer may be this in place of calls: JSON by a schema, as text. Absent: it is calls. */
-  readonly orJson?: string;
+  /** An answer may be this in place of calls: JSON by this schema. Absent: it is calls. */
+  readonly orJson?: unknown;
 };
 
 export type GenerateInput = Whose & {

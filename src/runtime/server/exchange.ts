@@ -11,7 +11,7 @@ import type { Headers } from './context.ts';
 import { Deadlines, type Timeouts } from './deadlines.ts';
 import type { ConnectionLimits } from './limits.ts';
 import type { RequestRecord, Telemetry } from './telemetry/telemetry.ts';
-import { callersIdOf } from './wire.ts';
+import { callersIdOf, wire } from './wire.ts';
 
 /** What every protocol needs to answer a request. */
 export type Parts = {
@@ -113,7 +113,7 @@ export class Exchange {
     this.#parts = parts;
     this.#method = call.method;
     this.headers = call.headers;
-    this.#callersId = callersIdOf(call.headers);
+    this.#callersId = callersIdOf(call.headers.get(wire.callersId));
     this.#record = parts.telemetry.request(call);
     const { method, timeoutMs: clientMs } = call;
     const { clock, timeouts } = parts;

@@ -1,6 +1,7 @@
 import type { Prompt, PromptRoom, Structure } from '../engine/engine.ts';
 import { promptTooLong } from '../engine/failures.ts';
 import { chatTexts } from '../engine/model/chat-input.ts';
+import { aboutPrompt } from '../serving/choices.ts';
 import type { GenerateRequest, Serving } from '../serving/serving.ts';
 import { outside, within } from './range.ts';
 import { refuse } from './refuse.ts';
@@ -95,6 +96,16 @@ const checkedPrompt = (prompt: Prompt, base: Base): Prompt => {
   return bad === undefined ? prompt : refuse(`token id ${bad} is not in the vocabulary of ${base.vocabSize}`);
 };
 
+/** One of a list is named. */
+const checkedPrompts = (prompts: readonly Prompt[], base: Base): readonly Prompt[] =>
+  prompts.map((prompt, index) => {
+    try {
+      return checkedPrompt(prompt, base);
+    } catch (error) {
+      throw prompts.length === 1 ? error : aboutPrompt(error, index);
+    }
+  });
+
 const checkedStops = (stop: readonly string[]): readonly string[] => {
   const stops = stop.filter((s) => s !== '');
   if (stops.length > stopLimits.count)
@@ -136,9 +147,10 @@ export const generateRequest = (
   const stopTokens = checkedStopTokens(stopTokenIds, base);
   const choices = within('n', options.choices ?? 1, { min: 1, max: maxChoices, whole: true });
   checkedCount(1 + morePrompts.length, choices);
+  const [first = prompt, ...more] = checkedPrompts([prompt, ...morePrompts], base);
   return {
-    prompt: checkedPrompt(prompt, base),
-    ...(morePrompts.length === 0 ? {} : { morePrompts: morePrompts.map((one) => checkedPrompt(one, base)) }),
+    prompt: first,
+    ...(more.length === 0 ? {} : { morePrompts: more }),
     maxTokens: within('max_tokens', maxTokens, { min: 1, max: context, whole: true }),
     // Who names no number gets what there is room for; who names one is told when there is not.
     ...(options.maxTokens === undefined ? { fitContext: true } : {}),

@@ -37,11 +37,9 @@ const headerValue = (text: string): string =>
     ? text
     : text.toWellFormed().replaceAll(/[^\x20-\x7e]/gu, (c) => encodeURIComponent(c));
 
-/** What a caller knows its request by; undefined: nothing, or nothing that can be sent back and logged as it is. */
-export const callersIdOf = (headers: ReadonlyMap<string, string>): string | undefined => {
-  const given = headers.get(wire.callersId);
-  return given !== undefined && /^[\x21-\x7e]{1,128}$/.test(given) ? given : undefined;
-};
+/** What a caller knows its request by, of that header; undefined: nothing, or nothing that can be sent back and logged as it is. */
+export const callersIdOf = (given: unknown): string | undefined =>
+  typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given) ? given : undefined;
 
 const servedKeys = ['adapter', 'digest', 'rollout', 'arm', 'rule', 'classified', 'sessionToken'] as const;
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { GenerateEvent } from '../engine/engine.ts';
-import { asTheyCome, choiceOf, resumed } from './choices.ts';
+import { asTheyCome, choiceOf, promptsWithout, resumed } from './choices.ts';
 import type { GenerateRequest } from './serving.ts';
 
 const request: GenerateRequest = {
@@ -38,6 +38,17 @@ it('each answer draws with a seed of its own, which the seed of the request deci
   ]);
   expect(seeds(request)).toEqual([undefined, undefined, undefined]);
   expect(choiceOf(request, 1)).not.toHaveProperty('choices');
+});
+
+it('a prompt is without answers until the first one to it is there', () => {
+  const [second, third] = [
+    { kind: 'text', text: 'y' },
+    { kind: 'text', text: 'z' },
+  ] as const;
+  const several = { ...request, choices: 2, morePrompts: [second, third] };
+  expect(promptsWithout(several, new Set([1]))).toEqual([second, third]);
+  expect(promptsWithout(several, new Set([0, 1, 3]))).toEqual([third]);
+  expect(promptsWithout(several, new Set([0, 2, 4]))).toEqual([]);
 });
 
 it('events come as they are there, each with its answer, and none is asked for before the last one was taken', async () => {

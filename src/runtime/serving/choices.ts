@@ -1,3 +1,4 @@
+import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { GenerateEvent, Prompt } from '../engine/engine.ts';
 import type { GenerateRequest, GenerationEvent } from './serving.ts';
 
@@ -19,6 +20,10 @@ export const answersTo = ({
   morePrompts = [],
 }: Pick<GenerateRequest, 'choices' | 'morePrompts'>): number => choices * (1 + morePrompts.length);
 
+/** Place of the prompt that an answer is to. */
+export const placeOf = ({ choices = 1 }: Pick<GenerateRequest, 'choices'>, choice: number): number =>
+  Math.floor(choice / choices);
+
 /** What one of the answers to a request is asked with; 0 is the first. */
 export const choiceOf = (
   several: GenerateRequest,
@@ -26,20 +31,41 @@ export const choiceOf = (
 ): Omit<GenerateRequest, 'choices' | 'morePrompts'> => {
   const { choices = 1, morePrompts: _, ...request } = several;
   const { sampling } = request;
-  const prompt = promptsOf(several)[Math.floor(choice / choices)] ?? request.prompt;
+  const prompt = promptsOf(several)[placeOf(several, choice)] ?? request.prompt;
   // As if each prompt were asked by itself.
   const steps = choice % choices;
   if (steps === 0 || sampling.seed === undefined) return { ...request, prompt };
   return { ...request, prompt, sampling: { ...sampling, seed: seedAfter(sampling.seed, steps) } };
 };
 
-/** Hears of each answer that it began; calls `then` once all did. */
-export const onceBegan = (answers: number, then: () => void): ((choice: number) => void) => {
-  const waiting = new Set(Array.from({ length: answers }, (_, choice) => choice));
-  return (choice) => {
-    if (waiting.delete(choice) && waiting.size === 0) then();
-  };
+/** Prompts of which none of these answers is one. */
+export const promptsWithout = (request: GenerateRequest, answers: ReadonlySet<number>): readonly Prompt[] => {
+  const answered = new Set([...answers].map((choice) => placeOf(request, choice)));
+  return promptsOf(request).filter((_, index) => !answered.has(index));
 };
+
+/** An error about a prompt of a list, with its place there. */
+export const aboutPrompt = (error: unknown, index: number): unknown => {
+  if (!(error instanceof AdaptletError)) return error;
+  const { code, what, advice } = error;
+  const param = `prompt.${index}`;
+  return new AdaptletError(code, `${what} (${param})`, { advice, param, cause: error });
+};
+
+/** Answers to a prompt of a list: where the engine finds it too long, the error says which one it is. */
+export const ofPrompt = (
+  steps: AsyncIterator<GenerateEvent>,
+  index: number,
+): AsyncIterator<GenerateEvent> => ({
+  next: async () => {
+    try {
+      return await steps.next();
+    } catch (error) {
+      throw errorCodeOf(error) === 'PROMPT_TOO_LONG' ? aboutPrompt(error, index) : error;
+    }
+  },
+  return: async () => (await steps.return?.()) ?? { done: true, value: undefined },
+});
 
 /** An iterator whose first step was made already. */
 export const resumed = <T>(first: IteratorResult<T>, rest: AsyncIterator<T>): AsyncIterator<T> => {

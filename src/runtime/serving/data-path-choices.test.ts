@@ -125,6 +125,30 @@ describe('several answers to one request', () => {
     expect(node.path.inEngine).toBe(0);
   });
 
+  it('to a list of which the engine finds a prompt too long fail with its place in the list, the first one as well', async () => {
+    const node = start();
+    const tooLong = new AdaptletError('PROMPT_TOO_LONG', 'it is long', { advice: 'Shorten it.' });
+    const text = { kind: 'text', text: 'x' } as const;
+    const ask = async (morePrompts: readonly (typeof text)[]) => {
+      const asked = { ...node.request, morePrompts, choices: 2 };
+      const context = { namespace: 'default', model: 'good', headers: new Map() };
+      const { events } = await node.path.generate(context, asked, new AbortController().signal);
+      await Array.fromAsync(events);
+    };
+    node.state.onFirst = () => {
+      // The answers to the first prompt begin.
+      if (node.asked.length === 2) node.state.fail = tooLong;
+    };
+    await expect(ask([text, text])).rejects.toMatchObject({
+      code: 'PROMPT_TOO_LONG',
+      param: 'prompt.1',
+      message: 'it is long (prompt.1). Shorten it.',
+    });
+    await expect(ask([text])).rejects.toMatchObject({ param: 'prompt.0' });
+    await expect(ask([])).rejects.toBe(tooLong);
+    expect(node.path.inEngine).toBe(0);
+  });
+
   it('end together when their caller goes away while all of them wait', async () => {
     const node = start({ requests: { limit: 8 } });
     const client = new AbortController();

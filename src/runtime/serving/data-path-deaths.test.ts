@@ -1,8 +1,10 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { adapterResource } from '../../plan/resources.fixture.ts';
 import { adapter, canaryPlan, dataPathOver, good, next, planOf, split } from './data-path.fixture.ts';
+import { Input } from './guard/deadly-inputs.ts';
 
 const engineDown = new AdaptletError('ENGINE_DOWN', 'The engine process 7 was ended by SIGKILL');
 
@@ -67,6 +69,45 @@ describe('a request that ends the engine', () => {
       'INPUT_ENDS_ENGINE',
     ]);
     expect(asked.length).toBeGreaterThan(2);
+    expect(path.inEngine).toBe(0);
+  });
+
+  it('with a prompt behind its first has its turn until that one began: no other suspect is there when it ends the engine again', async () => {
+    const { kills, state, answers, path, request, guard, arrive } = world(planOf(adapter('good')));
+    arrive(foreign);
+    const several = { ...request, morePrompts: [{ kind: 'text', text: 'bad' }] } as const;
+    const never = new AbortController().signal;
+    const list = { namespace: 'default', model: 'good', user: 'u1', headers: new Map() };
+    const innocent = { namespace: 'other', model: 'foreign', user: 'u2', headers: new Map() };
+    const codeOf = async (generation: ReturnType<typeof path.generate>): Promise<string> =>
+      await generation
+        .then(async ({ events }) => await Array.fromAsync(events))
+        .then(
+          () => 'OK',
+          (error: unknown) => (error instanceof AdaptletError ? error.code : 'unknown'),
+        );
+    // Both are there at the first end: the first prompt of the list has begun, the second one ends the engine.
+    guard.inputs.given(new Input(innocent, request), good);
+    state.onFirst = kills;
+    expect(await codeOf(path.generate(list, several, never))).toBe('ENGINE_DOWN');
+    // The other one comes back once the first prompt of the list has begun again.
+    answers();
+    state.onFirst = () => undefined;
+    const begun = await path.generate(list, several, never);
+    state.queueing = 'other/foreign--x';
+    state.admits = false;
+    const waiting = path.generate(innocent, request, never);
+    await setImmediate();
+    state.fail = engineDown;
+    state.onFail = () => {
+      guard.engineDied();
+      answers();
+      state.admits = true;
+    };
+    await expect(Array.fromAsync(begun.events)).rejects.toMatchObject({ code: 'ENGINE_DOWN' });
+    expect(() => guard.inputs.check(new Input(innocent, request))).not.toThrow();
+    expect(await codeOf(waiting)).toBe('OK');
+    expect(await codeOf(path.generate(list, several, never))).toBe('INPUT_ENDS_ENGINE');
     expect(path.inEngine).toBe(0);
   });
 

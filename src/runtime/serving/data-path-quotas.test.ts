@@ -80,6 +80,23 @@ describe('tokens are counted', () => {
     expect(usedOf(node)).toBe(1);
   });
 
+  it.each([
+    ['each prompt of a list under which the engine ended before it began', 'ENGINE_DOWN', 53],
+    ['no such prompt where the list failed for another reason', 'INTERNAL', 3],
+  ] as const)('of %s', async (_, code, used) => {
+    const node = start({ tokensPerMinute: 1000 });
+    const prompt = (tokens: number) =>
+      ({ kind: 'ids', ids: Array.from({ length: tokens }, () => 1) }) as const;
+    const { events } = await node.path.generate(
+      { namespace: 'default', model: 'good', headers: new Map() },
+      { ...node.request, morePrompts: [prompt(20), prompt(30)], choices: 2 },
+      new AbortController().signal,
+    );
+    node.state.fail = new AdaptletError(code, 'gone');
+    await expect(Array.fromAsync(events)).rejects.toThrow(/gone/);
+    expect(usedOf(node)).toBe(used);
+  });
+
   it('and the next request is refused when they are used up', async () => {
     const node = start({ tokensPerMinute: 3 });
     await node.ask('good');

@@ -11,7 +11,18 @@ import { route } from '../routing/route.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import { type Acquired, type AcquireParts, acquireFirst, withTrouble } from './acquire.ts';
 import { decided } from './ask-ahead.ts';
-import { answersTo, asTheyCome, choiceOf, heard, onceBegan, promptsOf, resumed } from './choices.ts';
+import {
+  answersTo,
+  asTheyCome,
+  choiceOf,
+  heard,
+  ofPrompt,
+  placeOf,
+  promptsOf,
+  promptsWithout,
+  resumed,
+} from './choices.ts';
+import { answerBegan, firstOf } from './first-event.ts';
 import { Input } from './guard/deadly-inputs.ts';
 import type { Guard } from './guard/guard.ts';
 import { type Outcome, outcomeOf } from './guard/outcome.ts';
@@ -77,8 +88,8 @@ type Relayed = {
   readonly input: Input;
   readonly open: OpenRequest;
   readonly mirrored: MirroredGeneration | undefined;
-  /** The first of them was begun. */
-  readonly prompts: number;
+  readonly request: GenerateRequest;
+  readonly suspicion: Disposable;
 };
 
 /** What serves a request, and what it was routed to first. */
@@ -90,6 +101,8 @@ type Begun<Result> = {
   readonly watch: RequestWatch;
   readonly served: ServedBy;
   readonly result: Result;
+  /** The input is what may have ended the engine, until it is disposed of: once all prompts have begun, or the request fails. */
+  readonly suspicion: Disposable;
 };
 
 /**
@@ -119,10 +132,11 @@ export class DataPath {
   ): Promise<Generation> {
     const id = randomUUID();
     const answers = answersTo(request);
+    const several = promptsOf(request).length > 1;
     const input = new Input(context, request);
     const open = this.#parts.quotas.enter(context.namespace, answers);
     const asking = withPrompt(context, promptTextOf(promptsOf(request)));
-    const { served, acquired, watch, result } = await this.#serve(
+    const { served, acquired, watch, result, suspicion } = await this.#serve(
       { asked: 'generate', id, context: asking, input, open, signal, stages },
       async ({ lease }, on): Promise<Generations> => {
         const engineName = lease?.engineName ?? null;
@@ -132,7 +146,8 @@ export class DataPath {
           const whose = { ...scopeOf(context), ...open.forEngine, loadedBytes: this.#loadedFor(context) };
           const requestId = choice === 0 ? id : `${id}-${choice}`;
           const asked = { requestId, engineName, ...choiceOf(request, choice), ...whose };
-          return this.#parts.engine.generate(asked, engineSignal)[Symbol.asyncIterator]();
+          const steps = this.#parts.engine.generate(asked, engineSignal)[Symbol.asyncIterator]();
+          return several ? ofPrompt(steps, placeOf(request, choice)) : steps;
         };
         const events = begin(0);
         // The first event tells whether the engine admits the request at all: an error here is still a plain error.
@@ -146,7 +161,8 @@ export class DataPath {
       },
     );
     const mirrored = this.#parts.mirror?.generation(acquired.candidate, served, id, choiceOf(request, 0));
-    const relayed = { acquired, watch, input, open, mirrored, prompts: promptsOf(request).length };
+    if (!several) suspicion[Symbol.dispose]();
+    const relayed = { acquired, watch, input, open, mirrored, request, suspicion };
     return { id: watch.id, served, events: this.#relay(result, relayed) };
   }
 
@@ -214,12 +230,11 @@ export class DataPath {
     const { inputs } = this.#parts.guard;
     try {
       inputs.check(input);
-      const end = await inputs.turn(input, signal);
-      try {
-        return await this.#serveInTurn(passage, begin);
-      } finally {
-        end();
-      }
+      using turn = new DisposableStack();
+      turn.defer(await inputs.turn(input, signal));
+      const begun = await this.#serveInTurn(passage, begin);
+      turn.use(begun.suspicion);
+      return { ...begun, suspicion: turn.move() };
     } catch (error) {
       this.#parts.quotas.failed(context.namespace, error);
       open[Symbol.dispose]();
@@ -241,20 +256,19 @@ export class DataPath {
       const watch = new RequestWatch(this.#parts, id, acquired, signal);
       this.#inEngine++;
       this.#parts.mirror?.loadChanged(this.#inEngine);
-      const left = inputs.given(input, served.digest);
+      using given = new DisposableStack();
+      given.defer(inputs.given(input, served.digest));
       stages('engine');
       try {
         const result = await begin(acquired, watch);
         const sessionToken = first && sessions?.served(context, first, acquired.candidate, served);
         const told = sessionToken === undefined ? served : { ...served, sessionToken };
-        return { acquired, watch, served: told, result };
+        return { acquired, watch, served: told, result, suspicion: given.move() };
       } catch (error) {
         if (first !== undefined) sessions?.failed(context, first);
         this.#settle(acquired, watch, outcomeOf(error), error);
         if (errorCodeOf(error) === 'ENGINE_DOWN') deaths += 1;
         if (signal.aborted || !watch.needsAnother || deaths > 1) throw withTrouble(acquired.candidate, error);
-      } finally {
-        left();
       }
     }
   }
@@ -299,11 +313,12 @@ export class DataPath {
     settled: (acquired: Acquired, result: Result) => void = () => undefined,
   ): Promise<Answered<Result>> {
     using _open = passage.open;
-    const { acquired, watch, served, result } = await this.#serve(passage, async (by, on) => {
+    const { acquired, watch, served, result, suspicion } = await this.#serve(passage, async (by, on) => {
       const answer = await ask(by, on.signal);
       on.wholeAnswerCame('kind' in answer && answer.kind === 'classification');
       return answer;
     });
+    suspicion[Symbol.dispose]();
     watch.answerCompleted();
     this.#parts.guard.inputs.answered(passage.input);
     this.#settle(acquired, watch, 'success', undefined);
@@ -314,32 +329,31 @@ export class DataPath {
   /** The request is complete with the last of its answers, and fails with the first one that does. */
   async *#relay(
     { first, all, stop }: Generations,
-    { acquired, watch, input, open, mirrored, prompts }: Relayed,
+    { acquired, watch, input, open, mirrored, request, suspicion }: Relayed,
   ): AsyncGenerator<GenerationEvent> {
     let outcome: Outcome = 'neutral';
     let failure: unknown;
     const [head, ...more] = all;
-    const counted = (one: AsyncIterator<GenerateEvent>) =>
-      heard(one, (event) => open.used(weightedTokens(event)));
-    const begun = counted(resumed(first, head));
+    const began = new Set([0]);
+    const counted = (one: AsyncIterator<GenerateEvent>, choice: number) =>
+      heard(one, (event) => {
+        open.used(weightedTokens(event));
+        if (began.add(choice).size === all.length) suspicion[Symbol.dispose]();
+      });
+    const begun = counted(resumed(first, head), 0);
     const events: AsyncIterator<GenerationEvent> =
-      more.length === 0 ? begun : asTheyCome([begun, ...more.map(counted)]);
+      more.length === 0 ? begun : asTheyCome([begun, ...more.map((one, index) => counted(one, index + 1))]);
     let left = all.length;
-    const { inputs } = this.#parts.guard;
-    // Each of them may end the engine.
-    const leave = prompts === 1 ? () => undefined : inputs.given(input, acquired.served.digest);
-    const began = onceBegan(all.length, leave);
     this.#inEngine += more.length;
     if (more.length > 0) this.#parts.mirror?.loadChanged(this.#inEngine);
     try {
       for (let next = await events.next(); next.done !== true; next = await events.next()) {
         const { choice = 0 } = next.value;
-        began(choice);
         if (next.value.kind === 'done') left -= 1;
         if (left === 0) {
           outcome = 'success';
           watch.answerCompleted();
-          inputs.answered(input);
+          this.#parts.guard.inputs.answered(input);
         }
         if (choice === 0) mirrored?.observe(next.value);
         yield next.value;
@@ -347,10 +361,12 @@ export class DataPath {
     } catch (error) {
       outcome = outcomeOf(error);
       failure = error;
+      if (errorCodeOf(error) === 'ENGINE_DOWN')
+        for (const prompt of promptsWithout(request, began)) open.used(aboutTokens(prompt));
       this.#parts.quotas.failed(input.namespace, error);
       throw error;
     } finally {
-      leave();
+      suspicion[Symbol.dispose]();
       // A consumer that leaves early ends the generations in the engine first: until then the adapter is in use.
       if (more.length > 0) stop();
       await Promise.all(all.map(async (one) => await one.return?.()));
@@ -368,32 +384,3 @@ export class DataPath {
     this.#parts.mirror?.loadChanged(this.#inEngine);
   }
 }
-
-/** An engine that ended under a request has worked for it. */
-const firstOf = async (
-  events: AsyncIterator<GenerateEvent>,
-  engineEnded: () => void,
-): Promise<IteratorResult<GenerateEvent>> => {
-  try {
-    return await events.next();
-  } catch (error) {
-    if (errorCodeOf(error) === 'ENGINE_DOWN') engineEnded();
-    throw error;
-  }
-};
-
-/** The answer has begun, unless it was withdrawn in the same moment: then the engine stops it. */
-const answerBegan = async (
-  first: IteratorResult<GenerateEvent>,
-  events: AsyncIterator<GenerateEvent>,
-  watch: RequestWatch,
-): Promise<void> => {
-  try {
-    watch.answerBegan(
-      first.done !== true && first.value.kind === 'token' ? first.value.firstTokenMs : undefined,
-    );
-  } catch (error) {
-    await events.return?.();
-    throw error;
-  }
-};

@@ -96,6 +96,7 @@ export const openaiPythonClient = (of: () => Target, executable: string): void =
           class: 'BadRequestError',
           status: 400,
           code: 'context_length_exceeded',
+          param: 'prompt.1',
           message: expect.stringMatching(/maximum context length is \d+ tokens/),
           request_id: 'req-1',
         },

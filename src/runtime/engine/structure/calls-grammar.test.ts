@@ -17,7 +17,7 @@ const structureOf = (source: CallsSource): Structure => ({ kind: 'calls', source
 const callsOf = (most: number, ...schemas: readonly object[]): Structure =>
   structureOf(sourceOf(most, ...schemas));
 const orJson = (schema: unknown, ...tools: readonly object[]): Structure =>
-  structureOf({ ...sourceOf(2, ...tools), orJson: JSON.stringify(schema) });
+  structureOf({ ...sourceOf(2, ...tools), orJson: schema });
 
 const call = (name: string, text: string): string =>
   `<tool_call>\n{"name": "${name}", "arguments": ${text}}\n</tool_call>`;

@@ -32,7 +32,7 @@ const larkOf = ({ calls, between, most, orJson }: CallsSource): string => {
     return `r${index}: call${more}`;
   });
   return [
-    ...(orJson === undefined ? ['start: r0'] : ['start: r0 | json', `json: ${jsonOf(JSON.parse(orJson))}`]),
+    ...(orJson === undefined ? ['start: r0'] : ['start: r0 | json', `json: ${jsonOf(orJson)}`]),
     ...rows,
     `call: ${calls.map((_, index) => `t${index}`).join(' | ')}`,
     ...tools,

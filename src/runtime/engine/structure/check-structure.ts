@@ -9,7 +9,8 @@ export const maxSource = 128 << 10;
 /** What a grammar could set aside these checks with. */
 const ofGrammar = ['%json', '%llguidance', 'x-guidance'];
 
-const parsed = (source: string): unknown => {
+/** @throws STRUCTURE_UNSUPPORTED */
+export const parseSchema = (source: string): unknown => {
   try {
     return JSON.parse(source);
   } catch (cause) {
@@ -20,7 +21,7 @@ const parsed = (source: string): unknown => {
 /** @throws STRUCTURE_UNSUPPORTED, STRUCTURE_TOO_COMPLEX; both name the tool, where it is one */
 const checkCalls = (source: string): void => {
   const { calls, orJson } = readCalls(source);
-  if (orJson !== undefined) checkSchema(parsed(orJson));
+  if (orJson !== undefined) checkSchema(orJson);
   for (const { name, schema } of calls) {
     try {
       checkSchema(schema);
@@ -41,7 +42,7 @@ export const checkStructure = ({ kind, source }: Structure): void => {
     const what = `it has ${source.length} characters; at most ${maxSource} are taken`;
     throw new AdaptletError('STRUCTURE_TOO_COMPLEX', what);
   }
-  if (kind === 'json') checkSchema(parsed(source));
+  if (kind === 'json') checkSchema(parseSchema(source));
   if (kind === 'calls') checkCalls(source);
   const found = kind === 'lark' ? ofGrammar.find((word) => source.includes(word)) : undefined;
   if (found === undefined) return;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { CallsSource, ChatInfo } from '../../engine/engine.ts';
+import { checkStructure } from '../../engine/structure/check-structure.ts';
 import { readChat } from '../http/bodies.ts';
 import { weather } from '../testing/weather.ts';
 import { askChat } from './ask-chat.ts';
@@ -79,12 +80,31 @@ describe('tools', () => {
       const chat = { ...hermes, calls, thinks: true };
       const source = callsOf({ response_format }, chat);
       const { orJson, ...alone } = source;
-      expect(JSON.parse(orJson ?? '')).toEqual(city);
+      expect(orJson).toEqual(city);
       expect(alone).toEqual(callsOf({ tool_choice: 'required' }, chat));
       expect(ask({ tools: [now], response_format }, chat)).toMatchObject({
         options: { marked: false },
         form: { thinks: false, calls: expect.any(Function) as unknown },
       });
+    });
+
+    it('the schema counts once towards the size of the structure, however many quotes it has', () => {
+      const schema = { enum: Array.from({ length: 30_000 }, () => '') };
+      const format = { type: 'json_schema', json_schema: { name: 'x', schema } };
+      const { structure } = ask({ tools: [now], response_format: format }).options;
+      const more = (structure?.source.length ?? 0) - JSON.stringify(schema).length;
+      expect(more).toBeGreaterThan(0);
+      expect(more).toBeLessThan(1000);
+      expect(() => checkStructure(structure!)).not.toThrow();
+    });
+
+    it.each([
+      ['is no JSON', '{', 'STRUCTURE_UNSUPPORTED'],
+      ['nests too deep', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, 'STRUCTURE_TOO_COMPLEX'],
+    ])('a schema that %s is refused', (_, json, code) => {
+      expect(() => ask({ tools: [now], structured_outputs: { json } })).toThrow(
+        expect.objectContaining({ code }),
+      );
     });
 
     it('are called alone where they have to be', () => {

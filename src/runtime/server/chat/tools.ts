@@ -1,6 +1,8 @@
 import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import type { CallsSource, ChatInfo, Structure } from '../../engine/engine.ts';
+import { parseSchema } from '../../engine/structure/check-structure.ts';
 import { FieldError, wrong } from '../fields/field-error.ts';
+import { schemaText } from '../fields/structure.ts';
 import type { ChatBody } from '../http/bodies.ts';
 import type { CallReader } from './call-reader.ts';
 import { type Format, formatOf } from './formats.ts';
@@ -15,7 +17,7 @@ export type AskedTools = {
   readonly source: string;
   /**
    * What the answer has to be; undefined: the model chooses. `text`: what it has to be where it is no call.
-   * @throws REQUEST_UNSUPPORTED that names the field
+   * @throws REQUEST_UNSUPPORTED that names the field; STRUCTURE_UNSUPPORTED, STRUCTURE_TOO_COMPLEX
    */
   readonly structure: (text: Structure | undefined) => Structure | undefined;
   readonly reader: () => CallReader;
@@ -83,14 +85,17 @@ const structureOf = (
     most,
     ...(orJson === undefined ? {} : { orJson }),
   };
-  return { kind: 'calls', source: JSON.stringify(source) };
+  return { kind: 'calls', source: schemaText(source) };
 };
 
 const unsupported = (why: string, advice: string): FieldError =>
   new FieldError('REQUEST_UNSUPPORTED', `tools is not supported: ${why}`, 'tools', { advice });
 
-/** The schema that an answer without calls has to be valid by, where its grammar can have calls beside it. @throws REQUEST_UNSUPPORTED */
-const besideCalls = ({ kind, source }: Structure, { read, forced }: Format): string => {
+/**
+ * The schema that an answer without calls has to be valid by, where its grammar can have calls beside it.
+ * @throws REQUEST_UNSUPPORTED, STRUCTURE_UNSUPPORTED
+ */
+const besideCalls = ({ kind, source }: Structure, { read, forced }: Format): unknown => {
   const otherwise = 'or give tool_choice none or required.';
   if (kind !== 'json') {
     const why = 'calls can stand beside JSON by a schema, and beside no other structure';
@@ -101,7 +106,7 @@ const besideCalls = ({ kind, source }: Structure, { read, forced }: Format): str
     const why = 'the base model writes calls in a way that no grammar here has';
     throw unsupported(why, `Leave the schema out, ${otherwise}`);
   }
-  return source;
+  return parseSchema(source);
 };
 
 /** @throws REQUEST_UNSUPPORTED */

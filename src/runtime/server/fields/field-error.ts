@@ -2,17 +2,13 @@ import { AdaptletError, type ErrorOptions } from '../../../errors/adaptlet-error
 
 /** An error of a request that knows which field is wrong. */
 export class FieldError extends AdaptletError {
-  /** Path of the field, such as `messages.0.name`; '' for the request itself. */
-  readonly param: string;
-
   constructor(
     code: 'REQUEST_INVALID' | 'REQUEST_UNSUPPORTED' | 'ITEM_NOT_FOUND',
     what: string,
     param: string,
     options: ErrorOptions = {},
   ) {
-    super(code, what, options);
-    this.param = param;
+    super(code, what, { ...options, param });
   }
 }
 

@@ -64,7 +64,7 @@ type StructureFields = z.infer<ReturnType<typeof objectOf<typeof structureFields
 const anyObject: Structure = { kind: 'json', source: '{"type":"object"}' };
 
 /** What a body can nest, a text of it need not. @throws STRUCTURE_TOO_COMPLEX */
-const textOf = (value: unknown): string => {
+export const schemaText = (value: unknown): string => {
   try {
     return JSON.stringify(value);
   } catch (cause) {
@@ -75,7 +75,7 @@ const textOf = (value: unknown): string => {
 
 const ofSchema = (value: unknown): Structure => ({
   kind: 'json',
-  source: typeof value === 'string' ? value : textOf(value),
+  source: typeof value === 'string' ? value : schemaText(value),
 });
 const ofRegex = (source: string): Structure => ({ kind: 'regex', source });
 const ofGrammar = (source: string): Structure => ({ kind: 'lark', source });

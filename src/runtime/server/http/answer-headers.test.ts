@@ -47,3 +47,19 @@ it('a request that fails has its id as well, and lines of logs name it', async (
   expect(lines).toContainEqual(expect.objectContaining({ callersId: 'req-1', code: 'QUEUE_FULL' }));
   expect((await post('/v1/completions', body)).headers.get('x-request-id')).toBeNull();
 });
+
+it.each([
+  ['GET', '/v1/models', 200],
+  ['GET', '/v1/models/nothing', 404],
+  ['GET', '/nowhere', 404],
+  ['GET', '/v2/nowhere', 404],
+  ['GET', '/v2/models/nothing', 404],
+  ['POST', '/v1/feedback', 400],
+])(
+  'what is not answered by an adapter has the id of its request as well: %s %s',
+  async (method, path, status) => {
+    const headers = { 'x-request-id': 'req-1', 'content-type': 'application/json' };
+    const response = await start().app.request(path, { method, headers });
+    expect([response.status, response.headers.get('x-request-id')]).toEqual([status, 'req-1']);
+  },
+);

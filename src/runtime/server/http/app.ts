@@ -2,6 +2,7 @@ import { Hono } from 'hono';
 import { askChat } from '../chat/ask-chat.ts';
 import { askedNamespace, requestContext } from '../context.ts';
 import type { OipParts } from '../oip/oip.ts';
+import { returnCallersId } from './answer-headers.ts';
 import { askCompletion, readChat, readCompletion } from './bodies.ts';
 import { limitedBodies } from './body.ts';
 import { completions } from './completions.ts';
@@ -24,7 +25,7 @@ export type AppParts = OipParts & {
 export const createHttpApp = (parts: AppParts): Hono => {
   const { serving } = parts;
   const app = new Hono();
-  app.use(endUnfinished, limitedBodies(parts));
+  app.use(endUnfinished, returnCallersId, limitedBodies(parts));
 
   // Defaults are OpenAI's own: a chat without a limit ends with the room for it.
   app.post(

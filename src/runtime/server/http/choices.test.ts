@@ -103,19 +103,27 @@ describe('a list of prompts', () => {
     expect((await post('/v1/completions', { model: 'sql', prompt: three })).status).toBe(503);
   });
 
-  it.each([
+  it.each<[string, unknown, RegExp, (string | null)?]>([
     ['of none', [], /^the prompt is empty/],
-    ['with an empty one', ['a', ''], /^the prompt is empty/],
-    ['with one without tokens', [[1], []], /^the prompt is empty/],
-    ['with a token that there is none of', [[1], [70_000]], /^token id 70000 is not/],
+    ['with an empty one', ['a', ''], /^the prompt is empty \(prompt\.1\)/, 'prompt.1'],
+    ['with an empty one first', ['', 'a'], /^the prompt is empty \(prompt\.0\)/, 'prompt.0'],
+    ['with one without tokens', [[1], [2], []], /^the prompt is empty \(prompt\.2\)/, 'prompt.2'],
+    [
+      'with a token that there is none of',
+      [[1], [70_000]],
+      /^token id 70000 is not.* \(prompt\.1\)/,
+      'prompt.1',
+    ],
     ['that is too long', Array(129).fill('a'), /^prompt is a list of 129 prompts, at most 128 answers/],
-    ['of prompts and token ids', ['a', 1], /^prompt must be a string, a list of token ids/],
-    ['of lists of texts', [['a']], /^prompt must be a string, a list of token ids/],
-  ])('%s is refused', async (_, prompt, message) => {
+    ['of prompts and token ids', ['a', 1], /^prompt must be a string, a list of token ids/, 'prompt'],
+    ['of lists of texts', [['a']], /^prompt must be a string, a list of token ids/, 'prompt'],
+  ])('%s is refused', async (_, prompt, message, param = null) => {
     const { parts, post } = start();
     const response = await post('/v1/completions', { model: 'sql', prompt });
     expect(response.status).toBe(400);
-    expect(await response.json()).toHaveProperty('error.message', expect.stringMatching(message));
+    expect(await response.json()).toMatchObject({
+      error: { message: expect.stringMatching(message), param },
+    });
     expect(parts.serving.calls).toEqual([]);
   });
 

@@ -1,6 +1,5 @@
 import type { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../../errors/catalogue.ts';
-import { FieldError } from '../fields/field-error.ts';
 import { retryAfterOf, wire } from '../wire.ts';
 
 /** OpenAI's error body. */
@@ -32,7 +31,7 @@ export const problemBody = (error: AdaptletError): ProblemBody => ({
   error: {
     message: error.message,
     type: typeOf(httpStatusOf(error)),
-    param: error instanceof FieldError ? error.param : null,
+    param: error.param ?? null,
     code: openaiCodes[error.code] ?? error.code.toLowerCase(),
   },
 });

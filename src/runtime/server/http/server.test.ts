@@ -34,7 +34,7 @@ it('a whole answer tells its length, its kind and what served it; headers come a
   const body = JSON.stringify({ model: 'assistant', prompt: 'ab' });
   const socket = connect(Number(new URL(http.url).port), '127.0.0.1');
   socket.write(
-    `POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Tag: a\r\nx-tag: b\r\nCookie: c=1\r\nCookie: d=2\r\n` +
+    `POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Request-Id: q1\r\nX-Tag: a\r\nx-tag: b\r\nCookie: c=1\r\nCookie: d=2\r\n` +
       `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
   const [head = '', text = ''] = (await socket.setEncoding('utf8').toArray()).join('').split('\r\n\r\n');
@@ -48,6 +48,7 @@ it('a whole answer tells its length, its kind and what served it; headers come a
       'x-adaptlet-adapter: upper',
       'x-adaptlet-rule: %c3%bcberall',
       'x-adaptlet-request-id: r1',
+      'x-request-id: q1',
     ]),
   );
   const { headers } = http.parts.serving.calls[0]?.context ?? {};

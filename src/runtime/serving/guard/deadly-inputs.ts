@@ -76,8 +76,8 @@ export class DeadlyInputs {
   }
 
   /**
-   * Waits while the engine has another suspect, if the input is one. The result is to be called when its answer begins or it
-   * fails.
+   * Waits while the engine has another suspect, if the input is one. The result is to be called when all of its prompts have
+   * begun to be answered or it fails.
    * @throws INPUT_ENDS_ENGINE, or the reason of the signal
    */
   async turn(input: Input, signal: AbortSignal): Promise<() => void> {
@@ -97,7 +97,7 @@ export class DeadlyInputs {
     return end;
   }
 
-  /** The engine is given an input, for this version to answer; the result is to be called when the answer begins or fails. */
+  /** The engine is given an input, for this version to answer; the result is to be called when all of its prompts have begun to be answered or it fails. */
   given(input: Input, version: Digest): () => void {
     this.#given.set(input, version);
     return () => {
