@@ -90,7 +90,7 @@ const compare = async (
       folder,
       operator.digest,
       diedBefore
-        ? { refused: `${lineOf(error)}; they are compared again without ${file}` }
+        ? { refused: `${lineOf(error)}; they are compared again once ${file} is deleted` }
         : { refused: `${lineOf(error)}; they are compared once more at the next start`, again: true },
     );
   }
