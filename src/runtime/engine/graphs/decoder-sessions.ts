@@ -1,11 +1,11 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import { roundsActivations } from '../onnx/exact-activations.ts';
-import { readGraph } from '../onnx/graph.ts';
+import { inputShape, readGraph } from '../onnx/graph.ts';
 import { lengthUseOf } from '../onnx/lengths.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
-import { writesInPlace } from '../onnx/rows-in-place.ts';
+import { rowInputs, writesInPlace } from '../onnx/rows-in-place.ts';
 import { cpuProvider } from '../ort/providers.ts';
 import { type Limits, limitsOf } from '../proofs/limits.ts';
 import { unmovedInRows } from '../proofs/moved-rows.ts';
@@ -75,7 +75,9 @@ const shownOf = async (
   const graph = readGraph(base);
   const rounds = provider !== cpuProvider || roundsActivations(graph);
   const shortPositions = tables === undefined ? options.shortPositions : undefined;
-  const model = { ...options, told: writesInPlace(graph), rounds, shortPositions };
+  // A graph that was made to write in place sees shorter rows with padding.
+  const told = writesInPlace(graph) && inputShape(graph, rowInputs.past) === undefined;
+  const model = { ...options, told, rounds, shortPositions };
   const shown = {
     ...limitsOf(lengthUseOf(graph, tables), model),
     tolerance: tolerances[rounds ? 'rounded' : 'exact'],
