@@ -48,7 +48,7 @@ const stopped = async (folder: string): Promise<ReadonlyMap<string, Buffer>> => 
   const stop = new AbortController();
   await waitFor('the end of other processes', () => !hasProcess());
   const start = started(folder, { signal: stop.signal });
-  await vi.waitFor(() => expect(hasProcess()).toBe(true), { interval: 1 });
+  await vi.waitFor(() => expect(hasProcess()).toBe(true), { interval: 1, timeout: 20_000 });
   const files = new Map(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))]));
   stop.abort();
   // The engine process ends before anything else runs.
