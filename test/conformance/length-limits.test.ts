@@ -1,6 +1,8 @@
-import { describe, expect, it } from 'vitest';
-import type { Node } from '../../src/runtime/engine/onnx/graph.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { windowOf } from '../../src/runtime/engine/onnx/attention-windows.ts';
+import { type Node, readGraph } from '../../src/runtime/engine/onnx/graph.ts';
 import { nodeMessage } from '../../src/runtime/engine/onnx/messages.ts';
+import { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import { changedGraph, withConstant, withInteger, withOperator } from '../support/changed-graph.ts';
 import { aboutFixture, fixtureFolder, fixtureGraph } from '../support/fixture-models.ts';
 import { aroundSteps, endless, stepsDuring, TestHost } from './support/host.ts';
@@ -160,10 +162,68 @@ describe('attention of ONNX Runtime with a window that is too far to be crossed 
     requests: 8,
   } as const;
 
-  it.each<readonly [string, OpenWish]>([
+  const wishes: readonly (readonly [string, OpenWish])[] = [
     ['without the native operator', foreign],
     ['with keys and values in int8', { kv: int8 }],
-  ])('is crossed once with a smaller one in its place: %s', async (_, wish) => {
+  ];
+
+  /** Opens a model; `opening` is told of the session with smaller windows, and how many others are open then. */
+  const openedWith = async (opening: (others: number) => void, wish: OpenWish) => {
+    const live = new Set<DecoderSession>();
+    const open = Reflect.get(DecoderSession, 'open');
+    const spy = vi.spyOn(DecoderSession, 'open').mockImplementation(async (...given) => {
+      if (readGraph(given[0]).nodes.some((node) => windowOf(node) === standIn)) opening(live.size);
+      const session = await open.apply(DecoderSession, given);
+      live.add(session);
+      const release = session.release.bind(session);
+      session.release = () => {
+        live.delete(session);
+        release();
+      };
+      return session;
+    });
+    try {
+      return await openModel(far(), scratch(), wish);
+    } finally {
+      spy.mockRestore();
+    }
+  };
+
+  it.each(wishes)('is crossed while no other session is open: %s', async (_, wish) => {
+    const opening = vi.fn();
+    const { sessions } = await openedWith(opening, wish);
+    expect(opening.mock.calls).toEqual([[0]]);
+    sessions.release();
+  });
+
+  it.each(wishes)(
+    'ends requests where it begins to bind, where the graph with a smaller one does not open, and says why: %s',
+    async (_, wish) => {
+      const model = await openedWith(() => {
+        throw new Error('no memory');
+      }, wish);
+      const limits = [
+        expect.stringMatching(/^requests of more than 80 tokens are refused: .*: Error: no memory$/),
+      ];
+      expect([model.info.limits, model.warnings]).toEqual([limits, limits]);
+      expect(model.sessions.maxTokens).toBe(window);
+      model.sessions.release();
+    },
+  );
+
+  it('does not open where the start is given up meanwhile', async () => {
+    const stop = new AbortController();
+    const opened = openedWith(
+      () => {
+        stop.abort(new Error('given up'));
+        throw new Error('no memory');
+      },
+      { ...foreign, signal: stop.signal },
+    );
+    await expect(opened).rejects.toThrow('given up');
+  });
+
+  it.each(wishes)('is crossed once with a smaller one in its place: %s', async (_, wish) => {
     const cache = scratch();
     const { sessions, warnings, steps, info } = await openedBy(far(), cache, wish);
     expect([warnings, info.limits]).toEqual([[], []]);
@@ -177,7 +237,9 @@ describe('attention of ONNX Runtime with a window that is too far to be crossed 
   it('ends requests where it begins to bind, where a smaller one gives another answer in pieces, and says so', async () => {
     const model = await openedOtherBehind(standIn, far(), scratch(), foreign);
     expect(model.info.limits).toEqual([
-      expect.stringMatching(/^requests of more than 80 tokens are refused: attention looks back 80 tokens/),
+      expect.stringMatching(
+        /^requests of more than 80 tokens are refused: attention looks back 80 tokens, .* answers 35 tokens at once and in pieces .* differently$/,
+      ),
     ]);
     expect(model.sessions.maxTokens).toBe(window);
     model.sessions.release();

@@ -24,7 +24,11 @@ export type OpenModel = GenerateModel & {
 };
 
 /** What it is to run on, and how its keys and values are stored. */
-export type OpenWish = ProviderWish & { readonly kv?: KvWish; readonly operator?: Operator | undefined };
+export type OpenWish = ProviderWish & {
+  readonly kv?: KvWish;
+  readonly operator?: Operator | undefined;
+  readonly signal?: AbortSignal;
+};
 
 /** Opens a base model in this process, as the engine process does, with what it warns of. */
 export const openBase = async (

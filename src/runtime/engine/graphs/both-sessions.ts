@@ -44,7 +44,7 @@ export const openBothSessions = async <S extends Session, Proved>(
   const { weights, sites } = graphs;
   doing('packing the weights for requests without an adapter, and with one');
   const sitesOf = (graph: keyof Pair<S>): readonly Site[] => (graph === 'lora' ? sites : []);
-  const graphDigest = graphDigestOf(graphs, operator);
+  const graphDigest = graphDigestOf(graphs.lora, operator);
   const { base, lora, operators, proofKey } = await releasedOnFailure(weights, () =>
     openOnProvider<S>({
       provider,

@@ -1,22 +1,23 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../../compiled/compile-target.ts';
-import { withNearWindows } from '../onnx/attention-windows.ts';
 import { roundsActivations } from '../onnx/exact-activations.ts';
-import { readGraph } from '../onnx/graph.ts';
+import { inputShape, readGraph } from '../onnx/graph.ts';
 import { lengthUseOf } from '../onnx/lengths.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
+import { rowInputs, writesInPlace } from '../onnx/rows-in-place.ts';
 import { cpuProvider } from '../ort/providers.ts';
-import { limitsOf } from '../proofs/limits.ts';
+import { type Limits, limitsOf } from '../proofs/limits.ts';
 import { unmovedInRows } from '../proofs/moved-rows.ts';
-import { isProvedInPieces, provePieces } from '../proofs/prove-pieces.ts';
+import { provePieces } from '../proofs/prove-pieces.ts';
 import { proveRows } from '../proofs/prove-rows.ts';
-import { aloneOf, casesWith, tolerances } from '../proofs/row-answers.ts';
+import { aloneOf, casesWith, type Tolerance, tolerances } from '../proofs/row-answers.ts';
 import { proveWiring } from '../proofs/wiring.ts';
 import { DecoderSession } from '../session/decoder-session.ts';
 import type { KvElement } from '../session/kv-cache.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
 import { type BothSessions, type OnProvider, openBothSessions } from './both-sessions.ts';
+import { doubtOfWindows } from './far-windows.ts';
 import { withInt8Cache } from './int8-cache.ts';
 import type { SampleIds } from './kv-scales.ts';
 import {
@@ -55,28 +56,39 @@ export type DecoderSessionsOptions = ModelGraphsOptions &
 
 type Proved = Pick<DecoderSessions, 'rowsTogether' | 'maxTokens' | 'limits'>;
 
-/** In place of windows that are too far to be crossed at a start: attention computes the same with another number. */
-const standInTokens = 32;
+/** What a graph shows of its lengths, and how near answers of it have to be. */
+type Shown = Limits & { readonly tolerance: Tolerance };
 
-/** True when a graph answers in pieces as at once across its windows, shown on smaller ones. */
-const holdsAcrossWindows = async (
-  graph: Buffer,
-  options: Omit<Parameters<typeof provePieces>[1], 'near'>,
-  open: (graph: Buffer) => Promise<DecoderSession>,
-): Promise<boolean> => {
-  const doing = (what: string): void => options.doing(`${what}, across a window of ${standInTokens} tokens`);
-  const proof = { ...options, doing, key: `${options.key}-windows`, near: [standInTokens] };
-  if (isProvedInPieces(proof)) return true;
-  const session = await open(withNearWindows(graph, standInTokens));
-  try {
-    await provePieces([session], proof);
-    return true;
-  } catch (error) {
-    if (error instanceof AdaptletError && error.code === 'MODEL_UNSUPPORTED') return false;
-    throw error;
-  } finally {
-    session.release();
-  }
+/**
+ * What a graph shows of its lengths before both sessions are open.
+ * @throws MODEL_UNSUPPORTED; the reason of `signal`
+ */
+const shownOf = async (
+  { base, foreignAttention }: Pick<ModelGraphs, 'base' | 'foreignAttention'>,
+  options: DecoderSessionsOptions & {
+    readonly tables: PositionTables | undefined;
+    /** Opens a graph without LoRA inputs on the provider. */
+    readonly open: (graph: Buffer) => Promise<DecoderSession>;
+  },
+): Promise<Shown> => {
+  const { tables, provider } = options;
+  const graph = readGraph(base);
+  const rounds = provider !== cpuProvider || roundsActivations(graph);
+  const shortPositions = tables === undefined ? options.shortPositions : undefined;
+  // A graph that was made to write in place sees shorter rows with padding.
+  const told = writesInPlace(graph) && inputShape(graph, rowInputs.past) === undefined;
+  const model = { ...options, told, rounds, shortPositions };
+  const shown = {
+    ...limitsOf(lengthUseOf(graph, tables), model),
+    tolerance: tolerances[rounds ? 'rounded' : 'exact'],
+  };
+  const { farWindow, tolerance, reasons } = shown;
+  // That of the native operator is proved with a window that binds.
+  if (farWindow === undefined || foreignAttention === undefined) return shown;
+  const doubt = await doubtOfWindows(base, { ...options, tolerance });
+  if (doubt === undefined) return shown;
+  const reason = `requests of more than ${farWindow} tokens are refused: attention looks back ${farWindow} tokens, and it is not shown with a smaller window that a prompt in pieces is answered as at once: ${doubt}`;
+  return { ...shown, maxTokens: farWindow, reasons: [...reasons, reason] };
 };
 
 /**
@@ -84,42 +96,19 @@ const holdsAcrossWindows = async (
  * @throws MODEL_UNSUPPORTED
  */
 const proveSequences = async (
-  sessions: Pick<DecoderSessions, 'base' | 'lora'>,
-  { base, foreignAttention }: Pick<ModelGraphs, 'base' | 'foreignAttention'>,
-  options: DecoderSessionsOptions & {
-    readonly key: string;
-    readonly tables: PositionTables | undefined;
-    /** Opens a graph without LoRA inputs on the provider. */
-    readonly open: (graph: Buffer) => Promise<DecoderSession>;
-  },
+  { base, lora }: Pick<DecoderSessions, 'base' | 'lora'>,
+  { reasons, together, maxTokens, near, tolerance }: Shown,
+  options: DecoderSessionsOptions & { readonly key: string; readonly tables: PositionTables | undefined },
 ): Promise<Proved> => {
-  const { tables, provider, contextLength, window } = options;
-  const graph = readGraph(base);
   const limits: string[] = [];
   const warn = (message: string): void => {
     limits.push(message);
     options.warn(message);
   };
-  const rounds = provider !== cpuProvider || roundsActivations(graph);
-  const { inPlace, padded } = sessions.base;
-  const shortPositions = tables === undefined ? options.shortPositions : undefined;
-  const model = { told: inPlace && !padded, contextLength, rounds, shortPositions, window };
-  const shown = limitsOf(lengthUseOf(graph, tables), model);
-  for (const reason of shown.reasons) warn(reason);
-  const proof = { ...options, tolerance: tolerances[rounds ? 'rounded' : 'exact'], warn };
-  await provePieces([sessions.base, sessions.lora], { ...proof, near: shown.near });
-  const { farWindow } = shown;
-  // That of the native operator is proved with a window that binds.
-  const isShort =
-    farWindow !== undefined &&
-    foreignAttention !== undefined &&
-    !(await holdsAcrossWindows(base, proof, options.open));
-  if (isShort)
-    warn(
-      `requests of more than ${farWindow} tokens are refused: attention looks back ${farWindow} tokens, and with a smaller window a prompt in pieces is not answered as at once`,
-    );
-  const maxTokens = isShort ? Math.min(farWindow, shown.maxTokens) : shown.maxTokens;
-  const rowsTogether = shown.together && (await proveRows(sessions.lora, { ...proof, near: shown.near }));
+  for (const reason of reasons) warn(reason);
+  const proof = { ...options, tolerance, near, warn };
+  await provePieces([base, lora], proof);
+  const rowsTogether = together && (await proveRows(lora, proof));
   return { rowsTogether, maxTokens, limits };
 };
 
@@ -143,24 +132,24 @@ const openBoth = async (options: DecoderSessionsOptions): Promise<DecoderSession
   const { weightsFolder, weights, optimised } = plain;
   const tables = joined?.tables;
   const graphOptions = { weightsFolder, weights, optimised, threads, spin, headSize, tables, operator };
-  const open = (graph: Buffer): Promise<DecoderSession> => DecoderSession.open(graph, [], graphOptions);
-  const graphs = await releasedOnFailure(weights, () =>
-    kvPrecision === 'int8'
-      ? withInt8Cache(
-          { ...plain, foreignAttention: 'keys and values are int8' },
-          { cacheDir, samples, operator, open, doing },
-        )
-      : withNativeAttention(plain, options),
-  );
   const ways = {
     open: (graph: Buffer, sites: readonly Site[], on: OnProvider) =>
       DecoderSession.open(graph, sites, { ...graphOptions, ...on }),
     answer: aloneOf(casesWith(tables)),
   };
   const onProvider = (graph: Buffer): Promise<DecoderSession> => ways.open(graph, [], { provider });
+  const { graphs, shown } = await releasedOnFailure(weights, async () => {
+    const made =
+      kvPrecision === 'int8'
+        ? await withInt8Cache(
+            { ...plain, foreignAttention: 'keys and values are int8' },
+            { cacheDir, samples, operator, open: onProvider, doing },
+          )
+        : await withNativeAttention(plain, options);
+    return { graphs: made, shown: await shownOf(made, { ...options, tables, open: onProvider }) };
+  });
   return await openBothSessions(graphs, options, ways, async (sessions, key) => {
-    const proof = { ...options, key, cacheDir, tables, open: onProvider };
-    const proved = await proveSequences(sessions, graphs, proof);
+    const proved = await proveSequences(sessions, shown, { ...options, key, tables });
     const { lora } = sessions;
     const doubtful = async () => (proved.rowsTogether ? await unmovedInRows(lora) : lora.sites);
     await proveWiring(lora, { key, cacheDir, doing }, doubtful);

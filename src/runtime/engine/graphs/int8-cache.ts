@@ -13,7 +13,7 @@ import {
   type SampleIds,
   scalesKey,
 } from './kv-scales.ts';
-import type { ModelGraphs } from './model-graphs.ts';
+import { type ModelGraphs, withSession } from './model-graphs.ts';
 
 /**
  * How far logits may be from those with float32 keys and values, root of the mean square, as a share of their spread. Measured:
@@ -31,18 +31,6 @@ export type Int8CacheOptions = {
   readonly open: (graph: Buffer) => Promise<DecoderSession>;
   /** See ModelOptions. */
   readonly doing: (what: string) => void;
-};
-
-const withSession = async <T>(
-  opening: Promise<DecoderSession>,
-  work: (session: DecoderSession) => Promise<T>,
-): Promise<T> => {
-  const session = await opening;
-  try {
-    return await work(session);
-  } finally {
-    session.release();
-  }
 };
 
 /**

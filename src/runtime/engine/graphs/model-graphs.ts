@@ -118,10 +118,23 @@ export const releasedOnFailure = async <T>(
   }
 };
 
-/** What is known of graphs holds for these bytes, and for this build of the operator. */
-export const graphDigestOf = ({ lora }: Pick<ModelGraphs, 'lora'>, operator: Operator | undefined): string =>
+/** Works with a session, which goes after that. */
+export const withSession = async <S extends { release(): void }, T>(
+  opening: Promise<S>,
+  work: (session: S) => Promise<T>,
+): Promise<T> => {
+  const session = await opening;
+  try {
+    return await work(session);
+  } finally {
+    session.release();
+  }
+};
+
+/** What is known of a graph holds for these bytes, and for this build of the operator. */
+export const graphDigestOf = (graph: Buffer, operator: Operator | undefined): string =>
   createHash('sha256')
-    .update(lora)
+    .update(graph)
     .update(operator?.digest ?? '')
     .digest('hex');
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { folderOfTest } from '../../../../test/support/temporary-folder.ts';
@@ -43,6 +43,25 @@ const started = async (folder: string, { signal = new AbortController().signal, 
 
 const hasProcess = (): boolean => process.getActiveResourcesInfo().includes('ProcessWrap');
 
+/** A start that is given up while it compares; what the folder had then. */
+const stopped = async (folder: string): Promise<ReadonlyMap<string, Buffer>> => {
+  const stop = new AbortController();
+  await waitFor('the end of other processes', () => !hasProcess());
+  const start = started(folder, { signal: stop.signal });
+  await vi.waitFor(() => expect(hasProcess()).toBe(true), { interval: 1, timeout: 20_000 });
+  const files = new Map(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))]));
+  stop.abort();
+  // The engine process ends before anything else runs.
+  expect(readdirSync(folder)).toEqual([]);
+  await expect(start).rejects.toThrow();
+  return files;
+};
+
+/** A start that is killed while it compares, with all that it started; or power is cut. */
+const killed = async (folder: string): Promise<void> => {
+  for (const [name, bytes] of await stopped(folder)) writeFileSync(join(folder, name), bytes);
+};
+
 describe('a comparison of products', () => {
   it('that dies says why in one line, leaves ONNX Runtime’s, and is made once more, at the next start', async () => {
     const folder = folderOfTest();
@@ -55,8 +74,7 @@ describe('a comparison of products', () => {
     expect(second).toEqual([expect.stringMatching(why)]);
     const [name = ''] = readdirSync(folder);
     const file = join(folder, name);
-    expect(second[0]).toMatch(/; they are compared again without /);
-    expect(second[0]?.endsWith(file)).toBe(true);
+    expect(second[0]?.endsWith(`; they are compared again once ${file} is deleted`)).toBe(true);
     const found = readFileSync(file, 'utf8');
     expect(await started(folder, { limitMs: 1 })).toEqual(second);
     expect(readFileSync(file, 'utf8')).toBe(found);
@@ -70,15 +88,33 @@ describe('a comparison of products', () => {
 
   it('that nobody waits for any more is made at the next start', async () => {
     const folder = folderOfTest();
-    const stopped = new AbortController();
-    await waitFor('the end of other processes', () => !hasProcess());
-    const start = started(folder, { signal: stopped.signal });
-    await vi.waitFor(() => expect(hasProcess()).toBe(true), { interval: 1 });
-    // All may be killed now, or lose power.
+    for (let times = 0; times < 4; times += 1) await stopped(folder);
     expect(readdirSync(folder)).toEqual([]);
-    stopped.abort();
-    await expect(start).rejects.toThrow();
-    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('that is killed with its start is made at the next two, then not again, which is told with what to do', async () => {
+    const folder = folderOfTest();
+    for (let times = 0; times < 3; times += 1) await killed(folder);
+    const warnings = await started(folder);
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /: 3 comparisons in a row began and did not end, .* `adaptlet model check` .* once \S+ is deleted$/,
+      ),
+    ]);
+    expect(await started(folder, { limitMs: 1 })).toEqual(warnings);
+    const [name = '', ...more] = readdirSync(folder);
+    expect(more).toEqual([]);
+    rmSync(join(folder, name));
+    expect(await started(folder, { limitMs: 1 })).toEqual([expect.stringContaining('took too long')]);
+  });
+
+  it('that ends by itself, or is stopped, ends the row of those that were killed', async () => {
+    const folder = folderOfTest();
+    for (const end of [stopped, started]) {
+      for (let times = 0; times < 2; times += 1) await killed(folder);
+      await end(folder);
+    }
+    expect(readdirSync(folder)).toEqual([expect.stringMatching(/^products-/)]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -28,6 +28,9 @@ type Verdict = z.infer<typeof verdictSchema>;
 const verdictFile = (folder: string, digest: string): string =>
   join(folder, `products-${digest.slice(0, 12)}.json`);
 
+const onceDeleted = (folder: string, digest: string): string =>
+  `they are compared again once ${verdictFile(folder, digest)} is deleted`;
+
 const readVerdict = (folder: string, digest: string): Verdict | undefined => {
   try {
     return verdictSchema.parse(JSON.parse(readFileSync(verdictFile(folder, digest), 'utf8')));
@@ -38,6 +41,35 @@ const readVerdict = (folder: string, digest: string): Verdict | undefined => {
 
 export const writeVerdict = (folder: string, digest: string, verdict: Verdict): Promise<void> =>
   writeDurable(verdictFile(folder, digest), JSON.stringify(verdict));
+
+/** Comparisons in a row that began and did not end, after which no other one is begun: two may be cuts of power. */
+const mostUnended = 3;
+
+/** Says how many those are, in digits: what ends the whole container while it compares leaves no other trace. */
+const unendedFile = (folder: string, digest: string): string =>
+  join(folder, `comparing-${digest.slice(0, 12)}`);
+
+const unendedIn = (file: string): number => {
+  try {
+    return Number(readFileSync(file, 'utf8')) || 0;
+  } catch {
+    return 0;
+  }
+};
+
+/** Does work that counts in a file as not ended until it ends, or is stopped. */
+const countedIn = async (file: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> => {
+  await writeDurable(file, String(unendedIn(file) + 1));
+  const uncount = (): void => rmSync(file, { force: true });
+  // The engine process ends before anything that is waited for.
+  signal.addEventListener('abort', uncount, { once: true });
+  try {
+    await work();
+  } finally {
+    signal.removeEventListener('abort', uncount);
+    uncount();
+  }
+};
 
 type OwnOptions = PreparedGraphOptions & {
   /** Path of the graph of the model. */
@@ -85,12 +117,11 @@ const compare = async (
     await running;
   } catch (error) {
     signal.throwIfAborted();
-    const file = verdictFile(folder, operator.digest);
     await writeVerdict(
       folder,
       operator.digest,
       diedBefore
-        ? { refused: `${lineOf(error)}; they are compared again without ${file}` }
+        ? { refused: `${lineOf(error)}; ${onceDeleted(folder, operator.digest)}` }
         : { refused: `${lineOf(error)}; they are compared once more at the next start`, again: true },
     );
   }
@@ -103,7 +134,16 @@ const isProved = async (
 ): Promise<boolean> => {
   const { digest } = options.operator;
   const known = readVerdict(folder, digest);
-  if (known === undefined || known.again === true) await compare(folder, options);
+  if (known === undefined || known.again === true) {
+    const unended = unendedFile(folder, digest);
+    if (unendedIn(unended) < mostUnended)
+      await countedIn(unended, options.signal, () => compare(folder, options));
+    else {
+      rmSync(unended);
+      const why = `${mostUnended} comparisons in a row began and did not end, as where the kernel ends a whole container that takes more memory than it may: give it what \`adaptlet model check\` names`;
+      await writeVerdict(folder, digest, { refused: `${why}; ${onceDeleted(folder, digest)}` });
+    }
+  }
   const { refused } = readVerdict(folder, digest) ?? { refused: 'nothing was found of them' };
   if (refused !== undefined) options.warn(`linears keep ONNX Runtime's products: ${refused}`);
   return refused === undefined;

@@ -14,6 +14,18 @@ describe('what a graph may do by its lengths', () => {
     expect(limits({ windows: [64, 512, 4096] })).toEqual({ ...free, near: [64], farWindow: 512 });
   });
 
+  it('has no far window where requests end before they leave it', () => {
+    expect(limits({ windows: [4096], positions: 2048 })).toMatchObject({
+      maxTokens: 2048,
+      farWindow: undefined,
+    });
+    expect(limits({ windows: [4096], borders: [4097] })).toMatchObject({
+      maxTokens: 4096,
+      farWindow: undefined,
+    });
+    expect(limits({ windows: [4096], positions: 4097 })).toMatchObject({ maxTokens: 4097, farWindow: 4096 });
+  });
+
   it('is one row a step where rows could depend on each other, unless it takes one sequence at a time anyway', () => {
     const mixed = ['CumSum it takes the attention mask'];
     expect(limits({ mixed })).toMatchObject({

@@ -78,14 +78,15 @@ export const limitsOf = (
       `requests of more than ${looksBack} tokens are refused: the model looks back ${looksBack} tokens, and its graph has no such window`,
     );
   }
-  const isFar = (tokens: number): boolean => tokens > nearTokens.exact && tokens < contextLength;
   const positions = use.positions ?? Infinity;
   if (positions < Math.min(shown, shortPositions, looksBack, contextLength)) {
     reasons.push(`requests of more than ${positions} tokens are refused: the graph has no more positions`);
   }
+  const maxTokens = Math.min(contextLength, shown, shortPositions, looksBack, positions);
+  const isFar = (tokens: number): boolean => tokens > nearTokens.exact && tokens < maxTokens;
   return {
     together,
-    maxTokens: Math.min(contextLength, shown, shortPositions, looksBack, positions),
+    maxTokens,
     near: [...near, ...use.windows.filter((tokens) => tokens <= nearTokens.exact)].filter(
       (border) => border < contextLength,
     ),

@@ -77,6 +77,16 @@ describe('a tree of beginnings', () => {
     expect([shared, young].map((ids) => tree.find('a', ids).tokens)).toEqual([blockTokens, 0]);
   });
 
+  it('what takes the place of a shorter one that was used later was used as late', () => {
+    const [tree, saves] = [new PrefixTree(), new Saves()];
+    const [shared, longer, young] = [count(20), count(30), count(blockTokens, 500)];
+    tree.insert('a', shared, { owner: 'o', now: 9, save: saves.of(shared) });
+    tree.insert('a', young, { owner: 'o', now: 5, save: saves.of(young) });
+    tree.insert('a', longer, { owner: 'o', now: 2, save: saves.of(longer) });
+    tree.dropOldest('o');
+    expect([shared, young].map((ids) => tree.find('a', ids).tokens)).toEqual([shared.length, 0]);
+  });
+
   it('finds the longest beginning that is there, of the right tokens, whatever was inserted and dropped', () => {
     // Few different tokens: many beginnings are the same.
     const ids = fc

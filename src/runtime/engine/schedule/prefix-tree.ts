@@ -93,11 +93,11 @@ export class PrefixTree {
       }
       const saved = save(from, own.length);
       if (saved === undefined) return;
-      // What it begins with is of no more use. `save` may have dropped blocks, but none of this path.
-      for (const child of place.children.values()) {
-        if (commonLength(child.ids, own) === child.ids.length) this.#drop(child);
-      }
-      const block: Block = { parent: place, owner, ids: own, saved, used: now, children: new Map() };
+      // What it begins with is of no more use beside it. `save` may have dropped blocks, but none of this path.
+      const replaced = [...place.children.values()].filter(({ ids: theirs }) => isWithin(theirs, own));
+      for (const child of replaced) this.#drop(child);
+      const used = Math.max(now, ...replaced.map((child) => child.used));
+      const block: Block = { parent: place, owner, ids: own, saved, used, children: new Map() };
       place.children.set(nameOf(own), block);
       if (from === 0) this.#roots.set(key, place);
       this.#blocks.add(block);
