@@ -1,5 +1,6 @@
 import { conditionOf } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
+import { selects } from '../../api/selector.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
 import type { RuntimeKey, RuntimeState } from '../fleet/fleet.ts';
 import type { ObjectChange, RuntimeObject } from '../objects/objects.ts';
@@ -213,6 +214,13 @@ export class Presences {
       .map((part) => ({ ...part, runtimes: this.#setOf(part.runtimes) }));
   }
 
+  /** Whether a runtime with that scope and these labels counts for the objects of a namespace. */
+  sees(namespace: string, { scope, labels }: Pick<PresentRuntime, 'scope' | 'labels'>): boolean {
+    if (scope !== undefined) return scope === namespace;
+    const nodes = this.#parts.policies.policyOf(namespace)?.spec.runtimes.nodes;
+    return nodes === undefined || selects(nodes, labels);
+  }
+
   /** Base models of runtimes that are not away, by the scope of the runtimes. */
   present(): Iterable<readonly [Scope, string]> {
     const graceLeft = this.#graceLeft();
@@ -238,7 +246,8 @@ export class Presences {
     return models;
   }
 
-  #at(key: RuntimeKey): PresentRuntime | undefined {
+  /** Undefined: it has no object. */
+  of(key: RuntimeKey): PresentRuntime | undefined {
     const written = this.#written.get(key);
     if (written === undefined) return undefined;
     const { labels, baseModel, restraint, restrainedSince, wasConnected, disconnectedAt } = written;
@@ -277,7 +286,7 @@ export class Presences {
     const set: RuntimeSet = {
       size: runtimes.size,
       keys: keysNow,
-      each: () => keysNow().flatMap((key) => this.#at(key) ?? []),
+      each: () => keysNow().flatMap((key) => this.of(key) ?? []),
       only: (names) => this.#setOf(runtimes.and(alike.numbersOf(names))),
       without: (names) =>
         names.size === 0 ? this.#setOf(runtimes) : this.#setOf(runtimes.without(alike.numbersOf(names))),
