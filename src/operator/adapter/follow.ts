@@ -73,7 +73,7 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
       preload.tier === 'None' ||
       selects(preload.runtimeSelector, spot.labels) ||
       isUsedAt(key, spot);
-    const isMeant = baseModel === spot.baseModel ? isAsked() || countsAll(status) : countsAll(status);
+    const isMeant = (baseModel === spot.baseModel && isAsked()) || countsAll(status);
     return isMeant && presences.sees(metadata.namespace, spot);
   };
   const wanted = (spots: readonly Spot[]): void => {
