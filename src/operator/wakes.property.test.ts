@@ -278,6 +278,20 @@ it('rollouts and Adapters are as a look at all of them would write them, whereve
         expect(world.statuses()).toEqual(statuses);
       },
     ),
-    { numRuns: 100 },
+    {
+      numRuns: 100,
+      examples: [
+        [
+          [
+            { do: 'object', runtime: 'team-a/p', zone: 'north', spec: {} },
+            { do: 'join', runtime: 'a', model: 'tiny', build: '' },
+            { do: 'policy', nodes: 'south' },
+            { do: 'work' },
+            { do: 'object', runtime: 'a', zone: 'south', spec: {} },
+          ],
+          0,
+        ],
+      ],
+    },
   );
 }, 120_000);

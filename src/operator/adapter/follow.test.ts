@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
-import { anAdapter, aRollout } from '../../plan/manifests.fixture.ts';
+import { anAdapter, aPolicy, aRollout } from '../../plan/manifests.fixture.ts';
 import { aRuntimeObject, aRuntimeStatus, runtimeKey } from '../testing/fake-fleet.ts';
 import { AdapterWorld } from './world.fixture.ts';
 
@@ -20,7 +20,7 @@ const schedulable = (reason: string) => ({
   ],
 });
 
-it('wants of a thousand Adapters those that are wanted where a runtime comes or goes', () => {
+it('wants of a thousand Adapters the four that a runtime which comes or goes may concern', () => {
   const world = new AdapterWorld();
   const add = (
     name: string,
@@ -33,26 +33,26 @@ it('wants of a thousand Adapters those that are wanted where a runtime comes or 
     });
   world.cluster.apply(aRuntimeObject(runtimeKey('a'), { zone: 'north' }, aRuntimeStatus(true)));
   world.fleet.report(runtimeKey('a'));
-  const others = [
-    {},
-    { preload: { tier: 'Disk', ...zone('south') } },
-    { preload: { tier: 'Memory' }, baseModel: 'other' },
-  ] as const;
-  for (let n = 0; n < 995; n++) add(`o${n}`, others[n % others.length]);
+  const unseen = { namespace: 'team-b' };
+  world.cluster.apply(aPolicy('team-b', { runtimes: { nodes: { matchLabels: { zone: 'south' } } } }));
+  for (let n = 0; n < 332; n++) {
+    add(`on-demand-${n}`, {});
+    add(`other-${n}`, { preload: { tier: 'Memory' }, baseModel: 'other' });
+    add(`unseen-${n}`, { preload: { tier: 'Disk' } }, unseen);
+  }
   add('everywhere', { preload: { tier: 'Disk' } });
-  add('north', { preload: { tier: 'Memory', ...zone('north') } });
+  // It says how many runtimes of the base model there are.
+  add('south', { preload: { tier: 'Disk', ...zone('south') } });
   add('used', {});
-  add('used-south', { preload: { tier: 'Disk', ...zone('south') } });
-  add('west', { preload: { tier: 'Disk', ...zone('west') } }, { reason: 'NoRuntime' });
-  for (const name of ['used', 'used-south'])
-    world.cluster.apply(aRollout({ name: `of-${name}` }, { adapter: name, ...zone('north') }));
+  world.cluster.apply(aRollout({ name: 'of-used' }, { adapter: 'used' }));
+  add('none', { preload: { tier: 'Disk' }, baseModel: 'absent' }, { reason: 'NoRuntime' });
   const wanted: string[] = [];
   const stop = world.controller.follow((key) => void wanted.push(key));
   expect(wanted.splice(0)).toHaveLength(1000);
   // What base models there are is looked at once.
   world.clock.advance(500);
   wanted.length = 0;
-  const five = ['everywhere', 'north', 'used', 'used-south', 'west'].map((name) => `team-a/${name}`);
+  const four = ['everywhere', 'none', 'south', 'used'].map((name) => `team-a/${name}`);
   const woken = () => {
     world.clock.advance(500);
     return wanted.splice(0).sort();
@@ -61,9 +61,9 @@ it('wants of a thousand Adapters those that are wanted where a runtime comes or 
   world.join('b');
   woken();
   world.fleet.report(runtimeKey('a'), { connected: false });
-  expect(woken()).toEqual(five);
+  expect(woken()).toEqual(four);
   world.fleet.report(runtimeKey('a'), { connected: true });
-  expect(woken()).toEqual(five);
+  expect(woken()).toEqual(four);
   stop();
   world.fleet.report(runtimeKey('a'), { connected: false });
   expect(woken()).toEqual([]);

@@ -1,6 +1,5 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import type { AdapterObject } from '../../api/objects.ts';
-import { selects } from '../../api/selector.ts';
 import type { OciSource } from '../../api/source.ts';
 import { adaptersNamedBy } from '../../plan/mentions.ts';
 import { isWithin, type Scope } from '../objects/scope.ts';
@@ -35,7 +34,7 @@ const servingMs = 5000;
 
 /**
  * Wants each Adapter once, and again when something changed that its status shows. A connection touches the adapters
- * that the runtime has, and those that are wanted where it is; all of them only when a base model comes or goes.
+ * that the runtime has, and those of its base model that are wanted somewhere in a namespace that sees it; all of them only when a base model comes or goes.
  */
 export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() => void) => {
   const { clock, objects, fleet, uses, claims, resolver, presences, verdicts, signatures, spread } = sources;
@@ -60,25 +59,12 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
     if (object !== undefined && object.spec.preload.tier !== 'None') preloaded.set(key, object);
     else preloaded.delete(key);
   };
-  const isUsedAt = (key: ObjectKey, { labels }: Spot): boolean => {
-    for (const user of uses.rolloutsOf(key))
-      if (selects(objects.rollouts.get(user)?.object?.spec.runtimeSelector, labels)) return true;
-    return false;
-  };
-  /** Whether its status says anything of runtimes there. Where it is not preloaded it says how many of the base model can hold it. */
-  const concerns = (key: ObjectKey, { metadata, spec, status }: AdapterObject, spot: Spot): boolean => {
-    const { preload, baseModel, baseModelDigests } = spec;
-    const isAsked = (): boolean =>
-      baseModelDigests !== undefined ||
-      preload.tier === 'None' ||
-      selects(preload.runtimeSelector, spot.labels) ||
-      isUsedAt(key, spot);
-    const isMeant = (baseModel === spot.baseModel && isAsked()) || countsAll(status);
-    return isMeant && presences.sees(metadata.namespace, spot);
-  };
+  /** Whether its status says anything of runtimes there: it does of all of its base model, whatever they are chosen by. */
+  const concerns = ({ metadata, spec, status }: AdapterObject, spot: Spot): boolean =>
+    (spec.baseModel === spot.baseModel || countsAll(status)) && presences.sees(metadata.namespace, spot);
   const wanted = (spots: readonly Spot[]): void => {
     const look = (key: ObjectKey, object: AdapterObject): void => {
-      if (spots.some((spot) => concerns(key, object, spot))) counted(key);
+      if (spots.some((spot) => concerns(object, spot))) counted(key);
     };
     for (const [key, object] of preloaded) look(key, object);
     for (const key of uses.adapters()) {
