@@ -63,6 +63,7 @@ const happening = fc.oneof(
       runtime,
       model: fc.constantFrom('tiny', 'tiny', 'other'),
       build: fc.constantFrom('' as const, fakeDigest('b'), fakeDigest('c')),
+      budget: fc.constantFrom(1000, 1000, 9000),
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('leave' as const), runtime }) },
@@ -76,6 +77,7 @@ const happening = fc.oneof(
     }),
   },
   fc.record({ do: fc.constant('delete' as const), runtime }),
+  fc.record({ do: fc.constant('forget' as const), runtime }),
   {
     weight: 3,
     arbitrary: fc.record({
@@ -83,6 +85,14 @@ const happening = fc.oneof(
       runtime,
       adapter: fc.constantFrom(...adapterNames),
       state: fc.constantFrom('Fetching', 'Stored', 'Resident', 'Resident', 'Failed'),
+      sizes: fc.constantFrom(
+        {},
+        {},
+        { neededBytes: 500 },
+        { neededBytes: 2000 },
+        { storedBytes: 2000 },
+        { rank: 512 },
+      ),
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('follow' as const), runtime }) },
@@ -145,12 +155,13 @@ class World {
   async happen(what: Happening): Promise<void> {
     switch (what.do) {
       case 'join': {
-        const { model: baseModel, build: baseDigest } = what;
+        const { model: baseModel, build: baseDigest, budget: budgetBytes } = what;
         const key = runtimeKey(what.runtime);
         if (this.fleet.get(key)?.connected === true) return;
         if (this.cluster.runtimes.get(key) === undefined) this.#object(what.runtime, '', {});
         const info = { ...aRuntimeState(key).info, baseModel, baseDigest };
-        return this.fleet.report(key, { connected: true, kind: kindOf(what.runtime), info });
+        const memory = { budgetBytes, usedBytes: 0 };
+        return this.fleet.report(key, { connected: true, kind: kindOf(what.runtime), info, memory });
       }
       case 'leave': {
         const key = runtimeKey(what.runtime);
@@ -162,12 +173,17 @@ class World {
         return this.#object(what.runtime, what.zone, what.spec);
       case 'delete':
         return this.cluster.remove('AdapterRuntime', runtimeKey(what.runtime));
+      case 'forget': {
+        const key = runtimeKey(what.runtime);
+        return this.fleet.get(key)?.connected === false ? this.fleet.forget(key) : undefined;
+      }
       case 'say': {
-        const { adapter, state } = what;
+        const { adapter, state, sizes } = what;
         const key = runtimeKey(what.runtime);
         const before = this.fleet.get(key);
         if (before?.connected !== true) return;
-        const said = anAdapterState(uidOf(adapter), digestOf(adapter), state, { reason: 'ADAPTER_SHAPE' });
+        const more = { reason: 'ADAPTER_SHAPE', ...sizes };
+        const said = anAdapterState(uidOf(adapter), digestOf(adapter), state, more);
         return this.fleet.report(key, { adapters: new Map([...before.adapters, [team(adapter), said]]) });
       }
       case 'follow':
@@ -197,15 +213,16 @@ class World {
     for (const name of rolloutNames) await this.#look(`rollouts ${team(name)}`);
   }
 
-  /** What is written, but for how long rollouts wait already. Of an Adapter that nobody wants, counts may be late. */
+  /** What is written, but for how long rollouts wait already. Of an Adapter that nobody wants only who has it is never late. */
   statuses(): unknown {
     const ofRollouts = [...this.cluster.rollouts.server.values()].map(({ key, object }) => {
       const { progress: _, ...status } = { progress: undefined, ...object?.status };
       return [key, status];
     });
-    const ofAdapters = [...this.cluster.adapters.server.values()].flatMap(({ key, object }) => {
+    const ofAdapters = [...this.cluster.adapters.server.values()].map(({ key, object }) => {
       const isUsed = conditionOf(object?.status?.conditions, 'InUse')?.status === 'True';
-      return isUsed || object?.spec.preload.tier !== 'None' ? [[key, object?.status]] : [];
+      const isWanted = isUsed || object?.spec.preload.tier !== 'None';
+      return [key, isWanted ? object?.status : object.status?.runtimes];
     });
     return [...ofRollouts, ...ofAdapters];
   }
@@ -262,6 +279,24 @@ class World {
 
 const kindOf = (name: string) => (name.includes('/') ? ('Pod' as const) : ('Node' as const));
 
+const joined = (
+  name: 'a' | 'b' | 'c',
+  zoneOf: 'north' | 'south' | 'west',
+  budget: 1000 | 9000,
+): Happening[] => [
+  { do: 'object', runtime: name, zone: zoneOf, spec: {} },
+  { do: 'join', runtime: name, model: 'tiny', build: '', budget },
+];
+/** Only the one in the south says how large the adapter is: too large for the north, not for the west, where it is preloaded. */
+const tooLargeForNorth: Happening[] = [
+  ...joined('a', 'north', 1000),
+  ...joined('b', 'south', 9000),
+  ...joined('c', 'west', 9000),
+  { do: 'spec', rollout: 'north', adapter: 'v5' },
+  { do: 'say', runtime: 'b', adapter: 'v5', state: 'Fetching', sizes: { neededBytes: 2000 } },
+];
+const deleted: Happening = { do: 'delete', runtime: 'b' };
+
 it('rollouts and Adapters are as a look at all of them would write them, wherever runtimes came, went and moved', async () => {
   await fc.assert(
     fc.asyncProperty(
@@ -284,10 +319,44 @@ it('rollouts and Adapters are as a look at all of them would write them, whereve
         [
           [
             { do: 'object', runtime: 'team-a/p', zone: 'north', spec: {} },
-            { do: 'join', runtime: 'a', model: 'tiny', build: '' },
+            { do: 'join', runtime: 'a', model: 'tiny', build: '', budget: 1000 },
             { do: 'policy', nodes: 'south' },
             { do: 'work' },
             { do: 'object', runtime: 'a', zone: 'south', spec: {} },
+          ],
+          0,
+        ],
+        // One for another zone said how large the adapter is.
+        [[...tooLargeForNorth, { do: 'work' }, deleted], 0],
+        [
+          [
+            ...tooLargeForNorth,
+            deleted,
+            { do: 'work' },
+            { do: 'object', runtime: 'b', zone: 'south', spec: {} },
+          ],
+          0,
+        ],
+        // One that nobody wants is on a runtime that the namespace does not see any more.
+        [
+          [
+            ...joined('a', 'north', 1000),
+            { do: 'say', runtime: 'a', adapter: 'v1', state: 'Stored', sizes: {} },
+            ...(['everywhere', 'north', 'south', 'nowhere'] as const).map(
+              (rollout) => ({ do: 'spec', rollout, adapter: 'v2' }) as const,
+            ),
+            { do: 'policy', nodes: 'north' },
+            { do: 'work' },
+            { do: 'object', runtime: 'a', zone: 'south', spec: {} },
+          ],
+          0,
+        ],
+        [
+          [
+            ...tooLargeForNorth,
+            { do: 'leave', runtime: 'b' },
+            { do: 'work' },
+            { do: 'forget', runtime: 'b' },
           ],
           0,
         ],

@@ -4,7 +4,7 @@ import type { OciSource } from '../../api/source.ts';
 import { adaptersNamedBy } from '../../plan/mentions.ts';
 import { isWithin, type Scope } from '../objects/scope.ts';
 import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
-import { countsAll, followMoves, type Spot } from '../reconcile/moves.ts';
+import { countsAll, followMoves, type Moves } from '../reconcile/moves.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import type { Presences } from '../reconcile/presence.ts';
@@ -60,17 +60,22 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
     else preloaded.delete(key);
   };
   /** Whether its status says anything of runtimes there: it does of all of its base model, whatever they are chosen by. */
-  const concerns = ({ metadata, spec, status }: AdapterObject, spot: Spot): boolean =>
-    (spec.baseModel === spot.baseModel || countsAll(status)) && presences.sees(metadata.namespace, spot);
-  const wanted = (spots: readonly Spot[]): void => {
+  const concerns = ({ metadata: { namespace }, spec, status }: AdapterObject, { spots }: Moves): boolean =>
+    spots.isAnyFor({
+      namespace,
+      nodes: presences.nodesOf(namespace),
+      ...(countsAll(status) ? {} : { baseModel: spec.baseModel }),
+    });
+  const wanted = (moves: Moves): void => {
     const look = (key: ObjectKey, object: AdapterObject): void => {
-      if (spots.some((spot) => concerns(object, spot))) counted(key);
+      if (concerns(object, moves)) counted(key);
     };
     for (const [key, object] of preloaded) look(key, object);
     for (const key of uses.adapters()) {
       const object = preloaded.has(key) ? undefined : objects.adapters.get(key)?.object;
       if (object !== undefined) look(key, object);
     }
+    for (const key of moves.adapters) if (objects.adapters.get(key) !== undefined) counted(key);
   };
   /** Base models of runtimes that are not away, with the scope of the runtimes. */
   let models: ReadonlyMap<string, Scope> = new Map();
@@ -97,8 +102,8 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
       const keys = new Set([...adaptersNamedBy(object.object), ...adaptersNamedBy(before?.object)]);
       for (const key of keys) known(key, 0);
     }),
-    followMoves(sources, gatherMs, (spots) => {
-      wanted(spots);
+    followMoves(sources, gatherMs, (moves) => {
+      wanted(moves);
       followModels();
     }),
     claims.onChange((kind, key) => {

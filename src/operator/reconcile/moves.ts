@@ -1,52 +1,59 @@
 import { type Condition, conditionOf } from '../../api/condition.ts';
+import type { ObjectKey } from '../../api/names.ts';
+import { canonicalJson } from '../../plan/canonical.ts';
 import type { RuntimeKey } from '../fleet/fleet.ts';
 import type { ControllerParts } from './controller.ts';
 import { movedIn, type Presences, type PresentRuntime } from './presence.ts';
+import { type Spot, Spots } from './spots.ts';
 
-/** What says which objects a runtime concerns. */
-export type Spot = Pick<PresentRuntime, 'scope' | 'labels' | 'baseModel'>;
+export type Moves = {
+  /** Where runtimes were and where they are. */
+  readonly spots: Spots;
+  /** Of which those that are seen by others than before say something: how large an adapter is counts for all who see them. */
+  readonly adapters: ReadonlySet<ObjectKey>;
+};
 
 type Sources = Pick<ControllerParts, 'clock' | 'objects' | 'fleet'> & {
   readonly presences: Pick<Presences, 'of'>;
 };
 
 /**
- * Tells of runtimes that came, went, are another process or have another place: where they were and where they are. Those of
- * `afterMs` milliseconds are told together. The result ends it.
+ * Tells of runtimes that came, went, are another process or have another place. Those of `afterMs` milliseconds are told
+ * together. The result ends it.
  */
 export const followMoves = (
   { clock, objects, fleet, presences }: Sources,
   afterMs: number,
-  tell: (spots: readonly Spot[]) => void,
+  tell: (moves: Moves) => void,
 ): (() => void) => {
   const known = new Map<RuntimeKey, Spot>();
-  const gathered = new Set<Spot>();
+  const gathered = { spots: new Set<Spot>(), adapters: new Set<ObjectKey>() };
   let cancel: (() => void) | undefined;
   const move = (key: RuntimeKey): void => {
-    const [was, is] = [known.get(key), presences.of(key)];
+    const [was, is] = [known.get(key), spotOf(presences.of(key))];
+    if (was !== undefined) gathered.spots.add(was);
     // One that comes and goes has the same spot all the time.
-    const isSame = was?.scope === is?.scope && was?.labels === is?.labels && was?.baseModel === is?.baseModel;
-    if (was !== undefined) gathered.add(was);
-    if (isSame) return;
+    if (canonicalJson({ spot: was }) === canonicalJson({ spot: is })) return;
     if (is === undefined) known.delete(key);
     else {
-      const { scope, labels, baseModel } = is;
-      const spot = { scope, labels, baseModel };
-      known.set(key, spot);
-      gathered.add(spot);
+      known.set(key, is);
+      gathered.spots.add(is);
     }
+    for (const adapter of fleet.get(key)?.adapters.keys() ?? []) gathered.adapters.add(adapter);
   };
   const moved = (key: RuntimeKey): void => {
     move(key);
     cancel ??= clock.after(afterMs, () => {
       cancel = undefined;
-      const spots = [...gathered];
-      gathered.clear();
-      tell(spots);
+      const moves = { spots: new Spots(gathered.spots), adapters: new Set(gathered.adapters) };
+      for (const set of Object.values(gathered)) set.clear();
+      tell(moves);
     });
   };
-  for (const { key } of objects.runtimes.list()) move(key);
-  gathered.clear();
+  for (const { key } of objects.runtimes.list()) {
+    const is = spotOf(presences.of(key));
+    if (is !== undefined) known.set(key, is);
+  }
   const stops = [
     objects.runtimes.onChange((change) => {
       if (movedIn(change) !== 'None') moved(change.key);
@@ -60,6 +67,9 @@ export const followMoves = (
     for (const stop of stops) stop();
   };
 };
+
+const spotOf = (runtime: PresentRuntime | undefined): Spot | undefined =>
+  runtime && { scope: runtime.scope, labels: runtime.labels, baseModel: runtime.baseModel };
 
 /** While no runtime fits, a status counts all that the namespace sees. One that is not written yet may say so next. */
 export const countsAll = (status: { readonly conditions: readonly Condition[] } | undefined): boolean =>

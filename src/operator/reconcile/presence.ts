@@ -1,6 +1,6 @@
 import { conditionOf } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
-import { selects } from '../../api/selector.ts';
+import type { Selector } from '../../api/selector.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
 import type { RuntimeKey, RuntimeState } from '../fleet/fleet.ts';
 import type { ObjectChange, RuntimeObject } from '../objects/objects.ts';
@@ -165,14 +165,15 @@ export class Presences {
    * question does not tell apart. Costs what there are of groups.
    */
   groups(namespace: string, question: Question): GroupsNow {
-    const nodes = this.#parts.policies.policyOf(namespace)?.spec.runtimes.nodes;
     const graceLeft = this.#graceLeft();
-    const groups = this.#alike.groups(namespace, nodes, question).map((group): AlikeGroup => {
-      const { isConnected, isExpected } = group.profile;
-      const away = isExpected && graceLeft > 0 ? 'Silent' : 'Away';
-      const presence = isConnected ? 'Connected' : away;
-      return { ...group, presence, runtimes: this.#setOf(group.runtimes) };
-    });
+    const groups = this.#alike
+      .groups(namespace, this.nodesOf(namespace), question)
+      .map((group): AlikeGroup => {
+        const { isConnected, isExpected } = group.profile;
+        const away = isExpected && graceLeft > 0 ? 'Silent' : 'Away';
+        const presence = isConnected ? 'Connected' : away;
+        return { ...group, presence, runtimes: this.#setOf(group.runtimes) };
+      });
     const isAnySilent = groups.some(({ presence }) => presence === 'Silent');
     return { groups, ...(isAnySilent ? { changesInMs: graceLeft } : {}) };
   }
@@ -214,11 +215,9 @@ export class Presences {
       .map((part) => ({ ...part, runtimes: this.#setOf(part.runtimes) }));
   }
 
-  /** Whether a runtime with that scope and these labels counts for the objects of a namespace. */
-  sees(namespace: string, { scope, labels }: Pick<PresentRuntime, 'scope' | 'labels'>): boolean {
-    if (scope !== undefined) return scope === namespace;
-    const nodes = this.#parts.policies.policyOf(namespace)?.spec.runtimes.nodes;
-    return nodes === undefined || selects(nodes, labels);
+  /** Nodes that its policy leaves to a namespace; undefined: all. */
+  nodesOf(namespace: string): Selector | undefined {
+    return this.#parts.policies.policyOf(namespace)?.spec.runtimes.nodes;
   }
 
   /** Base models of runtimes that are not away, by the scope of the runtimes. */

@@ -104,3 +104,28 @@ it('wants of a thousand rollouts the three that a runtime which comes, goes or m
   world.join('a', { zone: 'south' });
   expect(woken()).toHaveLength(3 + 333 + 332);
 });
+
+it('looks once at what a rollout selects, however many runtimes come at once', () => {
+  const world = new RolloutWorld().adapter('v1');
+  let looks = 0;
+  const ownKeys = (labels: object) => {
+    looks += 1;
+    return Reflect.ownKeys(labels);
+  };
+  const status = aStatus({ conditions: [] });
+  const north = { matchLabels: { zone: 'north' } };
+  for (let n = 0; n < 100; n++)
+    world.cluster.apply(aRollout({ name: `r${n}` }, { adapter: 'v1', runtimeSelector: north }, status));
+  for (const { object } of world.cluster.rollouts.list())
+    Object.assign(object?.spec.runtimeSelector ?? {}, {
+      matchLabels: new Proxy(north.matchLabels, { ownKeys }),
+    });
+  const { take } = follow(world);
+  take();
+  for (let n = 0; n < 1000; n++) world.join(`n${n}`, { zone: 'south', host: `n${n}` });
+  looks = 0;
+  world.clock.advance(200);
+  expect(take()).toEqual([]);
+  expect(looks).toBeLessThanOrEqual(2 * 100);
+  expect(looks).toBeGreaterThan(0);
+});

@@ -2,10 +2,9 @@ import { analysisRefs } from '../../api/analysis-places.ts';
 import { conditionOf } from '../../api/condition.ts';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
-import { selects } from '../../api/selector.ts';
 import { isWithin, namespaceOf } from '../objects/scope.ts';
 import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
-import { countsAll, followMoves, type Spot } from '../reconcile/moves.ts';
+import { countsAll, followMoves, type Moves } from '../reconcile/moves.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import type { Presences } from '../reconcile/presence.ts';
@@ -15,7 +14,7 @@ import type { Uses } from '../reconcile/uses.ts';
 
 /** What tells when a decision about a rollout could be another one. */
 export type RolloutSources = Pick<ControllerParts, 'clock' | 'objects' | 'fleet'> & {
-  readonly presences: Pick<Presences, 'of' | 'sees'>;
+  readonly presences: Pick<Presences, 'of' | 'nodesOf'>;
   readonly claims: NameClaims;
   readonly uses: Uses;
   readonly verdicts: Pick<PolicyVerdicts, 'of' | 'onChange'>;
@@ -49,15 +48,11 @@ export const followRollouts = (sources: RolloutSources, enqueue: Enqueue): (() =
     return Math.max(afterMs, spread.delayOf(`AdapterRollout ${key}`));
   };
   /** Whether its status says anything of runtimes there. */
-  const concerns = (
-    { metadata: { namespace }, spec, status }: RolloutObject,
-    spots: readonly Spot[],
-  ): boolean => {
-    const { adapter, runtimeSelector } = spec;
+  const concerns = ({ metadata: { namespace }, spec, status }: RolloutObject, { spots }: Moves): boolean => {
+    const { adapter, runtimeSelector: selector } = spec;
     const baseModel = objects.adapters.get(objectKey(namespace, adapter))?.object?.spec.baseModel;
-    const isFor = ({ baseModel: own, labels }: Spot): boolean =>
-      (baseModel === undefined || baseModel === own) && selects(runtimeSelector, labels);
-    return spots.some((spot) => (isFor(spot) || countsAll(status)) && presences.sees(namespace, spot));
+    const nodes = presences.nodesOf(namespace);
+    return spots.isAnyFor({ namespace, nodes, ...(countsAll(status) ? {} : { baseModel, selector }) });
   };
   const users = (adapters: Iterable<ObjectKey>, afterMs: number): void => {
     for (const adapter of adapters) for (const key of uses.rolloutsOf(adapter)) enqueue(key, afterMs);
@@ -74,9 +69,11 @@ export const followRollouts = (sources: RolloutSources, enqueue: Enqueue): (() =
     }),
     verdicts.onChange((key) => users([key], reportMs)),
     signatures.onChange((key) => users([key], reportMs)),
-    followMoves(sources, connectionMs, (spots) => {
+    followMoves(sources, connectionMs, (moves) => {
+      const concerned = new Set([...moves.adapters].flatMap((adapter) => [...uses.rolloutsOf(adapter)]));
       for (const { key, object } of objects.rollouts.list())
-        if (object !== undefined && concerns(object, spots)) enqueue(key, countedIn(key, 0));
+        if (object !== undefined && concerns(object, moves)) concerned.add(key);
+      for (const key of concerned) enqueue(key, countedIn(key, 0));
     }),
     claims.onChange((kind, key) => {
       if (kind === 'AdapterRollout') enqueue(key, reportMs);
