@@ -122,6 +122,17 @@ describe('the page about scale', () => {
     expect(page).not.toContain('### Counts of up to');
   });
 
+  it('says beside the table which limit is by numbers from before ADR 100, and what the others give', () => {
+    const written = { ...inputs, writesBase: 7, flapWrites: 1 };
+    const [, text = ''] = scaleText({ small }, written).split('Runtimes in a part by each limit');
+    expect(text).toMatch(/\| a step an hour .*\n\n\*\*The column of writes/);
+    expect(text).toContain('The 100 runtimes of it at a step a second');
+    expect(text).toContain('a part has 1,000 runtimes at a step a second, and all nodes have 100 operators');
+    expect(scaleText({ small }, inputs)).not.toContain(
+      'ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md).**',
+    );
+  });
+
   it('has headers of TCP and IP in the table and in the cost of an idle node', () => {
     // 730 h of 23,400 and 28,080 bytes.
     expect(page).toContain('| none: idle | 17.1 | 20.5 | 0.0376 | 0.376 |');

@@ -135,6 +135,19 @@ const shardTable = (inputs: Inputs): readonly string[] =>
     }),
   );
 
+/** The saved reports are of before a weight alone wrote no AdapterRuntime. */
+const writesNote = (inputs: Inputs): readonly string[] => {
+  const { writes, ...others } = capacities(inputs, 1);
+  if (writes === Infinity) return [];
+  const rest = Math.min(...Object.values(others));
+  return [
+    `**The column of writes is by numbers from before [ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md).** The ${number(writes)} runtimes of it at a step a second, and so the operators there, are for a step that writes`,
+    'the AdapterRuntime of each runtime. A step writes none of them since ([Performance](../reference/performance.md#a-node) has what was counted); the curve was not measured again.',
+    `By the other columns a part has ${number(rest)} runtimes at a step a second, and all nodes have ${number(Math.ceil(fleetNodes / rest))} operators.`,
+    '',
+  ];
+};
+
 const monthTable = (inputs: Inputs): readonly string[] =>
   table(
     [
@@ -290,9 +303,10 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     '',
     ...shardTable(inputs),
     '',
+    ...writesNote(inputs),
     'Where the machine was busy, the line of reconnects is an upper bound. Memory also grows with the Adapters and rollouts that a runtime',
     'holds. The lines of the processor and of writes have the flaps of one link a second in their first terms. Writes are no limit where the',
-    'budget of what is only observed fits; their numbers are of before ADR 100 (see below), by which a step costs less.',
+    'budget of what is only observed fits.',
     '',
     '### The API server',
     '',
