@@ -1,5 +1,8 @@
 import type { Report } from '../../test/bench/report.ts';
 
+/** Of a fleet. */
+type Size = { readonly runtimes: number; readonly adapters: number; readonly rollouts: number };
+
 /** What a bench has to reach. */
 export type Goal = {
   readonly bench: string;
@@ -8,6 +11,8 @@ export type Goal = {
   readonly what: string;
   readonly bound: 'at most' | 'at least';
   readonly value: number;
+  /** The least fleet that the goal is for: what was measured of a smaller one does not reach it. Absent: for any. */
+  readonly of?: Size;
 };
 
 const most = (bench: string, key: string, value: number, what: string): Goal => ({
@@ -21,6 +26,14 @@ const least = (bench: string, key: string, value: number, what: string): Goal =>
   ...most(bench, key, value, what),
   bound: 'at least',
 });
+
+const largeFleet: Size = { runtimes: 1_000, adapters: 10_000, rollouts: 200 };
+const ofLargeFleet = (key: string, value: number, what: string): Goal => ({
+  ...most('fleet', key, value, what),
+  of: largeFleet,
+});
+const exponent = (name: string, what: string): Goal =>
+  most('fleet', `${name}_exponent`, 1.1, `exponent of ${what} with more runtimes`);
 
 export const goals: readonly Goal[] = [
   most('overhead', 'base', 1, 'decode step without an adapter over the uninjected graph, 1 thread'),
@@ -106,19 +119,41 @@ export const goals: readonly Goal[] = [
     'tokens per second with guesses over without, JSON of an adapter',
   ),
   least('speculate', 'prose_tokens_per_second', 0.98, 'the same of prose, drawn by the base model'),
-  most(
-    'fleet',
+  ofLargeFleet(
     'results.apply_to_effective.p99',
     1000,
-    'change of a weight to in force on all runtimes of the largest fleet that was measured, p99, ms',
+    'change of a weight to in force on all runtimes of a fleet, p99, ms',
   ),
-  most(
-    'fleet',
+  ofLargeFleet('results.abort_to_effective.p99', 1000, 'abort to no canary on any of its runtimes, p99, ms'),
+  ofLargeFleet(
     'results.reconnect_all_s.median',
     10,
     'all of its runtimes connected again after all links were cut, s',
   ),
-  most('fleet', 'results.operator_rss_mib.p99', 512, 'memory of the leader meanwhile, MiB'),
+  ofLargeFleet(
+    'results.failover_s.median',
+    30,
+    'leader killed to the next decision, with a lease of 20 s, s',
+  ),
+  ofLargeFleet('results.operator_rss_mib.p99', 512, 'memory of the leader under load, MiB'),
+  ofLargeFleet(
+    'results.leader_cpu.median',
+    0.5,
+    'processor of the leader with a step and a flap a second, share of a core',
+  ),
+  ofLargeFleet('results.api_writes_per_s.median', 10, 'writes to the API server per second meanwhile'),
+  ofLargeFleet(
+    'results.idle_bytes_per_node_hour.median',
+    112_500,
+    'bytes of an idle node in an hour, both ways, without headers of TCP and IP (0.25 kbit/s)',
+  ),
+  exponent('cpu', 'the processor time of the leader for a step and a flap'),
+  exponent('rss', 'the memory of the leader'),
+  exponent('writes', 'writes to the API server'),
+  exponent('commits', 'commits of a change'),
+  exponent('bytes', 'bytes of resources for a change'),
+  exponent('messages', 'messages of runtimes for a change'),
+  exponent('compilations', 'compilations of a change'),
   most('image', 'results.size_mib.median', 200, 'compressed image of one architecture, MiB'),
 ];
 
@@ -131,3 +166,50 @@ export const valueOf = ({ ratios, results }: Report, key: string): number | unde
 
 export const isReached = ({ bound, value }: Goal, measured: number): boolean =>
   bound === 'at most' ? measured <= value : measured >= value;
+
+const measuredOf = ({ setup }: Report, key: keyof Size): number => Number(setup[key] ?? 0);
+
+/** Runtimes x Adapters x rollouts of a fleet. */
+export const sizeText = (size: Size): string =>
+  [size.runtimes, size.adapters, size.rollouts].map((count) => count.toLocaleString('en-US')).join(' x ');
+
+/** Of a curve: its largest size. */
+export const sizeOf = (report: Report): Size => ({
+  runtimes: measuredOf(report, 'runtimes'),
+  adapters: measuredOf(report, 'adapters'),
+  rollouts: measuredOf(report, 'rollouts'),
+});
+
+const isLargeAs = (size: Size, { runtimes, adapters, rollouts }: Size): boolean =>
+  size.runtimes >= runtimes && size.adapters >= adapters && size.rollouts >= rollouts;
+
+export type Outcome = {
+  readonly value: number;
+  /** Where several reports have the number: of a curve the longest, else that with the most objects. */
+  readonly report: Report;
+  /** NotMeasured: a fleet that is smaller than that of the goal reaches it, which says nothing of the goal. */
+  readonly verdict: 'Reached' | 'NotReached' | 'NotMeasured';
+};
+
+export const verdicts: Readonly<Record<Outcome['verdict'], string>> = {
+  Reached: 'reached',
+  NotReached: '**not reached**',
+  NotMeasured: 'not measured: the goal is for a larger fleet',
+};
+
+/** What the reports say of a goal; undefined: none of them has its number. */
+export const outcomeOf = (goal: Goal, reports: readonly Report[]): Outcome | undefined => {
+  const isCurve = goal.key.endsWith('_exponent');
+  const worth = (report: Report): number => measuredOf(report, isCurve ? 'runtimes' : 'adapters');
+  const [best] = reports
+    .filter(({ bench }) => bench === goal.bench)
+    .flatMap((report) => {
+      const value = valueOf(report, goal.key);
+      return value === undefined ? [] : [{ report, value }];
+    })
+    .toSorted((a, b) => worth(b.report) - worth(a.report));
+  if (best === undefined) return undefined;
+  if (!isReached(goal, best.value)) return { ...best, verdict: 'NotReached' };
+  const isOfSize = goal.of === undefined || isLargeAs(sizeOf(best.report), goal.of);
+  return { ...best, verdict: isOfSize ? 'Reached' : 'NotMeasured' };
+};

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Report } from '../../test/bench/report.ts';
 import { type Bar, barChart } from './bar-chart.ts';
-import { goals, isReached, valueOf } from './bench-goals.ts';
+import { goals, outcomeOf, sizeOf, sizeText, verdicts } from './bench-goals.ts';
 import { realSizes } from './real-sizes.ts';
 import { code, table } from './table.ts';
 
@@ -228,16 +228,25 @@ const numbersOf = (name: string, { unit, results, ratios, setup, machine }: Repo
   '',
 ];
 
-/** Every goal that one of the reports has a number for. */
+/** Every goal that one of the reports has a number for; of a fleet with its size. */
 const goalsOf = (reports: readonly Report[]): readonly string[] => {
   const rows = goals.flatMap((goal) => {
-    const report = reports.find(({ bench }) => bench === goal.bench);
-    const value = report === undefined ? undefined : valueOf(report, goal.key);
-    if (value === undefined) return [];
-    const verdict = isReached(goal, value) ? 'reached' : '**not reached**';
-    return [[goal.what, code(goal.key), String(value), `${goal.bound} ${goal.value}`, verdict]];
+    const outcome = outcomeOf(goal, reports);
+    if (outcome === undefined) return [];
+    const { value, report, verdict } = outcome;
+    const reach = goal.of === undefined ? 'up to' : 'at';
+    const measured = goal.bench === 'fleet' ? `${value} ${reach} ${sizeText(sizeOf(report))}` : `${value}`;
+    const bound = `${goal.bound} ${goal.value}${goal.of === undefined ? '' : ` at ${sizeText(goal.of)}`}`;
+    return [[goal.what, code(goal.key), measured, bound, verdicts[verdict]]];
   });
-  return ['## Goals', '', ...table(['what', 'key', 'measured', 'goal', ''], rows), ''];
+  return [
+    '## Goals',
+    '',
+    'Sizes of fleets are runtimes x Adapters x rollouts.',
+    '',
+    ...table(['what', 'key', 'measured', 'goal', ''], rows),
+    '',
+  ];
 };
 
 /** Plots and tables of the reports of benches that are saved as docs/reference/performance/NAME.json. */

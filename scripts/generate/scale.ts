@@ -2,9 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { maxElsewhere } from '../../src/rollout/judge/elsewhere.ts';
 import type { Report } from '../../test/bench/report.ts';
+import { sizeOf, sizeText } from './bench-goals.ts';
+import { countedTable, exact, growthTable, largeTable, number, timedTable } from './scale-tables.ts';
 import { code, table } from './table.ts';
 
-const source = 'docs/reference/performance/fleet.json';
+/** Saved reports of the bench. Small: times and lines; counted: counts of many runtimes; large: the fleet that the goals are for. */
+const sources = { small: 'fleet', counted: 'fleet-counted', large: 'fleet-large' } as const;
+const folder = 'docs/reference/performance';
 const page = 'docs/explanation/scale.md';
 const root = join(import.meta.dirname, '../..');
 
@@ -20,6 +24,8 @@ export type Inputs = {
   readonly reconnectPerRuntime: number;
   readonly idleBytesPerHour: number;
   readonly bytesPerStep: number;
+  /** Messages of a node and commits to it, for a step. */
+  readonly messagesPerStep: number;
   /** Writes to the API server in a second with one step and one flap: without runtimes, and for each. */
   readonly writesBase: number;
   readonly writesPerRuntime: number;
@@ -28,8 +34,11 @@ export type Inputs = {
   readonly objectBytes: number;
 };
 
-/** What one replica may take. */
-const limits = { core: 0.6, mib: 1024, reconnectSeconds: 10, streams: 5_000, observed: 4 };
+/**
+ * What one replica may take. `mib`: its limit in the chart, `operator.resources.limits.memory`. `writes`: the goal of the bench.
+ * `observed`: the budget of ADR 64.
+ */
+export const limits = { core: 0.6, mib: 1024, reconnectSeconds: 10, streams: 5_000, writes: 10, observed: 4 };
 /**
  * Of a reward for an answer that another runtime gave, where a runtime is told of 16 for each of many others: bytes on each of
  * its two ways (scale.test.ts) and in the memory of the leader (src/operator/fleet/heap.test.ts, and what is merged of it).
@@ -37,15 +46,23 @@ const limits = { core: 0.6, mib: 1024, reconnectSeconds: 10, streams: 5_000, obs
 export const feedback = { wireBytes: 13, leaderBytes: 32 };
 const hoursPerMonth = 730;
 const fleetNodes = 100_000;
+/** Headers of TCP with timestamps and of IPv4, of each packet; packets of an idle node, both ways: pings with what answers them. */
+const headers = { bytes: 52, idlePerHour: (3 * 3600) / 20 };
+
+/** Writes to the API server in a second that no runtime adds to: of one flap, and of steps. */
+const writesAlone = ({ writesBase, flapWrites = writesBase }: Inputs, stepsPerSecond: number): number =>
+  flapWrites + Math.max(0, writesBase - flapWrites) * stepsPerSecond;
 
 /** Runtimes that one operator takes, by each limit. A limit that nothing measured comes near to is no limit. */
 export const capacities = (inputs: Inputs, stepsPerSecond: number) => {
   const within = (room: number, each: number): number =>
     each <= 0 ? Infinity : Math.max(0, Math.floor(room / each));
+  const writesLeft = limits.writes - writesAlone(inputs, stepsPerSecond);
   return {
     cpu: within(limits.core - inputs.cpuBase, inputs.cpuPerRuntime * stepsPerSecond),
     memory: within(limits.mib - inputs.rssBase, inputs.rssPerRuntime),
     reconnect: within(limits.reconnectSeconds, inputs.reconnectPerRuntime),
+    writes: writesLeft >= limits.observed ? Infinity : within(writesLeft, inputs.writesPerRuntime),
     streams: limits.streams,
   };
 };
@@ -57,17 +74,17 @@ const partOf = (inputs: Inputs, stepsPerSecond: number): number =>
 export const shardsFor = (nodes: number, inputs: Inputs, stepsPerSecond: number): number =>
   Math.ceil(nodes / partOf(inputs, stepsPerSecond));
 
-/** Bytes that a node sends and receives in a month, without the headers of TCP and IP. */
-export const bytesPerMonth = (inputs: Inputs, stepsPerHour: number): number =>
-  hoursPerMonth * (inputs.idleBytesPerHour + stepsPerHour * inputs.bytesPerStep);
+/** Bytes of TCP that a node sends and receives in a month, and the headers of TCP and IP on top of them. */
+export const bytesPerMonth = (inputs: Inputs, stepsPerHour: number) => ({
+  payload: hoursPerMonth * (inputs.idleBytesPerHour + stepsPerHour * inputs.bytesPerStep),
+  headers: hoursPerMonth * headers.bytes * (headers.idlePerHour + stepsPerHour * packetsPerStep(inputs)),
+});
 
-/** Three digits; what is more than anybody asks for is said to be. */
-const number = (value: number): string =>
-  value > 1e6
-    ? 'over 1,000,000'
-    : Number(value.toPrecision(3)).toLocaleString('en-US', { maximumFractionDigits: 9 });
+/** At most: each message in a packet of its own, with an acknowledgement of its own. */
+const packetsPerStep = ({ messagesPerStep }: Inputs): number => 2 * messagesPerStep;
 
-const inputsOf = ({ results, ratios }: Report): Inputs | undefined => {
+/** Undefined: it is of one size, or of some parts. */
+export const inputsOf = ({ results, ratios }: Report): Inputs | undefined => {
   const missing: string[] = [];
   const result = (key: string): number => results[key]?.median ?? (missing.push(key), 0);
   const ratio = (key: string): number => ratios[key] ?? (missing.push(key), 0);
@@ -79,6 +96,7 @@ const inputsOf = ({ results, ratios }: Report): Inputs | undefined => {
     reconnectPerRuntime: ratio('reconnect_per_runtime'),
     idleBytesPerHour: result('idle_bytes_per_node_hour'),
     bytesPerStep: result('socket_bytes_per_node_change'),
+    messagesPerStep: ratio('messages_per_runtime') + ratio('commits_per_runtime'),
     writesBase: ratio('writes_base'),
     writesPerRuntime: ratio('writes_per_runtime'),
     objectBytes: result('runtime_object_bytes'),
@@ -88,73 +106,6 @@ const inputsOf = ({ results, ratios }: Report): Inputs | undefined => {
   return flapWrites === undefined ? inputs : { ...inputs, flapWrites };
 };
 
-/** A row for each number that was measured, a column for each size. */
-const measuredTable = ({ results, setup }: Report): readonly string[] => {
-  const sizes = Object.keys(setup).flatMap((key) => /^runtimes(_r\d+)$/.exec(key)?.[1] ?? []);
-  const rows: readonly (readonly [key: string, what: string, of: 'median' | 'p99'])[] = [
-    ['apply_to_effective', 'change of a weight to in force on all runtimes, median, ms', 'median'],
-    ['apply_to_effective', 'the same, p99', 'p99'],
-    ['abort_to_effective', 'abort to no canary on any runtime, p99, ms', 'p99'],
-    ['reconnect_all_s', 'all connected again after all links were cut, s', 'median'],
-    ['failover_s', 'leader killed to the next decision, with a lease of 20 s, s', 'median'],
-    ['operator_rss_mib', 'memory of the leader, MiB', 'median'],
-    ['leader_cpu', 'processor of the leader, share of a core', 'median'],
-    ['leader_cpu_ms_per_round', 'the same for one step and one flap, ms', 'median'],
-    ['api_writes_per_s', 'writes to the API server per second', 'median'],
-    ['flap_api_writes', 'writes for a flap alone', 'median'],
-    ['flap_leader_cpu_ms', 'processor of the leader for a flap alone, ms', 'median'],
-    ['commits_per_change', 'commits of a change', 'median'],
-    ['compilations_per_change', 'compilations of a change', 'median'],
-    ['messages_from_runtimes_per_change', 'messages of runtimes for a change', 'median'],
-    ['socket_bytes_per_node_change', 'bytes of a node for a change, both ways', 'median'],
-    ['idle_bytes_per_node_hour', 'bytes of an idle node in an hour, both ways', 'median'],
-  ];
-  return table(
-    ['runtimes', ...sizes.map((suffix) => suffix.slice(2))],
-    [
-      ...rows.map(([key, what, of]) => [
-        what,
-        ...sizes.map((suffix) => {
-          const found = results[`${key}${suffix}`];
-          return found === undefined ? 'not measured' : number(found[of]);
-        }),
-      ]),
-      ...[
-        ['cpu_all', 'cores that the bench kept busy under load'],
-        ['cpu_machine', 'cores that were busy, by others too'],
-      ].map(([key = '', what = '']) => [
-        what,
-        ...sizes.map((suffix) => number(Number(setup[`${key}${suffix}`] ?? 0))),
-      ]),
-    ],
-  );
-};
-
-const growths: Readonly<Record<string, string>> = {
-  cpu: 'processor of the leader for a step and a flap, ms',
-  rss: 'memory of the leader, MiB',
-  effective: 'change of a weight to in force on all, median, ms',
-  abort: 'abort to no canary on any, median, ms',
-  reconnect: 'all connected again, s',
-  writes: 'writes to the API server per second',
-  flap_writes: 'writes for a flap alone',
-  flap_cpu: 'processor of the leader for a flap alone, ms',
-  commits: 'commits of a change',
-  bytes: 'bytes of resources for a change',
-  messages: 'messages of runtimes for a change',
-  compilations: 'compilations of a change',
-};
-
-const exponents = ({ ratios }: Report): readonly string[] =>
-  table(
-    ['what', 'exponent', 'line: without runtimes', 'and with each'],
-    Object.entries(growths).flatMap(([name, what]) => {
-      if (!(`${name}_exponent` in ratios)) return [];
-      const of = (suffix: string): string => number(ratios[`${name}_${suffix}`] ?? 0);
-      return [[what, of('exponent'), of('base'), of('per_runtime')]];
-    }),
-  );
-
 const paces: readonly (readonly [what: string, perHour: number])[] = [
   ['a step a second', 3600],
   ['a step a minute', 60],
@@ -163,23 +114,53 @@ const paces: readonly (readonly [what: string, perHour: number])[] = [
 
 const shardTable = (inputs: Inputs): readonly string[] =>
   table(
-    ['steps in the fleet', 'by processor', 'by memory', 'by reconnects', 'by streams', 'operators'],
+    [
+      'steps in the fleet',
+      'by processor',
+      'by memory',
+      'by reconnects',
+      'by writes',
+      'by streams',
+      'operators',
+    ],
     paces.map(([what, perHour]) => {
-      const { cpu, memory, reconnect, streams } = capacities(inputs, perHour / 3600);
+      const { cpu, memory, reconnect, writes, streams } = capacities(inputs, perHour / 3600);
       return [
         what,
-        ...[cpu, memory, reconnect, streams].map(number),
+        ...[cpu, memory, reconnect].map(number),
+        writes === Infinity ? 'no limit' : number(writes),
+        number(streams),
         number(shardsFor(fleetNodes, inputs, perHour / 3600)),
       ];
     }),
   );
 
+/** The saved reports are of before a weight alone wrote no AdapterRuntime. */
+const writesNote = (inputs: Inputs): readonly string[] => {
+  const { writes, ...others } = capacities(inputs, 1);
+  if (writes === Infinity) return [];
+  const rest = Math.min(...Object.values(others));
+  return [
+    `**The column of writes is by numbers from before [ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md).** The ${number(writes)} runtimes of it at a step a second, and so the operators there, are for a step that writes`,
+    'the AdapterRuntime of each runtime. A step writes none of them since ([Performance](../reference/performance.md#a-node) has what was counted); the curve was not measured again.',
+    `By the other columns a part has ${number(rest)} runtimes at a step a second, and all nodes have ${number(Math.ceil(fleetNodes / rest))} operators.`,
+    '',
+  ];
+};
+
 const monthTable = (inputs: Inputs): readonly string[] =>
   table(
-    ['steps that concern a node', 'MB in a month', 'cost, a GB at 1', 'a GB at 10'],
+    [
+      'steps that concern a node',
+      'MB in a month, TCP',
+      'headers of TCP and IP, MB',
+      'cost, a GB at 1',
+      'a GB at 10',
+    ],
     [['none: idle', 0] as const, ...paces.toReversed()].map(([what, perHour]) => {
-      const bytes = bytesPerMonth(inputs, perHour);
-      return [what, ...[bytes / 1e6, bytes / 1e9, bytes / 1e8].map(number)];
+      const { payload, headers: ofPackets } = bytesPerMonth(inputs, perHour);
+      const bytes = payload + ofPackets;
+      return [what, ...[payload / 1e6, ofPackets / 1e6, bytes / 1e9, bytes / 1e8].map(number)];
     }),
   );
 
@@ -201,15 +182,82 @@ const feedbackTable = (part: number): readonly string[] =>
     ]),
   );
 
-const textOf = (report: Report, inputs: Inputs): string => {
+type Reports = {
+  readonly small: Report;
+  readonly counted?: Report | undefined;
+  readonly large?: Report | undefined;
+};
+
+/** Of the run that docs/reference/performance.md has a table of, from before a report of a large fleet was saved. */
+const earlierLarge = {
+  size: { runtimes: 1_000, adapters: 10_000, rollouts: 200 },
+  mib: 732,
+  reconnectSeconds: 64,
+  where: '[Performance](../reference/performance.md#a-node) has the table of such a run',
+};
+
+const largeOf = (large: Report | undefined) =>
+  large === undefined
+    ? earlierLarge
+    : {
+        size: sizeOf(large),
+        mib: large.results['operator_rss_mib']?.median,
+        reconnectSeconds: large.results['reconnect_all_s']?.median,
+        where: 'its table is below',
+      };
+
+/** What the lines are not for. */
+const beyondLines = (inputs: Inputs, report: Report, large: Report | undefined): readonly string[] => {
+  const { size, mib, reconnectSeconds, where } = largeOf(large);
+  const line = (base: number, each: number): string => number(base + each * size.runtimes);
+  const told = (value: number | undefined): string => (value === undefined ? 'not measured' : number(value));
+  return [
+    `**The lines are those of the small plan: ${number(Number(report.setup['adapters']))} Adapters x ${report.setup['rollouts']} rollouts, up to ${number(sizeOf(report).runtimes)} runtimes.** They are wrong for more of these:`,
+    `${sizeText(size)} (runtimes x Adapters x rollouts) took ${told(mib)} MiB and ${told(reconnectSeconds)} s to be connected again, where the lines give`,
+    `${line(inputs.rssBase, inputs.rssPerRuntime)} MiB and ${line(0, inputs.reconnectPerRuntime)} s; ${where}.`,
+  ];
+};
+
+const countedPart = (report: Report | undefined): readonly string[] =>
+  report === undefined
+    ? []
+    : [
+        `### Counts of up to ${number(sizeOf(report).runtimes)} runtimes`,
+        '',
+        `With ${number(Number(report.setup['adapters']))} Adapters and ${report.setup['rollouts']} rollouts, a step and a flap every ${report.setup['every_s'] ?? 1} s. Runtimes and operator share the cores of one machine, so times of it say nothing;`,
+        `counts of work hold. Of the largest size the limit was: ${report.setup['limit']}.`,
+        '',
+        ...countedTable(report),
+        '',
+      ];
+
+const largePart = (report: Report | undefined): readonly string[] =>
+  report === undefined
+    ? []
+    : [
+        '### The large fleet',
+        '',
+        `${sizeText(sizeOf(report))} (runtimes x Adapters x rollouts) in ${report.setup['namespaces']} namespaces, beside the goals. The limit was: ${report.setup['limit']}.`,
+        '',
+        ...largeTable(report),
+        '',
+      ];
+
+/** The page about scale, of the reports that are saved. */
+export const scaleText = ({ small: report, counted, large }: Reports, inputs: Inputs): string => {
   const { setup, machine } = report;
   const part = partOf(inputs, 1 / 60);
+  const saved = Object.entries({ small: report, counted, large }).flatMap(([name, one]) =>
+    one === undefined ? [] : [sources[name as keyof typeof sources]],
+  );
   return [
     '# Scale',
     '',
     'What a fleet costs one operator, and what that means for more nodes than were measured. This page is generated from',
-    `[fleet.json](../reference/performance/fleet.json), which ${code('npm run -s bench -- fleet --json')} printed.`,
+    `${saved.map((name) => `[${name}.json](../reference/performance/${name}.json)`).join(', ')}, which ${code('npm run -s bench -- fleet --json')} printed.`,
     'Of which code and machine it is, says [Performance](../reference/performance.md#a-node).',
+    '',
+    ...beyondLines(inputs, report, large),
     '',
     '## What was measured',
     '',
@@ -223,15 +271,17 @@ const textOf = (report: Report, inputs: Inputs): string => {
     'nearly all of them are busy, times say how fast the machine is, and only the counts say something about the operator.',
     `Of the largest size the limit was: ${setup['limit']}.`,
     '',
-    ...measuredTable(report),
+    ...timedTable(report),
     '',
     'How that grows with the number of runtimes: exponent of the best power law (1: in proportion, 0: not at all), and the best line.',
     '',
-    ...exponents(report),
+    ...growthTable(report),
     '',
+    ...countedPart(counted),
+    ...largePart(large),
     `## ${number(fleetNodes)} nodes`,
     '',
-    'Calculated, not measured. Nothing here says that a line goes on beyond the sizes above.',
+    'Calculated from the lines of the small plan, not measured. Nothing here says that a line goes on beyond the sizes above.',
     '',
     '### How many operators',
     '',
@@ -241,17 +291,22 @@ const textOf = (report: Report, inputs: Inputs): string => {
     '',
     '```text',
     `processor   ${number(inputs.cpuBase)} + ${number(inputs.cpuPerRuntime)} n s  <= ${limits.core} of a core`,
-    `memory      ${number(inputs.rssBase)} + ${number(inputs.rssPerRuntime)} n    <= ${limits.mib} MiB`,
+    `memory      ${number(inputs.rssBase)} + ${number(inputs.rssPerRuntime)} n    <= ${exact(limits.mib)} MiB`,
     `reconnects  ${number(inputs.reconnectPerRuntime)} n          <= ${limits.reconnectSeconds} s`,
+    `writes      ${number(writesAlone(inputs, 0))} + ${number(writesAlone(inputs, 1) - writesAlone(inputs, 0))} s + min(${number(inputs.writesPerRuntime)} n, ${limits.observed}) <= ${limits.writes} a second`,
     `streams     n                <= ${number(limits.streams)} of a replica`,
     '```',
+    '',
+    `Memory is up to the limit that the chart sets (${code('operator.resources.limits.memory')}); the goal of the bench is 512 MiB. Reconnects and writes are up to their goals.`,
     '',
     'Runtimes in a part by each limit, and operators for all nodes:',
     '',
     ...shardTable(inputs),
     '',
+    ...writesNote(inputs),
     'Where the machine was busy, the line of reconnects is an upper bound. Memory also grows with the Adapters and rollouts that a runtime',
-    'holds; the line is for the plan above. The line of the processor has the flaps of one link a second in its first term.',
+    'holds. The lines of the processor and of writes have the flaps of one link a second in their first terms. Writes are no limit where the',
+    'budget of what is only observed fits.',
     '',
     '### The API server',
     '',
@@ -283,31 +338,41 @@ const textOf = (report: Report, inputs: Inputs): string => {
     '### Bytes, and a month on a mobile link',
     '',
     '```text',
-    `bytes of a month = 730 h x (${number(inputs.idleBytesPerHour)} + ${number(inputs.bytesPerStep)} x steps an hour)`,
-    'cost of a month  = bytes x price',
+    `TCP of a month     = 730 h x (${number(inputs.idleBytesPerHour)} + ${number(inputs.bytesPerStep)} x steps an hour)`,
+    `headers of a month = 730 h x (${exact(headers.bytes * headers.idlePerHour)} + ${number(headers.bytes * packetsPerStep(inputs))} x steps an hour)`,
+    'cost of a month    = both x price',
     '```',
     '',
     'Bytes are those of TCP, both ways, with TLS and HTTP/2; those of a step are all bytes under load, flaps included. Headers of TCP and',
-    'IP come on top: 52 bytes of each packet, and an idle node has about three packets in 20 s, or 28,080 bytes an hour. Adapters themselves',
-    'are not in it.',
+    `IP come on top, ${headers.bytes} bytes of each packet: an idle node has about three packets in 20 s, or ${exact(headers.bytes * headers.idlePerHour)} bytes an hour. A step has`,
+    `${number(packetsPerStep(inputs))} packets at most, as each message and its acknowledgement may have one of their own. Adapters themselves are not in it.`,
     '',
     ...monthTable(inputs),
     '',
-    `${number(fleetNodes)} idle nodes together: ${number((fleetNodes * inputs.idleBytesPerHour * 8) / 3600 / 1e6)} Mbit/s.`,
+    `${number(fleetNodes)} idle nodes together: ${number((fleetNodes * (inputs.idleBytesPerHour + headers.bytes * headers.idlePerHour) * 8) / 3600 / 1e6)} Mbit/s with headers.`,
     '',
   ].join('\n');
 };
 
+/** A report that the bench printed; undefined: none is saved. */
+const savedReport = async (name: string): Promise<Report | undefined> => {
+  const text = await readFile(join(root, folder, `${name}.json`), 'utf8').catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  });
+  // Written by `npm run -s bench -- fleet --json`.
+  return text === undefined ? undefined : (JSON.parse(text) as Report);
+};
+
 /** The page about scale, once a curve is saved. */
 export const scalePage = async (): Promise<Map<string, string>> => {
-  const saved = await readFile(join(root, source), 'utf8').catch(() => undefined);
-  if (saved === undefined) return new Map();
-  // Written by `npm run -s bench -- fleet --json`.
-  const report = JSON.parse(saved) as Report;
-  const inputs = inputsOf(report);
+  const small = await savedReport(sources.small);
+  if (small === undefined) return new Map();
+  const inputs = inputsOf(small);
   if (inputs === undefined)
     throw new Error(
-      `${source} is of one size, or of some parts: measure a curve with ADAPTLET_BENCH_FLEET=100,300`,
+      `${folder}/${sources.small}.json is of one size, or of some parts: measure a curve with ADAPTLET_BENCH_FLEET=100,300`,
     );
-  return new Map([[page, textOf(report, inputs)]]);
+  const [counted, large] = [await savedReport(sources.counted), await savedReport(sources.large)];
+  return new Map([[page, scaleText({ small, counted, large }, inputs)]]);
 };

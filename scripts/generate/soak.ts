@@ -51,6 +51,7 @@ const pageOf = (report: Report): string => {
     '## What was done',
     '',
     ...counted('fault', report.faults),
+    ...(report.lies === undefined ? [] : counted('false report, by what it is about', report.lies)),
     ...counted('by hand', report.byHand),
     ...counted('by the noisy tenant', report.noisy),
     '## What came of it',

@@ -43,15 +43,20 @@ export class Faults {
     ];
   }
 
-  /** Until `untilMs` of the story; resolves when everything is mended. */
+  /**
+   * Until `untilMs` of the story, and until a thing of each kind was broken; resolves when everything is mended. Each kind has its
+   * turn before chance alone decides.
+   */
   async run(seed: number, untilMs: number, signal: AbortSignal): Promise<void> {
     const { story } = this.#stage;
     const random = seeded(seed);
     const busy = new Map<string, Promise<void>>();
+    const kinds = new Set(this.#faults.map(({ on }) => kindOf(on)));
+    const broken = new Set<string>();
     const failures: unknown[] = [];
     const began = story.now();
     let breathed = began;
-    while (!signal.aborted && story.now() < untilMs) {
+    while (!signal.aborted && (story.now() < untilMs || broken.size < kinds.size)) {
       await rest(random, pauses, signal);
       // Memory is judged over the last two thirds.
       const isJudged = story.now() - began > (untilMs - began) / 3;
@@ -63,10 +68,12 @@ export class Faults {
       }
       if (busy.size >= atOnce) await Promise.race(busy.values());
       const free = this.#faults.filter(({ on, isEnd }) => !busy.has(on) && !(isJudged && isEnd === true));
+      const first = free.filter(({ on }) => !broken.has(kindOf(on)));
       const fault = choose(
         random,
-        free.map((each) => [each.weight, each] as const),
+        (first.length > 0 ? first : free).map((each) => [each.weight, each] as const),
       );
+      broken.add(kindOf(fault.on));
       const done = this.#run(fault, random, failures).finally(() => busy.delete(fault.on));
       busy.set(fault.on, done);
       if (failures.length > 0) break;
@@ -262,6 +269,9 @@ export class Faults {
     ];
   }
 }
+
+/** Of which kind a thing is: nodes, for instance, and not which of them. */
+const kindOf = (thing: string): string => thing.replace(/-\d+$/, '');
 
 /** A busy machine may let a start fail; one that fails again and again is a defect. */
 const again = async (start: () => Promise<unknown>): Promise<void> => {

@@ -18,6 +18,8 @@ export type Report = {
   /** Times at which the machine stood still for seconds. */
   readonly stalls: number;
   readonly faults: Counts;
+  /** Reports of hollow runtimes that were false, by what they said falsely. Absent: a soak of before they were counted. */
+  readonly lies?: Counts;
   /** Requests to stable names by how they ended. */
   readonly requests: Counts;
   readonly arms: Counts;

@@ -142,6 +142,7 @@ export const soak = async ({ seed, minutes, hollows, commit, say }: SoakOptions)
     clearInterval(ticking);
   }
   await Promise.all([throughout, following]);
+  const { lies } = await stage.hollows.census();
   const { fits, grown } = growth.fits(began);
   for (const { what, measure, gained, limit } of grown)
     story.violated(
@@ -163,6 +164,7 @@ export const soak = async ({ seed, minutes, hollows, commit, say }: SoakOptions)
     cores: ((await coreSeconds()) - cpuBefore) / seconds,
     stalls: await machine,
     faults: faults.counts,
+    lies,
     requests: clients.outcomes,
     arms: clients.arms,
     judged: clients.judged,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { seeded } from '../support/random.ts';
-import { lyingDial } from './lies.ts';
+import { type Lie, lyingDial } from './lies.ts';
 import { addTraffic, Link, noTraffic } from './link.ts';
 import {
   type Answer,
@@ -32,6 +32,8 @@ type Watch = {
   readonly done: () => void;
 };
 const watches = new Set<Watch>();
+/** False reports that were sent, by what they say falsely. */
+const lies: Partial<Record<Lie, number>> = {};
 
 const named = (names: Names): [string, Hosted][] =>
   [...hosted].filter(([name]) => names === 'all' || names.includes(name));
@@ -76,7 +78,12 @@ const orders: Orders = {
         };
         const data = join(folder, name);
         const clock = new SkewedClock();
-        const dial = lie === undefined ? link.dial : lyingDial(link.dial, lie, seeded(crc32(name)).next);
+        const dial =
+          lie === undefined
+            ? link.dial
+            : lyingDial(link.dial, lie, seeded(crc32(name)).next, () => {
+                lies[lie] = (lies[lie] ?? 0) + 1;
+              });
         const parts = { namespace, name, serves, clock, folder: data, model, behaviour, dial, changed };
         hosted.set(name, { link, clock, runtime: await startHollow(parts) });
       }
@@ -125,7 +132,7 @@ const orders: Orders = {
         states[state] = (states[state] ?? 0) + count;
       if (runtime.lastError !== '') errors[runtime.lastError] = (errors[runtime.lastError] ?? 0) + 1;
     }
-    return { connected, traffic, states, errors };
+    return { connected, traffic, states, errors, lies };
   },
   followed: async () => {
     const all: Record<string, Followed> = {};

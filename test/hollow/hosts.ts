@@ -135,10 +135,12 @@ export class HollowFleet implements AsyncDisposable {
   }
   async census(): Promise<Census> {
     const all = await this.#all('census');
-    const sum = (of: (census: Census) => Readonly<Record<string, number>>): Record<string, number> => {
+    const sum = (
+      of: (census: Census) => Readonly<Partial<Record<string, number>>>,
+    ): Record<string, number> => {
       const total: Record<string, number> = {};
       for (const [key, count] of all.flatMap((one) => Object.entries(of(one))))
-        total[key] = (total[key] ?? 0) + count;
+        total[key] = (total[key] ?? 0) + (count ?? 0);
       return total;
     };
     return {
@@ -146,6 +148,7 @@ export class HollowFleet implements AsyncDisposable {
       traffic: all.map(({ traffic }) => traffic).reduce(addTraffic, noTraffic),
       states: sum(({ states }) => states),
       errors: sum(({ errors }) => errors),
+      lies: sum(({ lies }) => lies),
     };
   }
 

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type {
   AdapterReport,
   ArmCounts,
@@ -115,9 +116,17 @@ const empty: Report = {
   baseModel: undefined,
 };
 
-/** Dials as `dial` does, for a runtime that lies in each report and again every few seconds, about what it reported last. */
-export const lyingDial = (dial: Dial, lie: Lie, random: Random): Dial => {
+/**
+ * Dials as `dial` does, for a runtime that lies in each report and again every few seconds, about what it reported last.
+ * `told`: called for each report that goes out otherwise than it is.
+ */
+export const lyingDial = (dial: Dial, lie: Lie, random: Random, told: () => void): Dial => {
   let seq = 1n;
+  const falsified = (report: Report): SyncRequest => {
+    const value = falseReport(lie, report, random, ++seq);
+    if (!isDeepStrictEqual(value, report)) told();
+    return { message: { $case: 'report', value } };
+  };
   return async (listener) => {
     const adapters = new Map<string, AdapterReport>();
     const rollouts = new Map<string, RolloutReport>();
@@ -134,8 +143,7 @@ export const lyingDial = (dial: Dial, lie: Lie, random: Random): Dial => {
       for (const gone of value.gone) adapters.delete(gone);
       for (const rollout of value.rollouts) rollouts.set(rollout.key, rollout);
       for (const gone of value.goneRollouts) rollouts.delete(gone);
-      const lied = falseReport(lie, value, random, ++seq);
-      stream.send({ message: { $case: 'report', value: lied } }, sent);
+      stream.send(falsified(value), sent);
     };
     stream = await dial({
       message: (message) => listener.message(message),
@@ -147,10 +155,7 @@ export const lyingDial = (dial: Dial, lie: Lie, random: Random): Dial => {
     timer = setInterval(() => {
       if (adapters.size + rollouts.size === 0) return;
       const value = { ...empty, adapters: [...adapters.values()], rollouts: [...rollouts.values()] };
-      stream.send(
-        { message: { $case: 'report', value: falseReport(lie, value, random, ++seq) } },
-        () => undefined,
-      );
+      stream.send(falsified(value), () => undefined);
     }, everyMs);
     timer.unref();
     return { send: sendLie, cancel: () => stream.cancel() };

@@ -43,6 +43,8 @@ export type Census = {
   readonly states: Readonly<Record<string, number>>;
   /** Why streams ended last, and how many say so. */
   readonly errors: Readonly<Record<string, number>>;
+  /** False reports that were sent, by what they say falsely. */
+  readonly lies: Readonly<Partial<Record<Lie, number>>>;
 };
 
 export type EffectiveQuestion = {

@@ -1,11 +1,13 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { AdapterObject } from '../../api/objects.ts';
 import type { OciSource } from '../../api/source.ts';
 import { adaptersNamedBy } from '../../plan/mentions.ts';
 import { isWithin, type Scope } from '../objects/scope.ts';
 import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
+import { countsAll, followMoves, type Moves } from '../reconcile/moves.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
-import { movedIn, type Presences } from '../reconcile/presence.ts';
+import type { Presences } from '../reconcile/presence.ts';
 import type { Resolver } from '../reconcile/resolver.ts';
 import type { SignatureVerdicts } from '../reconcile/signature-verdicts.ts';
 import { isSettled, type Spread } from '../reconcile/spread.ts';
@@ -32,7 +34,7 @@ const servingMs = 5000;
 
 /**
  * Wants each Adapter once, and again when something changed that its status shows. A connection touches the adapters
- * that the runtime has, and those that are wanted somewhere; all of them only when a base model comes or goes.
+ * that the runtime has, and those of its base model that are wanted somewhere in a namespace that sees it; all of them only when a base model comes or goes.
  */
 export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() => void) => {
   const { clock, objects, fleet, uses, claims, resolver, presences, verdicts, signatures, spread } = sources;
@@ -51,47 +53,58 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
     const isLate = object !== undefined && isSettled(object);
     enqueue(key, isLate ? Math.max(afterMs, spread.delayOf(`Adapter ${key}`)) : afterMs);
   };
-  const wanted = (scope: Scope): void => {
-    for (const { key, object } of objects.adapters.list()) {
-      if (!isWithin(scope, key)) continue;
-      const isPreloaded = object !== undefined && object.spec.preload.tier !== 'None';
-      if (isPreloaded || hasAny(uses.rolloutsOf(key))) counted(key);
+  const preloaded = new Map<ObjectKey, AdapterObject>();
+  const keep = (key: ObjectKey): void => {
+    const object = objects.adapters.get(key)?.object;
+    if (object !== undefined && object.spec.preload.tier !== 'None') preloaded.set(key, object);
+    else preloaded.delete(key);
+  };
+  /** Whether its status says anything of runtimes there: it does of all of its base model, whatever they are chosen by. */
+  const concerns = ({ metadata: { namespace }, spec, status }: AdapterObject, { spots }: Moves): boolean =>
+    spots.isAnyFor({
+      namespace,
+      nodes: presences.nodesOf(namespace),
+      ...(countsAll(status) ? {} : { baseModel: spec.baseModel }),
+    });
+  const wanted = (moves: Moves): void => {
+    const look = (key: ObjectKey, object: AdapterObject): void => {
+      if (concerns(object, moves)) counted(key);
+    };
+    for (const [key, object] of preloaded) look(key, object);
+    for (const key of uses.adapters()) {
+      const object = preloaded.has(key) ? undefined : objects.adapters.get(key)?.object;
+      if (object !== undefined) look(key, object);
     }
+    for (const key of moves.adapters) if (objects.adapters.get(key) !== undefined) counted(key);
   };
   /** Base models of runtimes that are not away, with the scope of the runtimes. */
   let models: ReadonlyMap<string, Scope> = new Map();
   let cancel: (() => void) | undefined;
-  const gathered = new Set<Scope>();
-  const gather = (scope: Scope, afterMs: number): void => {
-    gathered.add(scope);
-    cancel ??= clock.after(afterMs, () => {
-      cancel = undefined;
-      sweep();
-    });
-  };
-  const sweep = (): void => {
-    const scopes = gathered.has(undefined) ? [undefined] : [...gathered];
-    gathered.clear();
-    for (const scope of scopes) wanted(scope);
+  const followModels = (): void => {
+    cancel?.();
     const now = new Map([...presences.present()].map(([scope, model]) => [`${scope ?? ''}/${model}`, scope]));
     const changed = [...now, ...models].filter(([model]) => !now.has(model) || !models.has(model));
     models = now;
-    const concerned = new Set(changed.map(([, scope]) => scope));
-    for (const { key } of objects.adapters.list())
-      if ([...concerned].some((scope) => isWithin(scope, key))) enqueue(key, connectionMs);
+    const concerned = [...new Set(changed.map(([, scope]) => scope))];
+    if (concerned.length > 0)
+      for (const { key } of objects.adapters.list())
+        if (concerned.some((scope) => isWithin(scope, key))) enqueue(key, connectionMs);
     const silentForMs = presences.silentForMs();
-    if (silentForMs !== undefined) gather(undefined, silentForMs);
+    cancel = silentForMs === undefined ? undefined : clock.after(silentForMs, followModels);
   };
 
   const stops = [
-    objects.adapters.onChange(({ key }) => enqueue(key, 0)),
+    objects.adapters.onChange(({ key }) => {
+      keep(key);
+      enqueue(key, 0);
+    }),
     objects.rollouts.onChange(({ object, before }) => {
       const keys = new Set([...adaptersNamedBy(object.object), ...adaptersNamedBy(before?.object)]);
       for (const key of keys) known(key, 0);
     }),
-    objects.runtimes.onChange((change) => {
-      const moved = movedIn(change);
-      if (moved !== 'None') gather(moved.scope, gatherMs);
+    followMoves(sources, gatherMs, (moves) => {
+      wanted(moves);
+      followModels();
     }),
     claims.onChange((kind, key) => {
       if (kind === 'Adapter') enqueue(key, 50);
@@ -100,24 +113,23 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
     resolver.onChange((key) => enqueue(key, 0)),
     verdicts.onChange((key) => known(key, 0)),
     signatures.onChange((key) => known(key, 0)),
-    fleet.onChange(({ runtime, scope, connection, adapters, rollouts }) => {
-      if (connection) {
-        gather(scope, gatherMs);
+    fleet.onChange(({ runtime, connection, adapters, rollouts }) => {
+      if (connection)
         for (const key of fleet.get(runtime)?.adapters.keys() ?? [])
           if (objects.adapters.get(key) !== undefined) counted(key);
-      }
       for (const key of adapters) known(key, reportMs);
       namedBy(rollouts, (key) => {
         if (objects.adapters.get(key) !== undefined) counted(key, servingMs);
       });
     }),
   ];
-  for (const { key } of objects.adapters.list()) enqueue(key, 0);
-  gather(undefined, gatherMs);
+  for (const { key } of objects.adapters.list()) {
+    keep(key);
+    enqueue(key, 0);
+  }
+  cancel = clock.after(gatherMs, followModels);
   return () => {
     cancel?.();
     for (const stop of stops) stop();
   };
 };
-
-const hasAny = (items: Iterable<unknown>): boolean => items[Symbol.iterator]().next().done !== true;

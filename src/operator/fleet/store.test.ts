@@ -182,14 +182,16 @@ describe('the fleet', () => {
     expect([...fleet.heldBy(local)].map(({ key }) => key)).toEqual([node]);
   });
 
-  it('forgets a runtime that has been away for an hour', () => {
-    fleet.update(local, opened(1n));
+  it('forgets a runtime that has been away for an hour, and says of which adapters it knew something', () => {
+    fleet.update(local, opened(1n, { [one]: 'Stored' }));
     fleet.gone(local, node);
     clock.advance(disconnectedAfterMs + 3_600_001);
     fleet.update(local, { ...opened(1n), key: objectKey('nodes', 'n2') });
     fleet.gone(local, objectKey('nodes', 'n2'));
+    changes.length = 0;
     clock.advance(disconnectedAfterMs);
     expect([...fleet.all()].map(({ key }) => key)).toEqual(['nodes/n2']);
+    expect(changes.at(-1)).toMatchObject({ runtime: node, connection: false, adapters: new Set([one]) });
   });
 
   it('has removals that are held back only while there are some', () => {

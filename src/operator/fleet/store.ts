@@ -334,9 +334,10 @@ export class FleetStore implements Fleet {
     for (const [key, { state }] of this.#entries) {
       if (state.connected || (state.disconnectedAt ?? 0) >= before) continue;
       this.#entries.delete(key);
+      // It was away already, but how large adapters are was still known from it.
+      const adapters = new Set(state.adapters.keys());
       state.adapters.clear();
-      // Nothing to look at again: it was away already.
-      this.#tell(changeOf(state, false));
+      this.#tell({ ...changeOf(state, false), adapters });
     }
   }
 

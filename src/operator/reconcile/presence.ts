@@ -1,5 +1,6 @@
 import { conditionOf } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
+import type { Selector } from '../../api/selector.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
 import type { RuntimeKey, RuntimeState } from '../fleet/fleet.ts';
 import type { ObjectChange, RuntimeObject } from '../objects/objects.ts';
@@ -164,14 +165,15 @@ export class Presences {
    * question does not tell apart. Costs what there are of groups.
    */
   groups(namespace: string, question: Question): GroupsNow {
-    const nodes = this.#parts.policies.policyOf(namespace)?.spec.runtimes.nodes;
     const graceLeft = this.#graceLeft();
-    const groups = this.#alike.groups(namespace, nodes, question).map((group): AlikeGroup => {
-      const { isConnected, isExpected } = group.profile;
-      const away = isExpected && graceLeft > 0 ? 'Silent' : 'Away';
-      const presence = isConnected ? 'Connected' : away;
-      return { ...group, presence, runtimes: this.#setOf(group.runtimes) };
-    });
+    const groups = this.#alike
+      .groups(namespace, this.nodesOf(namespace), question)
+      .map((group): AlikeGroup => {
+        const { isConnected, isExpected } = group.profile;
+        const away = isExpected && graceLeft > 0 ? 'Silent' : 'Away';
+        const presence = isConnected ? 'Connected' : away;
+        return { ...group, presence, runtimes: this.#setOf(group.runtimes) };
+      });
     const isAnySilent = groups.some(({ presence }) => presence === 'Silent');
     return { groups, ...(isAnySilent ? { changesInMs: graceLeft } : {}) };
   }
@@ -213,6 +215,11 @@ export class Presences {
       .map((part) => ({ ...part, runtimes: this.#setOf(part.runtimes) }));
   }
 
+  /** Nodes that its policy leaves to a namespace; undefined: all. */
+  nodesOf(namespace: string): Selector | undefined {
+    return this.#parts.policies.policyOf(namespace)?.spec.runtimes.nodes;
+  }
+
   /** Base models of runtimes that are not away, by the scope of the runtimes. */
   present(): Iterable<readonly [Scope, string]> {
     const graceLeft = this.#graceLeft();
@@ -238,7 +245,8 @@ export class Presences {
     return models;
   }
 
-  #at(key: RuntimeKey): PresentRuntime | undefined {
+  /** Undefined: it has no object. */
+  of(key: RuntimeKey): PresentRuntime | undefined {
     const written = this.#written.get(key);
     if (written === undefined) return undefined;
     const { labels, baseModel, restraint, restrainedSince, wasConnected, disconnectedAt } = written;
@@ -277,7 +285,7 @@ export class Presences {
     const set: RuntimeSet = {
       size: runtimes.size,
       keys: keysNow,
-      each: () => keysNow().flatMap((key) => this.#at(key) ?? []),
+      each: () => keysNow().flatMap((key) => this.of(key) ?? []),
       only: (names) => this.#setOf(runtimes.and(alike.numbersOf(names))),
       without: (names) =>
         names.size === 0 ? this.#setOf(runtimes) : this.#setOf(runtimes.without(alike.numbersOf(names))),

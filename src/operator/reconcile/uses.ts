@@ -40,6 +40,11 @@ export class Uses {
     this.#stop();
   }
 
+  /** Adapters that a rollout names. */
+  adapters(): Iterable<ObjectKey> {
+    return this.#usersOf.keys();
+  }
+
   /** Rollouts that name the Adapter. */
   rolloutsOf(adapter: ObjectKey): Iterable<ObjectKey> {
     return this.#usersOf.get(adapter) ?? [];

@@ -52,14 +52,15 @@ export class FakeFleet implements Fleet {
   }
 
   forget(key: RuntimeKey): void {
-    const scope = scopeOf(this.#states.get(key)?.kind ?? 'Node', key);
+    const { kind = 'Node', connected = true, adapters = new Map() } = this.#states.get(key) ?? {};
+    const scope = scopeOf(kind, key);
     this.#states.delete(key);
     const none = new Set<ObjectKey>();
     const change = {
       runtime: key,
       scope,
-      connection: true,
-      adapters: none,
+      connection: connected,
+      adapters: new Set(adapters.keys()),
       rollouts: none,
       decisive: none,
       routes: none,

@@ -1,0 +1,366 @@
+import * as fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { AdapterSpec } from '../api/adapter.ts';
+import { conditionOf } from '../api/condition.ts';
+import { fakeDigest } from '../api/names.fixture.ts';
+import { type ObjectKey, objectKey } from '../api/names.ts';
+import type { RolloutSpec } from '../api/rollout.ts';
+import type { Selector } from '../api/selector.ts';
+import { anAdapter, aPolicy, aRollout } from '../plan/manifests.fixture.ts';
+import { assignmentOf } from '../rollout/groups/assignment.ts';
+import type { Verified } from '../signature/verify.ts';
+import { FakeClock } from '../time/fake-clock.ts';
+import { AdapterController } from './adapter/controller.ts';
+import { Policies } from './objects/policies.ts';
+import { type Controller, graceMs } from './reconcile/controller.ts';
+import { NameClaims } from './reconcile/name-claims.ts';
+import { PolicyVerdicts } from './reconcile/policy-verdicts.ts';
+import { Presences } from './reconcile/presence.ts';
+import { Resolver } from './reconcile/resolver.ts';
+import { type SignatureQuestion, SignatureVerdicts } from './reconcile/signature-verdicts.ts';
+import { Spread } from './reconcile/spread.ts';
+import { Uses } from './reconcile/uses.ts';
+import { RolloutController } from './rollout/controller.ts';
+import { digestOf, steps, uidOf } from './rollout/world.fixture.ts';
+import { FakeCluster } from './testing/fake-cluster.ts';
+import {
+  anAdapterState,
+  aRolloutState,
+  aRuntimeObject,
+  aRuntimeState,
+  aRuntimeStatus,
+  FakeFleet,
+  runtimeKey,
+} from './testing/fake-fleet.ts';
+
+const zone = (value: string): Selector => ({ matchLabels: { zone: value } });
+const team = (name: string): ObjectKey => objectKey('team-a', name);
+/** Some for one zone, one for another model, one for a zone that no runtime is in at first. */
+const rollouts = {
+  everywhere: {},
+  north: { runtimeSelector: zone('north') },
+  south: { runtimeSelector: zone('south') },
+  other: {},
+  nowhere: { runtimeSelector: zone('west') },
+} satisfies Record<string, Partial<RolloutSpec>>;
+const rolloutNames = ['everywhere', 'north', 'south', 'other', 'nowhere'] as const;
+const adapters = {
+  v1: {},
+  v2: { preload: { tier: 'Disk', runtimeSelector: zone('north') } },
+  v3: { baseModel: 'other', preload: { tier: 'None', runtimeSelector: zone('west') } },
+  v4: { baseModelDigests: [fakeDigest('b')], preload: { tier: 'Disk', runtimeSelector: zone('south') } },
+  v5: { preload: { tier: 'Memory', runtimeSelector: zone('west') } },
+} satisfies Record<string, Partial<AdapterSpec>>;
+const adapterNames = ['v1', 'v2', 'v3', 'v4', 'v5'] as const;
+
+const runtime = fc.constantFrom('a', 'b', 'c', 'team-a/p', 'team-b/p');
+const where = fc.constantFrom('north', 'north', 'south', 'west', '');
+const happening = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('join' as const),
+      runtime,
+      model: fc.constantFrom('tiny', 'tiny', 'other'),
+      build: fc.constantFrom('' as const, fakeDigest('b'), fakeDigest('c')),
+      budget: fc.constantFrom(1000, 1000, 9000),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('leave' as const), runtime }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('object' as const),
+      runtime,
+      zone: where,
+      spec: fc.constantFrom({}, {}, { cordoned: true }, { held: true }),
+    }),
+  },
+  fc.record({ do: fc.constant('delete' as const), runtime }),
+  fc.record({ do: fc.constant('forget' as const), runtime }),
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('say' as const),
+      runtime,
+      adapter: fc.constantFrom(...adapterNames),
+      state: fc.constantFrom('Fetching', 'Stored', 'Resident', 'Resident', 'Failed'),
+      sizes: fc.constantFrom(
+        {},
+        {},
+        { neededBytes: 500 },
+        { neededBytes: 2000 },
+        { storedBytes: 2000 },
+        { rank: 512 },
+      ),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('follow' as const), runtime }) },
+  fc.record({
+    do: fc.constant('spec' as const),
+    rollout: fc.constantFrom(...rolloutNames),
+    adapter: fc.constantFrom(...adapterNames),
+  }),
+  fc.record({ do: fc.constant('policy' as const), nodes: fc.constantFrom('north', 'south', '') }),
+  { weight: 4, arbitrary: fc.constant({ do: 'work' as const }) },
+);
+const leftOfGrace = fc.constantFrom(0, 20_000);
+type Happening = typeof happening extends fc.Arbitrary<infer T> ? T : never;
+
+/** Rollouts, Adapters and runtimes, and controllers that look only at what they want to look at. */
+class World {
+  readonly cluster = new FakeCluster();
+  readonly fleet = new FakeFleet();
+  readonly clock = new FakeClock();
+  readonly #controllers: Readonly<Record<'rollouts' | 'adapters', Controller>>;
+  /** When what is wanted is due, in monotonic milliseconds. */
+  readonly #due = new Map<string, number>();
+  readonly #generations = new Map<string, number>();
+
+  /** `graceLeft`: milliseconds in which runtimes of the term before may still come back. */
+  constructor(graceLeft: number) {
+    const { cluster, fleet, clock } = this;
+    const term = { epoch: 1, since: clock.monotonic() + graceLeft - graceMs, fence: () => 1 };
+    const { writer, recorder } = cluster;
+    const base = { clock, term, objects: cluster, fleet, writer, recorder };
+    const policies = new Policies(cluster.policies);
+    const presences = new Presences({ ...base, policies });
+    const asking = { clock, random: () => 0 };
+    const verifier = new Resolver<SignatureQuestion, Verified>({
+      ...asking,
+      resolve: async () => ({ signers: [] }),
+      what: 'signatures',
+    });
+    const shared = {
+      ...base,
+      presences,
+      claims: new NameClaims(cluster, presences),
+      uses: new Uses(cluster.rollouts),
+      verdicts: new PolicyVerdicts(cluster, policies),
+      signatures: new SignatureVerdicts(policies, verifier),
+      spread: new Spread(clock),
+    };
+    const resolver = new Resolver({ ...asking, resolve: async () => fakeDigest('f'), what: 'digest' });
+    this.#controllers = {
+      rollouts: new RolloutController({ ...shared, measure: async () => 0 }),
+      adapters: new AdapterController({ ...shared, resolver, isTerminating: async () => false }),
+    };
+    for (const name of adapterNames)
+      cluster.apply(anAdapter({ name }, { digest: digestOf(name), ...adapters[name] }));
+    for (const name of rolloutNames) this.#spec(name, name === 'other' ? 'v3' : 'v1');
+    for (const [kind, controller] of Object.entries(this.#controllers))
+      controller.follow((key, afterMs) => this.#want(`${kind} ${key}`, afterMs));
+  }
+
+  async happen(what: Happening): Promise<void> {
+    switch (what.do) {
+      case 'join': {
+        const { model: baseModel, build: baseDigest, budget: budgetBytes } = what;
+        const key = runtimeKey(what.runtime);
+        if (this.fleet.get(key)?.connected === true) return;
+        if (this.cluster.runtimes.get(key) === undefined) this.#object(what.runtime, '', {});
+        const info = { ...aRuntimeState(key).info, baseModel, baseDigest };
+        const memory = { budgetBytes, usedBytes: 0 };
+        return this.fleet.report(key, { connected: true, kind: kindOf(what.runtime), info, memory });
+      }
+      case 'leave': {
+        const key = runtimeKey(what.runtime);
+        if (this.fleet.get(key) !== undefined)
+          this.fleet.report(key, { connected: false, disconnectedAt: this.clock.now() });
+        return;
+      }
+      case 'object':
+        return this.#object(what.runtime, what.zone, what.spec);
+      case 'delete':
+        return this.cluster.remove('AdapterRuntime', runtimeKey(what.runtime));
+      case 'forget': {
+        const key = runtimeKey(what.runtime);
+        return this.fleet.get(key)?.connected === false ? this.fleet.forget(key) : undefined;
+      }
+      case 'say': {
+        const { adapter, state, sizes } = what;
+        const key = runtimeKey(what.runtime);
+        const before = this.fleet.get(key);
+        if (before?.connected !== true) return;
+        const more = { reason: 'ADAPTER_SHAPE', ...sizes };
+        const said = anAdapterState(uidOf(adapter), digestOf(adapter), state, more);
+        return this.fleet.report(key, { adapters: new Map([...before.adapters, [team(adapter), said]]) });
+      }
+      case 'follow':
+        return this.#follow(runtimeKey(what.runtime));
+      case 'spec':
+        return this.#spec(what.rollout, what.adapter);
+      case 'policy': {
+        const runtimes = what.nodes === '' ? {} : { runtimes: { nodes: zone(what.nodes) } };
+        return void this.cluster.apply(aPolicy('team-a', runtimes));
+      }
+      case 'work':
+        return this.work(10);
+    }
+  }
+
+  async work(seconds: number): Promise<void> {
+    for (let second = 0; second < seconds; second++) {
+      this.clock.advance(1000);
+      const now = this.clock.monotonic();
+      const due = [...this.#due].filter(([, at]) => at <= now);
+      for (const [what] of due) await this.#look(what);
+    }
+  }
+
+  async lookAtAll(): Promise<void> {
+    for (const name of adapterNames) await this.#look(`adapters ${team(name)}`);
+    for (const name of rolloutNames) await this.#look(`rollouts ${team(name)}`);
+  }
+
+  /** What is written, but for how long rollouts wait already. Of an Adapter that nobody wants only who has it is never late. */
+  statuses(): unknown {
+    const ofRollouts = [...this.cluster.rollouts.server.values()].map(({ key, object }) => {
+      const { progress: _, ...status } = { progress: undefined, ...object?.status };
+      return [key, status];
+    });
+    const ofAdapters = [...this.cluster.adapters.server.values()].map(({ key, object }) => {
+      const isUsed = conditionOf(object?.status?.conditions, 'InUse')?.status === 'True';
+      const isWanted = isUsed || object?.spec.preload.tier !== 'None';
+      return [key, isWanted ? object?.status : object.status?.runtimes];
+    });
+    return [...ofRollouts, ...ofAdapters];
+  }
+
+  #want(what: string, afterMs: number): void {
+    const at = this.clock.monotonic() + afterMs;
+    this.#due.set(what, Math.min(at, this.#due.get(what) ?? Infinity));
+  }
+
+  async #look(what: string): Promise<void> {
+    this.#due.delete(what);
+    const [kind, key] = what.split(' ') as ['rollouts' | 'adapters', ObjectKey];
+    const { signal } = new AbortController();
+    const { requeueAfterMs } = await this.#controllers[kind].reconcile(key, signal);
+    if (requeueAfterMs !== undefined) this.#want(what, requeueAfterMs);
+  }
+
+  #object(name: string, zoneOf: string, spec: Parameters<typeof aRuntimeObject>[3]): void {
+    const labels = zoneOf === '' ? {} : { zone: zoneOf };
+    this.cluster.apply(
+      aRuntimeObject(runtimeKey(name), labels, { ...aRuntimeStatus(true), kind: kindOf(name) }, spec),
+    );
+  }
+
+  /** It follows each rollout as its status is now. */
+  #follow(key: ObjectKey): void {
+    if (this.fleet.get(key)?.connected !== true) return;
+    const labels = this.cluster.runtimes.get(key)?.object?.metadata.labels ?? {};
+    const reports = rolloutNames.flatMap((name) => {
+      const { status, metadata } = this.cluster.rollouts.server.get(team(name))?.object ?? {};
+      if (status === undefined || metadata === undefined) return [];
+      const { weight } = assignmentOf(status, metadata.uid, { key, labels });
+      const report = aRolloutState(metadata.uid, {
+        stableDigest: status.stable?.digest ?? '',
+        canaryDigest: status.canary?.digest ?? '',
+        attempt: status.canary?.attempt ?? 0,
+        weight,
+        effectiveWeight: weight,
+      });
+      return [[team(name), report] as const];
+    });
+    this.fleet.report(key, { rollouts: new Map(reports) });
+  }
+
+  #spec(name: (typeof rolloutNames)[number], adapter: string): void {
+    const generation = (this.#generations.get(name) ?? 0) + 1;
+    this.#generations.set(name, generation);
+    const status = this.cluster.rollouts.server.get(team(name))?.object?.status;
+    const spec = { adapter, ...steps(10, 50), ...rollouts[name] };
+    const { metadata, ...rest } = aRollout({ name }, spec, status);
+    this.cluster.apply({ ...rest, metadata: { ...metadata, generation } }, { generation });
+  }
+}
+
+const kindOf = (name: string) => (name.includes('/') ? ('Pod' as const) : ('Node' as const));
+
+const joined = (
+  name: 'a' | 'b' | 'c',
+  zoneOf: 'north' | 'south' | 'west',
+  budget: 1000 | 9000,
+): Happening[] => [
+  { do: 'object', runtime: name, zone: zoneOf, spec: {} },
+  { do: 'join', runtime: name, model: 'tiny', build: '', budget },
+];
+/** Only the one in the south says how large the adapter is: too large for the north, not for the west, where it is preloaded. */
+const tooLargeForNorth: Happening[] = [
+  ...joined('a', 'north', 1000),
+  ...joined('b', 'south', 9000),
+  ...joined('c', 'west', 9000),
+  { do: 'spec', rollout: 'north', adapter: 'v5' },
+  { do: 'say', runtime: 'b', adapter: 'v5', state: 'Fetching', sizes: { neededBytes: 2000 } },
+];
+const deleted: Happening = { do: 'delete', runtime: 'b' };
+
+it('rollouts and Adapters are as a look at all of them would write them, wherever runtimes came, went and moved', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(happening, { maxLength: 40, size: 'max' }),
+      leftOfGrace,
+      async (happenings, left) => {
+        const world = new World(left);
+        for (const what of happenings) await world.happen(what);
+        // What is only observed is written within ten seconds.
+        await world.work(15 + left / 1000);
+        const statuses = world.statuses();
+        await world.lookAtAll();
+        await world.work(15);
+        expect(world.statuses()).toEqual(statuses);
+      },
+    ),
+    {
+      numRuns: 100,
+      examples: [
+        [
+          [
+            { do: 'object', runtime: 'team-a/p', zone: 'north', spec: {} },
+            { do: 'join', runtime: 'a', model: 'tiny', build: '', budget: 1000 },
+            { do: 'policy', nodes: 'south' },
+            { do: 'work' },
+            { do: 'object', runtime: 'a', zone: 'south', spec: {} },
+          ],
+          0,
+        ],
+        // One for another zone said how large the adapter is.
+        [[...tooLargeForNorth, { do: 'work' }, deleted], 0],
+        [
+          [
+            ...tooLargeForNorth,
+            deleted,
+            { do: 'work' },
+            { do: 'object', runtime: 'b', zone: 'south', spec: {} },
+          ],
+          0,
+        ],
+        // One that nobody wants is on a runtime that the namespace does not see any more.
+        [
+          [
+            ...joined('a', 'north', 1000),
+            { do: 'say', runtime: 'a', adapter: 'v1', state: 'Stored', sizes: {} },
+            ...(['everywhere', 'north', 'south', 'nowhere'] as const).map(
+              (rollout) => ({ do: 'spec', rollout, adapter: 'v2' }) as const,
+            ),
+            { do: 'policy', nodes: 'north' },
+            { do: 'work' },
+            { do: 'object', runtime: 'a', zone: 'south', spec: {} },
+          ],
+          0,
+        ],
+        [
+          [
+            ...tooLargeForNorth,
+            { do: 'leave', runtime: 'b' },
+            { do: 'work' },
+            { do: 'forget', runtime: 'b' },
+          ],
+          0,
+        ],
+      ],
+    },
+  );
+}, 120_000);
