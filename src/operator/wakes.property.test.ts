@@ -337,6 +337,16 @@ it('rollouts and Adapters are as a look at all of them would write them, whereve
           ],
           0,
         ],
+        // What is written of one that is forgotten says another base model.
+        [
+          [
+            { do: 'join', runtime: 'b', model: 'other', build: '', budget: 1000 },
+            { do: 'leave', runtime: 'b' },
+            { do: 'work' },
+            { do: 'forget', runtime: 'b' },
+          ],
+          0,
+        ],
         // One that nobody wants is on a runtime that the namespace does not see any more.
         [
           [

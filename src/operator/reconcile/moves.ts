@@ -59,7 +59,8 @@ export const followMoves = (
       if (movedIn(change) !== 'None') moved(change.key);
     }),
     fleet.onChange(({ runtime, connection }) => {
-      if (connection) moved(runtime);
+      // One that is forgotten is again what is written of it.
+      if (connection || fleet.get(runtime) === undefined) moved(runtime);
     }),
   ];
   return () => {
