@@ -194,7 +194,7 @@ export type Outcome = {
 export const verdicts: Readonly<Record<Outcome['verdict'], string>> = {
   Reached: 'reached',
   NotReached: '**not reached**',
-  NotMeasured: 'not measured: the goal is for a larger fleet',
+  NotMeasured: 'the saved report is of a smaller fleet',
 };
 
 /** What the reports say of a goal; undefined: none of them has its number. */

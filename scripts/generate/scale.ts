@@ -143,7 +143,7 @@ const writesNote = (inputs: Inputs): readonly string[] => {
   return [
     `**The column of writes is by numbers from before [ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md).** The ${number(writes)} runtimes of it at a step a second, and so the operators there, are for a step that writes`,
     'the AdapterRuntime of each runtime. A step writes none of them since ([Performance](../reference/performance.md#a-node) has what was counted); the curve was not measured again.',
-    `By the other columns a part has ${number(rest)} runtimes at a step a second, and all nodes have ${number(Math.ceil(fleetNodes / rest))} operators.`,
+    `By the other columns a part has ${number(rest)} runtimes at a step a second, and ${number(Math.ceil(fleetNodes / rest))} operators serve all nodes.`,
     '',
   ];
 };
@@ -305,8 +305,8 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     '',
     ...writesNote(inputs),
     'Where the machine was busy, the line of reconnects is an upper bound. Memory also grows with the Adapters and rollouts that a runtime',
-    'holds. The lines of the processor and of writes have the flaps of one link a second in their first terms. Writes are no limit where the',
-    'budget of what is only observed fits.',
+    'holds. The lines of the processor and of writes have the flaps of one link a second in their first terms. Where steps are',
+    'rare, writes set no limit: what is only observed has 4 writes a second at most, however many runtimes there are, and these fit into the goal.',
     '',
     '### The API server',
     '',

@@ -75,7 +75,7 @@ export const stickyDecisionSchema = z
   })
   .meta({
     description:
-      'A session keeps the first decision of the rule: its other requests are not matched again. The node keeps it, and answers carry a signed token (x-adaptlet-session-token) by which other nodes know it. Absent: a rule that decides by prompts or by chance for each request keeps Version, and so does one behind a rule that decides by prompts and keeps something, both with onUncertain: Decide; the others need no state and keep Nothing.',
+      'A session keeps the first decision of the rule: its other requests are matched only against earlier rules that keep nothing. The node keeps it, and answers carry a signed token (x-adaptlet-session-token) by which other nodes know it. Absent: a rule that decides by prompts or by chance for each request keeps Version, and so does one behind a rule that decides by prompts and keeps something, both with onUncertain: Decide; the others need no state and keep Nothing.',
   });
 export type StickyDecision = z.infer<typeof stickyDecisionSchema>;
 

@@ -51,7 +51,7 @@ export const callItem = {
   namespace: refused('tools have no namespaces'),
   caller: harmless('calls are those of the model'),
   async: harmless('calls stand in their order'),
-  created_by: harmless('answers are not stored'),
+  created_by: harmless('who made an item is not given to the model'),
   parsed_arguments: harmless('clients make it of the arguments'),
   input: refused('tools are functions'),
   action: refused('tools are functions'),
