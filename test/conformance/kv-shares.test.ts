@@ -38,4 +38,20 @@ describe('a namespace with a limit of memory for keys and values', () => {
     const { done } = await host.ask(of('a', 10_000, { fitContext: true }));
     expect(done.promptTokens + done.completionTokens).toBe(128);
   });
+
+  it('hears of its own limit where a prompt does not fit into it', () => {
+    const long = endless(null, 'moon:'.repeat(40), 10_000, {
+      namespace: 'a',
+      kvLimitBytes: 2 * pageBytes,
+      fitContext: true,
+    });
+    expect(() => host.start(long)).toThrow(
+      expect.objectContaining({
+        code: 'PROMPT_TOO_LONG',
+        message: expect.stringMatching(
+          /^This model's maximum context length is 128 tokens, as the memory for keys and values that its namespace may use now holds no more; the prompt has \d+ tokens/,
+        ),
+      }),
+    );
+  });
 });

@@ -131,6 +131,29 @@ describe('what answers on a node', () => {
     }
   });
 
+  it('is told of the nodes that its namespace sees, and counts no others', async () => {
+    const elsewhere = {
+      ...runtimeOfPod('pod'),
+      metadata: { ...runtimeOfPod('pod').metadata, namespace: 'team-b' },
+    };
+    const hidden = runtime('hidden');
+    const labelled = (name: string) => {
+      const node = runtime(name);
+      return { ...node, metadata: { ...node.metadata, labels: { team: 'a' } } };
+    };
+    const policy = aPolicy('team-a', { runtimes: { nodes: { matchLabels: { team: 'a' } } } });
+    const everywhere = adapters({ runtimes: { desired: 2, stored: 2, resident: 2, serving: 2, failed: 0 } });
+    const told = await explainOn(
+      [toRollout, rollout(underWay), ...everywhere, policy],
+      [labelled('near'), labelled('far'), hidden, elsewhere],
+      contextOf({ model: 'front', user: 'u1' }, 'team-a'),
+      open,
+    );
+    expect(told.map(({ runtime: name, because }) => [name, because])).toEqual(
+      ['near', 'far'].map((name) => [name, ['not adapter team-a/v2: in RAM']]),
+    );
+  });
+
   it('is not an adapter that failed there', async () => {
     const failures = [{ runtime: 'near', reason: 'ADAPTER_SHAPE', message: 'wrong rank', time: ago(0) }];
     const target = ruleSchema.parse({

@@ -10,6 +10,7 @@ import {
   runtimeType,
 } from '../../operator/objects/resource-types.ts';
 import { compilePlan } from '../../plan/compile.ts';
+import { defaultPolicyNamespace, isServedAt, policiesIn } from '../../plan/policies.ts';
 import { type ExplainedCandidate, type Explanation, explain } from '../../runtime/routing/explain.ts';
 import { labelledText } from '../../runtime/routing/labelled.ts';
 import type { RequestContext } from '../../runtime/routing/request.ts';
@@ -36,8 +37,20 @@ export type OnRuntime = {
   readonly undecided?: string;
 };
 
+/** The runtimes that a namespace sees: its own pods, and the nodes that its policy chooses. */
+const seenBy = (
+  namespace: string,
+  runtimes: readonly RuntimeObject[],
+  objects: readonly Manifest[],
+): readonly RuntimeObject[] => {
+  const policy = policiesIn(objects, defaultPolicyNamespace)(namespace);
+  return runtimes.filter(({ metadata, status }) =>
+    status?.kind === 'Pod' ? metadata.namespace === namespace : isServedAt(policy, metadata),
+  );
+};
+
 /**
- * What becomes of a request on each runtime, by its plan and by what statuses say of its adapters. Pure but for the artifacts of
+ * What becomes of a request on each runtime that its namespace sees, by its plan and by what statuses say of its adapters. Pure but for the artifacts of
  * classifiers.
  */
 export const explainOn = async (
@@ -47,19 +60,17 @@ export const explainOn = async (
   open: (table: ReturnType<typeof buildTable>) => Promise<Offline>,
 ): Promise<readonly OnRuntime[]> => {
   const all: OnRuntime[] = [];
-  for (const one of runtimes) {
+  const seen = seenBy(context.namespace, runtimes, objects);
+  for (const one of seen) {
     const { metadata, status } = one;
     if (status === undefined) continue;
     const { name: baseModel } = status.baseModel;
     const key = `${metadata.namespace}/${metadata.name}`;
     const scope = status.kind === 'Pod' ? metadata.namespace : undefined;
     const runtime = { baseModel, labels: metadata.labels, key, ...(scope === undefined ? {} : { scope }) };
-    if (scope !== undefined && scope !== context.namespace) continue;
     const { plan } = compilePlan({ manifests: objects, runtime });
     await using offline = await open(buildTable(plan, { name: baseModel }));
-    const peers = runtimes.filter(
-      (other) => other.status?.baseModel.name === baseModel && isConnected(other),
-    );
+    const peers = seen.filter((other) => other.status?.baseModel.name === baseModel && isConnected(other));
     const known = byStatus(one, objects, peers.length);
     const explanation = explain(offline.table, context, { ...offline.facts, ...known }, 'explained');
     const planned = explain(offline.table, context, { ...offline.facts, serves: () => true }, 'explained');
@@ -165,7 +176,9 @@ export const explainCommand = (): Command =>
       for (const asked of await askedOf(prompt, { ...options, namespace: cluster.namespace })) {
         const all = await explainOn(objects, runtimes, contextOf(asked, cluster.namespace), open);
         if (all.length === 0)
-          throw new Error('there is no AdapterRuntime with a status: no node has connected yet');
+          throw new Error(
+            `namespace ${cluster.namespace} sees no AdapterRuntime with a status: no node that its AdapterPolicy chooses has connected yet`,
+          );
         process.stdout.write(options.output === 'json' ? `${JSON.stringify(all)}\n` : explainedText(all));
       }
     });

@@ -111,6 +111,27 @@ describe('a request that ends the engine', () => {
     expect(path.inEngine).toBe(0);
   });
 
+  it('is no suspect once one answer to each of its prompts has begun, however many of them still wait', async () => {
+    const { state, path, request, guard } = world(planOf(adapter('good')));
+    const several = { ...request, choices: 2, morePrompts: [{ kind: 'text', text: 'b' }] } as const;
+    const list = { namespace: 'default', model: 'good', user: 'u1', headers: new Map() };
+    let begun = 0;
+    state.onFirst = () => {
+      begun += 1;
+      // The last of the four answers waits for the engine.
+      state.admits = begun < 3;
+    };
+    const leaves = new AbortController();
+    const { events } = await path.generate(list, several, leaves.signal);
+    const steps = events[Symbol.asyncIterator]();
+    const seen = new Set<number>();
+    while (seen.size < 3) seen.add((await steps.next()).value?.choice ?? 0);
+    expect([...seen].sort()).toEqual([0, 1, 2]);
+    expect(guard.inputs.engineDied().suspects).toEqual(new Set());
+    leaves.abort();
+    await steps.return?.();
+  });
+
   it('is forgiven once it is answered', async () => {
     const { kills, answers, codeOf } = world(planOf(adapter('good')));
     for (let round = 0; round < 3; round += 1) {

@@ -338,7 +338,9 @@ export class DataPath {
     const counted = (one: AsyncIterator<GenerateEvent>, choice: number) =>
       heard(one, (event) => {
         open.used(weightedTokens(event));
-        if (began.add(choice).size === all.length) suspicion[Symbol.dispose]();
+        if (began.has(choice)) return;
+        began.add(choice);
+        if (promptsWithout(request, began).length === 0) suspicion[Symbol.dispose]();
       });
     const begun = counted(resumed(first, head), 0);
     const events: AsyncIterator<GenerationEvent> =

@@ -312,7 +312,9 @@ export class GenerateHost implements EngineHost {
     const { session } = this.#baseGraph;
     const decent = Math.min(session.tokensIn(kvLimitBytes), promptTokens + roomTokens);
     const tokens = Math.max(decent, session.tokensIn(this.#kvShares.leftOf(kvShareOf(input))));
-    return tokens < this.#room.tokens ? { ...this.#room, tokens } : this.#room;
+    if (tokens >= this.#room.tokens) return this.#room;
+    const because = ', as the memory for keys and values that its namespace may use now holds no more';
+    return { ...this.#room, tokens, because, more: '' };
   }
 
   #sequence(
