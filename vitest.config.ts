@@ -80,7 +80,7 @@ export default defineConfig({
           'test/fuzz/**/*.test.ts',
         ],
         {
-          timeout: 60_000,
+          timeout: 120_000,
         },
       ),
       project('conformance', ['test/conformance/**/*.test.ts'], { timeout: 120_000, isolate: true }),

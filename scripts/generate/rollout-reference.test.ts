@@ -11,7 +11,7 @@ describe('the transitions of a rollout', () => {
   let transitions: readonly Transition[];
   beforeAll(() => {
     transitions = exploreTransitions();
-  }, 120_000);
+  });
   const from = (reason: string) => transitions.filter((one) => one.from.reason === reason);
   const next = (reason: string, event: string): string[] =>
     transitions
@@ -22,7 +22,7 @@ describe('the transitions of a rollout', () => {
   it('are those in docs/reference/rollouts.md', async () => {
     for (const [path, text] of await rolloutReference())
       expect(readFileSync(join(root, path), 'utf8'), 'run: npm run gen').toBe(text);
-  }, 120_000);
+  });
 
   it('are reached by every event, and leave every state', () => {
     expect(eventNames.filter((name) => transitions.every(({ event }) => event !== name))).toEqual([]);

@@ -141,7 +141,7 @@ for (let i = 0; ; i++) {
       expect(grants.has(one, { namespace: 'kept', source: 's' })).toBe(true);
       expect(await readdir(join(root, 'grants'))).toEqual([`${hexOf(one)}.json`]);
     }
-  }, 60_000);
+  });
 });
 
 describe('a store from before there were grants', () => {

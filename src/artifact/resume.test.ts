@@ -76,7 +76,7 @@ describe('a download that broke off', () => {
       }),
       { numRuns: 12 },
     );
-  }, 60_000);
+  });
 
   it('is gone on with by its own source alone, also in the next process', async () => {
     web.put('https://a.test/sql.tar', archive);

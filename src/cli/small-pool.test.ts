@@ -7,4 +7,4 @@ it('a TLS connection keeps no more than a small piece of the pool of Buffers', a
   const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', script]);
   // A piece, and what the connection has itself. It was 65,536.
   expect(Number(stdout)).toBeLessThan(16_384);
-}, 60_000);
+});

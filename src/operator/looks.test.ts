@@ -49,7 +49,7 @@ beforeAll(async () => {
     looks += 1;
     return get(key);
   };
-}, 60_000);
+});
 
 const lookAtAll = async (): Promise<void> => {
   for (const key of rollouts) await world.controller.reconcile(key, new AbortController().signal);

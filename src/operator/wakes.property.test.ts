@@ -373,4 +373,4 @@ it('rollouts and Adapters are as a look at all of them would write them, whereve
       ],
     },
   );
-}, 120_000);
+});

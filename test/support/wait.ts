@@ -3,12 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const why = (error: unknown): string =>
   error instanceof Error ? `; the last look failed: ${error.message}` : '';
 
+/** How many times as long as usual everything may take, where all of it is emulated. */
+const patience = Number(process.env['ADAPTLET_TEST_PATIENCE'] ?? 1);
+
 /** Waits until `look` gives a value that is neither undefined nor false; throws with `what` when the time is over. */
 export const waitFor = async <T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 30_000,
+  usualMs = 30_000,
 ): Promise<T> => {
+  const timeoutMs = usualMs * patience;
   const end = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {

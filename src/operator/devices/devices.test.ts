@@ -300,7 +300,7 @@ describe('the authority for devices', () => {
     await vi.waitFor(async () => {
       await stage.pass(1_000);
       expect(stage.api.objects.size).toBe(2);
-    }, 10_000);
+    });
     const { authority } = await opening;
     expect([refused, authority.credentials().bundle]).toEqual([3, expect.stringContaining('CERTIFICATE')]);
     expect(getEventListeners(never, 'abort')).toEqual([]);

@@ -228,5 +228,5 @@ describe('what a replica relays of rollouts', () => {
       }),
       { numRuns: 100, examples: [[cameBackInAnotherOrder]] },
     );
-  }, 60_000);
+  });
 });

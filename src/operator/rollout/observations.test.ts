@@ -61,18 +61,18 @@ it('what is only observed of rollouts is written once a second in all, and of ea
   const writes = [...(await writesOf(40, 120)).values()];
   expect(writes.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(20 + 120);
   expect(Math.min(...writes)).toBeGreaterThanOrEqual(1);
-}, 60_000);
+});
 
 it('what is observed while the API server takes no write is written once a second in all when it takes them again', async () => {
   const writes = [...(await writesOf(40, 60, 60)).values()];
   expect(writes.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(61);
   expect(Math.min(...writes)).toBeGreaterThanOrEqual(1);
-}, 60_000);
+});
 
 it('what is observed of few rollouts is written every ten seconds', async () => {
   const writes = [...(await writesOf(8, 120)).values()];
   expect(Math.min(...writes)).toBeGreaterThanOrEqual(120 / 15);
-}, 60_000);
+});
 
 it('what is observed while others write the same rollouts all the time is tried once a second in all', async () => {
   const world = new RolloutWorld(...nodes).adapter('v1').adapter('v2');
@@ -99,4 +99,4 @@ it('what is observed while others write the same rollouts all the time is tried 
   }
   expect(tried).toBeGreaterThanOrEqual(40);
   expect(tried).toBeLessThanOrEqual(20 + 60);
-}, 60_000);
+});

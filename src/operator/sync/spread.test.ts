@@ -101,4 +101,4 @@ it('runtimes that all came to one of three replicas are spread again, and none i
     follow(next);
   }
   expect(full.server.gauges().moved).toBe(moved);
-}, 90_000);
+});

@@ -9,7 +9,7 @@ let stage: Stage;
 beforeAll(async () => {
   stage = await Stage.start(stack.use(await startNodeGround()));
   stack.defer(() => stage.close());
-}, 60_000);
+});
 afterAll(() => stack.disposeAsync());
 
 const begun = runsProbes(clientProbes('node'), () => stage);

@@ -202,7 +202,7 @@ it('a deadline that passes while a body comes is told then', async () => {
   socket.write(`${head}content-length: 9\r\n\r\n{`);
   expect(String((await answer)[0])).toMatch(/^HTTP\/1.1 504 /);
   socket.destroy();
-}, 20_000);
+});
 
 it('a connection beyond the limit is closed, and costs the one that is idle the longest: the next one gets in', async () => {
   await using http = await start({ limits: { ...limits, maxConnections: 4 } });

@@ -114,7 +114,7 @@ it('a request that is refused behind another one leaves that its time', async ()
   expect(seen.text).toMatch(/^HTTP\/1.1 200 [^]*HTTP\/1.1 413 /);
   expect(await sending).toBe(5);
   seen.socket.destroy();
-}, 20_000);
+});
 
 it.each(['application/json', 'text/plain'])(
   'a request that was whole before its answer leaves its connection as it was: %s, read or not',
