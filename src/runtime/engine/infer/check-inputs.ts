@@ -5,7 +5,13 @@ import type { NamedTensor, TensorSpec } from '../tasks.ts';
 
 const refuse = (what: string): AdaptletError => new AdaptletError('REQUEST_INVALID', what);
 
-const shown = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
+/** Dimensions that a message shows: a caller may send any number of them. */
+const mostShown = 8;
+
+const shown = (shape: readonly number[]): string =>
+  shape.length > mostShown
+    ? `[${shape.slice(0, mostShown).join(', ')}, …] of ${shape.length} dimensions`
+    : `[${shape.join(', ')}]`;
 
 const checkInput = (input: NamedTensor, spec: TensorSpec): void => {
   const { name, type, shape, data } = input;

@@ -273,6 +273,11 @@ const infer: Target = {
       rawInputContents: [Buffer.alloc(16, 1)],
     }),
     inferRequest({ inputs: [tensor('x', 'FP32', [1n, 2n])], rawInputContents: [Buffer.alloc(8)] }),
+    // Seed 52494: the answer had 67,590 characters.
+    inferRequest({
+      inputs: [tensor('x', 'FP32', Array<bigint>(3333).fill(2n ** 63n - 1n))],
+      rawInputContents: [Buffer.alloc(8)],
+    }),
   ],
   mutators: [protobuf],
   codes,
