@@ -127,7 +127,7 @@ describe('the page about scale', () => {
     const [, text = ''] = scaleText({ small }, written).split('Runtimes in a part by each limit');
     expect(text).toMatch(/\| a step an hour .*\n\n\*\*The column of writes/);
     expect(text).toContain('The 100 runtimes of it at a step a second');
-    expect(text).toContain('a part has 1,000 runtimes at a step a second, and all nodes have 100 operators');
+    expect(text).toContain('a part has 1,000 runtimes at a step a second, and 100 operators serve all nodes');
     expect(scaleText({ small }, inputs)).not.toContain(
       'ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md).**',
     );
