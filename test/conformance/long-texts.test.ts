@@ -85,7 +85,10 @@ describe('the thread that starts steps', () => {
     const texts = [chinese(131_000), ...Array.from({ length: 12 }, () => chinese(1000))];
     const asked = await Promise.allSettled(texts.map(async (text) => await host.ask(request(null, text))));
     for (const one of asked)
-      expect(one).toEqual({ status: 'rejected', reason: failsWith('PROMPT_TOO_LONG', 'maximum context length is 256 tokens') });
+      expect(one).toEqual({
+        status: 'rejected',
+        reason: failsWith('PROMPT_TOO_LONG', 'maximum context length is 256 tokens'),
+      });
     expect((await answer.answer).ids).toHaveLength(200);
     // Short ones that came first are made here.
     expect(turns).toEqual([5, 4000]);
