@@ -4,6 +4,7 @@ import { describeSettings, type Given, readSettings } from '../settings/settings
 import { systemClock } from '../time/clock.ts';
 import { keepMemoryOutOfCores } from './core-files.ts';
 import { openLog } from './log.ts';
+import { growOldBy } from './small-heap.ts';
 import { keepPoolSmall } from './small-pool.ts';
 
 /** `adaptlet operator`: one flag a setting, named and described by src/operator/settings.ts. */
@@ -17,6 +18,8 @@ export const operatorCommand = (version: string): Command => {
   }
   return command.action(async (flags: Given) => {
     keepPoolSmall();
+    // docs/adr/0082: what a thousand runtimes leave uncollected.
+    growOldBy(20);
     const settings = completeSettings(readSettings(operatorSettingsSchema, flags, process.env));
     // Before the first line of the log: whoever reads that may end the process.
     const stop = new AbortController();

@@ -15,6 +15,12 @@ const youngRoom = (): number =>
   getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')?.space_size ?? 0;
 
 /**
+ * How much old objects grow between two collections, by default several times what lives. Read at each collection, so that it works in a process
+ * that runs; Node takes it on its command line alone.
+ */
+export const growOldBy = (percent: number): void => setFlagsFromString(`--heap-growing-percent=${percent}`);
+
+/**
  * For the process of a node that takes requests. It holds some 20 MiB of objects, but V8 grows its heap by far more than that
  * where a machine has memory (docs/adr/0048). Threads of this process follow; the engine process is another one.
  *
@@ -22,7 +28,7 @@ const youngRoom = (): number =>
  * behind each collection, at the end of its turn, we look how large it is. V8 shrinks it where little is asked for.
  */
 export const keepHeapSmall = (): void => {
-  setFlagsFromString('--heap-growing-percent=15');
+  growOldBy(15);
   // The heap that is there does not read it any more. Those of threads do, as they begin.
   setFlagsFromString(`--max-semi-space-size=${halfMib}`);
   let before = '';
