@@ -2,9 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './scripts/longest-first.ts';
-
-/** How many times as long as usual a test may take, where all of it is emulated. */
-const patience = Number(process.env['ADAPTLET_TEST_PATIENCE'] ?? 1);
+import { patience } from './test/support/patience.ts';
 
 type Options = {
   readonly timeout: number;

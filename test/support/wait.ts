@@ -1,10 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { patience } from './patience.ts';
 
 const why = (error: unknown): string =>
   error instanceof Error ? `; the last look failed: ${error.message}` : '';
-
-/** How many times as long as usual everything may take, where all of it is emulated. */
-const patience = Number(process.env['ADAPTLET_TEST_PATIENCE'] ?? 1);
 
 /** Waits until `look` gives a value that is neither undefined nor false; throws with `what` when the time is over. */
 export const waitFor = async <T>(

@@ -3,14 +3,8 @@ import { expect, it } from 'vitest';
 import { objectKey } from '../../api/names.ts';
 import { noRevision } from '../../control/revision.ts';
 import { aRoute } from '../../plan/manifests.fixture.ts';
-import { FakeClock } from '../../time/fake-clock.ts';
-import { Policies } from '../objects/policies.ts';
-import { NameClaims } from '../reconcile/name-claims.ts';
-import { Presences } from '../reconcile/presence.ts';
-import { Spread } from '../reconcile/spread.ts';
-import { FakeCluster } from '../testing/fake-cluster.ts';
-import { aRuntimeObject, aRuntimeStatus, FakeFleet, runtimeKey } from '../testing/fake-fleet.ts';
-import { RouteController } from './controller.ts';
+import { aRuntimeObject, aRuntimeStatus, runtimeKey } from '../testing/fake-fleet.ts';
+import { RouteWorld } from './world.fixture.ts';
 
 const names = ['one', 'two'] as const;
 const keyOf = (name: string) => objectKey('team-a', name);
@@ -30,30 +24,13 @@ const happening = fc.oneof(
 type Happening = typeof happening extends fc.Arbitrary<infer T> ? T : never;
 
 /** Routes, runtimes, and a controller that looks only at what it wants to look at. */
-class World {
-  readonly cluster = new FakeCluster();
-  readonly fleet = new FakeFleet();
-  readonly clock = new FakeClock();
-  readonly controller: RouteController;
+class World extends RouteWorld {
   /** Those that are wanted. */
   readonly #wanted = new Set<string>();
   readonly #generations = new Map<string, number>();
 
   constructor() {
-    const { cluster, fleet, clock } = this;
-    const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
-    const { writer, recorder } = cluster;
-    const parts = { clock, term, objects: cluster, fleet, writer, recorder };
-    const policies = new Policies(cluster.policies);
-    const presences = new Presences({ ...parts, policies });
-    const claims = new NameClaims(cluster, presences);
-    this.controller = new RouteController({
-      ...parts,
-      presences,
-      claims,
-      policies,
-      spread: new Spread(clock),
-    });
+    super();
     this.controller.follow((key) => void this.#wanted.add(key));
     for (const name of names) this.#spec(name);
   }
