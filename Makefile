@@ -38,7 +38,7 @@ plugin: setup ## kubectl adaptlet as one file for each platform, and its krew ma
 test: native ## formatting, lint, types, then every test suite
 	@node scripts/test.ts
 
-arm64: setup ## the suites of unit and conformance on Node for arm64, by QEMU; hours; ARM64="unit" or "-- vitest run ..."
+arm64: setup ## the suites of unit and conformance on Node for arm64, by QEMU; hours; ARM64="--project unit src/fair": a part
 	@node test/arm64/main.ts $(ARM64)
 
 gpu: native ## on a machine with an NVIDIA GPU: fetches CUDA (2 GB), compares its answers with the CPU's, and benches both

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { makeImage } from '../../image/made-image.ts';
@@ -13,6 +13,9 @@ import { cacheFolder } from '../tools/cache.ts';
 
 const run = promisify(execFile);
 
+/** What Vitest itself runs on, which is this machine's Node. */
+const vitestBinding = 'node_modules/@rolldown/binding-linux-x64-gnu';
+
 /** Packages of npm as package-lock.json names them, with the native parts for arm64. */
 const installPackages = async (root: string, folder: string): Promise<void> => {
   for (const name of ['package.json', 'package-lock.json'])
@@ -21,6 +24,7 @@ const installPackages = async (root: string, folder: string): Promise<void> => {
   await run('npm', ['ci', ...arm64, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: folder,
   });
+  await cp(join(root, vitestBinding), join(folder, vitestBinding), { recursive: true });
 };
 
 /** Every file that git knows or would take, as it is now. */
@@ -43,6 +47,8 @@ export type Arm64Copy = {
   readonly folder: string;
   /** Of the image. */
   readonly rootfs: string;
+  /** A module that gives a Node of this machine child processes that are emulated. */
+  readonly preload: string;
 };
 
 /**
@@ -64,9 +70,9 @@ export const arm64Copy = async (root: string, say: (line: string) => void): Prom
   const operator = operatorPath('arm64');
   await mkdir(dirname(join(folder, operator)), { recursive: true });
   await copyFile(join(rootfs, applicationFolder, operator), join(folder, operator));
-  const { command } = await emulatedNode(rootfs, join(folder, 'node_modules/.bin'));
+  const { command, preload } = await emulatedNode(rootfs, join(folder, 'node_modules/.bin'));
   const node = join(folder, 'node_modules/.bin/node');
   await writeFile(node, `#!/bin/sh\nexec ${command.map((part) => `'${part}'`).join(' ')} "$@"\n`);
   await chmod(node, 0o755);
-  return { folder, rootfs };
+  return { folder, rootfs, preload };
 };

@@ -1,6 +1,6 @@
 /**
- * `make arm64`: the kernels of the native operator, then the suites of unit and conformance on Node, ONNX Runtime and koffi for arm64, by QEMU on an x64 machine.
- * `node test/arm64/main.ts [SUITE…]`, or `-- COMMAND…` to run a command of the copy in place of the suites.
+ * `make arm64`: the kernels of the native operator, then the suites of unit and conformance on Node, ONNX Runtime and koffi
+ * for arm64, by QEMU on an x64 machine. `node test/arm64/main.ts [ARGUMENT…]`: arguments of `vitest run` in place of the suites.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,24 +16,18 @@ import { arm64Copy } from './copy.ts';
 const patience = '40';
 
 const say = (line: string): void => void process.stdout.write(`==> ${line}\n`);
-const given = process.argv.slice(2);
-const command = given[0] === '--' ? given.slice(1) : undefined;
-
 if (process.arch !== 'x64')
   throw new Error(`this machine is ${process.arch}: on arm64, run make test itself`);
-const { folder: copy, rootfs } = await arm64Copy(root, say);
+const { folder: copy, rootfs, preload } = await arm64Copy(root, say);
 say(
   `kernels of the native operator: ${await checkImageKernels(architectures.arm64, wantedCases(), [await emulator(), '-L', rootfs])}`,
 );
-const suites = given.length > 0 ? given : ['unit', 'conformance'];
-// Its usual reporter says what failed as soon as a file ends.
-const [program = 'node', ...args] = command ?? [
-  'vitest',
-  'run',
-  ...suites.flatMap((suite) => ['--project', suite]),
-];
-say(`${[program, ...args].join(' ')} in ${copy}; emulated, so for hours`);
-const child = spawn('nice', ['-n', '15', program, ...args], {
+const given = process.argv.slice(2);
+const wanted = given.length > 0 ? given : ['--project', 'unit', '--project', 'conformance'];
+say(`vitest run ${wanted.join(' ')} in ${copy}; emulated, so for hours`);
+// Vitest itself reads and transforms files on this machine's Node; the processes that run tests are emulated.
+const vitest = ['--import', preload, join(copy, 'node_modules/vitest/vitest.mjs'), 'run', ...wanted];
+const child = spawn('nice', ['-n', '15', process.execPath, ...vitest], {
   cwd: copy,
   stdio: 'inherit',
   env: {

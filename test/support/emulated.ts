@@ -6,6 +6,8 @@ import { debianPackages } from '../../image/materials/debian.ts';
 export type EmulatedNode = {
   /** Runs Node with the arguments that follow; processes that it starts run in the same way. */
   readonly command: readonly [string, ...string[]];
+  /** A module that has a Node start its child processes so, whatever it is itself. */
+  readonly preload: string;
 };
 
 /** QEMU from Debian's package, which is not installed. */
@@ -27,5 +29,5 @@ export const emulatedNode = async (rootfs: string, folder: string): Promise<Emul
   );
   await chmod(script, 0o755);
   await writeFile(preload, `process.execPath = ${JSON.stringify(script)};\n`);
-  return { command: [script] };
+  return { command: [script], preload };
 };

@@ -1,14 +1,15 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-export type Tensor = { readonly shape: readonly number[]; readonly data: Float32Array };
+export type Tensor = { readonly shape: readonly number[]; readonly data: Float32Array | Float16Array };
 
-/** A safetensors file of fp32 tensors (https://github.com/huggingface/safetensors#format). */
+/** A safetensors file of fp32 and fp16 tensors (https://github.com/huggingface/safetensors#format). */
 export const safetensors = (tensors: Readonly<Record<string, Tensor>>): Uint8Array => {
   let offset = 0;
   const header: Record<string, unknown> = {};
   for (const [name, { shape, data }] of Object.entries(tensors)) {
-    header[name] = { dtype: 'F32', shape, data_offsets: [offset, offset + data.byteLength] };
+    const dtype = data instanceof Float16Array ? 'F16' : 'F32';
+    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
     offset += data.byteLength;
   }
   const text = JSON.stringify(header);
@@ -47,6 +48,8 @@ export type SyntheticAdapter = {
   readonly rank: number;
   readonly seed?: number;
   readonly scale?: number;
+  /** float32, as PEFT trains, or float16, as adapters are published for inference. */
+  readonly precision?: 'float32' | 'float16';
   /** Target modules, such as `q_proj`. Absent: every linear. */
   readonly modules?: readonly string[];
 };
@@ -79,7 +82,11 @@ export const writeSyntheticAdapter = async (
     'self_attn.o_proj': [q, c.hidden_size],
     'mlp.down_proj': [c.intermediate_size, c.hidden_size],
   };
-  const { rank, seed = 1, scale = 0.02, modules } = options;
+  const { rank, seed = 1, scale = 0.02, precision = 'float32', modules } = options;
+  const weights = (length: number, of: number) => {
+    const values = noise(length, of, scale);
+    return precision === 'float16' ? Float16Array.from(values) : values;
+  };
   const linears = Object.fromEntries(
     Object.entries(all).filter(([name]) => modules?.includes(name.split('.')[1] ?? '') ?? true),
   );
@@ -90,11 +97,11 @@ export const writeSyntheticAdapter = async (
       const s = seed * 1000 + layer * 10;
       tensors[`${module}.lora_A.weight`] = {
         shape: [rank, inFeatures],
-        data: noise(rank * inFeatures, s, scale),
+        data: weights(rank * inFeatures, s),
       };
       tensors[`${module}.lora_B.weight`] = {
         shape: [outFeatures, rank],
-        data: noise(outFeatures * rank, s + 1, scale),
+        data: weights(outFeatures * rank, s + 1),
       };
     }
   }

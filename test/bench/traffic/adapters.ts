@@ -16,7 +16,7 @@ const trained = (model: BenchBase): readonly string[] => {
   );
 };
 
-/** Adapters of one rank on every linear: the trained ones first, for rank 8, then random ones. */
+/** Adapters of one rank on every linear, in float16: the trained ones first, for rank 8, then random ones. */
 export const makeAdapters = async (
   model: BenchBase,
   info: EngineInfo,
@@ -30,7 +30,11 @@ export const makeAdapters = async (
     let source = sources[i];
     if (source === undefined) {
       source = join(folder, `${name}-source`);
-      await writeSyntheticAdapter(source, model.configFile, { rank, seed: 100 * rank + i });
+      await writeSyntheticAdapter(source, model.configFile, {
+        rank,
+        seed: 100 * rank + i,
+        precision: 'float16',
+      });
     }
     files.set(name, (await compileFor(info, source, join(folder, `${name}.bin`))).file);
   }
