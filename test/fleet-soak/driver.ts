@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { RolloutStatus } from '../../src/api/rollout-status.ts';
 import type { RequestVerb } from '../../src/rollout/request.ts';
 import { type Seeded, seeded } from '../support/random.ts';
 import type { Follower } from './follower.ts';
@@ -10,6 +11,8 @@ import type { Stage } from './stage.ts';
 const kept = 8;
 /** For which the driver waits before a rollout is helped on, or superseded. */
 const patienceMs = 40_000;
+/** For which it waits for what the last version needs. */
+const finishMs = 60_000;
 
 const verbs: readonly (readonly [number, RequestVerb | 'nothing'])[] = [
   [6, 'nothing'],
@@ -32,6 +35,7 @@ export class Driver {
   readonly #random: Seeded;
   #version = 0;
   #deleted = 0;
+  #asked?: string;
 
   constructor(stage: Stage, follower: Follower, rollout: SoakRollout, seed: number) {
     this.#stage = stage;
@@ -72,12 +76,22 @@ export class Driver {
   async finish(): Promise<string> {
     this.#version++;
     const name = await this.#create();
+    // A request that the operator has not seen yet would be for the last version.
+    await this.#seen((status) => this.#asked === undefined || status.lastHandledRequest === this.#asked);
     await this.#point(name);
-    const isBound = () => this.#follower.history(this.#rollout)?.last?.canary?.adapter === name;
-    const end = performance.now() + 60_000;
-    while (!isBound() && performance.now() < end) await sleep(100);
+    await this.#seen((status) => status.canary?.adapter === name);
     await this.#ask('promote-full');
     return name;
+  }
+
+  /** Until the status is such, or the driver has waited long enough. */
+  async #seen(isSuch: (status: RolloutStatus) => boolean): Promise<void> {
+    const end = performance.now() + finishMs;
+    while (performance.now() < end) {
+      const status = this.#follower.history(this.#rollout)?.last;
+      if (status !== undefined && isSuch(status)) return;
+      await sleep(100);
+    }
   }
 
   async #round(signal: AbortSignal): Promise<void> {
@@ -137,7 +151,7 @@ export class Driver {
   async #ask(verb: RequestVerb): Promise<void> {
     this.#stage.story.tell(`${this.#rollout.key} ${verb}`);
     this.#count(verb);
-    await this.#stage.objects.ask(this.#rollout, verb);
+    this.#asked = await this.#stage.objects.ask(this.#rollout, verb);
   }
 
   #count(what: string): void {

@@ -62,9 +62,11 @@ export class Objects {
     return this.#patch(rollout, { spec: { adapter } });
   }
 
-  ask(rollout: SoakRollout, verb: RequestVerb): Promise<void> {
+  /** Gives the request as the status names it once it is handled. */
+  async ask(rollout: SoakRollout, verb: RequestVerb): Promise<string> {
     const request = requestText({ verb, id: `soak-${this.#requests++}` });
-    return this.#patch(rollout, { metadata: { annotations: { 'adaptlet.io/request': request } } });
+    await this.#patch(rollout, { metadata: { annotations: { 'adaptlet.io/request': request } } });
+    return request;
   }
 
   #patch({ namespace, model }: SoakRollout, body: object): Promise<void> {
