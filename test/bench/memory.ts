@@ -8,6 +8,7 @@ import { memoryOf, memoryOfOne, type ProcessMemory, settledMemory } from './proc
 import { type Report, report, type Variant } from './report.ts';
 
 const loaded = 12;
+const rank = 8;
 const turns = Number(process.env['ADAPTLET_BENCH_ADAPTERS'] ?? 64);
 const cycles = Number(process.env['ADAPTLET_BENCH_CYCLES'] ?? 10_000);
 /** Before growth is measured. */
@@ -26,13 +27,14 @@ const pidOf = (engine: EngineClient): number => {
   return engine.pid;
 };
 
-const synthetic = async (model: BenchBase, folder: string, seed: number, rank = 8): Promise<string> => {
+/** In float16, as adapters are published; the engine keeps them so. */
+const synthetic = async (model: BenchBase, folder: string, seed: number): Promise<string> => {
   const path = join(folder, `adapter-${seed}`);
-  await writeSyntheticAdapter(path, model.configFile, { rank, seed });
+  await writeSyntheticAdapter(path, model.configFile, { rank, seed, precision: 'float16' });
   return path;
 };
 
-/** PSS that adapters add to a warmed engine, each used once, and the bytes that they are charged with. */
+/** What adapters add to a warmed engine, each used once, and the bytes of their compiled files. */
 const loadedOverBytes = async (model: BenchBase) => {
   using scratch = scratchFolder();
   await using engine = await benchEngine({
@@ -41,21 +43,22 @@ const loadedOverBytes = async (model: BenchBase) => {
     threads: 1,
   });
   const load = async (name: string, folder: string): Promise<number> => {
-    const { file, ramBytes } = await compileFor(engine.info(), folder, join(scratch.path, `${name}.bin`));
+    const { file, bytes } = await compileFor(engine.info(), folder, join(scratch.path, `${name}.bin`));
     await engine.load(name, file);
     await timedAnswer(engine, name, prompt, 8);
-    return ramBytes;
+    return bytes;
   };
   // What both graphs need for a step is there before anything is counted.
   await timedAnswer(engine, null, prompt, 32);
   await load('warm', model.queryValue);
   await timedAnswer(engine, 'warm', prompt, 32);
   const warmed = await settledMemory(pidOf(engine));
-  let bytes = 0;
-  for (let i = 1; i <= loaded; i += 1) bytes += await load(`a${i}`, await synthetic(model, scratch.path, i));
+  let fileBytes = 0;
+  for (let i = 1; i <= loaded; i += 1)
+    fileBytes += await load(`a${i}`, await synthetic(model, scratch.path, i));
   const full = await settledMemory(pidOf(engine));
   console.error(`memory: ${loaded} adapters loaded, ${Math.round(full.pss - warmed.pss)} MiB more`);
-  return { warmed, full, compiled: bytes / mib };
+  return { warmed, full, compiled: fileBytes / mib };
 };
 
 /** PSS of an engine before and after many loads and unloads. */
@@ -238,6 +241,7 @@ export const memory = async (): Promise<Report> => {
     setup: {
       model: model.label,
       adapters: loaded,
+      adapter: `rank ${rank} on all linears, float16`,
       cycles,
       warm_up_cycles: warmUpCycles,
       cycles_model: 'tiny fp32',
