@@ -27,6 +27,16 @@ const kinds: Readonly<Record<string, Float32Array>> = {
 
 const hot = { temperature: 2, topK: 0, topP: 1 };
 const bias = Array.from({ length: 1024 }, (_, at) => [at * 255, at % 2 === 0 ? 100 : -100] as const);
+const everything: Sampling = {
+  temperature: 2,
+  topK: vocabulary - 1,
+  topP: 0.99999,
+  minP: 1e-9,
+  repetitionPenalty: 1.3,
+  frequencyPenalty: 0.5,
+  presencePenalty: 0.5,
+  logitBias: bias,
+};
 const options: Readonly<Record<string, Sampling>> = {
   greedy: { ...hot, temperature: 0 },
   temperature: hot,
@@ -44,17 +54,12 @@ const options: Readonly<Record<string, Sampling>> = {
     frequencyPenalty: 0.5,
     presencePenalty: 0.5,
   },
-  everything: {
-    temperature: 2,
-    topK: vocabulary - 1,
-    topP: 0.99999,
-    minP: 1e-9,
-    repetitionPenalty: 1.3,
-    frequencyPenalty: 0.5,
-    presencePenalty: 0.5,
-    logitBias: bias,
-  },
+  everything,
 };
+
+/** A bit for each token, as a structure gives them; half of the tokens may come. */
+const mask = Uint32Array.from({ length: vocabulary / 32 }, () => Math.floor(random() * 2 ** 32));
+const masked: typeof options = { mask: hot, 'mask and everything': everything };
 
 type Case = { readonly name: string; readonly run: () => void };
 
@@ -63,8 +68,9 @@ const cases = (): readonly Case[] => {
   const promptIds = Array.from({ length: contextTokens }, (_, at) => (at * 7919) % vocabulary);
   const describe = (id: number) => ({ token: String(id) });
   return Object.values(kinds).flatMap((logits) => [
-    ...Object.entries(options).map(([name, sampling]) => {
-      const sampler = makeSampler(sampling, seededRandom(3), { promptIds, candidates });
+    ...Object.entries({ ...options, ...masked }).map(([name, sampling]) => {
+      const parts = { promptIds, candidates, mask: name in masked ? () => mask : undefined };
+      const sampler = makeSampler(sampling, seededRandom(3), parts);
       return { name, run: () => void sampler(logits) };
     }),
     { name: 'top_logprobs 20', run: () => void takenLogprob(logits, 5, { top: 20, describe, candidates }) },
