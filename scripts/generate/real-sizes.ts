@@ -34,7 +34,7 @@ const numbersOf = (reports: readonly Report[], names: readonly (keyof typeof lab
     };
   });
 
-const arms = { base: 'none', r16: 'rank 16' } as const;
+const arms = { base: 'none', r8: 'rank 8', r16: 'rank 16' } as const;
 type Arm = keyof typeof arms;
 
 /** A row for each model, adapter and number of threads; `cells` fills it. */
@@ -126,16 +126,16 @@ const memoryTable = (all: readonly Numbers[]) =>
     ),
   );
 
-const eightTable = (all: readonly Numbers[]) => {
-  const tokens = 8 * 32;
+const lotTable = (all: readonly Numbers[], size: number) => {
+  const tokens = size * 32;
   const perSecond = (ms: number): string => ((1000 * tokens) / ms).toFixed(1);
   return table(
     [
       'model',
       'threads',
-      '8 adapters, one batch',
+      `${size} adapters, one batch`,
       '1 adapter, one batch',
-      '8 adapters, one by one',
+      `${size} adapters, one by one`,
       'GenAI',
       'llama.cpp',
       'over same',
@@ -150,14 +150,15 @@ const eightTable = (all: readonly Numbers[]) => {
           label,
           `${threads}`,
           ...[
-            '8_adaptlet_together',
-            '8_same_adaptlet_together',
-            '8_adaptlet_one_by_one',
-            '8_genai_one_by_one',
-            '8_llama_one_by_one',
-          ].map((way) => cell(`lot${way}_t${threads}`, perSecond)),
-          ...['same8', 'one_by_one'].map((other) => ratio(`mixed8_over_${other}${suffix}`)),
-          ...['genai', 'llama'].map((other) => ratio(`mixed8_over_${other}${suffix}`)),
+            'adaptlet_together',
+            'same_adaptlet_together',
+            'adaptlet_one_by_one',
+            'genai_one_by_one',
+            'llama_one_by_one',
+          ].map((way) => cell(`lot${size}_${way}_t${threads}`, perSecond)),
+          ...[`same${size}`, 'one_by_one', 'genai', 'llama'].map((other) =>
+            ratio(`mixed${size}_over_${other}${suffix}`),
+          ),
         ];
       }),
     ),
@@ -185,6 +186,16 @@ const conditions = (reports: readonly Report[]) =>
         return before === none ? [] : [[label, before, after, one, eight] as string[]];
       }),
     ),
+  );
+
+const lotTitles = { 4: 'Four', 8: 'Eight' } as const;
+
+/** A table for each number of requests that was measured. */
+const lotTables = (all: readonly Numbers[]): readonly string[] =>
+  ([4, 8] as const).flatMap((size) =>
+    all.every(({ cell }) => [1, 2].every((t) => cell(`lot${size}_adaptlet_together_t${t}`) === none))
+      ? []
+      : [`## ${lotTitles[size]} requests at once, tokens per second`, '', ...lotTable(all, size), ''],
   );
 
 /** The page of the bench `sizes`: one or more reports, each with some of the models. */
@@ -225,10 +236,7 @@ export const realSizes = (reports: readonly Report[]): string => {
     '',
     ...memoryTable(all),
     '',
-    '## Eight requests at once, tokens per second',
-    '',
-    ...eightTable(all),
-    '',
+    ...lotTables(all),
     '## Conditions',
     '',
     ...conditions(reports),

@@ -18,8 +18,19 @@ import { genai, llama, peft } from './peers/others.ts';
 import { ours } from './peers/ours.ts';
 import type { PeerKind } from './peers/peer.ts';
 import { promptsOf, promptTokens } from './peers/prompts.ts';
-import { type AdapterFiles, readyRounds } from './peers/ready.ts';
-import { agreementOf, chosen, closeAll, installed, own, peerOf, startAll } from './peers/running.ts';
+import { readyRounds } from './peers/ready.ts';
+import {
+  agreementOf,
+  chosen,
+  chosenArms,
+  closeAll,
+  filesOf,
+  installed,
+  ourOwn,
+  own,
+  type PeerFiles,
+  startAll,
+} from './peers/running.ts';
 import { Series } from './peers/series.ts';
 import { quantile, type Report, report, variant } from './report.ts';
 import { roundsOf } from './rounds.ts';
@@ -30,7 +41,9 @@ const lotRoundsOf = { 1: roundsOf(3), 2: roundsOf(4) } as const;
 /** Parts of this bench: one stream, and lots of requests for several adapters. */
 const parts = process.env['ADAPTLET_BENCH_PARTS']?.split(',') ?? ['single', 'lots'];
 /** With what GenAI answers fastest: from the exported graph without an adapter, from the injected one with one. */
-const rivals = { base: 'genai-base', r8: 'genai' } as const;
+const rivals = { base: 'genai-base', r8: 'genai', r16: 'genai' } as const;
+/** Of adapters on all linears: a trained one of rank 8, and a random one. */
+const adapterArms = ['r8', 'r16'] as const;
 
 const kinds = (model: BenchBase): readonly PeerKind[] => [
   ours(model.modelDir, { spin: true }),
@@ -41,22 +54,28 @@ const kinds = (model: BenchBase): readonly PeerKind[] => [
   peft(),
 ];
 
+/** Files of adapters by their names. */
 const writeFiles = async (
-  kind: PeerKind,
-  model: BenchBase,
+  there: readonly PeerKind[],
   folder: string,
-): Promise<AdapterFiles | undefined> => {
-  const { adapterFile } = kind;
-  if (adapterFile === undefined) return undefined;
-  return {
-    r8: await adapterFile(model.allLinear, join(folder, `${kind.name}-r8`)),
-    large: await adapterFile(join(folder, 'large'), join(folder, `${kind.name}-large`)),
-  };
+  adapters: Readonly<Record<string, string>>,
+): Promise<ReadonlyMap<string, PeerFiles>> => {
+  const files = new Map<string, PeerFiles>();
+  for (const [name, peftFolder] of Object.entries(adapters))
+    files.set(name, await filesOf(there, peftFolder, { folder, name }));
+  return files;
+};
+
+/** A PEFT folder with random weights on all linears. */
+const random = async (model: BenchBase, folder: string, rank: number): Promise<string> => {
+  const made = join(folder, `rank-${rank}`);
+  await writeSyntheticAdapter(made, model.configFile, { rank, seed: rank });
+  return made;
 };
 
 const decodeRatios = (series: Series): readonly (readonly [string, number | undefined])[] =>
   threadCounts.flatMap((threads) =>
-    (['base', 'r8'] as const).flatMap((arm) => {
+    (['base', ...adapterArms] as const).flatMap((arm) => {
       const suffix = threads === 1 ? '' : `_t${threads}`;
       const over = (label: string, its: string, mine = own, more = '') =>
         [
@@ -90,24 +109,27 @@ const singleStreams = async (
 ): Promise<Report['setup']> => {
   const { folder, series } = options;
   const prompts = promptsOf(model.modelDir);
-  await writeSyntheticAdapter(join(folder, 'large'), model.configFile, { rank: 40, seed: 40 });
-  const files = new Map<string, AdapterFiles>();
-  for (const kind of there) {
-    const written = await writeFiles(kind, model, folder);
-    if (written !== undefined) files.set(kind.name, written);
-  }
-  const small = new Map([...files].map(([name, { r8 }]) => [name, r8]));
+  const adapters = { r8: model.allLinear, r16: await random(model, folder, 16) };
+  const measured = chosenArms(adapterArms).map((arm) => [arm, adapters[arm]] as const);
+  const files = await writeFiles(there, folder, Object.fromEntries(measured));
+  const sized = { '5mb': model.allLinear, '49mb': await random(model, folder, 40) };
+  const sizedFiles = await writeFiles(there, folder, sized);
   const agreement: Record<string, string> = {};
   let pagesLeft = 0;
   for (const threads of threadCounts) {
     const memory = threads === 1 ? { prompt: prompts.long[0] ?? [], tokens: decodeTokens } : undefined;
-    const running = await startAll(there, { threads, arm: 'r8', files: small, memory, series });
+    const running = await startAll(there, { threads, files, memory, series });
     try {
-      const prompt = await promptThatGoesOn(peerOf(running, own), prompts.long);
+      const prompt = await promptThatGoesOn(ourOwn(running), prompts.long);
       await decodeRounds(running, { prompt, tokens: decodeTokens, key: '', threads, rounds, series });
       if (threads !== 1) continue;
       Object.assign(agreement, await agreementOf(running, 'r8', prompts.task));
-      pagesLeft = await readyRounds(running, prompts.short, { folder, rounds, series, files });
+      pagesLeft = await readyRounds(running, prompts.short, {
+        folder,
+        rounds,
+        series,
+        files: sizedFiles,
+      });
     } finally {
       await closeAll(running);
     }

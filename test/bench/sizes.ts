@@ -1,15 +1,19 @@
 import { loadavg } from 'node:os';
+import { choose } from '../../src/runtime/config/choose.ts';
+import { readMachine } from '../../src/runtime/machine/machine.ts';
 import { benchCache, scratchFolder } from './base.ts';
-import { lotPromptTokens, lotRatios, lotTokens } from './peers/lots.ts';
+import { lotPromptTokens, lotRatios, lotSizes, lotTokens } from './peers/lots.ts';
 import { own } from './peers/running.ts';
 import { Series } from './peers/series.ts';
 import { type Report, report, variant } from './report.ts';
-import { eights, prompts, singles, starts, threadCounts } from './sizes/measure.ts';
+import { lots, prompts, singles, starts, threadCounts } from './sizes/measure.ts';
 import { realSize } from './sizes/models.ts';
 import { chosenShapes, type ShapeName } from './sizes/shapes.ts';
 
-/** Parts of this bench: starts, one stream, and eight requests at once. */
+/** Parts of this bench: starts, one stream, and several requests at once. */
 const parts = process.env['ADAPTLET_BENCH_PARTS']?.split(',') ?? ['start', 'single', 'lots'];
+
+const mib = 2 ** 20;
 
 type Ratios = readonly (readonly [string, number | undefined])[];
 
@@ -21,7 +25,7 @@ const streamRatios = (series: Series): Ratios =>
       series.speed(`${key}_${mine}_t${threads}`, `${key}_${its}_t${threads}`);
     const over = prompts.flatMap(
       ({ length }): Ratios =>
-        (['base', 'r16'] as const).flatMap((arm) =>
+        (['base', 'r8', 'r16'] as const).flatMap((arm) =>
           (['first', 'decode'] as const).flatMap((what): Ratios => {
             const key = `${what}${length}_${arm}`;
             const name = `${what === 'first' ? 'prefill' : what}${length}_${arm}`;
@@ -32,7 +36,7 @@ const streamRatios = (series: Series): Ratios =>
           }),
         ),
     );
-    const adapters = ['r16', 'qv8'].map(
+    const adapters = ['r8', 'r16', 'qv8'].map(
       (arm) =>
         [
           `decode128_${arm}_over_base${suffix}`,
@@ -42,16 +46,22 @@ const streamRatios = (series: Series): Ratios =>
     return [...over, ...adapters];
   });
 
-/** Our batch of eight adapters over that of one, and over ourselves one by one. */
+/** Our batch of different adapters over that of one, and over ourselves one by one. */
 const batchRatios = (series: Series): Ratios =>
-  threadCounts.flatMap((threads) => {
-    const suffix = threads === 1 ? '_t1' : '';
-    const batch = `lot8_${own}_together_t${threads}`;
-    return [
-      [`mixed8_over_same8${suffix}`, series.speed(batch, `lot8_same_${own}_together_t${threads}`)],
-      [`mixed8_over_one_by_one${suffix}`, series.speed(batch, `lot8_${own}_one_by_one_t${threads}`)],
-    ] as const;
-  });
+  lotSizes.flatMap((size) =>
+    threadCounts.flatMap((threads) => {
+      const suffix = threads === 1 ? '_t1' : '';
+      const [lot, mixed] = [`lot${size}`, `mixed${size}`];
+      const batch = `${lot}_${own}_together_t${threads}`;
+      return [
+        [
+          `${mixed}_over_same${size}${suffix}`,
+          series.speed(batch, `${lot}_same_${own}_together_t${threads}`),
+        ],
+        [`${mixed}_over_one_by_one${suffix}`, series.speed(batch, `${lot}_${own}_one_by_one_t${threads}`)],
+      ] as const;
+    }),
+  );
 
 const load = (): string => (loadavg()[0] ?? Number.NaN).toFixed(1);
 
@@ -60,16 +70,21 @@ const measured = async (name: ShapeName) => {
   const model = await realSize(name);
   const series = new Series();
   const cacheDir = parts.includes('start') ? `${scratch.path}/engine` : benchCache('engine');
-  const options = { folder: scratch.path, cacheDir, series };
-  const setup: Record<string, string | number> = { load_before: load() };
+  const { settings } = choose({ threads: 'auto', adapterMemory: 'auto' }, readMachine());
+  const adapterBudgetBytes = settings.adapterMemory;
+  const options = { folder: scratch.path, cacheDir, adapterBudgetBytes, series };
+  const setup: Record<string, string | number> = {
+    load_before: load(),
+    adapter_budget_mib: adapterBudgetBytes / mib,
+  };
   if (parts.includes('start')) await starts(model, options);
   if (parts.includes('single')) Object.assign(setup, await singles(model, options));
-  if (parts.includes('lots')) Object.assign(setup, await eights(model, options));
+  if (parts.includes('lots')) Object.assign(setup, await lots(model, options));
   setup['load_after'] = load();
   const ratios = [
     ...streamRatios(series),
     ...batchRatios(series),
-    ...lotRatios(series, [8], ['genai', 'llama']),
+    ...lotRatios(series, lotSizes, ['genai', 'llama']),
   ];
   return { series, ratios, setup };
 };
@@ -77,7 +92,8 @@ const measured = async (name: ShapeName) => {
 /**
  * What models of 0.3 to 1.2 billion parameters get from us, ONNX Runtime GenAI and llama.cpp: random weights in real
  * shapes, as the model builder of GenAI exports them. Everything of a model runs at once and is asked one at a time in
- * random order. ADAPTLET_BENCH_SIZES names the models; every number has the name of its model before it.
+ * random order. The budget of adapters is what `adaptlet serve` chooses on this machine. ADAPTLET_BENCH_SIZES names the
+ * models; every number has the name of its model before it.
  */
 export const sizes = async (): Promise<Report> => {
   const results: [string, ReturnType<typeof variant>][] = [];

@@ -9,17 +9,18 @@ export const decodeTokens = 32;
 const decodeMs = ({ atMs }: Timed): number =>
   ((atMs.at(-1) ?? Number.NaN) - firstMs({ atMs })) / (atMs.length - 1);
 
-/** The first prompt that we answer with as many tokens as are measured, with and without the adapter. */
+const ask = (peer: Peer, arm: string, prompt: readonly number[], tokens: number): Promise<Timed> =>
+  peer.generate(arm === 'base' ? null : arm, prompt, tokens);
+
+/** The first prompt that a peer answers with as many tokens as are measured, whatever it is asked. */
 export const promptThatGoesOn = async (
-  peer: Peer,
+  { peer, arms }: Running,
   prompts: readonly (readonly number[])[],
 ): Promise<readonly number[]> => {
   for (const prompt of prompts) {
-    const answers = [
-      await peer.generate(null, prompt, decodeTokens),
-      await peer.generate('r8', prompt, decodeTokens),
-    ];
-    if (answers.every(({ ids }) => ids.length === decodeTokens)) return prompt;
+    const lengths: number[] = [];
+    for (const arm of arms) lengths.push((await ask(peer, arm, prompt, decodeTokens)).ids.length);
+    if (lengths.every((length) => length === decodeTokens)) return prompt;
   }
   throw new Error(`every prompt of this bench is answered with fewer than ${decodeTokens} tokens`);
 };
@@ -41,7 +42,7 @@ export const decodeRounds = async (peers: readonly Running[], options: DecodeOpt
   const shuffle = shuffler(threads);
   const measure = async ({ name, peer, arms }: Running, keep: boolean): Promise<void> => {
     for (const arm of shuffle(arms)) {
-      const timed = await peer.generate(arm === 'base' ? null : arm, prompt, tokens);
+      const timed = await ask(peer, arm, prompt, tokens);
       if (timed.atMs.length < tokens)
         throw new Error(`an answer of ${timed.atMs.length} tokens, not ${tokens}`);
       if (!keep) continue;

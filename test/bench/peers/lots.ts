@@ -9,8 +9,10 @@ import { own } from './running.ts';
 import type { Series } from './series.ts';
 import { type Answered, isAskedAgain, type Measured, type Way, wayOfTwo, waysOfOne } from './ways.ts';
 
-/** Requests of a lot, each for another adapter. */
-export const lotSizes = [4, 8] as const;
+/** Requests of a lot, each for another adapter; ADAPTLET_BENCH_LOTS names fewer sizes. */
+export const lotSizes: readonly number[] = (process.env['ADAPTLET_BENCH_LOTS'] ?? '4,8')
+  .split(',')
+  .map(Number);
 export const lotPromptTokens = 64;
 export const lotTokens = 32;
 

@@ -4,13 +4,8 @@ import { dropFolderFromPageCache } from '../page-cache.ts';
 import { quantile } from '../report.ts';
 import { shuffler } from '../rounds.ts';
 import { firstMs, type Peer } from './peer.ts';
-import type { Running } from './running.ts';
+import type { PeerFiles, Running } from './running.ts';
 import type { Series } from './series.ts';
-
-/** Adapter files of one peer: rank 8 on every linear, and a large one. */
-export type AdapterFiles = { readonly r8: string; readonly large: string };
-
-const sizes = { '5mb': 'r8', '49mb': 'large' } as const;
 
 const freshCopy = async (from: string, to: string): Promise<string> => {
   const copy = to + extname(from);
@@ -32,7 +27,8 @@ export const readyRounds = async (
     readonly folder: string;
     readonly rounds: number;
     readonly series: Series;
-    readonly files: ReadonlyMap<string, AdapterFiles>;
+    /** By the adapter's size, which is in the keys of the numbers. */
+    readonly files: ReadonlyMap<string, PeerFiles>;
   },
 ): Promise<number> => {
   let pagesLeft = 0;
@@ -40,11 +36,11 @@ export const readyRounds = async (
   const shuffle = shuffler(99);
   for (let round = 1; round <= rounds; round += 1) {
     for (const { name, peer } of shuffle(peers)) {
-      const own = files.get(name);
-      if (own === undefined) continue;
-      for (const [size, which] of Object.entries(sizes)) {
+      for (const [size, ofPeers] of files) {
+        const file = ofPeers.get(name);
+        if (file === undefined) continue;
         const adapter = `${size}-${round}`;
-        const copy = await freshCopy(own[which], join(folder, `${name}-${adapter}`));
+        const copy = await freshCopy(file, join(folder, `${name}-${adapter}`));
         pagesLeft += await dropFolderFromPageCache(copy);
         const load = await peer.load(adapter, copy);
         const cold = load + (await first(peer, adapter, prompt));

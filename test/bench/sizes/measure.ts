@@ -1,13 +1,24 @@
 import { join } from 'node:path';
 import { seededRandom } from '../../../src/runtime/engine/random.ts';
+import { writeSyntheticAdapter } from '../../support/synthetic-adapter.ts';
 import { benchEngine } from '../base.ts';
 import { decodeRounds } from '../peers/decode.ts';
 import { diskOf } from '../peers/install.ts';
-import { lotProgram, lotPromptTokens, lotRounds, lotTokens } from '../peers/lots.ts';
+import { lotProgram, lotPromptTokens, lotRounds, lotSizes, lotTokens } from '../peers/lots.ts';
 import { genai, llama } from '../peers/others.ts';
 import { ours } from '../peers/ours.ts';
 import type { PeerKind } from '../peers/peer.ts';
-import { agreementOf, chosen, closeAll, installed, own, peerOf, startAll } from '../peers/running.ts';
+import {
+  agreementOf,
+  chosen,
+  chosenArms,
+  closeAll,
+  filesOf,
+  installed,
+  own,
+  type PeerFiles,
+  startAll,
+} from '../peers/running.ts';
 import type { Series } from '../peers/series.ts';
 import { settledMemory } from '../process-memory.ts';
 import type { Report } from '../report.ts';
@@ -48,15 +59,19 @@ export type SizeOptions = {
   readonly folder: string;
   /** Of the prepared graph. */
   readonly cacheDir: string;
+  readonly adapterBudgetBytes: number;
   readonly series: Series;
 };
 
 /** Starts without and with a prepared graph, what it takes on disk, and memory before a request. */
-export const starts = async (model: RealSize, { cacheDir, series }: SizeOptions): Promise<void> => {
+export const starts = async (
+  model: RealSize,
+  { cacheDir, adapterBudgetBytes, series }: SizeOptions,
+): Promise<void> => {
   const { modelDir } = model;
   for (const key of ['first', 'second', 'second', 'second']) {
     const begun = performance.now();
-    await using engine = await benchEngine({ modelDir, cacheDir, adapterBudgetBytes: 256 * mib, threads: 1 });
+    await using engine = await benchEngine({ modelDir, cacheDir, adapterBudgetBytes, threads: 1 });
     series.add(`start_${key}_${own}`, performance.now() - begun);
     console.error(`sizes: ${model.name}: ${key} start`);
     if (key === 'first') continue;
@@ -71,37 +86,50 @@ export const starts = async (model: RealSize, { cacheDir, series }: SizeOptions)
 const llamaOf = ({ configFile, gguf }: RealSize, size: number): PeerKind =>
   llama({ configFile, weights: 'Q4_0', contextSize: size, file: async () => gguf });
 
-/** Our file of an adapter and those of the peers, by their names. */
-const filesOf = async (kinds: readonly PeerKind[], adapter: string, folder: string) => {
-  const files = new Map<string, string>();
-  for (const { name, adapterFile } of kinds)
-    if (adapterFile !== undefined) files.set(name, await adapterFile(adapter, join(folder, `${name}-r16`)));
+/** Their files by arm; the first one's memory is measured. */
+const adapterFiles = async (model: RealSize, kinds: readonly PeerKind[], folder: string) => {
+  const r8 = join(folder, 'r8');
+  await writeSyntheticAdapter(r8, model.configFile, { rank: 8, seed: 8 });
+  const ours = kinds.filter(({ name }) => name === own);
+  const adapters = {
+    r16: { peftFolder: model.r16[0] ?? '', programs: kinds },
+    r8: { peftFolder: r8, programs: kinds },
+    qv8: { peftFolder: model.qv8, programs: ours },
+  } as const;
+  const files = new Map<string, PeerFiles>();
+  for (const arm of chosenArms(['r16', 'r8', 'qv8'])) {
+    const { peftFolder, programs } = adapters[arm];
+    files.set(arm, await filesOf(programs, peftFolder, { folder, name: arm }));
+  }
   return files;
 };
 
+/** What is asked after prompts of every length; the others only after the shortest. */
+const armsOfAllLengths: readonly string[] = ['base', 'r16'];
+
 /** Prefill, decode and memory of one stream. Returns what the report's setup says of it. */
 export const singles = async (model: RealSize, options: SizeOptions): Promise<Report['setup']> => {
-  const { folder, cacheDir, series } = options;
+  const { folder, cacheDir, adapterBudgetBytes, series } = options;
   const { modelDir } = model;
-  const engine = { cacheDir, kvBudgetBytes: kvBudgetBytes(model) };
+  const engine = { cacheDir, adapterBudgetBytes, kvBudgetBytes: kvBudgetBytes(model) };
   const ourKind = ours(modelDir, { spin: true, engine });
   const all = [ourKind, genai(modelDir, true), genai(modelDir, false), llamaOf(model, contextSize)];
   const { there, leftOut } = await installed(chosen(all));
-  const files = await filesOf(there, model.r16[0] ?? '', folder);
-  const qv8 = await ourKind.adapterFile?.(model.qv8, join(folder, 'qv8'));
+  const files = await adapterFiles(model, there, folder);
   const setup: Record<string, string | number> = { left_out: leftOut };
   for (const threads of threadCounts) {
     const memory = threads === 1 ? { prompt: randomTokens(128, 1), tokens: 32 } : undefined;
-    const running = await startAll(there, { threads, arm: 'r16', files, memory, series });
+    const running = await startAll(there, { threads, files, memory, series });
     try {
-      await peerOf(running, own).load('qv8', qv8 ?? '');
       if (threads === 1) Object.assign(setup, await agreementOf(running, 'r16', randomTokens(128, 1)));
       for (const { length, tokens, rounds } of prompts) {
-        const asked = running.map((one) => {
+        const isAsked = (name: string, arm: string): boolean =>
           // The exported graph is GenAI's fastest way without an adapter.
-          if (one.name === 'genai') return { ...one, arms: ['r16'] };
-          return one.name === own && length === 128 ? { ...one, arms: [...one.arms, 'qv8'] } : one;
-        });
+          !(name === 'genai' && arm === 'base') && (length === 128 || armsOfAllLengths.includes(arm));
+        const asked = running.map((one) => ({
+          ...one,
+          arms: one.arms.filter((arm) => isAsked(one.name, arm)),
+        }));
         const prompt = randomTokens(length, length);
         await decodeRounds(asked, { prompt, tokens, key: `${length}`, threads, rounds, series });
       }
@@ -112,13 +140,13 @@ export const singles = async (model: RealSize, options: SizeOptions): Promise<Re
   return setup;
 };
 
-/** Eight requests at once: for eight adapters, and for one. Returns what the report's setup says of it. */
-export const eights = async (model: RealSize, options: SizeOptions): Promise<Report['setup']> => {
-  const { folder, cacheDir, series } = options;
+/** Requests at once: each for another adapter, and all for one. Returns what the report's setup says of it. */
+export const lots = async (model: RealSize, options: SizeOptions): Promise<Report['setup']> => {
+  const { folder, cacheDir, adapterBudgetBytes, series } = options;
   const { modelDir, r16 } = model;
   const adapters = new Map(r16.map((path, i) => [`r16-${i + 1}`, path]));
-  const budgets = { adapterBudgetBytes: 512 * mib };
-  const ourKind = ours(modelDir, { spin: true, rows: r16.length, engine: { cacheDir, ...budgets } });
+  const engine = { cacheDir, adapterBudgetBytes };
+  const ourKind = ours(modelDir, { spin: true, rows: r16.length, engine });
   const { there } = await installed(chosen([ourKind, genai(modelDir, true), llamaOf(model, 256)]));
   const programs = [];
   for (const kind of there) {
@@ -133,15 +161,15 @@ export const eights = async (model: RealSize, options: SizeOptions): Promise<Rep
     await lotRounds(programs, {
       threads,
       rounds: roundsOf(3),
-      lots: [
-        { key: '8_same', asks: same, only: own },
-        { key: '8', asks },
-      ],
+      lots: lotSizes.flatMap((size) => [
+        { key: `${size}_same`, asks: same.slice(0, size), only: own },
+        { key: `${size}`, asks: asks.slice(0, size) },
+      ]),
       tokens: lotTokens,
       twoProcesses: false,
       series,
       agreement,
     });
   }
-  return { lot_budget_mib: 512, ...agreement };
+  return agreement;
 };
