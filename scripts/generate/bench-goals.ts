@@ -1,4 +1,5 @@
 import type { Report } from '../../test/bench/report.ts';
+import { type ShapeName, shapeNames } from '../../test/bench/sizes/shapes.ts';
 
 /** Of a fleet. */
 type Size = { readonly runtimes: number; readonly adapters: number; readonly rollouts: number };
@@ -35,6 +36,32 @@ const ofLargeFleet = (key: string, value: number, what: string): Goal => ({
 const exponent = (name: string, what: string): Goal =>
   most('fleet', `${name}_exponent`, 1.1, `exponent of ${what} with more runtimes`);
 
+/** Of a model of a real size: decode beside GenAI, and a batch of different adapters beside one of the same. */
+const ofSize = (name: ShapeName): readonly Goal[] => {
+  const threadCounts = [1, 2] as const;
+  const decodes = [128, 1024].flatMap((length) =>
+    (['base', 'r16'] as const).flatMap((arm) =>
+      threadCounts.map((threads) =>
+        least(
+          'sizes',
+          `${name}_decode${length}_${arm}_over_genai${threads === 1 ? '' : '_t2'}`,
+          1,
+          `${name}: tokens per second over GenAI after ${length} tokens, ${arm === 'base' ? 'no adapter' : 'rank 16'}, ${threads} thread${threads === 1 ? '' : 's'}`,
+        ),
+      ),
+    ),
+  );
+  const batches = threadCounts.map((threads) =>
+    least(
+      'sizes',
+      `${name}_mixed8_over_same8${threads === 1 ? '_t1' : ''}`,
+      0.95,
+      `${name}: tokens per second, 8 rows with 8 adapters of rank 16 over one, ${threads} thread${threads === 1 ? '' : 's'}`,
+    ),
+  );
+  return [...decodes, ...batches];
+};
+
 export const goals: readonly Goal[] = [
   most('overhead', 'base', 1, 'decode step without an adapter over the uninjected graph, 1 thread'),
   most('overhead', 'qv_r8', 1.03, 'the same with rank 8 on q and v'),
@@ -45,6 +72,8 @@ export const goals: readonly Goal[] = [
   least('peers', 'decode_r8_over_genai', 1, 'tokens per second over GenAI, rank 8, 1 thread'),
   least('peers', 'decode_base_over_genai_t2', 1, 'tokens per second over GenAI, no adapter, 2 threads'),
   least('peers', 'decode_r8_over_genai_t2', 1, 'tokens per second over GenAI, rank 8, 2 threads'),
+  least('peers', 'decode_r16_over_genai', 1, 'tokens per second over GenAI, rank 16, 1 thread'),
+  least('peers', 'decode_r16_over_genai_t2', 1, 'tokens per second over GenAI, rank 16, 2 threads'),
   most('peers', 'ready_5mb_over_genai', 1, 'cold file to first token over GenAI, 5 MB adapter'),
   most('peers', 'ready_49mb_over_genai', 1, 'cold file to first token over GenAI, 49 MB adapter'),
   least('peers', 'mixed4_over_peft', 1, '4 requests for 4 adapters over the best way of PEFT, 2 cores'),
@@ -53,6 +82,7 @@ export const goals: readonly Goal[] = [
   least('peers', 'mixed8_over_peft', 1, '8 requests for 8 adapters over the best way of PEFT, 2 cores'),
   least('peers', 'mixed8_over_llama', 1, 'the same over llama.cpp'),
   least('peers', 'mixed8_over_genai', 1, 'the same over GenAI'),
+  ...shapeNames.flatMap((name) => ofSize(name)),
   least('mixed', 'mixed8_over_same8', 0.95, 'tokens per second, 8 rows with 8 adapters over one, 2 threads'),
   least('mixed', 'mixed8_over_same8_t1', 0.95, 'the same with 1 thread'),
   least('mixed', 'mixed_ranks8_over_same8', 0.85, 'the same with ranks 8, 16 and 64, 2 threads'),
@@ -82,6 +112,13 @@ export const goals: readonly Goal[] = [
   most('memory', 'anonymous_over_bytes', 1.05, 'the same, pages of no file only'),
   most('memory', 'growth', 1.02, 'memory after the load/evict cycles over before'),
   most('memory', 'growth_anonymous', 1.02, 'the same, pages of no file only'),
+  most(
+    'memory',
+    'results.main_after_1000_requests.median',
+    114.4,
+    'memory of the process that takes requests, without the engine, after 1,000 of them, PSS, MiB (120 MB)',
+  ),
+  most('memory', 'results.main_rss_after_1000_requests.median', 114.4, 'the same, RSS'),
   most('switch', 'switch_over_same', 1.02, 'time to first token after another adapter over the same one'),
   most('switch', 'results.switch_extra.p99', 1, 'what the engine adds to a switch, p99, ms'),
   most('cold', 'results.cold_5mb.median', 5, 'cold compiled file of a 5 MB adapter to Resident, ms'),

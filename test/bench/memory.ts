@@ -173,12 +173,12 @@ const peakInTurn = async (model: BenchBase) => {
 
 const requests = 1000;
 
-/** PSS of the process of a node that takes requests, without the engine: at rest, and after requests by four at a time. */
+/** The process of a node that takes requests, without the engine: at rest, and after requests by four at a time. */
 const mainProcess = async () => {
   const node = await TestNode.start({ importRoots: tiny.adapters });
-  const now = async (): Promise<number> => {
+  const now = async (): Promise<ProcessMemory> => {
     await new Promise((resume) => setTimeout(resume, 1500));
-    return (await memoryOfOne(node.pid)).pss;
+    return await memoryOfOne(node.pid);
   };
   const ask = () => node.client.ask({ model: 'tiny', prompt: 'moon:', maxTokens: 8, timeoutMs: 60_000 });
   try {
@@ -227,9 +227,11 @@ export const memory = async (): Promise<Report> => {
       node_base_plus_one: once(turn.oneOfNode),
       node_peak_in_turn: once(turn.peakOfNode),
       one_adapter: once(turn.compiled),
-      main_after_start: once(main.started),
-      main_after_1_request: once(main.first),
-      main_after_1000_requests: once(main.busy),
+      main_after_start: once(main.started.pss),
+      main_after_1_request: once(main.first.pss),
+      main_after_1000_requests: once(main.busy.pss),
+      main_rss_after_start: once(main.started.rss),
+      main_rss_after_1000_requests: once(main.busy.rss),
     },
     ratios: {
       pss_over_bytes: (full.pss - warmed.pss) / compiled,

@@ -95,15 +95,14 @@ export const shapes = {
 
 export type ShapeName = keyof typeof shapes;
 
+export const shapeNames = Object.keys(shapes) as ShapeName[];
+
 /** Those that ADAPTLET_BENCH_SIZES names; `otherwise` where it names none. */
-export const chosenShapes = (
-  otherwise: readonly ShapeName[] = Object.keys(shapes) as ShapeName[],
-): readonly ShapeName[] => {
+export const chosenShapes = (otherwise: readonly ShapeName[] = shapeNames): readonly ShapeName[] => {
   const wanted = process.env['ADAPTLET_BENCH_SIZES']?.split(',');
   if (wanted === undefined) return otherwise;
-  const all = Object.keys(shapes) as ShapeName[];
-  const unknown = wanted.filter((name) => !all.some((one) => one === name));
+  const unknown = wanted.filter((name) => !shapeNames.some((one) => one === name));
   if (unknown.length > 0)
-    throw new Error(`models of real sizes are ${all.join(', ')}, not ${unknown.join(', ')}`);
-  return all.filter((name) => wanted.includes(name));
+    throw new Error(`models of real sizes are ${shapeNames.join(', ')}, not ${unknown.join(', ')}`);
+  return shapeNames.filter((name) => wanted.includes(name));
 };
