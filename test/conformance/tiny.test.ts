@@ -227,14 +227,31 @@ describe('a prepared graph', () => {
     expect(() => provePrepared(expected, wrong, name)).toThrow(/does not give the answers/);
   });
 
-  it('of weights that lie in the graph itself reads them from a file beside it, with the same answers', async () => {
+  /** A folder of the tiny model whose weights lie in its graph. */
+  const inlineModel = (): string => {
     const folder = join(scratch(), 'onnx');
     cpSync(tinyModel('int4'), folder, { recursive: true });
     for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json'])
       cpSync(join(tinyModel('int4'), '..', name), join(folder, name));
     writeFileSync(join(folder, 'model.onnx'), withInlineWeights(tinyModel('int4')));
     rmSync(join(folder, 'model.onnx.data'));
-    const cache = scratch();
+    return folder;
+  };
+
+  it('of weights that lie in the graph itself writes none where the disk budget has no room for them, and answers all the same', async () => {
+    const [folder, cache] = [inlineModel(), scratch()];
+    const cacheRoomBytes = statSync(join(folder, 'model.onnx')).size - 1;
+    const full = await openModel(folder, cache, { cacheRoomBytes });
+    expect(full.warnings).toContainEqual(
+      expect.stringMatching(/^the weights cannot be shared, .* do not fit the disk budget of this runtime/),
+    );
+    expect(readdirSync(join(cache, 'prepared'))).toEqual([]);
+    expect((await allLogits(withLora(full.sessions.base), [3, 5, 7])).every(Number.isFinite)).toBe(true);
+    full.sessions.release();
+  });
+
+  it('of weights that lie in the graph itself reads them from a file beside it, with the same answers', async () => {
+    const [folder, cache] = [inlineModel(), scratch()];
     const [inline, outside] = [await openModel(folder, cache), await openModel(tinyModel('int4'), scratch())];
     const [prepared = ''] = readdirSync(join(cache, 'prepared'));
     const constants = statSync(join(cache, 'prepared', prepared, 'constants.bin'));

@@ -16,6 +16,8 @@ export type StartOptions = {
   /** Its graph, relative to the folder. Absent: model.onnx, or the only one. */
   readonly modelFile?: string | undefined;
   readonly cacheDir: string;
+  /** See ModelOptions. */
+  readonly cacheRoomBytes?: number | undefined;
   readonly adapterBudgetBytes: number;
   /** RAM that other processes of this node come to take. Absent: none. */
   readonly besideBytes?: number;

@@ -76,7 +76,9 @@ export const openBaseModel = async (
       doing = what;
       tell();
     };
-    engine.begin(startEngine({ ...engineOptions(parts, { modelDir, modelFile }), onDoing, besideBytes }));
+    const cacheRoomBytes = (): number => disk.nodeDisk.whole.free;
+    const options = engineOptions(parts, { modelDir, modelFile });
+    engine.begin(startEngine({ ...options, onDoing, besideBytes, cacheRoomBytes }));
     await untilReady(engine);
     await disk.nodeDisk.countPrepared();
     isReady = true;

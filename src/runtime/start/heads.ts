@@ -38,6 +38,7 @@ export const openHeads = async (
   const engine = startEngine({
     modelDir,
     cacheDir: join(dataDir, classifierBase),
+    cacheRoomBytes: () => nodeDisk.whole.free,
     adapterBudgetBytes: headBytesOf(budgetBytes),
     threads: 1,
     onnxRuntimeLibrary: settings.onnxRuntimeLibrary,

@@ -95,7 +95,7 @@ export class NodeDisk {
     this.#freeAdapters = freeAdapters;
   }
 
-  /** Counts what engines prepared of the base model and of the encoder of classifiers: they write without asking, and remove what is old. */
+  /** Counts what engines prepared of the base model and of the encoder of classifiers: they write what `whole` has room for, and remove what is old. */
   async countPrepared(): Promise<void> {
     try {
       let bytes = 0;

@@ -28,6 +28,7 @@ export type OpenWish = ProviderWish & {
   readonly kv?: KvWish;
   readonly operator?: Operator | undefined;
   readonly signal?: AbortSignal;
+  readonly cacheRoomBytes?: number;
 };
 
 /** Opens a base model in this process, as the engine process does, with what it warns of. */

@@ -17,9 +17,11 @@ import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../task
 import { EngineLife } from './engine-life.ts';
 import type { OpeningTimes } from './opening.ts';
 
-export type EngineOptions = Omit<StartOptions, 'besideBytes'> & {
+export type EngineOptions = Omit<StartOptions, 'besideBytes' | 'cacheRoomBytes'> & {
   /** RAM that other processes of this node have still to take; asked each time the process begins. Absent: none. */
   readonly besideBytes?: (() => number) | undefined;
+  /** What the disk budget leaves for what is written into `cacheDir`; asked each time the process begins. Absent: no bound. */
+  readonly cacheRoomBytes?: (() => number) | undefined;
   readonly clock: Clock;
   readonly logger: Log;
   /** Milliseconds without a sign of life, while calls are under way, after which the process is killed. */
@@ -163,9 +165,9 @@ class ProcessEngine implements EngineClient {
 
   #begin(): EngineLife {
     const { clock, logger, stallTimeoutMs, random: _, ...given } = this.#options;
-    const { onDoing = () => undefined, besideBytes = () => 0, ...start } = given;
+    const { onDoing = () => undefined, besideBytes = () => 0, cacheRoomBytes, ...start } = given;
     return new EngineLife({
-      start: { ...start, besideBytes: besideBytes() },
+      start: { ...start, besideBytes: besideBytes(), cacheRoomBytes: cacheRoomBytes?.() },
       clock,
       logger,
       stallTimeoutMs,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { refuseWithoutRoom } from './disk-room.ts';
+import { refuseBeyondBudget, refuseWithoutRoom } from './disk-room.ts';
 
 const mebibyte = 2 ** 20;
 
@@ -18,4 +18,11 @@ it('a tenth of a disk stays free', () => {
 
 it('the disk of a folder is asked', () => {
   expect(() => refuseWithoutRoom('/', Number.MAX_SAFE_INTEGER)).toThrow('do not fit the disk of /');
+});
+
+it('a budget is not passed, and may be used up', () => {
+  expect(() => refuseBeyondBudget(mebibyte, mebibyte)).not.toThrow();
+  expect(() => refuseBeyondBudget(mebibyte + 1, mebibyte)).toThrow(
+    '2 MiB do not fit the disk budget of this runtime, which has room for 1 MiB',
+  );
 });

@@ -8,6 +8,17 @@ const mebibytes = (bytes: number): number => Math.max(0, Math.ceil(bytes / 2 ** 
 type DiskSize = Pick<StatsFs, 'bavail' | 'blocks' | 'bsize'>;
 
 /**
+ * Refuses to write what does not fit the room that a budget has left.
+ * @throws Error
+ */
+export const refuseBeyondBudget = (bytes: number, roomBytes: number): void => {
+  if (bytes <= roomBytes) return;
+  throw new Error(
+    `${mebibytes(bytes)} MiB do not fit the disk budget of this runtime, which has room for ${Math.floor(roomBytes / 2 ** 20)} MiB`,
+  );
+};
+
+/**
  * Refuses to write what would leave less than a tenth of a disk free.
  * @throws Error
  */

@@ -76,11 +76,13 @@ const preparedGraphs = async (
   const { digest, model } = options;
   const of = createHash('sha256').update(toBase(options.graph.model)).digest('hex');
   const weights = externalWeights(options.graph);
-  const bytes = weights.reduce(
-    (sum, { place, dataType }) => sum + (place.length ?? 0) * (halfTypes.has(dataType) ? 2 : 1),
-    options.graph.model.length,
-  );
-  const folder = await preparedGraph({ digest, graph: model.graph, bytes, of }, options);
+  const bytesOf = (isHalf: boolean): number =>
+    weights
+      .filter(({ dataType }) => halfTypes.has(dataType) === isHalf)
+      .reduce((sum, { place }) => sum + (place.length ?? 0), 0);
+  const keptBytes = options.graph.model.length + 2 * bytesOf(true);
+  const bytes = keptBytes + bytesOf(false);
+  const folder = await preparedGraph({ digest, graph: model.graph, bytes, keptBytes, of }, options);
   const { graph, files, weights: mapped } = openPrepared(folder, model.graph);
   try {
     const graphs = graphsFrom(graph, options, { toBase: (base) => base, files });

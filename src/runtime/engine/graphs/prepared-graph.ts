@@ -17,7 +17,7 @@ import { readGraph } from '../onnx/graph.ts';
 import type { Windows } from '../onnx/missing-windows.ts';
 import { MappedWeights } from '../ort/mapped-weights.ts';
 import { machineKey, onnxRuntimeVersion } from '../session/runtime-options.ts';
-import { refuseWithoutRoom } from './disk-room.ts';
+import { refuseBeyondBudget, refuseWithoutRoom } from './disk-room.ts';
 
 /** Names of the files in a folder of a prepared graph. */
 export const preparedFiles = {
@@ -67,17 +67,18 @@ const isIntact = async (folder: string, of: string): Promise<boolean> => {
 };
 
 const prepare = async (
-  { graph, bytes, of }: BaseGraph,
+  { graph, bytes, keptBytes, of }: BaseGraph,
   folder: string,
   options: PreparedGraphOptions,
 ): Promise<void> => {
+  const { signal, threads, headSize, doing, task = 'generate', windows, cacheRoomBytes = Infinity } = options;
+  refuseBeyondBudget(keptBytes, cacheRoomBytes);
   const temporary = `${folder}.${process.pid}.tmp`;
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true });
   try {
     // The optimiser writes its constants into the graph, before they are taken out of it again.
     refuseWithoutRoom(temporary, bytes);
-    const { signal, threads, headSize, doing, task = 'generate', windows } = options;
     const args = [program, graph, temporary, String(threads), String(headSize), task];
     if (windows !== undefined) args.push(JSON.stringify(windows));
     const running = run(process.execPath, args, { signal, killSignal: 'SIGKILL' });
@@ -106,8 +107,10 @@ export type BaseGraph = {
   readonly digest: Digest;
   /** Path of its graph. */
   readonly graph: string;
-  /** Of the graph and its weights: as much can become constants. */
+  /** Of the graph and its weights: as much can become constants, while it is prepared. */
   readonly bytes: number;
+  /** Of those that the files of the model do not have, so that they stay on the disk; at most. */
+  readonly keptBytes: number;
   /** Digest of the graph that is optimised: another version of this program may make another one of it. */
   readonly of: string;
 };
@@ -127,6 +130,8 @@ const removeOld = async (root: string, current: string): Promise<void> => {
 
 export type PreparedGraphOptions = {
   readonly cacheDir: string;
+  /** See ModelOptions. */
+  readonly cacheRoomBytes?: number | undefined;
   readonly threads: number;
   readonly headSize: number;
   /** Default: generate. */
