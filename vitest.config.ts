@@ -48,17 +48,26 @@ const inOrder = (projects: readonly ReturnType<typeof project>[]) =>
   projects.map(({ test }, groupOrder) => ({ test: { ...test, sequence: { groupOrder } } }));
 
 const exact = [
+  'appending-rows',
   'encoder-exactness',
   'encoder-mixed',
   'exactness',
   'exports',
   'injection',
+  'kv-precision',
+  'layouts',
+  'length-limits',
   'long-rope',
   'minilm',
   'openvino',
+  'plain-tensors',
   'precision',
+  'prefix-cache',
   'prove-rows',
   'rows',
+  'rows-memory',
+  'rows-random',
+  'speculation',
   'tiny',
 ];
 

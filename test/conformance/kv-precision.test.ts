@@ -6,6 +6,7 @@ import type { KvWish } from '../../src/runtime/engine/schedule/kv-budget.ts';
 import { fixtureFolder } from '../support/fixture-models.ts';
 import { eight, endless, stepsDuring, TestHost } from './support/host.ts';
 import { allLogits, greedy, type OpenModel, openBase, openModel, withLora } from './support/open-model.ts';
+import { operator } from './support/operator.ts';
 import {
   compileFor,
   golden,
@@ -88,7 +89,8 @@ it('rows that run together in int8 give the tokens that each gives alone', async
   const alone = await host.alone(eight);
   const { result, steps } = await stepsDuring(() => host.together(eight));
   expect(result).toEqual(alone);
-  expect(Math.max(...steps.map(({ rows }) => rows))).toBe(8);
+  // In the portable way rows with different adapters do not share a step.
+  if (operator !== undefined) expect(Math.max(...steps.map(({ rows }) => rows))).toBe(8);
   expect(host.host.info.kv).toMatchObject({ precision: 'int8', requests: 8, because: '' });
   await host.close();
 });

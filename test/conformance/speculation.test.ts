@@ -254,7 +254,8 @@ describe('a request by itself', () => {
     steps.ran.length = 0;
     const count = await drafted(async () => expect(await host.together(inputs)).toEqual(expected));
     expect(count.draftTokens).toBe(0);
-    expect(steps.ran.filter(({ rows }) => rows > 1).length).toBe(39);
+    // In the portable way rows with different adapters do not share a step.
+    expect(steps.ran.filter(({ rows }) => rows > 1).length).toBe(operator === undefined ? 0 : 39);
   });
 
   it('goes on token by token while the prompt of another one is computed', async () => {
