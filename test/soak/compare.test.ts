@@ -8,8 +8,8 @@ const greedy: Sampling = { temperature: 0, topK: 0, topP: 1 };
 const sampled: Sampling = { temperature: 0.5, topK: 0, topP: 1, seed: 7 };
 const alone: Alone = { ids: [5, 6, 7, 2], text: 'abc', finish: 'stop' };
 
-const verdict = (received: Received, { maxTokens = 10, away = 1 } = {}) =>
-  compare(received, alone, { maxTokens, epsilon: 1e-3, distance: () => Promise.resolve(away) });
+const verdict = (received: Received, { maxTokens = 10, away = 1, epsilon = 1e-3 } = {}) =>
+  compare(received, alone, { maxTokens, epsilon, distance: () => Promise.resolve(away) });
 
 describe('compare', () => {
   it('finds an answer with the same tokens, text and end the same', async () => {
@@ -30,6 +30,12 @@ describe('compare', () => {
     expect(await verdict(received, { away: 0.000_9 })).toEqual({ kind: 'nearTie', at: 1, distance: 0.000_9 });
     expect(await verdict(received, { away: 0.001 })).toMatchObject({ kind: 'different' });
     expect(await verdict(received, { away: NaN })).toMatchObject({ kind: 'different' });
+  });
+
+  it('knows no near tie where epsilon is 0', async () => {
+    const received = { ...alone, ids: [5, 9] };
+    for (const away of [0, 1e-9])
+      expect(await verdict(received, { away, epsilon: 0 })).toMatchObject({ kind: 'different', at: 1 });
   });
 
   it('does not ask about tokens behind the first that differs', async () => {

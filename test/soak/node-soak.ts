@@ -6,7 +6,7 @@ import { enginePid, TestNode, yaml } from '../support/node.ts';
 import type { Seeded } from '../support/random.ts';
 import { waitFor } from '../support/wait.ts';
 import { Disturbance, type DisturbanceOptions, exponential, type Pause } from './disturbance.ts';
-import { adapterFolders, type SoakModel } from './models.ts';
+import { adapterFolders, epsilonOf, type SoakModel } from './models.ts';
 import { nodeSubject } from './node-subject.ts';
 import { Reference } from './reference.ts';
 import { Report } from './report.ts';
@@ -128,7 +128,7 @@ const disturb = async (
   options: NodeSoakOptions,
 ): Promise<void> => {
   const { model, seed } = options;
-  const { epsilon, evenRate } = model;
+  const { evenRate } = model;
   const { baseDigest, contextLength, vocabSize } = quiet.info();
   const known = await deploy(node, names);
   const adapterOf = (digest: string): string | null => {
@@ -143,7 +143,7 @@ const disturb = async (
   const random = choices(seed, 3);
   const finished = requests.finished.bind(requests);
   const subject = nodeSubject(node, adapterOf, report);
-  const traffic = new Traffic({ subject, reference, report, epsilon, contextLength, finished });
+  const traffic = new Traffic({ subject, reference, report, contextLength, finished });
   const models = ['tiny', ...rollouts, ...rollouts, ...rollouts, ...names.slice(0, 8)];
   const send = (hot: number): Promise<void> => {
     const plan = requests.next();
@@ -167,9 +167,9 @@ export const soakNode = async (options: NodeSoakOptions): Promise<Report> => {
   const { model, seed } = options;
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-soak-node-'));
   const imports = join(folder, 'imports');
-  const report = new Report(`${model.name}, whole node`, seed, model.epsilon);
   const quiet = await startFor(model, folder, { adapterBudgetBytes: model.memoryBytes });
   try {
+    const report = new Report(`${model.name}, whole node`, seed, epsilonOf(model, quiet.info()));
     const { ramBytes } = await loadAll(model, quiet, folder);
     const folders = await adapterFolders(model, imports);
     for (const path of model.trained) await cp(path, join(imports, basename(path)), { recursive: true });

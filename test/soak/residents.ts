@@ -14,7 +14,6 @@ export type ResidentsParts = {
   readonly places: number;
   /** Largest difference of the logits that the probe of each adapter finds on a quiet engine. */
   readonly probes: ReadonlyMap<string, number>;
-  readonly epsilon: number;
   /** Takes memory that nobody uses until only this much is left for adapters. */
   readonly roomBytes?: number;
   readonly random: Seeded;
@@ -135,11 +134,11 @@ export class Residents {
   }
 
   async #probe({ adapter, engineName }: Resident): Promise<void> {
-    const { engine, probes, epsilon, report } = this.#parts;
+    const { engine, probes, report } = this.#parts;
     const { finite, maxDifference } = await engine.probe(engineName);
     report.counts.probes += 1;
     const expected = probes.get(adapter) ?? NaN;
-    if (finite && Math.abs(maxDifference - expected) < epsilon) return;
+    if (finite && Math.abs(maxDifference - expected) <= report.epsilon) return;
     report.fail({
       kind: 'probe',
       what: `the probe of ${adapter} found ${maxDifference}, not ${expected}`,

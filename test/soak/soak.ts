@@ -6,7 +6,7 @@ import { type Seeded, seeded } from '../support/random.ts';
 import { waitFor } from '../support/wait.ts';
 import { Disturbance, type DisturbanceOptions, exponential, type Pause } from './disturbance.ts';
 import { engineSubject } from './engine-subject.ts';
-import type { SoakModel } from './models.ts';
+import { epsilonOf, type SoakModel } from './models.ts';
 import { Reference } from './reference.ts';
 import { Report } from './report.ts';
 import { Requests } from './requests.ts';
@@ -65,7 +65,7 @@ const disturb = async (
   options: SoakOptions,
 ): Promise<number> => {
   const { model, seed } = options;
-  const { epsilon, evenRate } = model;
+  const { evenRate } = model;
   const { contextLength } = engine.info();
   const random = choices(seed, 3);
   const requests = new Requests(model, engine.info(), choices(seed, 1));
@@ -74,14 +74,13 @@ const disturb = async (
     files: filesUnderTest(adapters, options),
     places: Math.ceil(adapters.files.size * placesShare),
     probes: adapters.probes,
-    epsilon,
     ...(model.crowded ? { roomBytes: roomBytes(adapters) } : {}),
     random: choices(seed, 2),
     report,
   });
   const finished = requests.finished.bind(requests);
   const subject = engineSubject(engine);
-  const traffic = new Traffic({ subject, reference, report, epsilon, contextLength, finished });
+  const traffic = new Traffic({ subject, reference, report, contextLength, finished });
   let deaths = 0;
   engine.onState((state) => {
     if (state !== 'down') return;
@@ -118,9 +117,9 @@ const roomBytes = ({ ramBytes }: Adapters): number => Math.floor(ramBytes * memo
 export const soak = async (options: SoakOptions): Promise<Report> => {
   const { model, seed } = options;
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-soak-'));
-  const report = new Report(model.name, seed, model.epsilon);
   const quiet = await startFor(model, folder, { adapterBudgetBytes: model.memoryBytes });
   try {
+    const report = new Report(model.name, seed, epsilonOf(model, quiet.info()));
     const adapters = await loadAll(model, quiet, folder);
     const reference = new Reference(quiet);
     report.different = await proveDifferent(model, reference, {

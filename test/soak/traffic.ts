@@ -30,7 +30,6 @@ export type TrafficParts<Target> = {
   readonly subject: Subject<Target>;
   readonly reference: Reference;
   readonly report: Report;
-  readonly epsilon: number;
   readonly contextLength: number;
   readonly finished: (plan: Plan, ids: readonly number[], adapter: string | null) => void;
 };
@@ -126,7 +125,7 @@ export class Traffic<Target> {
   }
 
   async #compare(plan: Plan, reading: Reading): Promise<void> {
-    const { reference, report, epsilon } = this.#parts;
+    const { reference, report } = this.#parts;
     const { ids, text, done, adapter } = reading;
     if (done === undefined && ids.length === 0) return;
     if (adapter === null) report.counts.ofBase += 1;
@@ -137,7 +136,7 @@ export class Traffic<Target> {
     const alone = await reference.answer(asked, maxTokens);
     const verdict = await compare(received, alone, {
       maxTokens,
-      epsilon,
+      epsilon: report.epsilon,
       distance: (at, got, expected) => reference.distance(asked, ids.slice(0, at), got, expected),
     });
     report.count(verdict, asked, { ids, isWhole: done !== undefined });
