@@ -90,11 +90,11 @@ const llamaOf = ({ configFile, gguf }: RealSize, size: number): PeerKind =>
 const adapterFiles = async (model: RealSize, kinds: readonly PeerKind[], folder: string) => {
   const r8 = join(folder, 'r8');
   await writeSyntheticAdapter(r8, model.configFile, { rank: 8, seed: 8 });
-  const ours = kinds.filter(({ name }) => name === own);
+  const ownKinds = kinds.filter(({ name }) => name === own);
   const adapters = {
     r16: { peftFolder: model.r16[0] ?? '', programs: kinds },
     r8: { peftFolder: r8, programs: kinds },
-    qv8: { peftFolder: model.qv8, programs: ours },
+    qv8: { peftFolder: model.qv8, programs: ownKinds },
   } as const;
   const files = new Map<string, PeerFiles>();
   for (const arm of chosenArms(['r16', 'r8', 'qv8'])) {
