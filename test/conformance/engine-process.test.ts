@@ -1,7 +1,9 @@
 import { getEventListeners } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitFor } from '../support/wait.ts';
-import { ask, babble, request, startTiny, type TestEngine, withNaN } from './support/engine.ts';
+import { ask, babble, launchTiny, request, startTiny, type TestEngine, withNaN } from './support/engine.ts';
 
 const failsWith = (code: string, text = '') =>
   expect.objectContaining({ code, message: expect.stringContaining(text) });
@@ -221,6 +223,21 @@ describe('the engine process', () => {
     }
     over.abort();
     await Promise.all(asking);
+    await engine.close();
+  });
+
+  it('asks each time it begins what the disk budget leaves, and prepares no graph that does not fit', async () => {
+    let room = 0;
+    const { engine, log, folder } = launchTiny({ cacheRoomBytes: () => room });
+    const prepared = (): readonly string[] => readdirSync(join(folder, 'cache/prepared'));
+    await waitFor('the engine', () => engine.state === 'ready');
+    expect(JSON.stringify(log)).toMatch(/the weights cannot be shared, .* do not fit the disk budget/);
+    expect(prepared()).toEqual([]);
+    room = 2 ** 30;
+    const { pid } = engine;
+    process.kill(pid ?? 0, 'SIGKILL');
+    await waitFor('another process', () => engine.state === 'ready' && engine.pid !== pid);
+    expect(prepared()).toHaveLength(1);
     await engine.close();
   });
 
