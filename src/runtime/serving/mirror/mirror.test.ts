@@ -159,12 +159,6 @@ describe('which requests have no copy', () => {
   });
 });
 
-/** The engine ends under the next copy, while it works on a request of this version. */
-const endsWith = ({ answers, guard }: ReturnType<typeof mirrorNode>, engineName: string): void => {
-  guard.engineDied(new Map([['some', { engineName, events: 1 }]]));
-  answers.next = { fail: new AdaptletError('ENGINE_DOWN', 'killed') };
-};
-
 describe('what copies may cost', () => {
   it('is one at a time, a few that wait, and the rest is dropped', async () => {
     const node = mirrorNode();
@@ -288,7 +282,6 @@ describe('what copies may cost', () => {
     ['the canary has left the RAM', ({ state }) => (state.isResident = false)],
     ['the engine is down', ({ state }) => (state.engine = 'down')],
     ['the engine is full', ({ answers }) => (answers.next = { fail: full })],
-    ['the engine ended with another version', (node) => endsWith(node, 'good')],
   ])('is a dropped copy where %s', async (_, happens) => {
     const node = mirrorNode({ guard: { maxConsecutiveErrors: 1 } });
     happens(node);
@@ -299,13 +292,6 @@ describe('what copies may cost', () => {
 });
 
 describe('a canary that cannot answer copies', () => {
-  it('is held where the engine ended with it alone', async () => {
-    const node = mirrorNode({ guard: { maxConsecutiveErrors: 1 } });
-    endsWith(node, 'next');
-    await node.ask();
-    await expect.poll(() => node.holds.isHeld(uid, canary)).toBe(true);
-  });
-
   it('is held by its guard, without any client having been hurt', async () => {
     const node = mirrorNode();
     node.answers.next = { fail: nan };
