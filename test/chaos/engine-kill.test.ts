@@ -90,7 +90,7 @@ describe('kill -9 of the engine process under load', () => {
 
 describe('a prompt that ends the engine each time', () => {
   it.each([
-    ['when the engine gets it', 'poison'],
+    ['when the engine begins to work on it', 'poison'],
     ['with a token of its answer, beside an answer to another one', 'venom'],
   ])(
     '%s is refused the third time, with its reason, and ends it no more; others are answered',

@@ -45,7 +45,7 @@ export type EngineLifeOptions = {
 };
 
 type Call = {
-  /** The process has said that it works on it: where it does not say so any more, it waits. */
+  /** The process has said that it works on it. */
   isNamed?: true;
 } & (
   | {
@@ -331,12 +331,13 @@ export class EngineLife {
     else call?.stream.fail(error);
   }
 
-  /** Requests that the process works on, and those that it has said nothing of. */
+  /** Requests that the process works on; where it named none of those that are under way, the ones that it never did. */
   #workAtEnd(): WorkAtEnd {
-    const works = new Set(this.#works);
+    const named = this.#works.flatMap((number) => this.#calls.get(number) ?? []);
+    const calls = named.length > 0 ? named : this.#calls.values().filter(({ isNamed }) => isNamed !== true);
     const work = new Map<string, { readonly engineName: string | null; readonly events: number }>();
-    for (const [number, call] of this.#calls) {
-      if (call.input === undefined || (call.isNamed === true && !works.has(number))) continue;
+    for (const call of calls) {
+      if (call.input === undefined) continue;
       const { requestId } = call.input;
       const engineName = 'engineName' in call.input ? call.input.engineName : null;
       work.set(requestId, { engineName, events: call.kind === 'stream' ? call.events : 0 });
