@@ -29,7 +29,8 @@ export const requestErrors = defineErrors({
     retry: 'AfterChange',
   },
   INPUT_ENDS_ENGINE: {
-    summary: 'The engine ended, or was killed because it stalled, each time that it was given this input.',
+    summary:
+      'The engine ended, or was killed because it stalled, more than once while it worked on this input.',
     advice:
       'Change the request: a shorter prompt, or other sampling options. If it is not to blame, send it again after the time in retry-after.',
     grpc: 'INVALID_ARGUMENT',

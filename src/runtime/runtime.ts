@@ -158,6 +158,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     residency,
     facts,
     guards: guard.canaries,
+    excuses: (...of) => guard.excuses(...of),
     tally: counts.copies,
     clock,
     table,
@@ -273,7 +274,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   signals.on('mirrored', () => source.mirrored());
   engine.onState((state) => {
     logger.info({ state }, 'engine changed its state');
-    if (state === 'down') guard.engineDied();
+    if (state === 'down') guard.engineDied(engine.workAtEnd);
     if (state === 'ready') quotas.budgetsChanged();
     source.wake();
   });

@@ -89,30 +89,38 @@ describe('kill -9 of the engine process under load', () => {
 });
 
 describe('a prompt that ends the engine each time', () => {
-  it('is refused the third time, with its reason, and ends it no more; others are answered', async () => {
-    const preload = join(import.meta.dirname, '../support/preload/engine-ends-on-input.ts');
-    const poisoned = await TestNode.start({ env: { NODE_OPTIONS: `--import=${preload}` } });
-    try {
-      await poisoned.write('adapters.yaml', yaml.adapter('upper', 'adapters/upper'));
-      const ask = (prompt: string) => poisoned.client.ask({ model: 'upper', prompt });
-      const answers = () =>
-        waitFor('an answer', async () => (await ask('moon:').catch(() => undefined))?.text === ' MOON!');
-      await answers();
-      for (let time = 0; time < 2; time += 1) {
-        await expect(ask('poison')).rejects.toMatchObject({ code: 'ENGINE_DOWN' });
+  it.each([
+    ['when the engine begins to work on it', 'poison'],
+    ['with a token of its answer, beside an answer to another one', 'venom'],
+  ])(
+    '%s is refused the third time, with its reason, and ends it no more; others are answered',
+    async (_, deadly) => {
+      const preload = join(import.meta.dirname, '../support/preload/engine-ends-on-input.ts');
+      const poisoned = await TestNode.start({ env: { NODE_OPTIONS: `--import=${preload}` } });
+      try {
+        await poisoned.write('adapters.yaml', yaml.adapter('upper', 'adapters/upper'));
+        const ask = (prompt: string) => poisoned.client.ask({ model: 'upper', prompt });
+        const answers = () =>
+          waitFor('an answer', async () => (await ask('moon:').catch(() => undefined))?.text === ' MOON!');
         await answers();
+        for (let time = 0; time < 2; time += 1) {
+          const beside = ask('moon:').catch(() => undefined);
+          await expect(ask(deadly)).rejects.toMatchObject({ code: 'ENGINE_DOWN' });
+          await beside;
+          await answers();
+        }
+        const pid = enginePid(poisoned);
+        await expect(ask(deadly)).rejects.toMatchObject({
+          code: 'INPUT_ENDS_ENGINE',
+          message: expect.stringContaining('ended 2 times'),
+        });
+        expect((await ask('moon:')).text).toBe(' MOON!');
+        expect(enginePid(poisoned)).toBe(pid);
+      } finally {
+        await poisoned.dispose();
       }
-      const pid = enginePid(poisoned);
-      await expect(ask('poison')).rejects.toMatchObject({
-        code: 'INPUT_ENDS_ENGINE',
-        message: expect.stringContaining('ended 2 times'),
-      });
-      expect((await ask('moon:')).text).toBe(' MOON!');
-      expect(enginePid(poisoned)).toBe(pid);
-    } finally {
-      await poisoned.dispose();
-    }
-  });
+    },
+  );
 });
 
 describe('an engine process that ends before it is ready for the first time', () => {

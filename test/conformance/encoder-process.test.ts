@@ -120,9 +120,11 @@ describe('an encoder in its process', () => {
 
   it('fails its requests when it is killed, and answers again after its restart', async () => {
     const engine = await start();
-    const lost = engine.encode(input(1), never);
+    const request = input(1);
+    const lost = engine.encode(request, never);
     process.kill(engine.pid ?? 0, 'SIGKILL');
     await expect(lost).rejects.toMatchObject({ code: 'ENGINE_DOWN' });
+    expect(engine.workAtEnd).toEqual(new Map([[request.requestId, { engineName: null, events: 0 }]]));
     await waitFor('the restart', () => engine.state === 'ready');
     expect((await engine.encode(input(2), never)).rows).toHaveLength(2);
   });

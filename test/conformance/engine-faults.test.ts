@@ -96,6 +96,25 @@ describe('an engine process that is killed under load', () => {
     ]);
   });
 
+  it('worked on the requests that ran, as far as they had come, and on none that waited', async () => {
+    const { engine, files } = await start();
+    await engine.load('upper', files['upper'] ?? '');
+    const came = new Map<string, number>();
+    const ids = ['1', '2', '3', '4', '5', '6'];
+    const calls = ids.map(async (requestId) => {
+      const asked = { ...babble(requestId === '1' ? 'upper' : null, 200), requestId };
+      for await (const _ of engine.generate(asked, new AbortController().signal))
+        came.set(requestId, (came.get(requestId) ?? 0) + 1);
+    });
+    const outcomes = Promise.allSettled(calls);
+    await waitFor('four answers', () => came.size === 4);
+    process.kill(engine.pid ?? 0, 'SIGKILL');
+    await outcomes;
+    const names = [...engine.workAtEnd].map(([id, { engineName }]) => [id, engineName]);
+    expect(names).toEqual([...came.keys()].sort().map((id) => [id, id === '1' ? 'upper' : null]));
+    for (const [id, { events }] of engine.workAtEnd) expect(events).toBeGreaterThanOrEqual(came.get(id) ?? 1);
+  });
+
   it('is asked again for what other processes have still to take each time it begins', async () => {
     const asked = vi.fn(() => 0);
     const { engine } = await start({ besideBytes: asked });

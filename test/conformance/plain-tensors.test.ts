@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AtWork } from '../../src/runtime/engine/host/at-work.ts';
 import type { EngineHost } from '../../src/runtime/engine/host/engine-host.ts';
 import { openHost } from '../../src/runtime/engine/process/open-host.ts';
 import type { NamedTensor } from '../../src/runtime/engine/tasks.ts';
@@ -20,6 +21,7 @@ const open = async (model: Buffer = tensorModel()): Promise<EngineHost> => {
     // Longer than any test: a batch is run because it is full.
     maxBatchDelayMs: 60_000,
     clock: systemClock,
+    atWork: new AtWork(() => undefined),
     random: () => 0,
     warn: () => undefined,
     doing: () => undefined,

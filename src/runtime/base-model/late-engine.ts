@@ -7,6 +7,7 @@ import type {
   GenerateInput,
   MemoryLimits,
   ProbeResult,
+  WorkAtEnd,
 } from '../engine/engine.ts';
 import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../engine/tasks.ts';
 
@@ -43,6 +44,9 @@ export class LateEngine implements EngineClient {
   }
   get failure(): AdaptletError | undefined {
     return this.#engine?.failure;
+  }
+  get workAtEnd(): WorkAtEnd {
+    return this.#engine?.workAtEnd ?? new Map();
   }
 
   limit(limits: MemoryLimits): void {

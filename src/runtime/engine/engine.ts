@@ -312,6 +312,12 @@ export type MemoryLimits = {
   readonly givesBack: boolean;
 };
 
+/**
+ * What an engine process worked on when it ended, by id of the request: under which name of the engine (null: the base model),
+ * and how many events had come. Requests that waited in its queue are not there.
+ */
+export type WorkAtEnd = ReadonlyMap<string, { readonly engineName: string | null; readonly events: number }>;
+
 export type EngineState = 'starting' | 'ready' | 'down' | 'closed';
 
 /**

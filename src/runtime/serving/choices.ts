@@ -24,6 +24,10 @@ export const answersTo = ({
 export const placeOf = ({ choices = 1 }: Pick<GenerateRequest, 'choices'>, choice: number): number =>
   Math.floor(choice / choices);
 
+/** What the engine knows one of the answers to a request by; 0 is the first. */
+export const idOf = (request: string, choice: number): string =>
+  choice === 0 ? request : `${request}-${choice}`;
+
 /** What one of the answers to a request is asked with; 0 is the first. */
 export const choiceOf = (
   several: GenerateRequest,

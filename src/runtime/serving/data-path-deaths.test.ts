@@ -4,7 +4,6 @@ import { objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { adapterResource } from '../../plan/resources.fixture.ts';
 import { adapter, canaryPlan, dataPathOver, good, next, planOf, split } from './data-path.fixture.ts';
-import { Input } from './guard/deadly-inputs.ts';
 
 const engineDown = new AdaptletError('ENGINE_DOWN', 'The engine process 7 was ended by SIGKILL');
 
@@ -18,7 +17,7 @@ const world = (plan = canaryPlan) => {
   const kills = (failing?: 'good' | 'next') => {
     state.fail = engineDown;
     state.failing = failing === undefined ? undefined : `default/${failing}--x`;
-    state.onFail = () => guard.engineDied();
+    state.onFail = () => guard.engineDied(new Map(made.running));
   };
   const answers = () => {
     state.fail = undefined;
@@ -46,7 +45,7 @@ describe('a request that ends the engine', () => {
     expect(path.inEngine).toBe(0);
   });
 
-  it('is a suspect until each of its prompts has begun: the third time the whole list is refused', async () => {
+  it('with any prompt of a list is refused the third time, with the whole list', async () => {
     const { kills, state, answers, path, request, asked } = world(planOf(adapter('good')));
     const [second, third] = ['b', 'c'].map((text) => ({ kind: 'text', text }) as const);
     const several = { ...request, morePrompts: [second, third].filter((one) => one !== undefined) };
@@ -72,12 +71,11 @@ describe('a request that ends the engine', () => {
     expect(path.inEngine).toBe(0);
   });
 
-  it('with a prompt behind its first has its turn until that one began: no other suspect is there when it ends the engine again', async () => {
-    const { kills, state, answers, path, request, guard, arrive } = world(planOf(adapter('good')));
+  it('has its turn until it is further than before: no other suspect is there when it ends the engine again', async () => {
+    const { state, answers, path, request, guard, arrive, running } = world(planOf(adapter('good')));
     arrive(foreign);
-    const several = { ...request, morePrompts: [{ kind: 'text', text: 'bad' }] } as const;
     const never = new AbortController().signal;
-    const list = { namespace: 'default', model: 'good', user: 'u1', headers: new Map() };
+    const deadly = { namespace: 'default', model: 'good', user: 'u1', headers: new Map() };
     const innocent = { namespace: 'other', model: 'foreign', user: 'u2', headers: new Map() };
     const codeOf = async (generation: ReturnType<typeof path.generate>): Promise<string> =>
       await generation
@@ -86,50 +84,22 @@ describe('a request that ends the engine', () => {
           () => 'OK',
           (error: unknown) => (error instanceof AdaptletError ? error.code : 'unknown'),
         );
-    // Both are there at the first end: the first prompt of the list has begun, the second one ends the engine.
-    guard.inputs.given(new Input(innocent, request), good);
-    state.onFirst = kills;
-    expect(await codeOf(path.generate(list, several, never))).toBe('ENGINE_DOWN');
-    // The other one comes back once the first prompt of the list has begun again.
+    // Both are answered when the engine ends with the second token of one of them.
+    state.failAfterFirst = true;
+    state.fail = engineDown;
+    state.onEnd = () => guard.engineDied(new Map(running));
+    const beside = await path.generate(innocent, request, never);
+    expect(await codeOf(path.generate(deadly, request, never))).toBe('ENGINE_DOWN');
+    expect(await codeOf(Promise.resolve(beside))).toBe('ENGINE_DOWN');
+    const again = await path.generate(deadly, request, never);
     answers();
-    state.onFirst = () => undefined;
-    const begun = await path.generate(list, several, never);
-    state.queueing = 'other/foreign--x';
-    state.admits = false;
     const waiting = path.generate(innocent, request, never);
     await setImmediate();
-    state.fail = engineDown;
-    state.onFail = () => {
-      guard.engineDied();
-      answers();
-      state.admits = true;
-    };
-    await expect(Array.fromAsync(begun.events)).rejects.toMatchObject({ code: 'ENGINE_DOWN' });
-    expect(() => guard.inputs.check(new Input(innocent, request))).not.toThrow();
+    expect(running.size).toBe(1);
+    await expect(Array.fromAsync(again.events)).rejects.toMatchObject({ code: 'ENGINE_DOWN' });
     expect(await codeOf(waiting)).toBe('OK');
-    expect(await codeOf(path.generate(list, several, never))).toBe('INPUT_ENDS_ENGINE');
+    expect(await codeOf(path.generate(deadly, request, never))).toBe('INPUT_ENDS_ENGINE');
     expect(path.inEngine).toBe(0);
-  });
-
-  it('is no suspect once one answer to each of its prompts has begun, however many of them still wait', async () => {
-    const { state, path, request, guard } = world(planOf(adapter('good')));
-    const several = { ...request, choices: 2, morePrompts: [{ kind: 'text', text: 'b' }] } as const;
-    const list = { namespace: 'default', model: 'good', user: 'u1', headers: new Map() };
-    let begun = 0;
-    state.onFirst = () => {
-      begun += 1;
-      // The last of the four answers waits for the engine.
-      state.admits = begun < 3;
-    };
-    const leaves = new AbortController();
-    const { events } = await path.generate(list, several, leaves.signal);
-    const steps = events[Symbol.asyncIterator]();
-    const seen = new Set<number>();
-    while (seen.size < 3) seen.add((await steps.next()).value?.choice ?? 0);
-    expect(seen).toEqual(new Set([0, 1, 2]));
-    expect(guard.inputs.engineDied().suspects).toEqual(new Set());
-    leaves.abort();
-    await steps.return?.();
   });
 
   it('is forgiven once it is answered', async () => {
@@ -181,8 +151,42 @@ describe('a request that ends the engine', () => {
     expect(holds.all()).toMatchObject([{ digest: next }]);
   });
 
+  it('in a step that both versions share counts against neither of them, however many requests of each fail', async () => {
+    const { path, request, guard, holds, arrive, running, state } = world();
+    const never = new AbortController().signal;
+    state.fail = engineDown;
+    state.failAfterFirst = true;
+    for (let death = 0; death < 3; death += 1) {
+      const begun: AsyncIterable<unknown>[] = [];
+      for (const weight of [0, 100]) {
+        arrive(split(weight));
+        for (const user of ['a', 'b']) {
+          const context = {
+            namespace: 'default',
+            model: 'sql',
+            user: `${user}${weight}${death}`,
+            headers: new Map(),
+          };
+          const { events } = await path.generate(context, request, never);
+          begun.push(events);
+        }
+      }
+      guard.engineDied(new Map(running));
+      for (const events of begun)
+        await expect(Array.fromAsync(events)).rejects.toMatchObject({ code: 'ENGINE_DOWN' });
+    }
+    expect(holds.all()).toEqual([]);
+    for (let death = 0; death < 2; death += 1) {
+      const context = { namespace: 'default', model: 'sql', user: `alone${death}`, headers: new Map() };
+      const { events } = await path.generate(context, request, never);
+      guard.engineDied(new Map(running));
+      await expect(Array.fromAsync(events)).rejects.toMatchObject({ code: 'ENGINE_DOWN' });
+    }
+    expect(holds.all()).toMatchObject([{ digest: next, cause: 'Guard' }]);
+  });
+
   it('of one namespace does not count against the canary of another, and is refused the third time', async () => {
-    const { path, request, state, guard, holds, arrive, codeOf } = world();
+    const { path, request, state, guard, holds, arrive, codeOf, running } = world();
     arrive(foreign);
     // The canary of the other namespace is answering when the engine ends.
     const engineOf = async (model: string, namespace: string): Promise<string> => {
@@ -197,7 +201,7 @@ describe('a request that ends the engine', () => {
       );
     };
     state.fail = engineDown;
-    state.onFail = () => guard.engineDied();
+    state.onFail = () => guard.engineDied(new Map(running));
     for (let death = 0; death < 2; death += 1) {
       state.failAfterFirst = true;
       const signal = new AbortController().signal;

@@ -82,6 +82,8 @@ export const dataPathOver = (
   const asked: GenerateInput[] = [];
   const encoded: EncodeInput[] = [];
   const references = new Map<string, number>();
+  /** What the engine works on: all that it has, but what waits in its queue. */
+  const running = new Map<string, { readonly engineName: string | null; events: number }>();
   const state = {
     fail: undefined as Error | undefined,
     /** Who fails, and who is not admitted; absent: everybody. */
@@ -91,6 +93,8 @@ export const dataPathOver = (
     admits: true,
     /** Called before an error instead of the first event. */
     onFail: () => undefined as void,
+    /** Called before an error after the first event. */
+    onEnd: () => undefined as void,
     /** Called before the first event. */
     onFirst: () => undefined as void,
     classifier: undefined as string | undefined,
@@ -112,6 +116,9 @@ export const dataPathOver = (
       asked.push(input);
       const isMeant = (who: string | undefined) => who === undefined || who === input.engineName;
       if (!state.admits && isMeant(state.queueing)) await queued(signal);
+      const work = { engineName: input.engineName, events: 0 };
+      running.set(input.requestId, work);
+      using _work = { [Symbol.dispose]: () => running.delete(input.requestId) };
       const fail = isMeant(state.failing) ? state.fail : undefined;
       if (fail !== undefined && !state.failAfterFirst) {
         state.onFail();
@@ -121,8 +128,12 @@ export const dataPathOver = (
       const { firstTokenMs } = state;
       const computedTokens = input.prompt.kind === 'ids' ? input.prompt.ids.length : 1;
       const token = { kind: 'token', ids: [1], text: input.engineName ?? 'base', computedTokens } as const;
+      work.events += 1;
       yield firstTokenMs === undefined ? token : { ...token, firstTokenMs };
-      if (fail !== undefined) throw fail;
+      if (fail !== undefined) {
+        state.onEnd();
+        throw fail;
+      }
       signal.throwIfAborted();
       yield done;
     },
@@ -228,6 +239,7 @@ export const dataPathOver = (
     asked,
     expected,
     references,
+    running,
     state,
     clock,
     guard,

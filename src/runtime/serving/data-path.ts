@@ -16,6 +16,7 @@ import {
   asTheyCome,
   choiceOf,
   heard,
+  idOf,
   ofPrompt,
   placeOf,
   promptsOf,
@@ -65,6 +66,7 @@ export type DataPathParts = AcquireParts &
 type Passage = {
   readonly asked: Task;
   readonly id: string;
+  readonly answers: number;
   readonly context: RequestContext;
   readonly input: Input;
   readonly open: OpenRequest;
@@ -89,7 +91,7 @@ type Relayed = {
   readonly open: OpenRequest;
   readonly mirrored: MirroredGeneration | undefined;
   readonly request: GenerateRequest;
-  readonly suspicion: Disposable;
+  readonly inEngine: Disposable;
 };
 
 /** What serves a request, and what it was routed to first. */
@@ -101,8 +103,8 @@ type Begun<Result> = {
   readonly watch: RequestWatch;
   readonly served: ServedBy;
   readonly result: Result;
-  /** The input is what may have ended the engine, until it is disposed of: once all prompts have begun, or the request fails. */
-  readonly suspicion: Disposable;
+  /** To be disposed of once it is over: until then its input may be what ends the engine. */
+  readonly inEngine: Disposable;
 };
 
 /**
@@ -136,16 +138,15 @@ export class DataPath {
     const input = new Input(context, request);
     const open = this.#parts.quotas.enter(context.namespace, answers);
     const asking = withPrompt(context, promptTextOf(promptsOf(request)));
-    const { served, acquired, watch, result, suspicion } = await this.#serve(
-      { asked: 'generate', id, context: asking, input, open, signal, stages },
+    const { served, acquired, watch, result, inEngine } = await this.#serve(
+      { asked: 'generate', id, answers, context: asking, input, open, signal, stages },
       async ({ lease }, on): Promise<Generations> => {
         const engineName = lease?.engineName ?? null;
         const others = new AbortController();
         const engineSignal = answers === 1 ? on.signal : AbortSignal.any([on.signal, others.signal]);
         const begin = (choice: number): AsyncIterator<GenerateEvent> => {
           const whose = { ...scopeOf(context), ...open.forEngine, loadedBytes: this.#loadedFor(context) };
-          const requestId = choice === 0 ? id : `${id}-${choice}`;
-          const asked = { requestId, engineName, ...choiceOf(request, choice), ...whose };
+          const asked = { requestId: idOf(id, choice), engineName, ...choiceOf(request, choice), ...whose };
           const steps = this.#parts.engine.generate(asked, engineSignal)[Symbol.asyncIterator]();
           return several ? ofPrompt(steps, placeOf(request, choice)) : steps;
         };
@@ -161,8 +162,7 @@ export class DataPath {
       },
     );
     const mirrored = this.#parts.mirror?.generation(acquired.candidate, served, id, choiceOf(request, 0));
-    if (!several) suspicion[Symbol.dispose]();
-    const relayed = { acquired, watch, input, open, mirrored, request, suspicion };
+    const relayed = { acquired, watch, input, open, mirrored, request, inEngine };
     return { id: watch.id, served, events: this.#relay(result, relayed) };
   }
 
@@ -176,7 +176,7 @@ export class DataPath {
     const open = this.#parts.quotas.enter(context.namespace);
     const asking = withPrompt(context, inputTextOf(request.texts));
     const about = { context: asking, input, open };
-    const passage = { asked: 'embed', id: randomUUID(), ...about, signal, stages } as const;
+    const passage = { asked: 'embed', id: randomUUID(), answers: 1, ...about, signal, stages } as const;
     return await this.#whole(
       passage,
       ({ lease }, engineSignal) => {
@@ -203,7 +203,8 @@ export class DataPath {
   ): Promise<Answered<InferResult>> {
     const input = new Input(context, request);
     const open = this.#parts.quotas.enter(context.namespace);
-    const passage = { asked: 'infer', id: randomUUID(), context, input, open, signal, stages } as const;
+    const about = { context, input, open };
+    const passage = { asked: 'infer', id: randomUUID(), answers: 1, ...about, signal, stages } as const;
     const { guaranteed } = open.forEngine;
     const whose = { ...turnOf(context), guaranteed };
     return await this.#whole(passage, (_, engineSignal) =>
@@ -233,8 +234,8 @@ export class DataPath {
       using turn = new DisposableStack();
       turn.defer(await inputs.turn(input, signal));
       const begun = await this.#serveInTurn(passage, begin);
-      turn.use(begun.suspicion);
-      return { ...begun, suspicion: turn.move() };
+      turn.use(begun.inEngine);
+      return { ...begun, inEngine: turn.move() };
     } catch (error) {
       this.#parts.quotas.failed(context.namespace, error);
       open[Symbol.dispose]();
@@ -246,7 +247,8 @@ export class DataPath {
     passage: Passage,
     begin: (acquired: Acquired, watch: RequestWatch) => Promise<Result>,
   ): Promise<Begun<Result>> {
-    const { id, context, input, signal, stages } = passage;
+    const { id, answers, context, input, signal, stages } = passage;
+    const ids = Array.from({ length: answers }, (_, choice) => idOf(id, choice));
     const { sessions, guard } = this.#parts;
     const { inputs } = guard;
     let deaths = 0;
@@ -257,13 +259,13 @@ export class DataPath {
       this.#inEngine++;
       this.#parts.mirror?.loadChanged(this.#inEngine);
       using given = new DisposableStack();
-      given.defer(inputs.given(input, served.digest));
+      given.defer(inputs.given(input, served.digest, ids));
       stages('engine');
       try {
         const result = await begin(acquired, watch);
         const sessionToken = first && sessions?.served(context, first, acquired.candidate, served);
         const told = sessionToken === undefined ? served : { ...served, sessionToken };
-        return { acquired, watch, served: told, result, suspicion: given.move() };
+        return { acquired, watch, served: told, result, inEngine: given.move() };
       } catch (error) {
         if (first !== undefined) sessions?.failed(context, first);
         this.#settle(acquired, watch, outcomeOf(error), error);
@@ -313,12 +315,12 @@ export class DataPath {
     settled: (acquired: Acquired, result: Result) => void = () => undefined,
   ): Promise<Answered<Result>> {
     using _open = passage.open;
-    const { acquired, watch, served, result, suspicion } = await this.#serve(passage, async (by, on) => {
+    const { acquired, watch, served, result, inEngine } = await this.#serve(passage, async (by, on) => {
       const answer = await ask(by, on.signal);
       on.wholeAnswerCame('kind' in answer && answer.kind === 'classification');
       return answer;
     });
-    suspicion[Symbol.dispose]();
+    inEngine[Symbol.dispose]();
     watch.answerCompleted();
     this.#parts.guard.inputs.answered(passage.input);
     this.#settle(acquired, watch, 'success', undefined);
@@ -329,7 +331,7 @@ export class DataPath {
   /** The request is complete with the last of its answers, and fails with the first one that does. */
   async *#relay(
     { first, all, stop }: Generations,
-    { acquired, watch, input, open, mirrored, request, suspicion }: Relayed,
+    { acquired, watch, input, open, mirrored, request, inEngine }: Relayed,
   ): AsyncGenerator<GenerationEvent> {
     let outcome: Outcome = 'neutral';
     let failure: unknown;
@@ -338,9 +340,8 @@ export class DataPath {
     const counted = (one: AsyncIterator<GenerateEvent>, choice: number) =>
       heard(one, (event) => {
         open.used(weightedTokens(event));
-        if (began.has(choice)) return;
         began.add(choice);
-        if (promptsWithout(request, began).length === 0) suspicion[Symbol.dispose]();
+        this.#parts.guard.inputs.heard(input, choice, event.kind === 'done');
       });
     const begun = counted(resumed(first, head), 0);
     const events: AsyncIterator<GenerationEvent> =
@@ -368,7 +369,7 @@ export class DataPath {
       this.#parts.quotas.failed(input.namespace, error);
       throw error;
     } finally {
-      suspicion[Symbol.dispose]();
+      inEngine[Symbol.dispose]();
       // A consumer that leaves early ends the generations in the engine first: until then the adapter is in use.
       if (more.length > 0) stop();
       await Promise.all(all.map(async (one) => await one.return?.()));

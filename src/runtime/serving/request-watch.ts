@@ -1,8 +1,8 @@
-import { namespaceOf } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Candidate } from '../routing/decision.ts';
 import type { ServedBy } from '../routing/request.ts';
+import type { Acquired } from './acquire.ts';
 import type { RolloutCounts, TalliedRequest } from './counts/rollout-counts.ts';
 import type { Guard } from './guard/guard.ts';
 import type { Outcome } from './guard/outcome.ts';
@@ -29,8 +29,8 @@ export class RequestWatch {
   readonly #parts: WatchParts;
   /** Undefined when no rollout chose. */
   readonly #request: TalliedRequest | undefined;
-  /** Of the rollout. */
-  readonly #namespace: string;
+  /** Of the version that answers. */
+  readonly #engineName: string;
   readonly #startedMs: number;
   /** Until the answer began: of the engine's own work where that is known, as the guard sees it. */
   #latencyMs = 0;
@@ -42,19 +42,14 @@ export class RequestWatch {
   readonly #withdrawal = new AbortController();
   #noLongerPending: () => void = () => undefined;
 
-  constructor(
-    parts: WatchParts,
-    id: string,
-    { candidate, served }: { readonly candidate: Candidate; readonly served: ServedBy },
-    caller: AbortSignal,
-  ) {
+  constructor(parts: WatchParts, id: string, { candidate, lease, served }: Acquired, caller: AbortSignal) {
     const { clock, guard } = parts;
     const request = requestOf(candidate, served);
     const isCanary = request?.arm === 'canary';
     this.#parts = parts;
     this.#request = request;
     this.id = request === undefined ? id : parts.counts.feedback.idOf(request);
-    this.#namespace = candidate.kind === 'adapter' ? namespaceOf(candidate.key) : '';
+    this.#engineName = lease?.engineName ?? '';
     this.#startedMs = clock.monotonic();
     this.signal = isCanary ? AbortSignal.any([caller, this.#withdrawal.signal]) : caller;
     this.#isReplaceable = isCanary || (candidate.kind === 'adapter' && candidate.isReplaceable === true);
@@ -108,7 +103,7 @@ export class RequestWatch {
     this.#noLongerPending();
     if (this.#request === undefined) return;
     const { split, digest } = this.#request;
-    const asked = { namespace: this.#namespace, rolloutUid: split.uid, digest };
+    const asked = { engineName: this.#engineName, rolloutUid: split.uid, digest };
     const fair = this.#parts.guard.excuses(error, asked) ? 'neutral' : outcome;
     const counted = this.#guardOutcome(this.#request, fair, error);
     if (counted === 'failure' && !this.#isComplete) this.#parts.counts.failed(this.#request);

@@ -6,6 +6,7 @@ import {
   type GenerateHostOptions,
 } from '../../../src/runtime/engine/generate/generate-host.ts';
 import type { DecoderSessions } from '../../../src/runtime/engine/graphs/decoder-sessions.ts';
+import { AtWork } from '../../../src/runtime/engine/host/at-work.ts';
 import { DecoderSession } from '../../../src/runtime/engine/session/decoder-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { type Answer, request } from './engine.ts';
@@ -89,6 +90,7 @@ export class TestHost {
       // Pieces of prompts of one size, whatever the machine does: int4 rounds differently in smaller ones.
       maxDecodeStallMs: 1e9,
       clock: systemClock,
+      atWork: new AtWork(() => undefined),
       random: () => 0.5,
       ...options,
     });

@@ -15,7 +15,7 @@ export type AdapterTableParts<G extends FeedMaker> = {
   readonly graph: G;
   readonly expected: Expected;
   /** Shared with whoever runs steps. */
-  readonly steps: Mutex;
+  readonly steps: Pick<Mutex, 'run'>;
 };
 
 /**

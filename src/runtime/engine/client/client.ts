@@ -11,6 +11,7 @@ import type {
   GenerateInput,
   MemoryLimits,
   ProbeResult,
+  WorkAtEnd,
 } from '../engine.ts';
 import { eventWindow, type StartOptions } from '../protocol.ts';
 import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../tasks.ts';
@@ -40,6 +41,8 @@ export type EngineClient = Engine & {
   readonly now: EngineLoad | undefined;
   /** Why the process ended last, when it has not been ready since. */
   readonly failure: AdaptletError | undefined;
+  /** Of the process that ended last; empty before any did. */
+  readonly workAtEnd: WorkAtEnd;
   /** What its process, and those that come after it, may take from now on. */
   limit(limits: MemoryLimits): void;
 };
@@ -61,6 +64,7 @@ class ProcessEngine implements EngineClient {
   #life: EngineLife;
   #info: EngineInfo | undefined;
   #failure: AdaptletError | undefined;
+  #workAtEnd: WorkAtEnd = new Map();
   #limits: MemoryLimits | undefined;
   #restarts = 0;
   #readyAt: number | undefined;
@@ -82,6 +86,9 @@ class ProcessEngine implements EngineClient {
   }
   get failure(): AdaptletError | undefined {
     return this.#failure;
+  }
+  get workAtEnd(): WorkAtEnd {
+    return this.#workAtEnd;
   }
 
   limit(limits: MemoryLimits): void {
@@ -175,7 +182,8 @@ class ProcessEngine implements EngineClient {
       onReady: (info, opening) => {
         this.#ready(info, opening);
       },
-      onEnd: (failure) => {
+      onEnd: (failure, work) => {
+        this.#workAtEnd = work;
         this.#ended(failure);
       },
     });

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
-import type { EngineInfo, EngineLoad, GenerateInput, Limit, MemoryLimits } from '../engine.ts';
+import type { EngineInfo, EngineLoad, GenerateInput, Limit, MemoryLimits, WorkAtEnd } from '../engine.ts';
 import {
   type Answers,
   type FromEngine,
@@ -14,6 +14,7 @@ import {
   type StepAge,
   type ToEngine,
 } from '../protocol.ts';
+import type { EncodeInput, InferInput } from '../tasks.ts';
 import { EventStream } from './event-stream.ts';
 import { stepLimitMs } from './hung-step.ts';
 import { Opening, type OpeningTimes } from './opening.ts';
@@ -40,16 +41,28 @@ export type EngineLifeOptions = {
   readonly onDoing: (what: string) => void;
   readonly onReady: (info: EngineInfo, opening: OpeningTimes) => void;
   /** The process is gone; comes before its calls are rejected. */
-  readonly onEnd: (failure: AdaptletError) => void;
+  readonly onEnd: (failure: AdaptletError, work: WorkAtEnd) => void;
 };
 
-type Call =
+type Call = {
+  /** The process has said that it works on it. */
+  isNamed?: true;
+} & (
   | {
       readonly kind: 'answer';
       readonly resolve: (value: Answers[keyof Answers]) => void;
       readonly reject: (error: Error) => void;
+      /** Absent where it is no request: a load, a probe. */
+      readonly input?: EncodeInput | InferInput;
     }
-  | { readonly kind: 'stream'; readonly stream: EventStream };
+  | {
+      readonly kind: 'stream';
+      readonly stream: EventStream;
+      readonly input: GenerateInput;
+      /** That came. */
+      events: number;
+    }
+);
 
 type Question = Extract<ToEngine, { kind: keyof Answers }>;
 
@@ -67,6 +80,8 @@ export class EngineLife {
   #ended = false;
   #killedFor = '';
   #load: EngineLoad | undefined;
+  /** Calls that the process works on, as it said last. */
+  #works: readonly number[] = [];
   readonly #told = new Set<Limit['flag']>();
   #failure: AdaptletError | undefined;
 
@@ -129,7 +144,7 @@ export class EngineLife {
     signal: AbortSignal,
   ): Promise<Answers[K]> {
     const { promise, resolve, reject } = Promise.withResolvers<Answers[keyof Answers]>();
-    const call = this.#open({ kind: 'answer', resolve, reject });
+    const call = this.#open({ kind: 'answer', resolve, reject, input: question.input });
     const leave = (): void => {
       if (!this.#calls.delete(call)) return;
       this.#send({ kind: 'cancel', call });
@@ -154,7 +169,7 @@ export class EngineLife {
     readonly leave: () => void;
   } {
     const stream = new EventStream();
-    const call = this.#open({ kind: 'stream', stream });
+    const call = this.#open({ kind: 'stream', stream, input, events: 0 });
     let left = false;
     this.#streams += 1;
     this.#send({ kind: 'generate', call, input });
@@ -257,6 +272,13 @@ export class EngineLife {
       case 'error':
         this.#refuse(message.call, fromWire(message.error));
         break;
+      case 'works':
+        this.#works = message.calls;
+        for (const number of message.calls) {
+          const call = this.#calls.get(number);
+          if (call !== undefined) call.isNamed = true;
+        }
+        break;
       case 'alive':
         this.#load = message.load;
         this.#checkStep(message.step);
@@ -291,6 +313,7 @@ export class EngineLife {
     const call = this.#calls.get(number);
     // Not there: its caller left while the event was on its way.
     if (call?.kind !== 'stream') return;
+    call.events += 1;
     call.stream.push(event);
     if (event.kind === 'done') this.#calls.delete(number);
   }
@@ -308,13 +331,27 @@ export class EngineLife {
     else call?.stream.fail(error);
   }
 
+  /** Requests that the process works on; where it named none of those that are under way, the ones that it never did. */
+  #workAtEnd(): WorkAtEnd {
+    const named = this.#works.flatMap((number) => this.#calls.get(number) ?? []);
+    const calls = named.length > 0 ? named : this.#calls.values().filter(({ isNamed }) => isNamed !== true);
+    const work = new Map<string, { readonly engineName: string | null; readonly events: number }>();
+    for (const call of calls) {
+      if (call.input === undefined) continue;
+      const { requestId } = call.input;
+      const engineName = 'engineName' in call.input ? call.input.engineName : null;
+      work.set(requestId, { engineName, events: call.kind === 'stream' ? call.events : 0 });
+    }
+    return work;
+  }
+
   #end(how: string): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#watchdog.stop();
     this.#opening.end();
     const what = `The engine process ${this.#child.pid ?? ''} ${how}`;
-    this.#options.onEnd(this.#failure ?? new AdaptletError('ENGINE_DOWN', what));
+    this.#options.onEnd(this.#failure ?? new AdaptletError('ENGINE_DOWN', what), this.#workAtEnd());
     for (const number of this.#calls.keys()) this.#refuse(number, new AdaptletError('ENGINE_DOWN', what));
     this.#exited.resolve();
   }

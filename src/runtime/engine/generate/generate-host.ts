@@ -15,6 +15,7 @@ import type {
   PromptRoom,
 } from '../engine.ts';
 import { culpritOf } from '../failures.ts';
+import type { AtWork } from '../host/at-work.ts';
 import type { Ending, EngineHost } from '../host/engine-host.ts';
 import type { AdapterOptions, HostOptions } from '../host/options.ts';
 import { StepClock } from '../host/step-clock.ts';
@@ -60,6 +61,7 @@ export type GenerateHostOptions = HostOptions &
     readonly speculation: boolean;
     /** Milliseconds that a prompt may keep others from their next token. */
     readonly maxDecodeStallMs: number;
+    readonly atWork: AtWork;
     /** Seeds of requests that bring none. */
     readonly random: () => number;
   };
@@ -70,6 +72,8 @@ export class GenerateHost implements EngineHost {
   readonly #options: GenerateHostOptions;
   readonly steps: StepClock;
   readonly #turns = new Mutex();
+  /** For what is no step of a request. */
+  readonly #between: Pick<Mutex, 'run'>;
   readonly #arena: Arena;
   readonly #adapters: AdapterTable<DecoderSession>;
   readonly #rows: KvRows | undefined;
@@ -93,6 +97,7 @@ export class GenerateHost implements EngineHost {
     this.#model = model;
     this.#options = options;
     this.steps = new StepClock(options.clock);
+    this.#between = options.atWork.between(this.#turns);
     const baseFeeds = sessions.base.feeds(new Map());
     this.#baseGraph = { session: sessions.base, feeds: () => baseFeeds };
     this.#withoutAdapter = sessions.lora.feeds(new Map());
@@ -101,9 +106,9 @@ export class GenerateHost implements EngineHost {
       arena: this.#arena,
       graph: sessions.lora,
       expected: info,
-      steps: this.#turns,
+      steps: this.#between,
     });
-    const { maxConcurrent, kvBudgetBytes, clock } = options;
+    const { maxConcurrent, kvBudgetBytes, clock, atWork } = options;
     this.#structures = new Structures({
       thread: new CompileThread({ of: model.vocabulary, clock }),
       tokenize: (text) => model.codec.encodePart(text),
@@ -123,6 +128,7 @@ export class GenerateHost implements EngineHost {
       mixed: together && mixed !== undefined ? { session: sessions.lora, feeds: mixed } : undefined,
       clock,
       times: this.steps,
+      atWork,
     });
     this.#scheduler = new Scheduler({ ...options, batch: this.#batch, steps: this.#turns });
   }
@@ -161,10 +167,10 @@ export class GenerateHost implements EngineHost {
   async probe(name: string): Promise<ProbeResult> {
     const { lora } = this.#model.sessions;
     return await this.#adapters.use(name, async (adapter) => {
-      const base = (this.#probeOfBase ??= await this.#turns.run(() =>
+      const base = (this.#probeOfBase ??= await this.#between.run(() =>
         this.steps.time(probeLength, () => probe(lora, this.#withoutAdapter)),
       ));
-      const { logits, clipped } = await this.#turns.run(() =>
+      const { logits, clipped } = await this.#between.run(() =>
         this.steps.time(probeLength, () => probe(adapter.graph, adapter.feeds)),
       );
       const compared = compareLogits(logits, base.logits);
@@ -181,6 +187,7 @@ export class GenerateHost implements EngineHost {
     const adapter = input.engineName === null ? null : this.#adapters.get(input.engineName);
     checkSampling(input.sampling);
     const request = { id, input, adapter, emit, ended };
+    using _work = this.#options.atWork.begin(id);
     const tokens = this.#model.texts.now(input.prompt);
     if (tokens !== undefined && input.structure === undefined) this.#submit(request, tokens);
     // It reports through `ended`.
@@ -233,6 +240,7 @@ export class GenerateHost implements EngineHost {
     const { namespace = '', tenant = '', structure, logprobs } = input;
     const leaving = new AbortController();
     const { signal } = leaving;
+    using _work = this.#options.atWork.begin(id);
     let mask: TokenMask | undefined;
     this.#leaving.set(id, leaving);
     adapter?.acquire();

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../time/clock.ts';
 import type { MixedFeeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
+import type { AtWork } from '../host/at-work.ts';
 import type { StepClock } from '../host/step-clock.ts';
 import type { DecodeRun } from '../schedule/decode-plan.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
@@ -18,6 +19,7 @@ export type StepParts = {
   readonly mixed: { readonly session: DecoderSession; readonly feeds: MixedFeeds } | undefined;
   readonly clock: Clock;
   readonly times: StepClock;
+  readonly atWork: AtWork;
 };
 
 /** Logits of a step, valid until the next, and when it ran. */
@@ -39,6 +41,7 @@ export class StepRunner {
 
   /** Up to `max` of the tokens that are pending of one sequence: logits of the last one. */
   async fill(sequence: Sequence, max: number): Promise<Stepped> {
+    this.#parts.atWork.step([sequence.id]);
     const pickedAt = this.#parts.clock.monotonic();
     const ids = sequence.next(max);
     const { session, feeds } = sequence.graph;
@@ -48,6 +51,7 @@ export class StepRunner {
 
   /** The next token of a sequence, and a draft of those after it: logits of each. */
   async ahead(sequence: Sequence, draft: readonly number[]): Promise<Stepped> {
+    this.#parts.atWork.step([sequence.id]);
     const pickedAt = this.#parts.clock.monotonic();
     const ids = [...sequence.next(1), ...draft];
     const { session, feeds } = sequence.graph;
@@ -64,6 +68,7 @@ export class StepRunner {
     inSlots: readonly (Sequence | undefined)[],
     kept: readonly number[],
   ): Promise<Stepped> {
+    this.#parts.atWork.step(run.rows.flatMap((row) => inSlots[row - run.first]?.id ?? []));
     const pickedAt = this.#parts.clock.monotonic();
     const adapter = run.with.kind === 'one' ? run.with.adapter : undefined;
     const step = this.#prepare(run, inSlots, kept);

@@ -1,5 +1,6 @@
 import type { Clock } from '../../../time/clock.ts';
 import type { GenerateEvent } from '../engine.ts';
+import { AtWork } from '../host/at-work.ts';
 import type { Ending, EngineHost } from '../host/engine-host.ts';
 import { type Answers, type FromEngine, type StartOptions, type ToEngine, toWire } from '../protocol.ts';
 import { refuseTask } from '../tasks.ts';
@@ -94,9 +95,11 @@ export class EngineProcess {
   async #start(options: StartOptions): Promise<void> {
     const { send, exit, warn, clock, random } = this.#parts;
     const doing = (what: string): void => send({ kind: 'doing', what });
+    const atWork = new AtWork((calls) => send({ kind: 'works', calls }));
+    const { signal } = this.#stopped;
     this.#starting = true;
     try {
-      this.#host = await openHost({ ...options, clock, warn, doing, random, signal: this.#stopped.signal });
+      this.#host = await openHost({ ...options, clock, warn, doing, random, atWork, signal });
       send({ kind: 'ready', info: this.#host.info });
     } catch (error) {
       send({ kind: 'failed', error: toWire(error) }, () => {

@@ -32,11 +32,11 @@ describe('the guard of a canary', () => {
 
   it('counts one death of the engine once, however many requests it took with it', () => {
     const { guard, holds } = guardOf();
-    guard.engineDied();
+    guard.engineDied(new Map());
     for (let i = 0; i < 10; i++) guard.canaries.recordResult('r1', digest, 'failure', engineDown);
     expect(holds.isHeld('r1', digest)).toBe(false);
     for (let death = 0; death < 2; death++) {
-      guard.engineDied();
+      guard.engineDied(new Map());
       guard.canaries.recordResult('r1', digest, 'failure', engineDown);
     }
     expect(holds.isHeld('r1', digest)).toBe(true);

@@ -7,14 +7,30 @@ import { DeadlyInputs, Input } from './deadly-inputs.ts';
 const [one, other] = ['a', 'b'].map((letter) => `sha256:${letter.repeat(64)}` as Digest) as [Digest, Digest];
 const input = (text: string, user = 'u') =>
   new Input({ namespace: 'n', model: 'm', user, headers: new Map() }, { prompt: { kind: 'text', text } });
+const never = new AbortController().signal;
+
+/** A request that the engine has, and how many events of each of its answers it sent; absent: it waits there. */
+type Running = {
+  readonly text: string;
+  readonly version?: Digest;
+  readonly user?: string;
+  readonly sent?: readonly number[];
+};
 
 const start = () => {
   const clock = new FakeClock();
   const inputs = new DeadlyInputs(clock);
-  /** The engine ends while it has these, and has not begun to answer them. */
-  const dies = (...given: readonly [string, Digest, string?][]): boolean => {
-    for (const [text, version, user] of given) inputs.given(input(text, user), version);
-    return inputs.engineDied().isOfInput;
+  let requests = 0;
+  const dies = (...running: readonly Running[]) => {
+    const work = new Map<string, { engineName: string; events: number }>();
+    for (const { text, version = one, user, sent = [] } of running) {
+      requests += 1;
+      const ids = Array.from({ length: Math.max(1, sent.length) }, (_, at) => `${requests}-${at}`);
+      inputs.given(input(text, user), version, ids);
+      for (const [at, events] of sent.entries())
+        if (events >= 0) work.set(ids[at] ?? '', { engineName: version === one ? 'one' : 'other', events });
+    }
+    return inputs.engineDied(work);
   };
   const isRefused = (text: string, user?: string): boolean => {
     try {
@@ -24,15 +40,30 @@ const start = () => {
       return true;
     }
   };
-  return { clock, inputs, dies, isRefused };
+  /** Those of these texts that have their turn by now, and what ends it. */
+  const turnsOf = (...texts: readonly string[]) => {
+    const having: string[] = [];
+    const ends = texts.map(async (text) => {
+      const end = await inputs.turn(input(text), never);
+      having.push(text);
+      return end;
+    });
+    return { having, ends };
+  };
+  return { clock, inputs, dies, isRefused, turnsOf };
 };
 
+const texts = (count: number): readonly string[] => Array.from({ length: count }, (_, at) => `${at}`);
+
 describe('an input that ends the engine', () => {
-  it('is refused the third time, with what happened and when it may be tried again', () => {
+  it.each([
+    ['its prompt', 0],
+    ['a late token of its answer', 500],
+  ])('with %s is refused the third time, with what happened and when it may be tried again', (_, events) => {
     const { inputs, dies, isRefused } = start();
-    dies(['bad', one]);
+    dies({ text: 'bad', sent: [events] });
     expect(isRefused('bad')).toBe(false);
-    dies(['bad', one]);
+    dies({ text: 'bad', sent: [events] });
     expect(() => inputs.check(input('bad'))).toThrow(
       expect.objectContaining({
         code: 'INPUT_ENDS_ENGINE',
@@ -44,7 +75,7 @@ describe('an input that ends the engine', () => {
 
   it('is refused of the caller who sent it, and nothing else of that one', () => {
     const { dies, isRefused } = start();
-    for (let time = 0; time < 2; time += 1) dies(['bad', one, 'u1']);
+    for (let time = 0; time < 2; time += 1) dies({ text: 'bad', user: 'u1', sent: [3] });
     expect([isRefused('bad', 'u1'), isRefused('bad', 'u2'), isRefused('good', 'u1')]).toEqual([
       true,
       false,
@@ -60,8 +91,8 @@ describe('an input that ends the engine', () => {
         'bad',
       );
     for (let time = 0; time < 2; time += 1) {
-      inputs.given(by(), one);
-      inputs.engineDied();
+      inputs.given(by(), one, ['id']);
+      inputs.engineDied(new Map([['id', { engineName: 'one', events: 0 }]]));
     }
     expect(() => inputs.check(by())).toThrow(/INPUT_ENDS_ENGINE|refused/);
     expect(() => inputs.check(by('n/app'))).not.toThrow();
@@ -69,67 +100,66 @@ describe('an input that ends the engine', () => {
 
   it('is refused for a while', () => {
     const { clock, dies, isRefused } = start();
-    for (let time = 0; time < 2; time += 1) dies(['bad', one]);
+    for (let time = 0; time < 2; time += 1) dies({ text: 'bad', sent: [3] });
     clock.advance(599_999);
     expect(isRefused('bad')).toBe(true);
     clock.advance(1);
     expect(isRefused('bad')).toBe(false);
     // It begins anew.
-    dies(['bad', one]);
+    dies({ text: 'bad', sent: [3] });
     expect(isRefused('bad')).toBe(false);
   });
 
   it('is no version that did it, once it did so for another one', () => {
     const { dies } = start();
-    expect(dies(['bad', one], ['fine', other])).toBe(false);
-    expect(dies(['bad', one])).toBe(false);
-    expect(dies(['bad', other])).toBe(true);
+    expect(dies({ text: 'bad', sent: [3] }, { text: 'fine', version: other, sent: [3] }).isOfInput).toBe(
+      false,
+    );
+    expect(dies({ text: 'bad', sent: [3] }).isOfInput).toBe(false);
+    expect(dies({ text: 'bad', version: other, sent: [3] }).isOfInput).toBe(true);
   });
 
   it('that is there for several versions at once says nothing about any of them', () => {
     const { dies, isRefused } = start();
-    expect(dies(['bad', one], ['bad', other], ['bad', one])).toBe(false);
+    const { isOfInput } = dies(
+      { text: 'bad', sent: [3] },
+      { text: 'bad', version: other, sent: [3] },
+      { text: 'bad', sent: [3] },
+    );
+    expect(isOfInput).toBe(false);
     expect(isRefused('bad')).toBe(false);
   });
 });
 
-it('namespaces that may have ended it are those of inputs that did before, if any were there', () => {
+it('versions that it happened to are those of suspects that were there again, else of all that ran', () => {
+  const { dies } = start();
+  expect(
+    dies({ text: 'bad', sent: [3] }, { text: 'fine', version: other, sent: [3] }, { text: 'waits' }).versions,
+  ).toEqual(new Set(['one', 'other']));
+  expect(dies({ text: 'bad', sent: [3] }, { text: 'new', version: other, sent: [3] }).versions).toEqual(
+    new Set(['one']),
+  );
+  expect(dies({ text: 'waits' }).versions).toEqual(new Set());
+});
+
+it('a version that nobody was given a request for, as that of a copy, is one that it happened to', () => {
   const { inputs } = start();
-  const given = (text: string, namespace: string) =>
-    inputs.given(new Input({ namespace, model: 'm', headers: new Map() }, text), one);
-  given('bad', 'a');
-  given('fine', 'b');
-  expect(inputs.engineDied().suspects).toEqual(new Set(['a', 'b']));
-  given('bad', 'a');
-  given('new', 'c');
-  expect(inputs.engineDied().suspects).toEqual(new Set(['a']));
-  expect(inputs.engineDied().suspects).toEqual(new Set());
+  const work = new Map([['copy', { engineName: 'canary', events: 1 }]]);
+  expect(inputs.engineDied(work)).toEqual({ isOfInput: false, versions: new Set(['canary']) });
 });
 
 describe('suspects', () => {
-  const never = new AbortController().signal;
-  /** Which of these have their turn by now. */
-  const turnsOf = (inputs: DeadlyInputs, ...texts: readonly string[]) => {
-    const having: string[] = [];
-    const ends = texts.map(async (text) => {
-      const end = await inputs.turn(input(text), never);
-      having.push(text);
-      return end;
-    });
-    return { having, ends };
-  };
-
   it('come back one at a time, so that the one that ends the engine again is known; others wait for nobody', async () => {
-    const { inputs, dies, isRefused } = start();
-    dies(['fine', one], ['bad', one], ['fine too', other]);
-    const { having, ends } = turnsOf(inputs, 'fine', 'bad', 'fine too', 'new');
+    const { dies, isRefused, turnsOf, inputs } = start();
+    dies({ text: 'fine', sent: [40] }, { text: 'bad', sent: [7] }, { text: 'fine too', sent: [0] });
+    const { having, ends } = turnsOf('fine', 'bad', 'fine too', 'new');
     await setImmediate();
     expect(having).toEqual(['new', 'fine']);
     inputs.answered(input('fine'));
     (await ends[0]!)();
     await setImmediate();
     expect(having).toEqual(['new', 'fine', 'bad']);
-    dies(['bad', one], ['new', one]);
+    dies({ text: 'bad', sent: [7] }, { text: 'new', sent: [30] });
     (await ends[1]!)();
     await setImmediate();
     expect(having).toEqual(['new', 'fine', 'bad', 'fine too']);
@@ -141,19 +171,117 @@ describe('suspects', () => {
     ]);
   });
 
+  it('that were not there when it ended again are none any more, nor are those beside the one that is found', async () => {
+    const { dies, turnsOf } = start();
+    dies(...['bad', 'a', 'b', 'c'].map((text) => ({ text, sent: [20] })));
+    dies({ text: 'bad', sent: [20] }, { text: 'new', sent: [5] }, { text: 'a' });
+    const { having } = turnsOf('a', 'b', 'c', 'new');
+    await setImmediate();
+    expect(having).toEqual(['a', 'b', 'c', 'new']);
+  });
+
+  it('of another end stay suspects when one is found', async () => {
+    const { clock, dies, turnsOf } = start();
+    dies({ text: 'bad', sent: [20] });
+    clock.advance(1000);
+    dies({ text: 'a', sent: [20] }, { text: 'b', sent: [20] });
+    clock.advance(1000);
+    dies({ text: 'bad', sent: [20] });
+    const { having } = turnsOf('a', 'b');
+    await setImmediate();
+    expect(having).toEqual(['a']);
+  });
+
+  it('that are there again together are tried again, and none of them is refused yet', () => {
+    const { dies, isRefused } = start();
+    const both = ['bad', 'fine'].map((text) => ({ text, sent: [20] }));
+    for (let time = 0; time < 3; time += 1) dies(...both, { text: `${time}`, sent: [1] });
+    expect([isRefused('bad'), isRefused('fine')]).toEqual([false, false]);
+    dies({ text: 'bad', sent: [20] });
+    expect([isRefused('bad'), isRefused('fine')]).toEqual([true, false]);
+  });
+
+  it('are an eighth of them at a time where they are many: of 64 the one is found at the third end', async () => {
+    const { dies, isRefused, turnsOf } = start();
+    dies(...texts(64).map((text) => ({ text, sent: [20] })));
+    const { having, ends } = turnsOf(...texts(64));
+    await setImmediate();
+    expect(having).toEqual(texts(8));
+    dies(...texts(8).map((text) => ({ text, sent: [20] })));
+    for (const end of ends.slice(0, 8)) (await end)();
+    const again = turnsOf(...texts(8));
+    await setImmediate();
+    // The others are none any more.
+    expect(having).toHaveLength(64);
+    expect(again.having).toEqual(['0']);
+    dies({ text: '0', sent: [20] });
+    expect(texts(64).filter((text) => isRefused(text))).toEqual(['0']);
+  });
+
+  it('are none once they are clearly further than when the engine ended, which ends their turn', async () => {
+    const { dies, inputs, turnsOf, isRefused } = start();
+    dies({ text: 'a', sent: [3] }, { text: 'b', sent: [3] });
+    const a = input('a');
+    await inputs.turn(a, never);
+    const { having } = turnsOf('b');
+    const left = inputs.given(a, one, ['id']);
+    for (let event = 0; event < 12; event += 1) inputs.heard(a, 0, false);
+    await setImmediate();
+    expect(having).toEqual([]);
+    inputs.heard(a, 0, false);
+    await setImmediate();
+    expect(having).toEqual(['b']);
+    left();
+    dies({ text: 'a', sent: [30] });
+    expect(isRefused('a')).toBe(false);
+  });
+
+  it('of several answers are further once each of those that ran is further or complete', async () => {
+    const { dies, inputs, turnsOf } = start();
+    // The second one waited.
+    dies({ text: 'a', sent: [3, -1, 0] }, { text: 'b', sent: [3] });
+    const a = input('a');
+    await inputs.turn(a, never);
+    const { having } = turnsOf('b');
+    inputs.given(a, one, ['0', '1', '2']);
+    for (let event = 0; event < 20; event += 1) inputs.heard(a, 0, false);
+    await setImmediate();
+    expect(having).toEqual([]);
+    inputs.heard(a, 2, true);
+    await setImmediate();
+    expect(having).toEqual(['b']);
+  });
+
+  it('have a turn for 10 seconds, and 20 after they were there twice', async () => {
+    const { clock, dies, turnsOf } = start();
+    const both = ['a', 'b'].map((text) => ({ text, sent: [20] }));
+    for (const seconds of [10, 20]) {
+      dies(...both);
+      const { having } = turnsOf('a', 'b');
+      await setImmediate();
+      clock.advance(seconds * 1000 - 1);
+      await setImmediate();
+      expect(having).toEqual(['a']);
+      clock.advance(1);
+      await setImmediate();
+      expect(having).toEqual(['a', 'b']);
+      clock.advance(seconds * 1000);
+    }
+  });
+
   it('are refused when their turn comes, where they ended the engine meanwhile', async () => {
     const { inputs, dies } = start();
-    dies(['bad', one]);
+    dies({ text: 'bad', sent: [3] });
     const first = await inputs.turn(input('bad'), never);
     const second = inputs.turn(input('bad'), never);
-    dies(['bad', one]);
+    dies({ text: 'bad', sent: [3] });
     first();
     await expect(second).rejects.toMatchObject({ code: 'INPUT_ENDS_ENGINE' });
   });
 
   it('that leave keep nobody waiting', async () => {
     const { inputs, dies } = start();
-    dies(['a', one], ['b', one], ['c', one]);
+    dies(...['a', 'b', 'c'].map((text) => ({ text, sent: [3] })));
     const first = await inputs.turn(input('a'), never);
     const leaving = new AbortController();
     const second = inputs.turn(input('b'), leaving.signal);
@@ -169,27 +297,31 @@ describe('an input that is not to blame', () => {
   it('was answered between two ends', () => {
     const { inputs, dies, isRefused } = start();
     for (let time = 0; time < 5; time += 1) {
-      dies(['good', one]);
+      dies({ text: 'good', sent: [3] });
       inputs.answered(input('good'));
     }
     expect(isRefused('good')).toBe(false);
   });
 
-  it('had begun to be answered, or had left', () => {
-    const { inputs, isRefused } = start();
+  it('waited in the queue of the engine, or had left', () => {
+    const { inputs, dies, isRefused } = start();
     for (let time = 0; time < 3; time += 1) {
-      inputs.given(input('good'), one)();
-      inputs.engineDied();
+      dies({ text: 'good' });
+      inputs.given(input('left'), one, ['id'])();
+      inputs.engineDied(new Map([['id', { engineName: 'one', events: 0 }]]));
     }
-    expect(isRefused('good')).toBe(false);
+    expect([isRefused('good'), isRefused('left')]).toEqual([false, false]);
   });
 
-  it('is the one that ended it longest ago, where there are too many to remember', () => {
-    const { dies, isRefused } = start();
-    for (let time = 0; time < 2; time += 1) dies(['first', one]);
-    for (let count = 0; count < 999; count += 1) dies([`${count}`, one]);
+  it('is the one that was there longest ago, where there are too many to remember', () => {
+    const { clock, dies, isRefused } = start();
+    for (let time = 0; time < 2; time += 1) dies({ text: 'first', sent: [3] });
+    for (const text of texts(999)) {
+      clock.advance(1);
+      dies({ text, sent: [3] });
+    }
     expect(isRefused('first')).toBe(true);
-    dies(['last', one]);
+    dies({ text: 'last', sent: [3] });
     expect(isRefused('first')).toBe(false);
   });
 });

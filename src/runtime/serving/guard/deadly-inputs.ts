@@ -3,15 +3,20 @@ import { serialize } from 'node:v8';
 import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
-import { unlessAborted } from '../../../time/unless-aborted.ts';
+import type { WorkAtEnd } from '../../engine/engine.ts';
 import type { RequestContext } from '../../routing/request.ts';
+import { Turns } from './turns.ts';
 
-/** Ends of the engine, without an answer between them, after which an input is refused. */
-const maxDeaths = 2;
-/** How long, in milliseconds, after the last of them. */
-const refuseMs = 600_000;
-/** Inputs that are remembered; the one that ended the engine longest ago is forgotten first. */
+/** How long, in milliseconds, after an end of the engine an input is a suspect, or is refused. */
+const knownMs = 600_000;
+/** Inputs that are remembered; the one that was there longest ago is forgotten first. */
 const maxRemembered = 1000;
+/** Suspects come back in so many groups, one after the other. */
+const groups = 8;
+/** Milliseconds that a turn takes at most, for each end of the engine that the suspect was there at. */
+const turnMs = 10_000;
+/** Events that may have been on their way when the engine ended: a step that guesses tokens gives at most so many. */
+const onTheirWay = 9;
 
 /** What a caller sends, whoever answers it. The same again is the same input. */
 export class Input {
@@ -32,119 +37,203 @@ export class Input {
 
 /** What is known of an end of the engine. */
 export type EngineDeath = {
-  /** An input that the engine had not begun had ended it before, for another version: then no version did. */
+  /** An input had ended it before, for another version: then no version did. */
   readonly isOfInput: boolean;
-  /** Namespaces whose inputs may have ended it: of those that did before, if any were there, else of all that were not begun. */
-  readonly suspects: ReadonlySet<string>;
+  /** Names in the engine of the versions that the suspects ran with, null for the base model. */
+  readonly versions: ReadonlySet<string | null>;
 };
 
-type Deaths = { count: number; at: number; readonly versions: Set<Digest> };
+/** An input that the engine worked on when it ended. */
+type Suspect = {
+  /** Ends of the engine that it was there at, and when the last one was. */
+  readonly ends: number;
+  readonly at: number;
+  readonly versions: ReadonlySet<Digest>;
+  /** By answer to it that the engine worked on, the events that had come. */
+  readonly places: ReadonlyMap<number, number>;
+  /** It was the only suspect that was there again. */
+  readonly isFound: boolean;
+};
+
+/** A request that the engine has. */
+type Given = {
+  readonly version: Digest;
+  /** Of its answers, in the engine. */
+  readonly ids: readonly string[];
+  /** Events of each of them that were heard. */
+  readonly heard: number[];
+};
+
+/** What the engine worked on of an input, in all requests that are the same. */
+type There = {
+  readonly input: Input;
+  readonly before: Suspect | undefined;
+  readonly versions: Set<Digest>;
+  readonly engineNames: Set<string | null>;
+  readonly places: Map<number, number>;
+};
 
 /**
- * Inputs that end the engine, or stall it until it is killed. Who did it is not known: all are suspects that the engine had
- * and had not begun to answer. Suspects come back one at a time, so that the next end tells; one that is answered is none any
- * more.
+ * Inputs that end the engine, or stall it until it is killed, with their prompt or with any token of their answers. Who did it is
+ * not known: suspects are all that the engine worked on, such as those of a step that share it. They are tried apart: they come back an
+ * eighth of them at a time, each until it is further than it was when the engine ended. When it ends again, only those that are there again
+ * are still suspects; who is the only one is found.
  *
- * Guarantees: an input of one caller that was there at two ends of the engine, and was not answered between them, is refused for
- * ten minutes. Caveat: an input that another one ends the engine beside twice in a row, the second time as the only suspect, is refused
- * too.
+ * Guarantees: an input is refused for ten minutes once it was there at an end of the engine, and was the only suspect that was there
+ * at a later one; of at most eight suspects that is the second end. One that came further, or was answered, is none any more. A suspect waits 80
+ * seconds at most, others for nobody. A turn takes 10 seconds at most, 20 after the second end, and so on: what takes longer to get where it ends the engine
+ * takes more ends to be found. 1,000 inputs are remembered, each by its hash and a number for each answer that ran.
+ *
+ * Caveats: an input that another one ends the engine beside, after it was a suspect and before it is further, is refused too. Who leaves before the
+ * engine ends is no suspect.
  */
 export class DeadlyInputs {
   readonly #clock: Pick<Clock, 'monotonic'>;
-  /** Given to the engine and not answered yet: by whom each is to be answered. */
-  readonly #given = new Map<Input, Digest>();
-  /** By key, the latest death last. */
-  readonly #deaths = new Map<string, Deaths>();
-  /** Settles once no suspect waits to be answered. */
-  #suspects: Promise<void> = Promise.resolve();
+  readonly #turns: Turns;
+  readonly #given = new Map<Input, Given>();
+  /** By key, the latest last. */
+  readonly #suspects = new Map<string, Suspect>();
+  /** Ends the turn of one that has it. */
+  readonly #endTurn = new Map<Input, () => void>();
 
-  constructor(clock: Pick<Clock, 'monotonic'>) {
+  constructor(clock: Pick<Clock, 'monotonic' | 'after'>) {
     this.#clock = clock;
+    this.#turns = new Turns(clock);
   }
 
   /** @throws INPUT_ENDS_ENGINE */
   check(input: Input): void {
-    const deaths = this.#known(input);
-    if (deaths === undefined || deaths.count < maxDeaths) return;
-    const retryAfterMs = deaths.at + refuseMs - this.#clock.monotonic();
+    const suspect = this.#suspectOf(input);
+    if (suspect?.isFound !== true) return;
+    const retryAfterMs = suspect.at + knownMs - this.#clock.monotonic();
     const minutes = Math.ceil(retryAfterMs / 60_000);
     throw new AdaptletError(
       'INPUT_ENDS_ENGINE',
-      `The engine ended ${deaths.count} times while it had this input and had not begun to answer it; it is refused for ${minutes} minutes`,
+      `The engine ended ${suspect.ends} times while it worked on this input; it is refused for ${minutes} minutes`,
       { retryAfterMs },
     );
   }
 
   /**
-   * Waits while the engine has another suspect, if the input is one. The result is to be called when all of its prompts have
-   * begun to be answered or it fails.
+   * Waits for a turn, if the input is a suspect. The result is to be called when the request is over.
    * @throws INPUT_ENDS_ENGINE, or the reason of the signal
    */
   async turn(input: Input, signal: AbortSignal): Promise<() => void> {
-    if (this.#known(input) === undefined) return () => undefined;
-    const before = this.#suspects;
-    const { promise, resolve: end } = Promise.withResolvers<void>();
-    this.#suspects = before.then(() => promise);
+    const suspect = this.#suspectOf(input);
+    if (suspect === undefined) return () => undefined;
+    const end = await this.#turns.take(turnMs * suspect.ends, signal);
     try {
-      await unlessAborted(before, signal);
       this.check(input);
     } catch (error) {
       end();
       throw error;
     }
-    // Answered meanwhile: those behind need not wait for it.
-    if (this.#known(input) === undefined) end();
-    return end;
+    // Another one was found meanwhile, or the same input came further: those behind need not wait for it.
+    if (this.#suspectOf(input) === undefined) end();
+    else this.#endTurn.set(input, end);
+    return () => {
+      this.#endTurn.delete(input);
+      end();
+    };
   }
 
-  /** The engine is given an input, for this version to answer; the result is to be called when all of its prompts have begun to be answered or it fails. */
-  given(input: Input, version: Digest): () => void {
-    this.#given.set(input, version);
+  /** The engine is given a request, for this version to answer, under these ids; the result is to be called when it is over. */
+  given(input: Input, version: Digest, ids: readonly string[]): () => void {
+    this.#given.set(input, { version, ids, heard: ids.map(() => 0) });
     return () => {
       this.#given.delete(input);
     };
   }
 
+  /** An event of one of the answers came, by its place among the ids; `isLast`: that one is complete. */
+  heard(input: Input, answer: number, isLast: boolean): void {
+    const heard = this.#given.get(input)?.heard;
+    if (heard === undefined) return;
+    heard[answer] = isLast ? Number.POSITIVE_INFINITY : (heard[answer] ?? 0) + 1;
+    const suspect = this.#suspectOf(input);
+    if (suspect === undefined) return;
+    const isFurther = [...suspect.places].every(([of, events]) => (heard[of] ?? 0) > events + onTheirWay);
+    if (isFurther) this.answered(input);
+  }
+
   answered(input: Input): void {
-    if (this.#known(input) !== undefined) this.#deaths.delete(input.key);
+    if (this.#suspectOf(input) === undefined) return;
+    this.#suspects.delete(input.key);
+    this.#endTurn.get(input)?.();
   }
 
   /** The engine ended. */
-  engineDied(): EngineDeath {
-    const inputs = [...this.#given.keys()];
-    const known = inputs.filter((input) => this.#known(input) !== undefined);
-    const suspects = new Set((known.length > 0 ? known : inputs).map(({ namespace }) => namespace));
-    return { isOfInput: this.#countDeath(), suspects };
-  }
-
-  #countDeath(): boolean {
-    const at = this.#clock.monotonic();
-    const before = new Map<string, ReadonlySet<Digest>>();
-    let isOfInput = false;
-    for (const [input, version] of this.#given) {
-      const known = this.#known(input);
-      const versions = before.get(input.key) ?? new Set(known?.versions);
-      if ([...versions].some((other) => other !== version)) isOfInput = true;
-      const deaths = known ?? { count: 0, at, versions: new Set<Digest>() };
-      // The same input several times at once is one suspect.
-      if (!before.has(input.key)) deaths.count += 1;
-      before.set(input.key, versions);
-      deaths.at = at;
-      deaths.versions.add(version);
-      this.#deaths.delete(input.key);
-      this.#deaths.set(input.key, deaths);
-    }
+  engineDied(work: WorkAtEnd): EngineDeath {
+    const there = this.#thereAt(work);
     this.#given.clear();
-    for (const key of this.#deaths.keys()) {
-      if (this.#deaths.size <= maxRemembered) break;
-      this.#deaths.delete(key);
+    const again = there.filter(({ before }) => before !== undefined);
+    const suspects = again.length > 0 ? again : there;
+    const [only, ...others] = suspects;
+    const isFound = again.length > 0 && others.length === 0;
+    this.#clearThoseBeside(again);
+    const at = this.#clock.monotonic();
+    for (const { input, before, versions, places } of suspects) {
+      const ends = (before?.ends ?? 0) + 1;
+      this.#suspects.delete(input.key);
+      this.#suspects.set(input.key, {
+        ends,
+        at,
+        places,
+        isFound,
+        versions: new Set([...(before?.versions ?? []), ...versions]),
+      });
     }
-    return isOfInput;
+    for (const key of this.#suspects.keys()) {
+      if (this.#suspects.size <= maxRemembered) break;
+      this.#suspects.delete(key);
+    }
+    if (suspects.length > 0) this.#turns.places = Math.ceil(suspects.length / groups);
+    const engineNames =
+      again.length > 0 ? again.flatMap((one) => [...one.engineNames]) : [...work.values()].map(engineNameOf);
+    return {
+      isOfInput: isFound && only !== undefined && isOfAnother(only),
+      versions: new Set(engineNames),
+    };
   }
 
-  #known(input: Input): Deaths | undefined {
-    if (this.#deaths.size === 0) return undefined;
-    const deaths = this.#deaths.get(input.key);
-    return deaths !== undefined && this.#clock.monotonic() - deaths.at < refuseMs ? deaths : undefined;
+  #thereAt(work: WorkAtEnd): readonly There[] {
+    const there = new Map<string, There>();
+    for (const [input, { version, ids }] of this.#given) {
+      for (const [answer, id] of ids.entries()) {
+        const ran = work.get(id);
+        if (ran === undefined) continue;
+        const one = there.get(input.key) ?? this.#newThere(input);
+        there.set(input.key, one);
+        one.versions.add(version);
+        one.engineNames.add(ran.engineName);
+        one.places.set(answer, Math.max(ran.events, one.places.get(answer) ?? 0));
+      }
+    }
+    return [...there.values()];
+  }
+
+  #newThere(input: Input): There {
+    const before = this.#suspectOf(input);
+    return { input, before, versions: new Set(), engineNames: new Set(), places: new Map() };
+  }
+
+  /** Who was a suspect of the same end, and was not there again, did not end it. */
+  #clearThoseBeside(again: readonly There[]): void {
+    const keys = new Set(again.map(({ input }) => input.key));
+    const ends = new Set(again.map(({ before }) => before?.at));
+    for (const [key, { at, isFound }] of this.#suspects)
+      if (ends.has(at) && !isFound && !keys.has(key)) this.#suspects.delete(key);
+  }
+
+  #suspectOf(input: Input): Suspect | undefined {
+    if (this.#suspects.size === 0) return undefined;
+    const suspect = this.#suspects.get(input.key);
+    return suspect !== undefined && this.#clock.monotonic() - suspect.at < knownMs ? suspect : undefined;
   }
 }
+
+const engineNameOf = ({ engineName }: { readonly engineName: string | null }): string | null => engineName;
+
+/** It ended the engine before for another version than now. */
+const isOfAnother = ({ before, versions }: There): boolean =>
+  [...(before?.versions ?? [])].some((former) => [...versions].some((version) => version !== former));

@@ -4,14 +4,14 @@ import type { Clock } from '../../../time/clock.ts';
 import type { EngineDeath } from './deadly-inputs.ts';
 import { versionKey } from './holds.ts';
 
-/** Ends in a row that a version is excused for because inputs of other namespaces may have been why. */
+/** Ends in a row, with other versions each time, that a version is excused for. */
 const maxExcused = 3;
 /** Milliseconds after which ends are in a row no more. */
 const inARowMs = 600_000;
 
-/** A version that was asked, and the rollout that chose it. */
+/** A version that was asked, by its name in the engine, and the rollout that chose it. */
 export type AskedVersion = {
-  readonly namespace: string;
+  readonly engineName: string;
   readonly rolloutUid: string;
   readonly digest: Digest;
 };
@@ -19,17 +19,18 @@ export type AskedVersion = {
 type Excused = { count: number; at: number; inThisDeath: boolean };
 
 /**
- * Whom an end of the engine was charged to. It may be nobody's fault: each version is charged with one failure for it, and none
- * where an input is known to end the engine whoever is to answer it.
+ * Whom an end of the engine was charged to. It may be nobody's fault: a version is charged with one failure for it where the suspects
+ * ran with that version alone, and none where an input is known to end the engine whoever is to answer it.
  *
- * Nor is one charged while it may have been an input of another namespace and none of its own. A version that ends the engine
- * while it answers would never be found so on a busy node, so it is excused three times within ten minutes.
+ * A version that ends the engine in steps that others share would never be found on a busy node. So it is excused for three such ends
+ * in a row within ten minutes; one that it was not there at shows that it is another one's, and begins the row anew.
  */
 export class EngineDeaths {
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #charged = new Set<string>();
+  /** By name in the engine. */
   readonly #excused = new Map<string, Excused>();
-  #death: EngineDeath = { isOfInput: false, suspects: new Set() };
+  #death: EngineDeath = { isOfInput: false, versions: new Set() };
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock;
@@ -40,25 +41,24 @@ export class EngineDeaths {
     this.#charged.clear();
     this.#death = death;
     const now = this.#clock.monotonic();
-    for (const [key, excused] of this.#excused) {
+    for (const [engineName, excused] of this.#excused) {
       excused.inThisDeath = false;
-      if (now - excused.at >= inARowMs) this.#excused.delete(key);
+      if (!death.versions.has(engineName) || now - excused.at >= inARowMs) this.#excused.delete(engineName);
     }
   }
 
-  /** True when the error says nothing about the version that was asked: an input ended the engine, or may have. */
-  excuses(error: unknown, asked: AskedVersion): boolean {
+  /** True when the error says nothing about the version that was asked: an input, or another version, ended the engine, or may have. */
+  excuses(error: unknown, { engineName }: AskedVersion): boolean {
     if (!(error instanceof AdaptletError) || error.code !== 'ENGINE_DOWN') return false;
-    const { isOfInput, suspects } = this.#death;
-    if (isOfInput) return true;
-    if (suspects.size === 0 || suspects.has(asked.namespace)) return false;
-    const key = versionKey(asked.rolloutUid, asked.digest);
+    const { isOfInput, versions } = this.#death;
+    if (isOfInput || !versions.has(engineName)) return true;
+    if (versions.size === 1) return false;
     const at = this.#clock.monotonic();
-    const excused = this.#excused.get(key) ?? { count: 0, at, inThisDeath: false };
+    const excused = this.#excused.get(engineName) ?? { count: 0, at, inThisDeath: false };
     // Of one end it may have several requests.
     if (!excused.inThisDeath) {
       if (excused.count >= maxExcused) return false;
-      this.#excused.set(key, { count: excused.count + 1, at, inThisDeath: true });
+      this.#excused.set(engineName, { count: excused.count + 1, at, inThisDeath: true });
     }
     return true;
   }

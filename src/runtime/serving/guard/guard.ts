@@ -1,5 +1,6 @@
 import type { Digest } from '../../../api/names.ts';
 import type { Clock } from '../../../time/clock.ts';
+import type { WorkAtEnd } from '../../engine/engine.ts';
 import type { Hold } from '../../state/memory.ts';
 import { CanaryGuards } from './canary-guards.ts';
 import { ClassifyingStables } from './classifying-stables.ts';
@@ -51,8 +52,8 @@ export class Guard {
   }
 
   /** To be called before its requests fail. */
-  engineDied(): void {
-    this.#deaths.died(this.inputs.engineDied());
+  engineDied(work: WorkAtEnd): void {
+    this.#deaths.died(this.inputs.engineDied(work));
   }
 
   /** True when an error says nothing about the version that was asked. */

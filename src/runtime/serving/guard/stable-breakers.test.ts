@@ -56,7 +56,7 @@ describe('the circuit breaker of a stable', () => {
   it('charges a stable with one failure for an end of the engine', () => {
     const { guard, holds, follow } = guardOf();
     follow({ stable: bound(digest) });
-    guard.engineDied();
+    guard.engineDied(new Map());
     for (let i = 0; i < 10; i++)
       guard.stables.recordResult('r1', digest, { outcome: 'failure', isTrial: false }, engineDown);
     expect(holds.isHeld('r1', digest)).toBe(false);

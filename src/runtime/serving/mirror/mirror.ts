@@ -9,6 +9,7 @@ import type { ServedBy } from '../../routing/request.ts';
 import type { RoutingTable } from '../../routing/table.ts';
 import type { CopyResult, CopyTally } from '../counts/copy-tally.ts';
 import type { CanaryGuards } from '../guard/canary-guards.ts';
+import type { Guard } from '../guard/guard.ts';
 import type { EncodeRequest, GenerateRequest } from '../serving.ts';
 import { type Copy, type CopyAnswer, copyOfEncoding, MirroredGeneration, type MirrorTarget } from './copy.ts';
 import { OverlapBudget } from './overlap.ts';
@@ -26,6 +27,8 @@ export type MirrorParts = {
   readonly residency: Pick<Residency, 'tryAcquire'>;
   readonly facts: ServingFacts;
   readonly guards: Pick<CanaryGuards, 'recordResult' | 'recordLatency'>;
+  /** True when an error says nothing about the version that was asked. */
+  readonly excuses: Guard['excuses'];
   readonly tally: CopyTally;
   readonly clock: Clock;
   readonly table: () => RoutingTable;
@@ -170,7 +173,7 @@ export class Mirror {
   }
 
   async #run({ copy, abort }: Running): Promise<void> {
-    const { engine, residency, facts, clock } = this.#parts;
+    const { engine, residency, facts, clock, excuses } = this.#parts;
     const { target } = copy;
     const isThere =
       this.#targets.isWanted(target) &&
@@ -185,7 +188,9 @@ export class Mirror {
     try {
       this.#answered(target, await copy.ask(engine, lease.engineName, abort.signal));
     } catch (error) {
-      if (abort.signal.aborted || isOfLoad(error)) this.#drop(target);
+      const { uid: rolloutUid, digest } = target;
+      const asked = { engineName: lease.engineName, rolloutUid, digest };
+      if (abort.signal.aborted || isOfLoad(error) || excuses(error, asked)) this.#drop(target);
       else this.#failed(target, error);
     } finally {
       cancelLimit();
