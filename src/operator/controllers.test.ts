@@ -6,19 +6,10 @@ import { type ObjectKey, objectKey } from '../api/names.ts';
 import { keyOf } from '../api/references.ts';
 import { WorkQueue } from '../kube/queue/queue.ts';
 import { anAdapter, aRollout, aRoute } from '../plan/manifests.fixture.ts';
-import type { Verified } from '../signature/verify.ts';
 import { FakeClock } from '../time/fake-clock.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { noNodes } from './nodes/nodes.ts';
-import { Policies } from './objects/policies.ts';
 import type { Controller } from './reconcile/controller.ts';
-import { NameClaims } from './reconcile/name-claims.ts';
-import { PolicyVerdicts } from './reconcile/policy-verdicts.ts';
-import { Presences } from './reconcile/presence.ts';
-import { Resolver } from './reconcile/resolver.ts';
-import { type SignatureQuestion, SignatureVerdicts } from './reconcile/signature-verdicts.ts';
-import { Spread } from './reconcile/spread.ts';
-import { Uses } from './reconcile/uses.ts';
 import { RolloutController } from './rollout/controller.ts';
 import { RouteController } from './route/controller.ts';
 import { RuntimeController } from './runtime/controller.ts';
@@ -31,6 +22,7 @@ import {
   FakeFleet,
   runtimeKey,
 } from './testing/fake-fleet.ts';
+import { partsOf } from './testing/parts-of.ts';
 
 /** All controllers on queues, and runtimes that load what rollouts name and follow what is written. */
 class Stage {
@@ -41,30 +33,13 @@ class Stage {
   runs = 0;
 
   lead(): void {
-    const { cluster, fleet, clock } = this;
-    const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
-    const { writer, recorder } = cluster;
-    const base = { clock, term, objects: cluster, fleet, writer, recorder };
-    const policies = new Policies(cluster.policies);
-    const presences = new Presences({ ...base, policies });
-    const claims = new NameClaims(cluster, presences);
-    const uses = new Uses(cluster.rollouts);
-    const verdicts = new PolicyVerdicts(cluster, policies);
-    const asking = { clock, random: () => 0 };
-    const resolver = new Resolver({ ...asking, resolve: async () => fakeDigest('f'), what: 'digest' });
-    const verifier = new Resolver<SignatureQuestion, Verified>({
-      ...asking,
-      resolve: async () => ({ signers: ['release'] }),
-      what: 'signatures',
-    });
-    const signatures = new SignatureVerdicts(policies, verifier);
-    const shared = { ...base, presences, claims, uses, verdicts, signatures, spread: new Spread(clock) };
-    const isTerminating = async () => false;
+    const { clock } = this;
+    const parts = partsOf(this);
     const controllers: Controller[] = [
-      new RolloutController({ ...shared, measure: async () => 0 }),
-      new AdapterController({ ...shared, resolver, isTerminating }),
-      new RouteController({ ...shared, policies }),
-      new RuntimeController({ ...base, nodes: noNodes }),
+      new RolloutController({ ...parts, measure: async () => 0 }),
+      new AdapterController({ ...parts, isTerminating: async () => false }),
+      new RouteController(parts),
+      new RuntimeController({ ...parts, nodes: noNodes }),
     ];
     for (const controller of controllers) {
       const queue = new WorkQueue<ObjectKey>({

@@ -5,11 +5,7 @@ import { noRevision } from '../control/revision.ts';
 import { aRollout, aRoute } from '../plan/manifests.fixture.ts';
 import { assignmentOf } from '../rollout/groups/assignment.ts';
 import { holdersOf, placementAt, questionOf } from './adapter/observe.ts';
-import { Policies } from './objects/policies.ts';
-import { NameClaims } from './reconcile/name-claims.ts';
-import { Presences } from './reconcile/presence.ts';
 import { sizeOf } from './reconcile/runtime-sets.ts';
-import { Spread } from './reconcile/spread.ts';
 import { digestOf, RolloutWorld, steps, uidOf } from './rollout/world.fixture.ts';
 import { RouteController } from './route/controller.ts';
 import { anAdapterState, aRolloutState, runtimeKey } from './testing/fake-fleet.ts';
@@ -178,16 +174,7 @@ describe('what a look at counts costs', () => {
 
   it('is none for a route that a thousand runtimes answered', async () => {
     const key = objectKey('team-a', 'assistant');
-    const policies = new Policies(world.cluster.policies);
-    const presences = new Presences({ ...world.parts, policies });
-    const claims = new NameClaims(world.cluster, presences);
-    const controller = new RouteController({
-      ...world.parts,
-      presences,
-      claims,
-      policies,
-      spread: new Spread(world.clock),
-    });
+    const controller = new RouteController(world.parts);
     world.cluster.apply(aRoute({ name: 'assistant' }));
     const look = async () => {
       world.advance(1000);
@@ -204,12 +191,10 @@ describe('what a look at counts costs', () => {
     expect(await look()).toEqual({ desired: size, programmed: size - 1 });
     // Who is told of the fleet asks for the runtime that refused; the routes ask for none.
     expect(looks - before).toBeLessThanOrEqual(8);
-    presences.close();
   });
 
   it('is none for an Adapter that a thousand runtimes have', async () => {
-    const policies = new Policies(world.cluster.policies);
-    const presences = new Presences({ ...world.parts, policies });
+    const { presences } = world.parts;
     const object = world.cluster.adapters.get(adapter)?.object;
     if (object === undefined) throw new Error('it is not there');
     const looked = await looksOf(() => {
@@ -234,6 +219,5 @@ describe('what a look at counts costs', () => {
       });
     });
     expect(looked).toBe(0);
-    presences.close();
   });
 });
