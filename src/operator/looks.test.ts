@@ -12,6 +12,8 @@ import { anAdapterState, aRolloutState, runtimeKey } from './testing/fake-fleet.
 
 const size = 1000;
 const count = 200;
+/** In that time each rollout has its turn to be written. */
+const turnsMs = count * 1000;
 const nodes = Array.from({ length: size }, (_, at) => `n${at}`);
 const rollouts = Array.from({ length: count }, (_, at) => objectKey('team-a', `r${at}`));
 const adapter = objectKey('team-a', 'v1');
@@ -35,10 +37,10 @@ beforeAll(async () => {
   world.spec({ adapter: 'v1', ...steps(10, 50) });
   for (const name of nodes) world.fleet.report(runtimeKey(name), { adapters, rollouts: reports });
   for (const key of rollouts) world.cluster.apply(aRollout({ name: key.slice(7) }, { adapter: 'v1' }));
-  // Bound, then counted, then at rest.
+  // Bound, then at rest, and counted when it is their turn.
   for (let turn = 0; turn < 4; turn++) {
     await lookAtAll();
-    world.advance(20_000);
+    world.advance(turnsMs);
   }
   const get = world.fleet.get.bind(world.fleet);
   world.fleet.get = (key) => {
@@ -70,7 +72,7 @@ describe('what a look at counts costs', () => {
   it('is a look at the one runtime that comes or goes', async () => {
     // Two controllers follow the fleet; each asks once or twice for the runtime that an event is about.
     expect(await looksOf(() => world.leave('n7'))).toBeLessThanOrEqual(8);
-    world.advance(20_000);
+    world.advance(turnsMs);
     expect(await looksOf(lookAtAll)).toBe(0);
     world.advance(2000);
     await lookAtAll();
@@ -101,7 +103,7 @@ describe('what a look at counts costs', () => {
     report('n3', { stable: 0, canary: 10_000 });
     expect(await looksOf(look)).toBe(1);
     const settled = async () => {
-      world.advance(20_000);
+      world.advance(turnsMs);
       await look();
       return statusOf(key)?.weights;
     };
@@ -141,7 +143,7 @@ describe('what a look at counts costs', () => {
       if (at === 101) expect(await looksOf(look)).toBe(1);
     }
     await look();
-    world.advance(20_000);
+    world.advance(turnsMs);
     await look();
     expect(statusOf(key)?.groups?.[0]?.runtimes).toMatchObject({ desired: size / 2, ready: size / 2 });
   });
@@ -165,7 +167,7 @@ describe('what a look at counts costs', () => {
     expect(await looksOf(look)).toBe(0);
     for (const name of nodes.slice(300, 303)) world.leave(name);
     expect(await looksOf(look)).toBe(3);
-    world.advance(20_000);
+    world.advance(turnsMs);
     await look();
     expect(statusOf(key)?.runtimes).toMatchObject({ offline: 303 });
     for (const name of nodes.slice(0, 303)) world.fleet.report(runtimeKey(name), { connected: true });

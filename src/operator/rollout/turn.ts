@@ -9,6 +9,7 @@ import type { Facts } from '../../rollout/facts.ts';
 import { type RolloutRequest, requestText } from '../../rollout/request.ts';
 import { durationOf } from '../../rollout/step-state.ts';
 import { sizeOf } from '../reconcile/runtime-sets.ts';
+import { writeRates } from '../reconcile/write-budget.ts';
 import { type Attempt, attemptOf } from './attempt.ts';
 import { type AttemptCounts, attemptCountsOf } from './attempt-counts.ts';
 import { type Change, changeOf, hasPassed } from './change.ts';
@@ -21,8 +22,6 @@ import { type SetAside, setAsideOf } from './set-aside.ts';
 import { acceptedType, type RolloutView } from './view.ts';
 import { overdueOf, type Waits, waitsOf } from './waits.ts';
 
-/** Milliseconds between two writes that only say what was observed. */
-export const observationMs = 10_000;
 /** Milliseconds that a first observation waits for others. */
 export const settleMs = 1000;
 /** Progress of a pause is written at least so often. */
@@ -220,7 +219,12 @@ const dueIn = (
   now: number,
 ): number => {
   if (change === 'Observation') {
-    return Math.max((unwrittenSince ?? now) + settleMs, observedAt + observationMs) - now;
+    return (
+      Math.max(
+        (unwrittenSince ?? now) + settleMs,
+        observedAt + writeRates.AdapterRollout.Observation.pauseMs,
+      ) - now
+    );
   }
   return change === 'Progress' ? decidedAt + checkpointMs - now : 0;
 };
