@@ -174,11 +174,12 @@ const weigh = (
     events.push({ reason: setAsideType, message: without.message });
 
   const unwrittenSince = change === 'Observation' ? (memory.unwrittenSince ?? monotonic) : undefined;
-  const { unwrittenSince: _, observesAt: place, ...rest } = memory;
+  const { unwrittenSince: _, observesAt: given, ...rest } = memory;
+  // Turns that nobody used would pile up: all could write at once.
+  const place = change === 'None' ? undefined : given;
   const kept: Memory = { ...rest, decidedAt };
   const { wanted } = decision;
   const restMs = dueIn(change, { decidedAt, observedAt: memory.observedAt }, unwrittenSince, monotonic);
-  // Who had its turn and nothing to write keeps it.
   const isDue = change === 'Observation' && place === undefined && restMs <= 0;
   const observesAt = isDue ? monotonic + input.placeInMs() : place;
   const turnMs = change === 'Observation' ? Math.max(restMs, (observesAt ?? monotonic) - monotonic) : restMs;
