@@ -46,13 +46,13 @@ describe('the arithmetic of scale', () => {
   });
 
   it('counts writes of steps, of a flap, and of runtimes up to their budget', () => {
-    const many = { ...inputs, writesBase: 7, flapWrites: 1 };
-    // 7 a second leave 3, which is less than the budget.
-    expect(capacities(many, 1).writes).toBe(100);
+    const many = { ...inputs, writesBase: 9, flapWrites: 1 };
+    // 9 a second leave 1, which is less than the budget.
+    expect(capacities(many, 1).writes).toBe(33);
     expect(capacities(many, 2).writes).toBe(0);
-    // 1 + 6 / 60 leave room for all of it.
+    // 1 + 8 / 60 leave room for all of it.
     expect(capacities(many, 1 / 60).writes).toBe(Infinity);
-    expect(shardsFor(100_000, many, 1)).toBe(1000);
+    expect(shardsFor(100_000, many, 1)).toBe(3031);
   });
 
   it('has the limit of memory that the chart sets', () => {
@@ -120,17 +120,6 @@ describe('the page about scale', () => {
     expect(head).toContain('700 MiB and 10 s');
     expect(page).not.toContain('fleet-large.json');
     expect(page).not.toContain('### Counts of up to');
-  });
-
-  it('says beside the table which limit is by numbers from before ADR 100, and what the others give', () => {
-    const written = { ...inputs, writesBase: 7, flapWrites: 1 };
-    const [, text = ''] = scaleText({ small }, written).split('Runtimes in a part by each limit');
-    expect(text).toMatch(/\| a step an hour .*\n\n\*\*The column of writes/);
-    expect(text).toContain('The 100 runtimes of it at a step a second');
-    expect(text).toContain('a part has 1,000 runtimes at a step a second, and 100 operators serve all nodes');
-    expect(scaleText({ small }, inputs)).not.toContain(
-      'ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md).**',
-    );
   });
 
   it('has headers of TCP and IP in the table and in the cost of an idle node', () => {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeRates } from '../../src/operator/reconcile/write-budget.ts';
 import { maxElsewhere } from '../../src/rollout/judge/elsewhere.ts';
 import type { Report } from '../../test/bench/report.ts';
 import { sizeOf, sizeText } from './bench-goals.ts';
@@ -38,7 +39,18 @@ export type Inputs = {
  * What one replica may take. `mib`: its limit in the chart, `operator.resources.limits.memory`. `writes`: the goal of the bench.
  * `observed`: the budget of ADR 64.
  */
-export const limits = { core: 0.6, mib: 1024, reconnectSeconds: 10, streams: 5_000, writes: 10, observed: 4 };
+export const limits = {
+  core: 0.6,
+  mib: 1024,
+  reconnectSeconds: 10,
+  streams: 5_000,
+  writes: 10,
+  observed: writeRates.AdapterRuntime.Observation.perSecond,
+};
+const observedOfAll = Object.values(writeRates).reduce(
+  (sum, { Observation }) => sum + Observation.perSecond,
+  0,
+);
 /**
  * Of a reward for an answer that another runtime gave, where a runtime is told of 16 for each of many others: bytes on each of
  * its two ways (scale.test.ts) and in the memory of the leader (src/operator/fleet/heap.test.ts, and what is merged of it).
@@ -134,19 +146,6 @@ const shardTable = (inputs: Inputs): readonly string[] =>
       ];
     }),
   );
-
-/** The saved reports are of before a weight alone wrote no AdapterRuntime. */
-const writesNote = (inputs: Inputs): readonly string[] => {
-  const { writes, ...others } = capacities(inputs, 1);
-  if (writes === Infinity) return [];
-  const rest = Math.min(...Object.values(others));
-  return [
-    `**The column of writes is by numbers from before [ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md).** The ${number(writes)} runtimes of it at a step a second, and so the operators there, are for a step that writes`,
-    'the AdapterRuntime of each runtime. A step writes none of them since ([Performance](../reference/performance.md#a-node) has what was counted); the curve was not measured again.',
-    `By the other columns a part has ${number(rest)} runtimes at a step a second, and ${number(Math.ceil(fleetNodes / rest))} operators serve all nodes.`,
-    '',
-  ];
-};
 
 const monthTable = (inputs: Inputs): readonly string[] =>
   table(
@@ -303,10 +302,10 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     '',
     ...shardTable(inputs),
     '',
-    ...writesNote(inputs),
     'Where the machine was busy, the line of reconnects is an upper bound. Memory also grows with the Adapters and rollouts that a runtime',
     'holds. The lines of the processor and of writes have the flaps of one link a second in their first terms. Where steps are',
-    'rare, writes set no limit: what is only observed has 4 writes a second at most, however many runtimes there are, and these fit into the goal.',
+    'rare, writes set no limit: what is only observed of runtimes has ' +
+      `${limits.observed} writes a second at most, however many there are, and these fit into the goal.`,
     '',
     '### The API server',
     '',
@@ -321,6 +320,7 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     `([ADR 64](../adr/0064-writes-and-greetings-have-a-budget.md)), so it is n / ${limits.observed} seconds late at most, and`,
     `a part of ${number(part)} costs ${number(inputs.writesBase + Math.min(limits.observed, inputs.writesPerRuntime * part))} writes a second. When this was measured a step was such an observation of each runtime; since`,
     '[ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md) it is none, and the second term is for runtimes that change otherwise.',
+    `What is only observed of runtimes, Adapters, rollouts and routes together is written ${number(observedOfAll)} times a second at most.`,
     inputs.flapWrites === undefined
       ? 'Flaps alone were not measured.'
       : `A flap alone costs ${number(inputs.flapWrites)}: when each link flaps once an hour, ${number(fleetNodes)} nodes write ${number((fleetNodes / 3600) * inputs.flapWrites)} times a second together.`,

@@ -4,22 +4,16 @@ import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../api/names.fixture.ts';
 import { type ObjectKey, objectKey } from '../api/names.ts';
 import { keyOf } from '../api/references.ts';
+import type { RolloutSpec } from '../api/rollout.ts';
 import { WorkQueue } from '../kube/queue/queue.ts';
 import { anAdapter, aRollout, aRoute } from '../plan/manifests.fixture.ts';
-import type { Verified } from '../signature/verify.ts';
 import { FakeClock } from '../time/fake-clock.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { noNodes } from './nodes/nodes.ts';
-import { Policies } from './objects/policies.ts';
 import type { Controller } from './reconcile/controller.ts';
-import { NameClaims } from './reconcile/name-claims.ts';
-import { PolicyVerdicts } from './reconcile/policy-verdicts.ts';
-import { Presences } from './reconcile/presence.ts';
-import { Resolver } from './reconcile/resolver.ts';
-import { type SignatureQuestion, SignatureVerdicts } from './reconcile/signature-verdicts.ts';
-import { Spread } from './reconcile/spread.ts';
-import { Uses } from './reconcile/uses.ts';
+import { writeRates } from './reconcile/write-budget.ts';
 import { RolloutController } from './rollout/controller.ts';
+import { steps } from './rollout/world.fixture.ts';
 import { RouteController } from './route/controller.ts';
 import { RuntimeController } from './runtime/controller.ts';
 import { FakeCluster } from './testing/fake-cluster.ts';
@@ -31,6 +25,7 @@ import {
   FakeFleet,
   runtimeKey,
 } from './testing/fake-fleet.ts';
+import { partsOf } from './testing/parts-of.ts';
 
 /** All controllers on queues, and runtimes that load what rollouts name and follow what is written. */
 class Stage {
@@ -41,30 +36,13 @@ class Stage {
   runs = 0;
 
   lead(): void {
-    const { cluster, fleet, clock } = this;
-    const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
-    const { writer, recorder } = cluster;
-    const base = { clock, term, objects: cluster, fleet, writer, recorder };
-    const policies = new Policies(cluster.policies);
-    const presences = new Presences({ ...base, policies });
-    const claims = new NameClaims(cluster, presences);
-    const uses = new Uses(cluster.rollouts);
-    const verdicts = new PolicyVerdicts(cluster, policies);
-    const asking = { clock, random: () => 0 };
-    const resolver = new Resolver({ ...asking, resolve: async () => fakeDigest('f'), what: 'digest' });
-    const verifier = new Resolver<SignatureQuestion, Verified>({
-      ...asking,
-      resolve: async () => ({ signers: ['release'] }),
-      what: 'signatures',
-    });
-    const signatures = new SignatureVerdicts(policies, verifier);
-    const shared = { ...base, presences, claims, uses, verdicts, signatures, spread: new Spread(clock) };
-    const isTerminating = async () => false;
+    const { clock } = this;
+    const parts = partsOf(this);
     const controllers: Controller[] = [
-      new RolloutController({ ...shared, measure: async () => 0 }),
-      new AdapterController({ ...shared, resolver, isTerminating }),
-      new RouteController({ ...shared, policies }),
-      new RuntimeController({ ...base, nodes: noNodes }),
+      new RolloutController({ ...parts, measure: async () => 0 }),
+      new AdapterController({ ...parts, isTerminating: async () => false }),
+      new RouteController(parts),
+      new RuntimeController({ ...parts, nodes: noNodes }),
     ];
     for (const controller of controllers) {
       const queue = new WorkQueue<ObjectKey>({
@@ -221,7 +199,7 @@ describe('the controllers together', () => {
 
   it('write about a runtime that comes and goes at a rate that no number of objects raises', async () => {
     const stage = new Stage();
-    const objects = 300;
+    const objects = 150;
     for (let i = 0; i < objects; i++) {
       stage.cluster.apply(anAdapter({ name: `v${i}` }, { digest: fakeDigest('1') }));
       stage.cluster.apply(aRollout({ name: `sql${i}` }, { adapter: `v${i}` }));
@@ -245,14 +223,84 @@ describe('the controllers together', () => {
       });
       await stage.pass(2000, { follow: false });
     }
-    // The runtime's own object, and the first hundred at once.
-    const most = seconds + 100 + seconds * 8;
-    expect(stage.cluster.writes.length - writes).toBeLessThanOrEqual(most);
-    expect(stage.runs - runs).toBeLessThanOrEqual(3 * most);
+    const written = Object.groupBy(stage.cluster.writes.slice(writes), ({ of }) => of.kind);
+    for (const kind of ['Adapter', 'AdapterRollout'] as const)
+      expect(written[kind]?.length).toBeLessThanOrEqual(20 + seconds);
+    // Each time it goes or comes.
+    expect(written.AdapterRuntime?.length).toBeLessThanOrEqual(seconds / 2);
+    // The first hundred looks at once, and two for each write.
+    expect(stage.runs - runs).toBeLessThanOrEqual(
+      100 + seconds * 8 + 3 * (stage.cluster.writes.length - writes),
+    );
     // In the end all of them say so.
     stage.fleet.report(runtimeKey('c'), { connected: false, disconnectedAt: stage.clock.now() });
-    await stage.pass(90_000, { follow: false });
+    await stage.pass(objects * 1000, { follow: false });
     expect(new Set(statuses().map((status) => status?.runtimes?.offline))).toEqual(new Set([1]));
+  });
+
+  it('write under ten times a second with a step and a flap in every second', async () => {
+    const stage = new Stage();
+    const runtimes = Array.from({ length: 8 }, (_, at) => runtimeKey(`n${at}`));
+    for (const key of runtimes) {
+      stage.cluster.apply(aRuntimeObject(key, {}, aRuntimeStatus(true)));
+      stage.fleet.report(key);
+    }
+    const rollouts = Array.from({ length: 20 }, (_, at) => objectKey('team-a', `sql${at}`));
+    const status = (key: ObjectKey) => stage.cluster.rollouts.server.get(key)?.object?.status;
+    const specify = (at: number, generation: number, spec: Partial<RolloutSpec>): void => {
+      const [key = sql] = rollouts.slice(at);
+      const { metadata, ...rest } = aRollout(
+        { name: `sql${at}` },
+        { adapter: `v${2 * at}`, ...spec },
+        status(key),
+      );
+      stage.cluster.apply({ ...rest, metadata: { ...metadata, generation } }, { generation });
+    };
+    for (let at = 0; at < 2 * rollouts.length; at++)
+      stage.cluster.apply(anAdapter({ name: `v${at}` }, { digest: fakeDigest(at % 2 === 0 ? '1' : '2') }));
+    for (const at of rollouts.keys()) specify(at, 1, {});
+    stage.lead();
+    await stage.pass(5000);
+    const canary = (at: number, generation: number, weight: number): void =>
+      specify(at, generation, {
+        adapter: `v${2 * at + 1}`,
+        ...steps(weight),
+      });
+    for (const at of rollouts.keys()) canary(at, 2, 10);
+    await stage.pass(60_000);
+    expect(rollouts.map((key) => status(key)?.phase)).toEqual(rollouts.map(() => 'Paused'));
+    const { cluster } = stage;
+    const costOf = async (happen: (second: number) => void) => {
+      for (const list of [cluster.writes, cluster.events]) list.length = 0;
+      for (let second = 0; second < rollouts.length; second++) {
+        happen(second);
+        await stage.pass(1000);
+      }
+      // What waits for a turn.
+      await stage.pass(20_000);
+      const kinds = Object.groupBy(cluster.writes, ({ of }) => of.kind);
+      const writes = Object.entries(kinds).map(([kind, some]) => [kind, some.length / rollouts.length]);
+      return { ...Object.fromEntries(writes), events: cluster.events.length / rollouts.length };
+    };
+    // It restarts, and sets the weight.
+    const step = { AdapterRollout: 2, events: 2 };
+    expect(await costOf((second) => canary(second, 3, 11))).toEqual(step);
+    // The stream is another one, and the runtime was never away. Its token is reviewed, which is a write as well.
+    const flap = (second: number): void => {
+      const [key = sql] = runtimes.slice(second % runtimes.length);
+      for (const connected of [false, true]) stage.fleet.report(key, { connected });
+    };
+    expect(await costOf(flap)).toEqual({ events: 0 });
+    // It is away in one second and back in the next: each is written and told.
+    const goOrCome = (second: number): void =>
+      stage.fleet.report(runtimes[0] ?? sql, { connected: second % 2 === 1 });
+    expect(await costOf(goOrCome)).toMatchObject({ AdapterRuntime: 1, events: 1 });
+    const [reviews, renewals] = [1, 1 / 8];
+    const observed = Object.values(writeRates).reduce(
+      (sum, { Observation: { perSecond } }) => sum + perSecond,
+      0,
+    );
+    expect(step.AdapterRollout + step.events + reviews + renewals + observed).toBeLessThanOrEqual(10);
   });
 
   it('decide about a thousand runtimes within milliseconds', async () => {

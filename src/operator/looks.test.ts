@@ -5,17 +5,15 @@ import { noRevision } from '../control/revision.ts';
 import { aRollout, aRoute } from '../plan/manifests.fixture.ts';
 import { assignmentOf } from '../rollout/groups/assignment.ts';
 import { holdersOf, placementAt, questionOf } from './adapter/observe.ts';
-import { Policies } from './objects/policies.ts';
-import { NameClaims } from './reconcile/name-claims.ts';
-import { Presences } from './reconcile/presence.ts';
 import { sizeOf } from './reconcile/runtime-sets.ts';
-import { Spread } from './reconcile/spread.ts';
 import { digestOf, RolloutWorld, steps, uidOf } from './rollout/world.fixture.ts';
 import { RouteController } from './route/controller.ts';
 import { anAdapterState, aRolloutState, runtimeKey } from './testing/fake-fleet.ts';
 
 const size = 1000;
 const count = 200;
+/** In that time each rollout has its turn to be written. */
+const turnsMs = count * 1000;
 const nodes = Array.from({ length: size }, (_, at) => `n${at}`);
 const rollouts = Array.from({ length: count }, (_, at) => objectKey('team-a', `r${at}`));
 const adapter = objectKey('team-a', 'v1');
@@ -39,10 +37,10 @@ beforeAll(async () => {
   world.spec({ adapter: 'v1', ...steps(10, 50) });
   for (const name of nodes) world.fleet.report(runtimeKey(name), { adapters, rollouts: reports });
   for (const key of rollouts) world.cluster.apply(aRollout({ name: key.slice(7) }, { adapter: 'v1' }));
-  // Bound, then counted, then at rest.
+  // Bound, then at rest, and counted when it is their turn.
   for (let turn = 0; turn < 4; turn++) {
     await lookAtAll();
-    world.advance(20_000);
+    world.advance(turnsMs);
   }
   const get = world.fleet.get.bind(world.fleet);
   world.fleet.get = (key) => {
@@ -74,7 +72,7 @@ describe('what a look at counts costs', () => {
   it('is a look at the one runtime that comes or goes', async () => {
     // Two controllers follow the fleet; each asks once or twice for the runtime that an event is about.
     expect(await looksOf(() => world.leave('n7'))).toBeLessThanOrEqual(8);
-    world.advance(20_000);
+    world.advance(turnsMs);
     expect(await looksOf(lookAtAll)).toBe(0);
     world.advance(2000);
     await lookAtAll();
@@ -105,7 +103,7 @@ describe('what a look at counts costs', () => {
     report('n3', { stable: 0, canary: 10_000 });
     expect(await looksOf(look)).toBe(1);
     const settled = async () => {
-      world.advance(20_000);
+      world.advance(turnsMs);
       await look();
       return statusOf(key)?.weights;
     };
@@ -145,7 +143,7 @@ describe('what a look at counts costs', () => {
       if (at === 101) expect(await looksOf(look)).toBe(1);
     }
     await look();
-    world.advance(20_000);
+    world.advance(turnsMs);
     await look();
     expect(statusOf(key)?.groups?.[0]?.runtimes).toMatchObject({ desired: size / 2, ready: size / 2 });
   });
@@ -169,7 +167,7 @@ describe('what a look at counts costs', () => {
     expect(await looksOf(look)).toBe(0);
     for (const name of nodes.slice(300, 303)) world.leave(name);
     expect(await looksOf(look)).toBe(3);
-    world.advance(20_000);
+    world.advance(turnsMs);
     await look();
     expect(statusOf(key)?.runtimes).toMatchObject({ offline: 303 });
     for (const name of nodes.slice(0, 303)) world.fleet.report(runtimeKey(name), { connected: true });
@@ -178,16 +176,7 @@ describe('what a look at counts costs', () => {
 
   it('is none for a route that a thousand runtimes answered', async () => {
     const key = objectKey('team-a', 'assistant');
-    const policies = new Policies(world.cluster.policies);
-    const presences = new Presences({ ...world.parts, policies });
-    const claims = new NameClaims(world.cluster, presences);
-    const controller = new RouteController({
-      ...world.parts,
-      presences,
-      claims,
-      policies,
-      spread: new Spread(world.clock),
-    });
+    const controller = new RouteController(world.parts);
     world.cluster.apply(aRoute({ name: 'assistant' }));
     const look = async () => {
       world.advance(1000);
@@ -204,12 +193,10 @@ describe('what a look at counts costs', () => {
     expect(await look()).toEqual({ desired: size, programmed: size - 1 });
     // Who is told of the fleet asks for the runtime that refused; the routes ask for none.
     expect(looks - before).toBeLessThanOrEqual(8);
-    presences.close();
   });
 
   it('is none for an Adapter that a thousand runtimes have', async () => {
-    const policies = new Policies(world.cluster.policies);
-    const presences = new Presences({ ...world.parts, policies });
+    const { presences } = world.parts;
     const object = world.cluster.adapters.get(adapter)?.object;
     if (object === undefined) throw new Error('it is not there');
     const looked = await looksOf(() => {
@@ -234,6 +221,5 @@ describe('what a look at counts costs', () => {
       });
     });
     expect(looked).toBe(0);
-    presences.close();
   });
 });

@@ -8,18 +8,9 @@ import type { RolloutSpec } from '../api/rollout.ts';
 import type { Selector } from '../api/selector.ts';
 import { anAdapter, aPolicy, aRollout } from '../plan/manifests.fixture.ts';
 import { assignmentOf } from '../rollout/groups/assignment.ts';
-import type { Verified } from '../signature/verify.ts';
 import { FakeClock } from '../time/fake-clock.ts';
 import { AdapterController } from './adapter/controller.ts';
-import { Policies } from './objects/policies.ts';
 import { type Controller, graceMs } from './reconcile/controller.ts';
-import { NameClaims } from './reconcile/name-claims.ts';
-import { PolicyVerdicts } from './reconcile/policy-verdicts.ts';
-import { Presences } from './reconcile/presence.ts';
-import { Resolver } from './reconcile/resolver.ts';
-import { type SignatureQuestion, SignatureVerdicts } from './reconcile/signature-verdicts.ts';
-import { Spread } from './reconcile/spread.ts';
-import { Uses } from './reconcile/uses.ts';
 import { RolloutController } from './rollout/controller.ts';
 import { digestOf, steps, uidOf } from './rollout/world.fixture.ts';
 import { FakeCluster } from './testing/fake-cluster.ts';
@@ -32,6 +23,7 @@ import {
   FakeFleet,
   runtimeKey,
 } from './testing/fake-fleet.ts';
+import { partsOf } from './testing/parts-of.ts';
 
 const zone = (value: string): Selector => ({ matchLabels: { zone: value } });
 const team = (name: string): ObjectKey => objectKey('team-a', name);
@@ -119,31 +111,11 @@ class World {
 
   /** `graceLeft`: milliseconds in which runtimes of the term before may still come back. */
   constructor(graceLeft: number) {
-    const { cluster, fleet, clock } = this;
-    const term = { epoch: 1, since: clock.monotonic() + graceLeft - graceMs, fence: () => 1 };
-    const { writer, recorder } = cluster;
-    const base = { clock, term, objects: cluster, fleet, writer, recorder };
-    const policies = new Policies(cluster.policies);
-    const presences = new Presences({ ...base, policies });
-    const asking = { clock, random: () => 0 };
-    const verifier = new Resolver<SignatureQuestion, Verified>({
-      ...asking,
-      resolve: async () => ({ signers: [] }),
-      what: 'signatures',
-    });
-    const shared = {
-      ...base,
-      presences,
-      claims: new NameClaims(cluster, presences),
-      uses: new Uses(cluster.rollouts),
-      verdicts: new PolicyVerdicts(cluster, policies),
-      signatures: new SignatureVerdicts(policies, verifier),
-      spread: new Spread(clock),
-    };
-    const resolver = new Resolver({ ...asking, resolve: async () => fakeDigest('f'), what: 'digest' });
+    const { cluster, clock } = this;
+    const parts = partsOf(this, { term: { since: clock.monotonic() + graceLeft - graceMs } });
     this.#controllers = {
-      rollouts: new RolloutController({ ...shared, measure: async () => 0 }),
-      adapters: new AdapterController({ ...shared, resolver, isTerminating: async () => false }),
+      rollouts: new RolloutController({ ...parts, measure: async () => 0 }),
+      adapters: new AdapterController({ ...parts, isTerminating: async () => false }),
     };
     for (const name of adapterNames)
       cluster.apply(anAdapter({ name }, { digest: digestOf(name), ...adapters[name] }));

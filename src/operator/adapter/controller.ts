@@ -11,8 +11,8 @@ import {
   soonest,
 } from '../reconcile/controller.ts';
 import { FencedWrites, lookAgainMs, versionOf, type Written } from '../reconcile/fenced-writes.ts';
-import { isSettled, Spread } from '../reconcile/spread.ts';
 import { inUseFinalizer, type Use } from '../reconcile/uses.ts';
+import { WriteBudget, writeRates } from '../reconcile/write-budget.ts';
 import { type AdapterDecision, decideAdapter, digestOf, digestSourceOf } from './decide.ts';
 import type { Seen } from './failures.ts';
 import { type AdapterSources, followAdapters } from './follow.ts';
@@ -29,10 +29,6 @@ export type AdapterParts = ControllerParts &
     readonly isTerminating: (namespace: string, signal: AbortSignal) => Promise<boolean>;
   };
 
-/** Milliseconds between two writes of one Adapter that only say what was observed. */
-const observationMs = 1000;
-/** Such writes of all Adapters together that are not ready: many may be on their way to a fleet at a time. */
-const observationRate = { perSecond: 1, burst: 20 } as const;
 /** Milliseconds between two looks at the namespace of an Adapter that is being deleted and in use. */
 const terminatingMs = 30_000;
 
@@ -40,10 +36,6 @@ type AdapterRead = Read<AdapterObject>;
 type Memory = {
   readonly uid: string;
   seen: Seen;
-  /** Monotonic time of the last write of the status. */
-  writtenAt: number;
-  /** Monotonic time of its turn among the observations of all; undefined: it has none to write. */
-  observesAt: number | undefined;
   terminating: { readonly at: number; readonly is: boolean } | undefined;
   /** The complaint that was recorded last. */
   complaint: string;
@@ -61,11 +53,11 @@ export class AdapterController implements Controller {
   readonly #parts: AdapterParts;
   readonly #writes: FencedWrites;
   readonly #memories = new Map<ObjectKey, Memory>();
-  readonly #observations: Spread;
+  readonly #budget: WriteBudget;
 
   constructor(parts: AdapterParts) {
-    this.#observations = new Spread(parts.clock, observationRate);
     this.#parts = parts;
+    this.#budget = new WriteBudget(parts.clock, writeRates.Adapter);
     this.#writes = new FencedWrites('Adapter', parts);
   }
 
@@ -128,19 +120,18 @@ export class AdapterController implements Controller {
     signal: AbortSignal,
   ): Promise<Requeue> {
     const { clock, claims, presences, resolver, verdicts, signatures } = this.#parts;
-    const adapter = read.object;
+    const { key, object: adapter } = read;
     if (adapter === undefined) return this.#refuse(read, memory, signal);
     const { uid } = adapter.metadata;
     const source = digestSourceOf(adapter);
     const verdict = verdicts.of(adapter);
     const isAsked = source.kind === 'Tag' && verdict === undefined;
-    const resolution = isAsked ? resolver.of(read.key, uid, source.oci) : undefined;
+    const resolution = isAsked ? resolver.of(key, uid, source.oci) : undefined;
     if (!isAsked) resolver.forget(uid);
     const digest = digestOf(source, resolution);
-    const rollouts = this.#rolloutsOf(read.key);
+    const rollouts = this.#rolloutsOf(key);
     const question = questionOf(adapter, rollouts);
     const { groups, changesInMs } = presences.groups(adapter.metadata.namespace, question);
-    const monotonic = clock.monotonic();
     const decision = decideAdapter({
       adapter,
       source,
@@ -156,27 +147,17 @@ export class AdapterController implements Controller {
       isNewTerm: inGrace(this.#parts),
     });
     memory.seen = decision.seen;
-    if (decision.change === 'None') return soonest(changesInMs);
-    const dueInMs = decision.change === 'Decision' ? 0 : this.#observesIn(adapter, read.key, memory);
-    if (dueInMs > 0) return soonest(dueInMs, changesInMs);
+    if (decision.change === 'None') {
+      this.#budget.settled(key);
+      return soonest(changesInMs);
+    }
+    const waitMs = this.#budget.waitMs(key, uid, decision.change);
+    if (waitMs > 0) return soonest(waitMs, changesInMs);
     const written = await this.#writes.replaceStatus(read, decision.status, signal);
     if (written !== 'Written') return again(written);
-    memory.writtenAt = monotonic;
-    memory.observesAt = undefined;
+    this.#budget.written(key, uid);
     this.#tell(read, adapter.status, decision);
     return soonest(changesInMs);
-  }
-
-  /** Milliseconds until what is only observed may be written. Who looks at one that is ready has waited for a turn. */
-  #observesIn(adapter: AdapterObject, key: ObjectKey, memory: Memory): number {
-    const now = this.#parts.clock.monotonic();
-    const restMs = memory.writtenAt + observationMs - now;
-    if (restMs > 0 || isSettled(adapter)) return restMs;
-    memory.observesAt ??= now + this.#observations.delayOf(key);
-    const dueInMs = memory.observesAt - now;
-    // A write that fails has used its turn as well.
-    if (dueInMs <= 0) memory.observesAt = undefined;
-    return dueInMs;
   }
 
   /** Rollouts that use the adapter and that the plan has: the others ask nothing of any runtime. */
@@ -234,8 +215,6 @@ export class AdapterController implements Controller {
     const memory: Memory = {
       uid,
       seen: new Map(),
-      writtenAt: Number.NEGATIVE_INFINITY,
-      observesAt: undefined,
       terminating: undefined,
       complaint: '',
     };
@@ -250,6 +229,7 @@ export class AdapterController implements Controller {
       this.#parts.signatures.forget(memory.uid);
     }
     this.#memories.delete(key);
+    this.#budget.forget(key);
     this.#writes.forget(key);
   }
 

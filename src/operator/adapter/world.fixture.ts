@@ -5,14 +5,7 @@ import { anAdapter, aRollout, aStatus } from '../../plan/manifests.fixture.ts';
 import type { Verified } from '../../signature/verify.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import type { AdapterState } from '../fleet/fleet.ts';
-import { Policies } from '../objects/policies.ts';
-import { NameClaims } from '../reconcile/name-claims.ts';
-import { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
-import { Presences } from '../reconcile/presence.ts';
-import { Resolver } from '../reconcile/resolver.ts';
-import { type SignatureQuestion, SignatureVerdicts } from '../reconcile/signature-verdicts.ts';
-import { Spread } from '../reconcile/spread.ts';
-import { Uses } from '../reconcile/uses.ts';
+import type { SignatureQuestion } from '../reconcile/signature-verdicts.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import {
   anAdapterState,
@@ -22,6 +15,7 @@ import {
   FakeFleet,
   runtimeKey,
 } from '../testing/fake-fleet.ts';
+import { partsOf } from '../testing/parts-of.ts';
 import { AdapterController, type AdapterParts } from './controller.ts';
 
 export const v1 = objectKey('team-a', 'v1');
@@ -43,36 +37,19 @@ export class AdapterWorld {
   controller = new AdapterController(this.parts);
 
   #elect(): AdapterParts {
-    const { cluster, fleet, clock } = this;
-    const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
-    const { writer, recorder } = cluster;
-    const base = { clock, term, objects: cluster, fleet, writer, recorder };
-    const policies = new Policies(cluster.policies);
-    const presences = new Presences({ ...base, policies });
-    const resolve = (_: string, { image }: { readonly image: string }): Promise<Digest> => {
-      const answer = Promise.withResolvers<Digest>();
-      this.questions.push({ image, answer });
-      return answer.promise;
-    };
-    const verifier = new Resolver({
-      clock,
-      random: () => 0,
-      what: 'signatures',
-      resolve: (_, question: SignatureQuestion) => {
-        const answer = Promise.withResolvers<Verified>();
-        this.signatureQuestions.push({ question, answer });
-        return answer.promise;
-      },
-    });
     return {
-      ...base,
-      presences,
-      claims: new NameClaims(cluster, presences),
-      uses: new Uses(cluster.rollouts),
-      verdicts: new PolicyVerdicts(cluster, policies),
-      signatures: new SignatureVerdicts(policies, verifier),
-      spread: new Spread(clock),
-      resolver: new Resolver({ clock, random: () => 0, resolve, what: 'digest' }),
+      ...partsOf(this, {
+        resolve: (_, { image }) => {
+          const answer = Promise.withResolvers<Digest>();
+          this.questions.push({ image, answer });
+          return answer.promise;
+        },
+        verify: (_, question) => {
+          const answer = Promise.withResolvers<Verified>();
+          this.signatureQuestions.push({ question, answer });
+          return answer.promise;
+        },
+      }),
       isTerminating: async (namespace) => this.terminating.has(namespace),
     };
   }

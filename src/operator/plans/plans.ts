@@ -209,7 +209,9 @@ export class Plans {
       }
       // Runtimes keep what they have of an object that cannot be read.
       const isRead = now === undefined || now.object !== undefined;
-      this.#isUrgent = isRead && takesBack(former?.object, now?.object);
+      // So what ends with it may be in service, whatever it was.
+      const wasKept = kind === 'AdapterRollout' && now === undefined && former?.object === undefined;
+      this.#isUrgent = wasKept || (isRead && takesBack(former?.object, now?.object));
       set(key, now);
       this.#isUrgent = false;
       this.#schedule();

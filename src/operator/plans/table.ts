@@ -150,7 +150,10 @@ export class Table {
     const shared: Change[] = [];
     const chosen: Change[] = [];
     const own = new Map<Follower, Map<string, Entry | undefined>>();
-    if (!isSameSet(withheld, this.withheld)) audience.all(false);
+    if (!isSameSet(withheld, this.withheld)) {
+      const isFree = (key: string): boolean => this.withheld.has(key) && !withheld.has(key);
+      audience.all([...this.#urgent].some(isFree));
+    }
     this.withheld = withheld;
     const chosenBefore = this.#choose(audience);
     for (const [key, draft] of this.#draft) {

@@ -89,18 +89,25 @@ it.each<[string, Partial<RolloutStatus> | undefined, boolean]>([
   expect(takesBack(rollout, undefined)).toBe(expected);
 });
 
-it.each<[string, (objects: FakeObjects, rollout: ReturnType<typeof aRollout>) => void, string[]]>([
-  [
-    'is deleted goes before what came earlier',
-    ({ rollouts }) => rollouts.delete(objectKey('team-a', 'r')),
-    ['team-a', 'team-b'],
-  ],
+type Happening = (objects: FakeObjects, rollout: ReturnType<typeof aRollout>) => void;
+const becomesUnreadable: Happening = ({ rollouts }, rollout) => rollouts.put(rollout, false);
+const goes: Happening = ({ rollouts }) => rollouts.delete(objectKey('team-a', 'r'));
+
+it.each<[string, Happening[], Happening, string[]]>([
+  ['is deleted goes before what came earlier', [], goes, ['team-a', 'team-c', 'team-b']],
   [
     'cannot be read any more takes nothing back, and waits its turn',
-    ({ rollouts }, rollout) => rollouts.put(rollout, false),
-    ['team-b', 'team-a'],
+    [],
+    becomesUnreadable,
+    ['team-c', 'team-b', 'team-a'],
   ],
-])('a rollout in service that %s', (_, change, expected) => {
+  [
+    'could not be read and is deleted goes before what came earlier',
+    [becomesUnreadable],
+    goes,
+    ['team-a', 'team-c', 'team-b'],
+  ],
+])('a rollout in service that %s', (_, earlier, change, expected) => {
   const objects = new FakeObjects();
   const clock = new FakeClock();
   const plans = new Plans({ objects, clock });
@@ -109,13 +116,17 @@ it.each<[string, (objects: FakeObjects, rollout: ReturnType<typeof aRollout>) =>
   const { digest } = bound('v1');
   for (const name of ['v1', 'v2']) objects.adapters.put(anAdapter({ name }, { digest }));
   objects.rollouts.put(rollout);
-  for (const namespace of ['team-a', 'team-b']) {
+  for (const namespace of ['team-a', 'team-b', 'team-c']) {
     objects.runtime(namespace, 'pod');
     const key = objectKey(namespace, 'pod');
     plans.follow({ key, kind: 'Pod', baseModel: 'tiny' }, () => told.push(namespace));
   }
   clock.advance(1_000);
+  for (const happen of earlier) happen(objects, rollout);
+  clock.advance(1_000);
   told.length = 0;
+  // One waits to be told, one for its plan to be compiled.
+  objects.runtimes.delete(objectKey('team-c', 'pod'));
   objects.adapters.put(anAdapter({ name: 'other', namespace: 'team-b' }, { digest }));
   change(objects, rollout);
   clock.advance(1_000);

@@ -6,24 +6,14 @@ import { keyOf } from '../../api/references.ts';
 import { anAdapter, aRollout, aRoute } from '../../plan/manifests.fixture.ts';
 import { nameConflicts } from '../../plan/names.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import { Policies } from '../objects/policies.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import { aRuntimeObject, aRuntimeStatus, FakeFleet, runtimeKey } from '../testing/fake-fleet.ts';
-import { NameClaims } from './name-claims.ts';
-import { Presences } from './presence.ts';
+import { partsOf } from '../testing/parts-of.ts';
 
 const start = () => {
   const cluster = new FakeCluster();
-  const clock = new FakeClock();
-  const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
-  const presences = new Presences({
-    clock,
-    term,
-    objects: cluster,
-    fleet: new FakeFleet(),
-    policies: new Policies(cluster.policies),
-  });
-  return { cluster, claims: new NameClaims(cluster, presences) };
+  const { claims } = partsOf({ cluster, fleet: new FakeFleet(), clock: new FakeClock() });
+  return { cluster, claims };
 };
 
 const name = fc.constantFrom('sql', 'tiny', 'a', 'b');

@@ -1,5 +1,6 @@
 import type { ObjectKey } from '../../api/names.ts';
 import type { Clock } from '../../time/clock.ts';
+import type { ControlledKind } from './controller.ts';
 import { Spread } from './spread.ts';
 
 /** What of a status is to be written. Decision: programs act on it, or a person must see it. */
@@ -13,15 +14,24 @@ type Rates = Readonly<
   Record<News, { readonly pauseMs: number; readonly perSecond: number; readonly burst: number }>
 >;
 
+const atOnce = { pauseMs: 0, perSecond: Number.POSITIVE_INFINITY, burst: 1 };
 /** A thousand objects of which something is decided together are told of within 45 seconds. */
-const decisions = { pauseMs: 1000, perSecond: 20, burst: 100 };
+const paced = { pauseMs: 1000, perSecond: 20, burst: 100 };
 
+/**
+ * Observations of all kinds together are 4.5 a second: with a step of a rollout and a flap of a link in every second, which
+ * are 5 writes, and the renewals of the lease that is less than ten.
+ */
 export const writeRates = {
-  /** 40 runtimes that change all the time are written each 10 seconds, 1,000 each 250; a hundred at rest at once. */
-  AdapterRuntime: { Decision: decisions, Observation: { pauseMs: 10_000, perSecond: 4, burst: 100 } },
+  /** 20 runtimes that change all the time are written each 10 seconds, 1,000 each 500; a hundred at rest at once. */
+  AdapterRuntime: { Decision: paced, Observation: { pauseMs: 10_000, perSecond: 2, burst: 100 } },
+  /** A runtime that goes or comes for good moves the counts of all Adapters that it should have. */
+  Adapter: { Decision: atOnce, Observation: { pauseMs: 1000, perSecond: 1, burst: 20 } },
+  /** Ten rollouts that change all the time are written each 10 seconds, 200 each 200. */
+  AdapterRollout: { Decision: atOnce, Observation: { pauseMs: 10_000, perSecond: 1, burst: 20 } },
   /** Each runtime that takes a plan over moves the counts of all routes that it has not had before. */
-  AdapterRoute: { Decision: decisions, Observation: { pauseMs: 1000, perSecond: 1, burst: 20 } },
-} as const satisfies Record<string, Rates>;
+  AdapterRoute: { Decision: paced, Observation: { pauseMs: 1000, perSecond: 0.5, burst: 20 } },
+} as const satisfies Record<ControlledKind, Rates>;
 
 /** Monotonic times. */
 type Turn = {

@@ -14,9 +14,10 @@ import {
 import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
 import type { Presences } from '../reconcile/presence.ts';
 import { Spread } from '../reconcile/spread.ts';
+import { writeRates } from '../reconcile/write-budget.ts';
 import { analysisFact } from './analysis-fact.ts';
 import { completionsOf, RolloutEventCounts } from './event-counts.ts';
-import { followRollouts, isAtRest, type RolloutSources } from './follow.ts';
+import { followRollouts, type RolloutSources } from './follow.ts';
 import type { eventReasons } from './reasons.ts';
 import { type Memory, newMemory, type TurnEvent, turnOf } from './turn.ts';
 import { viewOf } from './view.ts';
@@ -30,12 +31,6 @@ export type RolloutParts = ControllerParts &
 
 /** Annotation in which a person asks for a verb. */
 const requestAnnotation = 'adaptlet.io/request';
-
-/**
- * Writes of all rollouts together that are not at rest and that only say what was observed: ten that change all the time are each written every 10 s,
- * and 200 every 200.
- */
-const observationRate = { perSecond: 1, burst: 20 } as const;
 
 /** Events of what went wrong. */
 const warnings: ReadonlySet<string> = new Set([
@@ -76,7 +71,7 @@ export class RolloutController implements Controller {
 
   constructor(parts: RolloutParts) {
     this.#parts = parts;
-    this.#observations = new Spread(parts.clock, observationRate);
+    this.#observations = new Spread(parts.clock, writeRates.AdapterRollout.Observation);
     this.#metrics = new MetricsOfRollouts(parts);
     this.#writes = new FencedWrites('AdapterRollout', parts);
   }
@@ -130,8 +125,7 @@ export class RolloutController implements Controller {
       epoch: term.epoch,
       request: this.#requestOf(read),
       measured: (id, number) => this.#metrics.result(id, number),
-      // Who looks at one at rest has waited for a turn.
-      placeInMs: () => (isAtRest(rollout) ? 0 : this.#observations.delayOf(key)),
+      placeInMs: () => this.#observations.delayOf(key),
       analysis: (name) => analysisFact(objects.analyses, objectKey(rollout.metadata.namespace, name)),
     });
     const { write, requeueAfterMs } = turn;

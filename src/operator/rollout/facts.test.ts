@@ -1,6 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { Policies } from '../objects/policies.ts';
-import { Presences } from '../reconcile/presence.ts';
 import { aRolloutState, runtimeKey } from '../testing/fake-fleet.ts';
 import { attemptOf } from './attempt.ts';
 import { factsOf } from './facts.ts';
@@ -11,11 +9,10 @@ import { digestOf, RolloutWorld, rolloutUid, sql, steps, underWay } from './worl
 const viewIn = (world: RolloutWorld): RolloutView => {
   const rollout = world.cluster.rollouts.get(sql)?.object;
   if (rollout === undefined) throw new Error('no rollout');
-  const policies = new Policies(world.cluster.policies);
   return viewOf({
     rollout,
     objects: world.cluster,
-    presences: new Presences({ ...world.parts, policies }),
+    presences: world.parts.presences,
     nameConflict: undefined,
     verdicts: { of: () => undefined },
     signatures: { of: () => undefined },

@@ -45,7 +45,7 @@ const writesOf = async (
   for (let second = -refusedFor; second < seconds; second++) {
     const refused = second < 0 ? 2 * rollouts : 0;
     world.cluster.failures.splice(0, Number.POSITIVE_INFINITY, ...Array.from({ length: refused }, refusal));
-    const here = 1 + (Math.floor(second / 7) % nodes.length);
+    const here = 1 + (Math.floor(second / 5) % nodes.length);
     for (const [at, name] of nodes.entries()) {
       const connected = at < here;
       if (world.fleet.get(runtimeKey(name))?.connected !== connected)
@@ -64,8 +64,8 @@ it('what is only observed of rollouts is written once a second in all, and of ea
 });
 
 it('what is observed while the API server takes no write is written once a second in all when it takes them again', async () => {
-  const writes = [...(await writesOf(40, 60, 60)).values()];
-  expect(writes.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(61);
+  const writes = [...(await writesOf(40, 120, 60)).values()];
+  expect(writes.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(121);
   expect(Math.min(...writes)).toBeGreaterThanOrEqual(1);
 });
 
@@ -99,4 +99,28 @@ it('what is observed while others write the same rollouts all the time is tried 
   }
   expect(tried).toBeGreaterThanOrEqual(40);
   expect(tried).toBeLessThanOrEqual(20 + 60);
+});
+
+it('turns that come while there is nothing to write are not kept for later', async () => {
+  const world = new RolloutWorld(...nodes).adapter('v1').adapter('v2');
+  const keys = Array.from({ length: 60 }, (_, at) =>
+    world.cluster.apply(aRollout({ name: `r${at}` }, { adapter: 'v2', paused: true }, underWay)),
+  );
+  const pass = async (seconds: number): Promise<number> => {
+    const { length } = world.cluster.writes;
+    for (let second = 0; second < seconds; second++) {
+      world.advance(1000);
+      for (const key of keys) await world.controller.reconcile(key, new AbortController().signal);
+    }
+    return world.cluster.writes.length - length;
+  };
+  await pass(1);
+  const [node = ''] = nodes;
+  world.leave(node);
+  // Twenty are written, the others have their turns in the next forty seconds, when nothing of them is other than is written.
+  await pass(3);
+  world.fleet.report(runtimeKey(node), { connected: true });
+  await pass(90);
+  world.leave(node);
+  expect(await pass(5)).toBeLessThanOrEqual(20 + 5);
 });

@@ -9,6 +9,7 @@ import type { Facts } from '../../rollout/facts.ts';
 import { type RolloutRequest, requestText } from '../../rollout/request.ts';
 import { durationOf } from '../../rollout/step-state.ts';
 import { sizeOf } from '../reconcile/runtime-sets.ts';
+import { writeRates } from '../reconcile/write-budget.ts';
 import { type Attempt, attemptOf } from './attempt.ts';
 import { type AttemptCounts, attemptCountsOf } from './attempt-counts.ts';
 import { type Change, changeOf, hasPassed } from './change.ts';
@@ -21,8 +22,6 @@ import { type SetAside, setAsideOf } from './set-aside.ts';
 import { acceptedType, type RolloutView } from './view.ts';
 import { overdueOf, type Waits, waitsOf } from './waits.ts';
 
-/** Milliseconds between two writes that only say what was observed. */
-export const observationMs = 10_000;
 /** Milliseconds that a first observation waits for others. */
 export const settleMs = 1000;
 /** Progress of a pause is written at least so often. */
@@ -175,11 +174,12 @@ const weigh = (
     events.push({ reason: setAsideType, message: without.message });
 
   const unwrittenSince = change === 'Observation' ? (memory.unwrittenSince ?? monotonic) : undefined;
-  const { unwrittenSince: _, observesAt: place, ...rest } = memory;
+  const { unwrittenSince: _, observesAt: given, ...rest } = memory;
+  // Turns that nobody used would pile up: all could write at once.
+  const place = change === 'None' ? undefined : given;
   const kept: Memory = { ...rest, decidedAt };
   const { wanted } = decision;
   const restMs = dueIn(change, { decidedAt, observedAt: memory.observedAt }, unwrittenSince, monotonic);
-  // Who had its turn and nothing to write keeps it.
   const isDue = change === 'Observation' && place === undefined && restMs <= 0;
   const observesAt = isDue ? monotonic + input.placeInMs() : place;
   const turnMs = change === 'Observation' ? Math.max(restMs, (observesAt ?? monotonic) - monotonic) : restMs;
@@ -220,7 +220,12 @@ const dueIn = (
   now: number,
 ): number => {
   if (change === 'Observation') {
-    return Math.max((unwrittenSince ?? now) + settleMs, observedAt + observationMs) - now;
+    return (
+      Math.max(
+        (unwrittenSince ?? now) + settleMs,
+        observedAt + writeRates.AdapterRollout.Observation.pauseMs,
+      ) - now
+    );
   }
   return change === 'Progress' ? decidedAt + checkpointMs - now : 0;
 };

@@ -10,15 +10,10 @@ import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import type { Verified } from '../../signature/verify.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import type { AdapterState, HeldCanary, RolloutState } from '../fleet/fleet.ts';
-import { Policies } from '../objects/policies.ts';
-import type { ControllerParts, Requeue } from '../reconcile/controller.ts';
-import { NameClaims } from '../reconcile/name-claims.ts';
-import { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
-import { Presences } from '../reconcile/presence.ts';
-import { type Ask, Resolver } from '../reconcile/resolver.ts';
-import { type SignatureQuestion, SignatureVerdicts } from '../reconcile/signature-verdicts.ts';
-import { Spread } from '../reconcile/spread.ts';
-import { inUseFinalizer, Uses } from '../reconcile/uses.ts';
+import type { Requeue } from '../reconcile/controller.ts';
+import type { Ask } from '../reconcile/resolver.ts';
+import type { SignatureQuestion } from '../reconcile/signature-verdicts.ts';
+import { inUseFinalizer } from '../reconcile/uses.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import {
   anAdapterState,
@@ -28,6 +23,7 @@ import {
   FakeFleet,
   runtimeKey,
 } from '../testing/fake-fleet.ts';
+import { partsOf } from '../testing/parts-of.ts';
 import { RolloutController } from './controller.ts';
 
 export const sql = objectKey('team-a', 'sql');
@@ -45,7 +41,7 @@ export class RolloutWorld {
   measure: Measure = () => Promise.reject(new Error('no server answers'));
   #epoch = 0;
   #leads = true;
-  parts: ControllerParts;
+  parts: ReturnType<typeof partsOf>;
   controller: RolloutController;
   readonly #names = new Set<string>();
 
@@ -59,33 +55,15 @@ export class RolloutWorld {
     [this.parts, this.controller] = this.#elect();
   }
 
-  #elect(): [ControllerParts, RolloutController] {
-    const { cluster, fleet, clock } = this;
+  #elect(): [ReturnType<typeof partsOf>, RolloutController] {
     const epoch = ++this.#epoch;
     this.#leads = true;
     const fence = () => {
       if (!this.#leads) throw new AdaptletError('NOT_LEADER', 'the lease is lost');
       return this.#epoch;
     };
-    const term = { epoch, since: clock.monotonic(), fence };
-    const { writer, recorder } = cluster;
-    const parts = { clock, term, objects: cluster, fleet, writer, recorder };
-    const policies = new Policies(cluster.policies);
-    const presences = new Presences({ ...parts, policies });
-    const claims = new NameClaims(cluster, presences);
-    const uses = new Uses(cluster.rollouts);
-    const verdicts = new PolicyVerdicts(cluster, policies);
-    const verifier = new Resolver<SignatureQuestion, Verified>({
-      clock,
-      random: () => 0,
-      what: 'signatures',
-      resolve: (...asked) => this.verify(...asked),
-    });
-    const signatures = new SignatureVerdicts(policies, verifier);
-    const measure: Measure = (...asked) => this.measure(...asked);
-    const spread = new Spread(clock);
-    const shared = { ...parts, presences, claims, uses, verdicts, signatures, spread };
-    return [parts, new RolloutController({ ...shared, measure })];
+    const parts = partsOf(this, { term: { epoch, fence }, verify: (...asked) => this.verify(...asked) });
+    return [parts, new RolloutController({ ...parts, measure: (...asked) => this.measure(...asked) })];
   }
 
   loseLease(): void {

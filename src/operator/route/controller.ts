@@ -8,8 +8,9 @@ import type { Policies } from '../objects/policies.ts';
 import { isWithin, namespaceOf, type Scope } from '../objects/scope.ts';
 import { type Controller, type ControllerParts, type Enqueue, soonest } from '../reconcile/controller.ts';
 import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
+import { followMoves, type Moves } from '../reconcile/moves.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
-import { type AlikeGroup, movedIn, type Presences } from '../reconcile/presence.ts';
+import type { AlikeGroup, Presences } from '../reconcile/presence.ts';
 import { refusedAs } from '../reconcile/route-answers.ts';
 import { isSettled, type Spread } from '../reconcile/spread.ts';
 import { WriteBudget, writeRates } from '../reconcile/write-budget.ts';
@@ -151,15 +152,14 @@ const membersOf = (groups: readonly AlikeGroup[]): RouteMember[] =>
 const isEventReason = (reason: string): reason is EventReason => Object.hasOwn(eventReasons, reason);
 
 /** Wants each route once, and again when it, what it may name, or what runtimes say of it changed. */
-const followRoutes = (
-  { objects, fleet, claims, policies, spread }: RouteParts,
-  enqueue: Enqueue,
-): (() => void) => {
-  const all = (scope: Scope): void => {
+const followRoutes = (sources: RouteParts, enqueue: Enqueue): (() => void) => {
+  const { objects, fleet, claims, policies, presences, spread } = sources;
+  /** All that their namespace sees count for them. */
+  const moved = ({ spots }: Moves): void => {
     for (const { key, object } of objects.routes.list()) {
-      if (!isWithin(scope, key)) continue;
-      const isLate = object !== undefined && isSettled(object);
-      enqueue(key, isLate ? Math.max(gatherMs, spread.delayOf(`AdapterRoute ${key}`)) : gatherMs);
+      const namespace = namespaceOf(key);
+      if (!spots.isAnyFor({ namespace, nodes: presences.nodesOf(namespace) })) continue;
+      enqueue(key, object !== undefined && isSettled(object) ? spread.delayOf(`AdapterRoute ${key}`) : 0);
     }
   };
   /** Those that wait for something. The others are as they are whatever more runtimes answer, unless one refuses them. */
@@ -194,19 +194,15 @@ const followRoutes = (
       const isSame = change.object.object?.spec.adapter === change.before?.object?.spec.adapter;
       if (change.type !== 'updated' || !isSame) ofNamespace(change);
     }),
-    objects.runtimes.onChange((change) => {
-      const moved = movedIn(change);
-      if (moved !== 'None') all(moved.scope);
-    }),
+    followMoves(sources, gatherMs, moved),
     policies.onChange((isBound) => {
       for (const { key } of objects.routes.list()) if (isBound(namespaceOf(key))) enqueue(key, gatherMs);
     }),
     claims.onChange((kind, key) => {
       if (kind === 'AdapterRoute') enqueue(key, 50);
     }),
-    fleet.onChange(({ runtime, scope, connection, acknowledged, routes }) => {
-      if (connection) all(scope);
-      else if (acknowledged) answered(runtime, scope);
+    fleet.onChange(({ runtime, scope, acknowledged, routes }) => {
+      if (acknowledged) answered(runtime, scope);
       for (const key of routes) if (objects.routes.get(key) !== undefined) enqueue(key, gatherMs);
     }),
   ];

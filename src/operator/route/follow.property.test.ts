@@ -70,7 +70,8 @@ class World extends RouteWorld {
 
   /** Until nothing is wanted. */
   async work(): Promise<void> {
-    while (this.#wanted.size > 0) {
+    do {
+      // Runtimes that come and go are gathered.
       this.clock.advance(1000);
       const keys = [...this.#wanted];
       this.#wanted.clear();
@@ -78,7 +79,7 @@ class World extends RouteWorld {
         const { requeueAfterMs } = await this.look(key);
         if (requeueAfterMs !== undefined) this.#wanted.add(key);
       }
-    }
+    } while (this.#wanted.size > 0);
   }
 
   look(key: string) {

@@ -211,6 +211,7 @@ describe('the route controller', () => {
     const wantedBy = (act: () => unknown): number => {
       wanted.length = 0;
       act();
+      world.clock.advance(500);
       return wanted.length;
     };
     await world.run();

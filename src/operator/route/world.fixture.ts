@@ -3,12 +3,9 @@ import type { RouteSpec } from '../../api/route.ts';
 import { noRevision } from '../../control/revision.ts';
 import { aRoute } from '../../plan/manifests.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import { Policies } from '../objects/policies.ts';
-import { NameClaims } from '../reconcile/name-claims.ts';
-import { Presences } from '../reconcile/presence.ts';
-import { Spread } from '../reconcile/spread.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import { aRuntimeObject, aRuntimeStatus, FakeFleet, runtimeKey } from '../testing/fake-fleet.ts';
+import { partsOf } from '../testing/parts-of.ts';
 import { RouteController } from './controller.ts';
 
 export const key = objectKey('team-a', 'assistant');
@@ -21,19 +18,7 @@ export class RouteWorld {
   controller = this.elect();
 
   elect(): RouteController {
-    const { cluster, fleet, clock } = this;
-    const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
-    const { writer, recorder } = cluster;
-    const parts = { clock, term, objects: cluster, fleet, writer, recorder };
-    const policies = new Policies(cluster.policies);
-    const presences = new Presences({ ...parts, policies });
-    this.controller = new RouteController({
-      ...parts,
-      presences,
-      claims: new NameClaims(cluster, presences),
-      policies,
-      spread: new Spread(clock),
-    });
+    this.controller = new RouteController(partsOf(this));
     return this.controller;
   }
   join(...names: string[]): this {

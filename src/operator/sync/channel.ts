@@ -7,7 +7,8 @@ import type { Pace } from './pace.ts';
 /**
  * One stream of grpc-js, read message by message and written with backpressure.
  *
- * Guarantees: the next message is read when the last one was handled; a write waits until the other side takes it; it
+ * Guarantees: nothing is taken in before somebody reads, so of a stream that is refused there are never more than
+ * 128 KiB, two windows of HTTP/2; the next message is read when the last one was handled; a write waits until the other side takes it; it
  * ends once, and `signal` is aborted then, with the reason.
  */
 export class Channel<In, Out> {
@@ -19,6 +20,8 @@ export class Channel<In, Out> {
   #wake: (() => void) | undefined;
   /** Settled when the other side takes more; undefined while it does. */
   #drained: Promise<void> | undefined;
+  /** Somebody has read. */
+  #isRead = false;
   /** The other side will send no more. */
   #closed = false;
 
@@ -27,12 +30,6 @@ export class Channel<In, Out> {
     this.#call = call;
     this.#clock = clock;
     this.#pace = pace;
-    call.on('data', (message: In) => {
-      if (this.signal.aborted) return;
-      call.pause();
-      this.#waiting.push(message);
-      this.#wake?.();
-    });
     call.on('end', () => {
       this.#closed = true;
       this.#wake?.();
@@ -45,7 +42,6 @@ export class Channel<In, Out> {
     call.on('close', left);
     // What grpc-js has to say comes as `cancelled` or `close`; without a listener it would end the process.
     call.on('error', () => undefined);
-    call.pause();
   }
 
   /** Aborted when the stream is over. */
@@ -88,10 +84,24 @@ export class Channel<In, Out> {
       if (this.#closed) return false;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
-        this.#call.resume();
+        this.#resume();
       });
       this.#wake = undefined;
     }
+  }
+
+  #resume(): void {
+    if (!this.#isRead) {
+      this.#isRead = true;
+      // A listener begins to read: grpc-js then takes the next message in, however long it is, also while the call is paused.
+      this.#call.on('data', (message: In) => {
+        if (this.signal.aborted) return;
+        this.#call.pause();
+        this.#waiting.push(message);
+        this.#wake?.();
+      });
+    }
+    this.#call.resume();
   }
 
   /**

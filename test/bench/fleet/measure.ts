@@ -5,6 +5,7 @@ import { connectKube, type KubeConnection } from '../../../src/kube/client/clien
 import { pathOf } from '../../../src/kube/client/object.ts';
 import { runtimeType } from '../../../src/operator/objects/resource-types.ts';
 import { graceMs } from '../../../src/operator/reconcile/controller.ts';
+import { writeRates } from '../../../src/operator/reconcile/write-budget.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { startCluster } from '../../cluster/index.ts';
 import { enlist } from '../../hollow/enlist.ts';
@@ -35,8 +36,13 @@ const flapMs = 300;
 /** A runtime whose link was cut in one of so many last rounds is not waited for. */
 const flapRounds = 3;
 const mostAborts = 10;
-/** How long events may take to be told, and observations to be written: of few runtimes, and 4 a second of many. */
-const [toldMs, observedMs, perRuntimeMs] = [300_000, 10_000, 250] as const;
+/** How long events may take to be told, and observations of few objects to be written. */
+const [toldMs, observedMs] = [300_000, 10_000] as const;
+/** How long observations of all runtimes, of all rollouts and of their two Adapters each may take to be written. */
+const turnsMs = ({ runtimes, rollouts }: Size): number => {
+  const each = (kind: keyof typeof writeRates): number => 1000 / writeRates[kind].Observation.perSecond;
+  return runtimes * each('AdapterRuntime') + rollouts * (each('AdapterRollout') + 2 * each('Adapter'));
+};
 
 const say = (text: string): void => console.error(text);
 const one = (value: number): Variant => variant([value]);
@@ -91,7 +97,7 @@ const flap = async ({ hollows, size }: Parts, round: number): Promise<void> => {
 };
 
 const untilQuiet = ({ fleet, size }: Parts): Promise<unknown> =>
-  waitFor('a quiet operator', () => isQuiet(fleet.operators), toldMs + perRuntimeMs * size.runtimes);
+  waitFor('a quiet operator', () => isQuiet(fleet.operators), toldMs + turnsMs(size));
 
 /** One flap of a link a second, and nothing else. */
 const onlyFlaps = async (parts: Parts): Promise<Record<string, Variant>> => {

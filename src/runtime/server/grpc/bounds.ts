@@ -1,23 +1,9 @@
-import { constants, type ServerHttp2Stream } from 'node:http2';
-import {
-  ServerInterceptingCall,
-  type ServerInterceptingCallInterface,
-  type ServerInterceptor,
-} from '@grpc/grpc-js';
-import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { constants } from 'node:http2';
+import { ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
+import { streamOf } from '../../../grpc/stream-of.ts';
 import type { Parts } from '../exchange.ts';
 import { toServiceError } from './call.ts';
 import { type Coming, SlowCalls } from './slow-calls.ts';
-
-/**
- * The stream of a call. grpc-js shows it to nobody and resets none: what came of a message, and what is not read of an answer, would
- * stay in memory for as long as the client keeps its side open. `bounds.test.ts` says when it is no longer there.
- */
-const streamOf = (call: ServerInterceptingCallInterface): ServerHttp2Stream => {
-  const { stream } = call as unknown as { readonly stream?: ServerHttp2Stream };
-  if (stream === undefined) throw new AdaptletError('INTERNAL', 'grpc-js has no stream for a call');
-  return stream;
-};
 
 /** Tells of each chunk whether it brings a message to its end: a flag, four bytes of length, the message. */
 const messageEnds = (): ((chunk: Uint8Array) => boolean) => {
@@ -54,7 +40,8 @@ const unreadMs = (slowClientMs: number, bytes: number): number =>
 type BoundParts = Pick<Parts, 'clock' | 'log' | 'slowClientMs' | 'limits'>;
 
 /**
- * What calls may take of the server beside their handlers. It has to be the first interceptor.
+ * What calls may take of the server beside their handlers. It has to be the first interceptor. grpc-js resets no stream: what came of a
+ * message, and what is not read of an answer, would stay in memory for as long as the client keeps its side open.
  *
  * Guarantees: a call whose message does not come ends ({@link SlowCalls}), and what came of it is let go; so is one of a single message
  * whose client does not say that this is all, and one that grpc-js ends itself. An answer that is all there, and that its reader does not take within `slowClientMs` and a second for each 64 KiB, ends with its stream.

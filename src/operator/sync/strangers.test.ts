@@ -1,0 +1,93 @@
+import { once } from 'node:events';
+import { connect, type IncomingHttpHeaders } from 'node:http2';
+import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import { expect, it } from 'vitest';
+import { nodeToken } from './fake-replica.ts';
+import { Stage } from './stage.fixture.ts';
+
+const stage = new Stage();
+
+/** A message as gRPC sends it: a flag, the length, the bytes. */
+const framed = (flag: number, bytes: Buffer): Buffer => {
+  const head = Buffer.alloc(5, flag);
+  head.writeUInt32BE(bytes.length, 1);
+  return Buffer.concat([head, bytes]);
+};
+
+const long = framed(0, Buffer.alloc(8 << 20));
+
+/** Sends a message of 8 MiB, or this one, until the other side takes no more of it. `taken`: bytes on the wire. */
+const send = async (
+  address: string,
+  path: string,
+  {
+    bundle,
+    headers = {},
+    message = long,
+  }: { bundle: string; headers?: IncomingHttpHeaders; message?: Buffer },
+) => {
+  let taken = 0;
+  const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(address) ?? [];
+  const between = createServer((near) => {
+    const far = connectTcp(Number(port), host);
+    near.on('data', (some: Buffer) => (taken += some.length));
+    near.pipe(far).pipe(near);
+    for (const side of [near, far]) side.on('error', () => undefined);
+  }).listen(0, host);
+  await once(between, 'listening');
+  const session = connect(`https://${host}:${(between.address() as AddressInfo).port}`, {
+    ca: bundle,
+    servername: 'localhost',
+  });
+  session.on('error', () => undefined);
+  const common = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' };
+  const call = session.request({ ...common, ...headers });
+  const answered: IncomingHttpHeaders = {};
+  for (const event of ['response', 'trailers'] as const)
+    call.on(event, (some: IncomingHttpHeaders) => void Object.assign(answered, some));
+  call.on('error', () => undefined).resume();
+  call.write(message);
+  await once(session, 'connect');
+  // Each answer comes behind what the other side said of the window before.
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => session.ping(resolve));
+  session.destroy();
+  between.close();
+  return { answered, taken };
+};
+
+const enrol = '/adaptlet.enrolment.v1.Enrolment/Enrol';
+const sync = '/adaptlet.control.v1.Control/Sync';
+/** The window of HTTP/2, and as much that Node takes in; with room for what TLS adds. */
+const most = 150_000;
+
+it('of a stream nothing is read while its token is being reviewed', async () => {
+  const { server, authority } = stage.replica;
+  const reviewed = new Promise(() => undefined);
+  stage.api.before = () => reviewed;
+  const { bundle } = authority.credentials();
+  const headers = { authorization: `Bearer ${nodeToken()}` };
+  const { answered, taken } = await send(server.address, sync, { bundle, headers });
+  expect(answered).toEqual({});
+  expect(taken).toBeLessThanOrEqual(most);
+});
+
+it('a request for a certificate is not read to its end where it is long', async () => {
+  const { server, devices } = stage.replica;
+  const { bundle } = devices.authority.credentials();
+  const { answered, taken } = await send(server.deviceAddress ?? '', enrol, { bundle });
+  expect(answered['x-adaptlet-error']).toBe('ENROLMENT_INVALID');
+  expect(answered['grpc-message']).toContain('65536%20bytes');
+  // The rest is thrown away.
+  expect(taken).toBeGreaterThan(most);
+});
+
+it('a request for a certificate is not read where it is compressed, however short it is', async () => {
+  const { server, devices } = stage.replica;
+  const { bundle } = devices.authority.credentials();
+  const message = framed(1, gzipSync(Buffer.alloc(8 << 20)));
+  const headers = { 'grpc-encoding': 'gzip' };
+  const { answered } = await send(server.deviceAddress ?? '', enrol, { bundle, headers, message });
+  expect(answered['x-adaptlet-error']).toBe('ENROLMENT_INVALID');
+  expect(answered['grpc-message']).toContain('compressed');
+});
