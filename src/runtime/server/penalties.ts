@@ -8,7 +8,7 @@ import type { Telemetry } from './telemetry/telemetry.ts';
  * Why a connection was ended, and milliseconds that the next ones of its address wait for that: about ten times what it took of the thread that
  * all requests share.
  */
-export const penaltyMs = {
+const penaltyMs = {
   /** A body in chunks of a few bytes. */
   chunks: 20,
   /** More requests than may be under way. */
@@ -29,7 +29,7 @@ const longestMs = 2000;
 type Waiting = { readonly since: number; readonly begin: () => void };
 type Line = { readonly waiting: Set<Waiting>; nextAt: number; stopTimer: () => void };
 
-export type PenaltyParts = {
+type PenaltyParts = {
   readonly clock: Pick<Clock, 'monotonic' | 'after'>;
   readonly limits: Pick<ConnectionLimits, 'isGateway'>;
   readonly telemetry: Pick<Telemetry, 'endedConnection' | 'delayedConnection'>;
