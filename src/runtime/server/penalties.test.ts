@@ -49,7 +49,7 @@ it('the next connection of an address waits for one that was ended, and those of
 it('a wait is over by itself, also where nobody waited', () => {
   const test = start();
   test.penalties.charge(attacker, 'messages');
-  test.clock.advance(500);
+  test.clock.advance(1000);
   test.connect(attacker);
   expect(test.began).toHaveLength(1);
 });

@@ -18,7 +18,7 @@ const penaltyMs = {
   /** Streams that were reset before they began. */
   resets: 50,
   /** Messages that did not come to their end. */
-  messages: 500,
+  messages: 1000,
 } as const;
 export type PenaltyCause = keyof typeof penaltyMs;
 
