@@ -87,19 +87,30 @@ it('of a client that waits and leaves nothing is begun', async () => {
   await once(gone.socket, 'connect');
   gone.socket.resetAndDestroy();
   const next = send(http.port, live);
-  await vi.waitFor(async () =>
-    expect(await http.metrics()).toMatch(/^adaptlet_delayed_connections_total\{.*\} 2$/m),
+  await vi.waitFor(
+    async () => expect(await http.metrics()).toMatch(/^adaptlet_delayed_connections_total\{.*\} 2$/m),
+    { timeout: 20_000 },
   );
   http.clock.advance(100);
   await answered(next);
 });
 
 it('what a client sent while its connection waited is read then, over TLS as well', async () => {
-  await using secure = await startSecure();
+  const clock = new FakeClock();
+  await using secure = await startSecure({ clock });
   const refused = { path: '/v1/completions', body: 'x'.repeat(5 << 20) };
   expect((await secure.ask(refused)).status).toBe(413);
-  expect((await secure.ask({ path: '/livez' })).status).toBe(200);
-  expect(await secure.parts.telemetry.metricsText()).toMatch(/^adaptlet_delayed_connections_total\{.*\} 1$/m);
+  const next = secure.ask({ path: '/livez' });
+  await vi.waitFor(
+    async () =>
+      expect(await secure.parts.telemetry.metricsText()).toMatch(
+        /^adaptlet_delayed_connections_total\{.*\} 1$/m,
+      ),
+    { timeout: 20_000 },
+  );
+  clock.advance(20);
+  expect((await next).status).toBe(200);
+  clock.advance(5000);
 });
 
 /** What well-behaved clients do, over bad networks as well. */
