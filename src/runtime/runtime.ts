@@ -297,6 +297,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     holds.hold(trial.rolloutUid, trial.digest, 'Guard', reason, { attempt: trial.attempt });
   }
   source.resume();
+  const isGateway = withinOf(settings.gatewayAddresses);
   const addresses = await startServers(
     {
       serving,
@@ -315,7 +316,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
         anonymous: settings.anonymous,
         defaultNamespace: settings.namespace,
         gateways: {
-          isFrom: withinOf(settings.gatewayAddresses),
+          isFrom: isGateway,
           objectives: settings.gatewayObjectives,
         },
       }),
@@ -331,6 +332,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
         idleMs: settings.idleTimeout,
         bodyMs: settings.bodyTimeout,
         bodyBytes: settings.bodyMemory,
+        isGateway,
       },
     },
     settings,

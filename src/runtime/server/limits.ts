@@ -8,4 +8,6 @@ export type ConnectionLimits = {
   readonly bodyMs: number;
   /** Bytes of bodies that may be in memory while they come, of all HTTP requests together. */
   readonly bodyBytes: number;
+  /** Whether an address is that of a gateway, whose clients do not wait for each other. Absent: none is. */
+  readonly isGateway?: (address: string | undefined) => boolean;
 };

@@ -62,6 +62,11 @@ describe('hostile structures are refused within bounds, and the thread goes on',
   });
 });
 
+it('what was compiled comes without a copy: the thread that runs steps would have to make it', async () => {
+  const { memory } = await patient.compile(regex('ab'), whose);
+  expect(memory.buffer).toBeInstanceOf(SharedArrayBuffer);
+});
+
 it('who comes when too many wait is told to come again', async () => {
   const all = Array.from({ length: 70 }, (_, index) => patient.compile(regex(`a{${index}}`), whose));
   const outcomes = await Promise.allSettled(all);

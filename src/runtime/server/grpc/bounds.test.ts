@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { connect, constants, type Settings } from 'node:http2';
+import { type ClientHttp2Session, connect, constants, type Settings } from 'node:http2';
 import { describe, expect, it, vi } from 'vitest';
+import { systemClock } from '../../../time/clock.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { startFakeGrpc, unaryCall } from '../testing/grpc-client.ts';
 
@@ -15,6 +16,18 @@ const messageOf = (bytes: number, sent = bytes): Buffer => {
   return message;
 };
 
+/** A stream that leaves its side open. */
+const streamOn = (session: ClientHttp2Session, path: string, more: Readonly<Record<string, string>> = {}) => {
+  const stream = session.request({
+    [constants.HTTP2_HEADER_METHOD]: 'POST',
+    [constants.HTTP2_HEADER_PATH]: path,
+    [constants.HTTP2_HEADER_CONTENT_TYPE]: 'application/grpc',
+    te: 'trailers',
+    ...more,
+  });
+  return stream.on('error', () => undefined).resume();
+};
+
 /** A call that leaves its side open, by a client that is no client of gRPC. */
 const callOf = (
   address: string,
@@ -24,14 +37,7 @@ const callOf = (
 ) => {
   const session = connect(`http://${address}`, { settings });
   session.on('error', () => undefined);
-  const stream = session.request({
-    [constants.HTTP2_HEADER_METHOD]: 'POST',
-    [constants.HTTP2_HEADER_PATH]: path,
-    [constants.HTTP2_HEADER_CONTENT_TYPE]: 'application/grpc',
-    te: 'trailers',
-    ...more,
-  });
-  stream.on('error', () => undefined).resume();
+  const stream = streamOn(session, path, more);
   const status = new Promise<unknown>((resolve) => {
     stream.on('response', (headers) => resolve(headers['grpc-status']));
     stream.on('trailers', (headers) => resolve(headers['grpc-status']));
@@ -100,4 +106,46 @@ it('an answer that nobody reads ends with its stream', async () => {
   using call = callOf(fake.address, `${oip}ServerLive`, { initialWindowSize: 0 });
   call.stream.end(messageOf(0));
   expect(await call.closed).toBe(constants.NGHTTP2_CANCEL);
+});
+
+describe('a connection whose messages do not come to their end', () => {
+  /** Sends calls one after another, until their connection is over; gives how many there were, and why it is over. */
+  const send = async (address: string, calls: readonly ('whole' | 'left')[]) => {
+    const session = connect(`http://${address}`);
+    let why: number | undefined;
+    session.on('error', () => undefined).on('goaway', (code) => (why = code));
+    let sent = 0;
+    for (const call of calls) {
+      if (session.closed || session.destroyed) break;
+      sent += 1;
+      const stream = streamOn(session, `${oip}ServerLive`);
+      const closed = new Promise((resolve) => stream.once('close', resolve));
+      if (call === 'whole') stream.end(messageOf(1 << 20));
+      else stream.write(messageOf(2 << 20, 1 << 20), () => stream.close(constants.NGHTTP2_CANCEL));
+      await closed;
+    }
+    session.destroy();
+    return { sent, why };
+  };
+  const left = (many: number) => Array.from({ length: many }, () => 'left' as const);
+
+  it('ends, and its client is told to be calmer', async () => {
+    // Time gives nothing back, however slow the machine is.
+    const clock = { ...systemClock, monotonic: () => 0 };
+    await using fake = await startFakeGrpc({ limits, clock });
+    const { sent, why } = await send(fake.address, left(100));
+    expect(sent).toBeGreaterThanOrEqual(8);
+    expect(sent).toBeLessThan(20);
+    expect(why).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    expect(await fake.parts.telemetry.metricsText()).toMatch(
+      /adaptlet_ended_connections_total\{protocol="grpc",cause="messages"[^}]*\} 1/,
+    );
+  });
+
+  it('goes on where as many come to theirs, and where few do not', async () => {
+    await using fake = await startFakeGrpc({ limits });
+    expect(await send(fake.address, left(7))).toEqual({ sent: 7, why: undefined });
+    const both = Array.from({ length: 20 }, () => ['whole', 'left'] as const).flat();
+    expect(await send(fake.address, both)).toEqual({ sent: 40, why: undefined });
+  });
 });

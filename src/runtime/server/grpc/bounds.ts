@@ -2,8 +2,11 @@ import { constants } from 'node:http2';
 import { ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
 import { streamOf } from '../../../grpc/stream-of.ts';
 import type { Parts } from '../exchange.ts';
+import type { Penalties } from '../penalties.ts';
 import { toServiceError } from './call.ts';
+import { endSession } from './listen.ts';
 import { type Coming, SlowCalls } from './slow-calls.ts';
+import { Waste } from './waste.ts';
 
 /** Tells of each chunk whether it brings a message to its end: a flag, four bytes of length, the message. */
 const messageEnds = (): ((chunk: Uint8Array) => boolean) => {
@@ -44,53 +47,66 @@ type BoundParts = Pick<Parts, 'clock' | 'log' | 'slowClientMs' | 'limits'>;
  * message, and what is not read of an answer, would stay in memory for as long as the client keeps its side open.
  *
  * Guarantees: a call whose message does not come ends ({@link SlowCalls}), and what came of it is let go; so is one of a single message
- * whose client does not say that this is all, and one that grpc-js ends itself. An answer that is all there, and that its reader does not take within `slowClientMs` and a second for each 64 KiB, ends with its stream.
+ * whose client does not say that this is all, and one that grpc-js ends itself. A connection on which too much comes for nothing ends ({@link Waste}). An answer that is all there, and that its reader does not take within `slowClientMs` and a second for each 64 KiB, ends with its stream.
  */
-export const boundCalls = ({ clock, log, slowClientMs, limits }: BoundParts): ServerInterceptor => {
+export const boundCalls = (
+  { clock, log, slowClientMs, limits }: BoundParts,
+  penalties: Penalties,
+): ServerInterceptor => {
   const slow = new SlowCalls({ clock, ...limits });
+  const waste = new Waste(clock);
   return (method, call) => {
     const stream = streamOf(call);
-    const ends = method.requestStream ? messageEnds() : undefined;
+    const { session } = stream;
+    const ends = messageEnds();
+    /** What came is whole messages. */
+    let isWhole = false;
     /** While a message is on its way. */
     let coming: Coming | undefined;
+    /** Bytes of it that came. */
+    let bytes = 0;
     let isWatched = false;
     const watch = (): void => {
       if (isWatched || stream.destroyed) return;
       isWatched = true;
-      const bytes = stream.writableLength;
-      const stopTimer = clock.after(unreadMs(slowClientMs, bytes), () => {
-        log.debug({ method: method.path, bytes }, 'a client did not read its answer');
+      const unread = stream.writableLength;
+      const stopTimer = clock.after(unreadMs(slowClientMs, unread), () => {
+        log.debug({ method: method.path, bytes: unread }, 'a client did not read its answer');
         stream.close(constants.NGHTTP2_CANCEL);
       });
       stream.once('close', stopTimer);
     };
-    const arrived = (): void => {
+    const over = (hasCome: boolean): void => {
       coming?.came();
       coming = undefined;
+      const came = bytes;
+      bytes = 0;
+      if (session === undefined || came === 0) return;
+      if (hasCome) waste.came(session, came);
+      else if (!waste.lost(session, came)) endSession(session, penalties, 'messages');
+    };
+    const took = (chunk: Buffer): void => {
+      bytes += chunk.length;
+      coming?.took(chunk.length);
     };
     const begin = (): void => {
       coming ??= slow.begin((error) => {
         coming = undefined;
         const { code, details, metadata } = toServiceError(error);
-        const isWhole = !stream.headersSent;
+        const isAll = !stream.headersSent;
         call.sendStatus({ code, details, metadata });
         // Behind the status, where nothing else is on its way: the client has all of its answer.
-        if (isWhole) stream.close(constants.NGHTTP2_NO_ERROR);
+        if (isAll) stream.close(constants.NGHTTP2_NO_ERROR);
         else watch();
+        over(false);
       });
     };
     const onData = (chunk: Buffer): void => {
-      if (ends === undefined) {
-        coming?.took(chunk.length);
-        return;
-      }
+      isWhole = ends(chunk);
       // grpc-js pauses a stream behind a whole message: one that goes on behind it in the same chunk waits for us, and is not late.
-      if (ends(chunk)) {
-        arrived();
-        return;
-      }
-      begin();
-      coming?.took(chunk.length);
+      if (method.requestStream && !isWhole) begin();
+      took(chunk);
+      if (method.requestStream && isWhole) over(true);
     };
     return new ServerInterceptingCall(call, {
       start: (next) =>
@@ -103,13 +119,14 @@ export const boundCalls = ({ clock, log, slowClientMs, limits }: BoundParts): Se
             pass(metadata);
           },
           onReceiveHalfClose: (pass) => {
-            arrived();
+            // Also where its client reset it.
+            over(isWhole);
             pass();
           },
           onCancel: () => {
             stream.off('data', onData);
             const isLost = coming !== undefined;
-            arrived();
+            over(false);
             // What grpc-js ends itself (a deadline, a message that cannot be read) does not come by sendStatus.
             if (isLost && !method.requestStream) stream.close(constants.NGHTTP2_NO_ERROR);
             else watch();

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { expect, it, vi } from 'vitest';
 import { GenerateRequest } from '../../../gen/adaptlet/inference/v1/inference.ts';
 import { systemClock } from '../../../time/clock.ts';
+import { Penalties } from '../penalties.ts';
 import { startFakeGrpc, unaryCall } from '../testing/grpc-client.ts';
 import { whileWeStandStill } from '../testing/stand-still.ts';
 import { startGrpc } from './server.ts';
@@ -92,7 +93,8 @@ it.each([
 ])(
   'of a connection that resets %i streams as it opens them none begins, and it is over: %s',
   async (many, over) => {
-    await using fake = await startFakeGrpc({ clock: stillClock().clock });
+    const time = stillClock();
+    await using fake = await startFakeGrpc({ clock: time.clock });
     const after = vi.spyOn(fake.parts.clock, 'after');
     const socket = await openTo(fake.address);
     socket.write(Buffer.concat([begin, openedAndReset(many)]));
@@ -100,6 +102,8 @@ it.each([
     else await unaryCall((callback) => fake.oip.serverLive({}, callback));
     expect(after.mock.calls.length).toBeLessThan(10);
     expect(socket.closed).toBe(over);
+    // The next connection waits for that one.
+    time.ms += 50;
     await unaryCall((callback) => fake.oip.serverLive({}, callback));
     socket.destroy();
   },
@@ -161,6 +165,24 @@ it('a gateway whose clients all leave at once keeps its connection, more than on
   expect(session.closed).toBe(false);
   open();
   session.destroy();
+});
+
+it('of a connection that waits since another one was ended nothing is read before its turn', async () => {
+  const time = stillClock();
+  await using fake = await startFakeGrpc({ clock: time.clock });
+  const admit = vi.spyOn(Penalties.prototype, 'admit');
+  const ended = await openTo(fake.address);
+  ended.write(Buffer.concat([begin, openedAndReset(300)]));
+  await vi.waitFor(() => expect(ended.closed).toBe(true), { timeout: 20_000 });
+  const waits = await openTo(fake.address);
+  await new Promise((resolve) => waits.write(begin, resolve));
+  await vi.waitFor(() => expect(admit).toHaveBeenCalledTimes(2));
+  const [socket] = admit.mock.calls[1] ?? [];
+  for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+  expect(socket?.bytesRead).toBe(0);
+  time.ms += 50;
+  await vi.waitFor(() => expect(socket?.bytesRead).toBe(begin.length), { timeout: 20_000 });
+  waits.destroy();
 });
 
 it('a server that closes ends connections that never became HTTP/2', async () => {

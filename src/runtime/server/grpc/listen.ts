@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import type { Http2Session, ServerHttp2Stream } from 'node:http2';
+import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
 import { createServer, type Socket } from 'node:net';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { listenOn } from '../../../settings/address.ts';
 import type { Clock } from '../../../time/clock.ts';
 import { afterWhatCame } from '../after-what-came.ts';
+import type { Penalties, PenaltyCause } from '../penalties.ts';
 
 export type Listening = {
   readonly port: number;
@@ -27,16 +28,26 @@ export const maxStreams = 256;
  */
 const resets = { perMs: 0.5, most: 1000 } as const;
 
+/** Ends a connection for what came on it; its client is told to be calmer. */
+export const endSession = (session: Http2Session, penalties: Penalties, cause: PenaltyCause): void => {
+  if (session.destroyed) return;
+  penalties.charge(session.socket.remoteAddress, cause);
+  session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  session.destroy();
+};
+
 /**
  * Streams that came on each connection and did not begin yet, less those that time allows. One that begins makes up for one that its client
  * reset before. More are resets and nothing else, and their connection ends while they are read: what comes behind costs little.
  */
 class Unbegun {
   readonly #clock: Pick<Clock, 'monotonic'>;
+  readonly #penalties: Penalties;
   readonly #seen = new WeakMap<Http2Session, { streams: number; at: number }>();
 
-  constructor(clock: Pick<Clock, 'monotonic'>) {
+  constructor(clock: Pick<Clock, 'monotonic'>, penalties: Penalties) {
     this.#clock = clock;
+    this.#penalties = penalties;
   }
 
   /** False: the connection is over. */
@@ -45,8 +56,9 @@ class Unbegun {
     const { streams, at } = this.#seen.get(session) ?? { streams: 0, at: now };
     const left = Math.max(maxStreams - resets.most, streams - (now - at) * resets.perMs) + 1;
     this.#seen.set(session, { streams: left, at: now });
-    if (left > maxStreams) session.destroy();
-    return left <= maxStreams;
+    if (left <= maxStreams) return true;
+    endSession(session, this.#penalties, 'resets');
+    return false;
   }
 
   began(session: Http2Session): void {
@@ -59,8 +71,8 @@ class Unbegun {
  * Lets calls begin when what came behind them is read: one that its client reset at once costs its stream and nothing of grpc-js, which
  * would make all of a call first. grpc-js shows its HTTP/2 server to nobody.
  */
-const skipReset = (server: Server, clock: Clock): void => {
-  const unbegun = new Unbegun(clock);
+const skipReset = (server: Server, clock: Clock, penalties: Penalties): void => {
+  const unbegun = new Unbegun(clock, penalties);
   // Node takes no more streams in a turn than may be open, and would end the connection with the hundredth that is one too many.
   server['commonServerOptions'].maxSessionRejectedStreams = resets.most;
   const create = server['createHttp2Server'].bind(server);
@@ -96,15 +108,21 @@ export const listenWithin = async (
     readonly credentials: ServerCredentials;
     readonly most: number;
     readonly clock: Clock;
+    readonly penalties: Penalties;
   },
 ): Promise<Listening> => {
-  skipReset(server, options.clock);
+  const { clock, penalties } = options;
+  skipReset(server, clock, penalties);
   const injector = server.createConnectionInjector(options.credentials);
   const open = new Set<Socket>();
-  const listener = createServer((socket) => {
+  // Nothing of one that waits is read: Node hands HTTP/2 all of what was, whatever becomes of the connection meanwhile.
+  const listener = createServer({ pauseOnConnect: true }, (socket) => {
     open.add(socket);
     socket.once('close', () => open.delete(socket));
-    injector.injectConnection(socket);
+    penalties.admit(socket, () => {
+      injector.injectConnection(socket);
+      socket.resume();
+    });
   });
   listener.maxConnections = options.most;
   const port = await listenOn(listener, options.address);
@@ -113,7 +131,7 @@ export const listenWithin = async (
     port,
     stop: () => void listener.close(),
     async end(graceMs) {
-      const stopTimer = options.clock.after(graceMs, () => {
+      const stopTimer = clock.after(graceMs, () => {
         // Also those that never became HTTP/2.
         for (const socket of open) socket.destroy();
       });

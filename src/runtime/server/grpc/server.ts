@@ -7,6 +7,7 @@ import { closeServer, logGrpc } from '../../../grpc/server.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Admin } from '../../admin/admin.ts';
 import type { Parts } from '../exchange.ts';
+import { Penalties } from '../penalties.ts';
 import type { CertificateFiles } from '../tls/certificate-files.ts';
 import { grpcCredentials } from '../tls/grpc-credentials.ts';
 import { boundCalls } from './bounds.ts';
@@ -53,9 +54,10 @@ export const createServer = (log: Log, more: ServerOptions = {}): Server => {
 /** The data plane on gRPC: Open Inference Protocol, Generate, health, reflection. */
 export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> => {
   const { idleMs, maxConnections } = options.limits;
+  const penalties = new Penalties(options, 'grpc');
   const server = createServer(options.log, {
     'grpc.max_connection_idle_ms': idleMs,
-    interceptors: [boundCalls(options)],
+    interceptors: [boundCalls(options, penalties)],
   });
   const services = ['inference.GRPCInferenceService', 'adaptlet.inference.v1.Inference'];
   const health = createHealth(options, services, () => options.serving.ready().ok);
@@ -70,6 +72,7 @@ export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> =>
     credentials,
     most: maxConnections,
     clock: options.clock,
+    penalties,
   });
   return {
     port: listening.port,

@@ -42,7 +42,7 @@ it('of a packet nothing is told behind what ends its connection, and the next co
 it('chunks of a few bytes are told up to those that end their connection, whether or not anybody reads', async () => {
   let told = 0;
   using server = await listening((req) => {
-    cutCrumbs(req);
+    cutCrumbs(req, cut);
     const push = req.push.bind(req);
     req.push = (part, encoding) => {
       told += 1;

@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { cut } from './deafen.ts';
 
 /** Requests of a connection that may be under way at the same time. Clients send the next one when they have the answer. */
 const maxUnderWay = 16;
@@ -13,6 +12,12 @@ export class OpenConnections {
   readonly #all = new Map<Socket, UnderWay>();
   /** Those whose answers are all sent; the one that has been so for the longest is the first. */
   readonly #idle = new Set<Socket>();
+  readonly #end: (socket: Socket) => void;
+
+  /** `end`: a connection with too many requests. */
+  constructor(end: (socket: Socket) => void) {
+    this.#end = end;
+  }
 
   /**
    * Counts a request of a connection. False: there are too many, and the connection is over. Node begins with all that a client sends
@@ -29,7 +34,7 @@ export class OpenConnections {
       one.read = socket.bytesRead;
       if (open.size === 0 && !socket.destroyed) this.#idle.add(socket);
     });
-    if (open.size > maxUnderWay) cut(socket);
+    if (open.size > maxUnderWay) this.#end(socket);
     return !socket.destroyed;
   }
 

@@ -6,7 +6,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { Server as NetServer } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
@@ -15,9 +15,11 @@ import type { MetricsAccess } from '../../../telemetry/metrics-access.ts';
 import { afterWhatCame } from '../after-what-came.ts';
 import type { Parts } from '../exchange.ts';
 import type { ConnectionLimits } from '../limits.ts';
+import { Penalties, type PenaltyCause } from '../penalties.ts';
 import { type CertificateFiles, handshakeMs } from '../tls/certificate-files.ts';
 import { type AppParts, createHttpApp } from './app.ts';
 import { cutCrumbs } from './crumbs.ts';
+import { cut } from './deafen.ts';
 import { createHealthApp } from './health.ts';
 import { lingerBehind } from './linger.ts';
 import { OpenConnections } from './open-connections.ts';
@@ -106,6 +108,17 @@ const endUnread = (res: ServerResponse, { clock, log }: Pick<Parts, 'clock' | 'l
   });
 };
 
+/** Has connections of a server begin when it is their turn. */
+const admitBy = (penalties: Penalties, server: Server): void => {
+  const listeners = server.listeners('connection');
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) =>
+    penalties.admit(socket, () => {
+      for (const listener of listeners) listener.call(server, socket);
+    }),
+  );
+};
+
 const listenWith = async (app: Hono, options: Parts & Listening): Promise<RunningHttp> => {
   // Globals stay Node's own: a library must not replace Request and Response for the whole process.
   const listener = getRequestListener(app.fetch, {
@@ -125,13 +138,20 @@ const listenWith = async (app: Hono, options: Parts & Listening): Promise<Runnin
     },
   });
   let closing = false;
-  const connections = new OpenConnections();
+  const penalties = new Penalties(options, 'http');
+  const endFor = (cause: PenaltyCause) => (socket: Socket) => {
+    penalties.charge(socket.remoteAddress, cause);
+    cut(socket);
+  };
+  const connections = new OpenConnections(endFor('pipelined'));
   const take: RequestListener = (req, res) => {
     if (!connections.isWithin(req.socket, res)) return;
-    cutCrumbs(req);
+    cutCrumbs(req, endFor('chunks'));
     endUnread(res, options);
     res.once('prefinish', () => {
-      if (!req.complete) lingerBehind(req.socket, options.clock);
+      if (req.complete) return;
+      penalties.charge(req.socket.remoteAddress, 'unfinished');
+      lingerBehind(req.socket, options.clock);
     });
     // A connection that is kept alive would keep the server open after its last answer.
     res.once('close', () => {
@@ -147,6 +167,7 @@ const listenWith = async (app: Hono, options: Parts & Listening): Promise<Runnin
   const server = serverOf(options.tls, options.limits, take);
   // Node would answer what a client expects and nobody knows by itself, past all of this. A server may let it be (RFC 9110).
   server.on('checkExpectation', take);
+  admitBy(penalties, server);
   server.maxConnections = options.limits.maxConnections;
   // The next one gets in: each that is refused costs one that is not used.
   server.on('drop', () => connections.endLongestIdle());

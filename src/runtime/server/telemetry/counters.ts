@@ -55,6 +55,8 @@ export class Counters {
   readonly #requests = this.#counter(metrics.requests);
   readonly #callers = this.#counter(metrics.callers);
   readonly #tokens = this.#counter(metrics.tokens);
+  readonly #endedConnections = this.#counter(metrics.endedConnections);
+  readonly #delayedConnections = this.#counter(metrics.delayedConnections);
   readonly #feedback = this.#counter(metrics.feedback);
   readonly #transitions = this.#counter(metrics.transitions);
   readonly #duration = this.#histogram(metrics.requestDuration);
@@ -80,6 +82,14 @@ export class Counters {
 
   firstToken(served: ServedBy, seconds: number): void {
     this.#firstToken.record(seconds, this.#arm(served));
+  }
+
+  endedConnection(protocol: string, cause: string): void {
+    this.#endedConnections.add(1, { protocol, cause });
+  }
+
+  delayedConnection(protocol: string): void {
+    this.#delayedConnections.add(1, { protocol });
   }
 
   feedback(rollout: string, arm: string): void {

@@ -20,6 +20,14 @@ export const metrics = {
     name: 'adaptlet_tokens_total',
     help: 'Tokens of served requests, by kind: prompt or completion.',
   },
+  endedConnections: {
+    name: 'adaptlet_ended_connections_total',
+    help: 'Connections that were ended for what came on them, by protocol (grpc, http) and cause: chunks of a few bytes, pipelined requests, an unfinished request that was answered, resets of streams, messages that did not come to their end.',
+  },
+  delayedConnections: {
+    name: 'adaptlet_delayed_connections_total',
+    help: 'Connections that waited before they began since others of their address had been ended, by protocol (grpc, http).',
+  },
   feedback: {
     name: 'adaptlet_feedback_total',
     help: 'Answers of rollouts that got feedback, by rollout and arm. Feedback that takes the place of an earlier one does not count.',

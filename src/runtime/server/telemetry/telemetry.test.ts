@@ -98,6 +98,8 @@ it('every metric has its exact name and its sentence', async () => {
   record.end({ code: 'OK', promptTokens: 1, completionTokens: 1 });
   telemetry.transition({ from: 'Loaded', to: 'Resident', cause: 'Passed' });
   telemetry.feedback({ rollout: 'sql', arm: 'canary' });
+  telemetry.endedConnection('http', 'chunks');
+  telemetry.delayedConnection('http');
   const text = await telemetry.metricsText();
   for (const { name, help } of Object.values(metrics)) {
     expect(text).toContain(`# HELP ${name} ${help}\n`);

@@ -30,6 +30,10 @@ export type Telemetry = {
     readonly method: string;
     readonly headers: Headers;
   }): RequestRecord;
+  /** A connection was ended for what came on it. `cause` is one of few constants. */
+  endedConnection(protocol: string, cause: string): void;
+  /** A connection waits before it begins. */
+  delayedConnection(protocol: string): void;
   /** An answer got its first feedback. */
   feedback(about: { readonly rollout: string; readonly arm: string }): void;
   /** An adapter changed its state. `cause` is one of few constants, or an error code. */
@@ -95,6 +99,8 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
         },
       };
     },
+    endedConnection: (protocol, cause) => counters.endedConnection(protocol, cause),
+    delayedConnection: (protocol) => counters.delayedConnection(protocol),
     feedback({ rollout, arm }) {
       counters.feedback(rollout, arm);
     },

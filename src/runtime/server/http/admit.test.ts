@@ -1,0 +1,149 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { afterEach, expect, it, vi } from 'vitest';
+import { FakeClock } from '../../../time/fake-clock.ts';
+import { fakeParts } from '../testing/parts.ts';
+import { startSecure } from '../testing/secure-servers.ts';
+import { startHttp } from './server.ts';
+
+const head = 'POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
+const live = 'GET /livez HTTP/1.1\r\nhost: x\r\n\r\n';
+/** What ends a connection, by why. */
+const harmful = {
+  chunks: `${head}transfer-encoding: chunked\r\n\r\n${'1\r\n \r\n'.repeat(9000)}`,
+  pipelined: live.repeat(1000),
+  unfinished: `${head}content-length: ${5 << 20}\r\n\r\n`,
+};
+
+const sockets: Socket[] = [];
+afterEach(() => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+});
+/** A connection that sends something, and what came on it. */
+const send = (port: number, text: string) => {
+  const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+  sockets.push(socket);
+  const seen = { socket, text: '' };
+  socket.on('data', (data: Buffer) => void (seen.text += String(data)));
+  socket.write(text);
+  return seen;
+};
+const answered = (seen: { text: string }): Promise<void> =>
+  vi.waitFor(() => expect(seen.text).toMatch(/^HTTP\/1.1 200 /), { timeout: 20_000 });
+
+const start = async (isGateway?: () => boolean) => {
+  const clock = new FakeClock();
+  const parts = fakeParts({ clock });
+  const limits = { ...parts.limits, ...(isGateway === undefined ? {} : { isGateway }) };
+  const server = await startHttp({ ...parts, limits, address: '127.0.0.1:0' });
+  return {
+    clock,
+    port: server.port,
+    metrics: () => parts.telemetry.metricsText(),
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      clock.advance(3000);
+      await server.close(100);
+    },
+  };
+};
+
+it.each(['chunks', 'pipelined', 'unfinished'] as const)(
+  'the next connection of an address waits for one that was ended (%s), those that are there do not, and it is counted',
+  async (why) => {
+    await using http = await start();
+    const there = send(http.port, live);
+    await answered(there);
+    const ended = send(http.port, harmful[why]);
+    if (why === 'unfinished') await once(ended.socket, 'data');
+    else await once(ended.socket, 'close');
+    const next = send(http.port, live);
+    await once(next.socket, 'connect');
+    there.text = '';
+    there.socket.write(live);
+    await answered(there);
+    expect(await http.metrics()).toMatch(/^adaptlet_delayed_connections_total\{protocol="http"[^}]*\} 1$/m);
+    expect(next.text).toBe('');
+    http.clock.advance(20);
+    await answered(next);
+    http.clock.advance(20);
+    const counted = `^adaptlet_ended_connections_total\\{protocol="http",cause="${why}"[^}]*\\} 1$`;
+    expect(await http.metrics()).toMatch(new RegExp(counted, 'm'));
+    await answered(send(http.port, live));
+  },
+);
+
+it('the next connection of a gateway does not wait: its clients are many', async () => {
+  await using http = await start(() => true);
+  const ended = send(http.port, harmful.chunks);
+  await once(ended.socket, 'close');
+  await answered(send(http.port, live));
+});
+
+it('of a client that waits and leaves nothing is begun', async () => {
+  await using http = await start();
+  await once(send(http.port, harmful.chunks).socket, 'close');
+  const gone = send(http.port, live);
+  await once(gone.socket, 'connect');
+  gone.socket.resetAndDestroy();
+  const next = send(http.port, live);
+  await vi.waitFor(
+    async () => expect(await http.metrics()).toMatch(/^adaptlet_delayed_connections_total\{.*\} 2$/m),
+    { timeout: 20_000 },
+  );
+  http.clock.advance(100);
+  await answered(next);
+});
+
+it('what a client sent while its connection waited is read then, over TLS as well', async () => {
+  const clock = new FakeClock();
+  await using secure = await startSecure({ clock });
+  const refused = { path: '/v1/completions', body: 'x'.repeat(5 << 20) };
+  expect((await secure.ask(refused)).status).toBe(413);
+  const next = secure.ask({ path: '/livez' });
+  await vi.waitFor(
+    async () =>
+      expect(await secure.parts.telemetry.metricsText()).toMatch(
+        /^adaptlet_delayed_connections_total\{.*\} 1$/m,
+      ),
+    { timeout: 20_000 },
+  );
+  clock.advance(20);
+  expect((await next).status).toBe(200);
+  clock.advance(5000);
+});
+
+/** What well-behaved clients do, over bad networks as well. */
+const usual: Readonly<Record<string, (port: number) => Promise<void>>> = {
+  async 'send a body in segments of a few bytes'(port) {
+    const body = JSON.stringify({ model: 'sql', prompt: 'x'.repeat(6000), max_tokens: 1 });
+    const seen = send(port, `${head}content-length: ${body.length}\r\n\r\n`);
+    seen.socket.setNoDelay();
+    for (const segment of body.match(/.{1,3}/g) ?? [])
+      await new Promise((resolve) => seen.socket.write(segment, resolve));
+    await answered(seen);
+  },
+  async 'leave a stream of tokens'(port) {
+    const body = JSON.stringify({ model: 'sql', prompt: 'x'.repeat(1000), stream: true, max_tokens: 2000 });
+    const seen = send(port, `${head}content-length: ${body.length}\r\n\r\n${body}`);
+    await answered(seen);
+    seen.socket.destroy();
+  },
+  async 'leave while they send'(port) {
+    const seen = send(port, `${head}content-length: 1000\r\n\r\n{`);
+    await once(seen.socket, 'connect');
+    seen.socket.destroy();
+  },
+  async 'ask what is refused'(port) {
+    const seen = send(port, `${head}content-length: 12\r\n\r\n{"model": 3}`);
+    await once(seen.socket, 'data');
+    expect(seen.text).toMatch(/^HTTP\/1.1 400 /);
+  },
+};
+
+it.each(Object.entries(usual))('the next connections of clients that %s do not wait', async (_, act) => {
+  await using http = await start();
+  for (let i = 0; i < 5; i += 1) await act(http.port);
+  await answered(send(http.port, live));
+  expect(await http.metrics()).not.toMatch(/^adaptlet_(ended|delayed)_connections_total\{/m);
+});

@@ -1,0 +1,124 @@
+import type { Socket } from 'node:net';
+import type { Clock } from '../../time/clock.ts';
+import { clientNetworkOf } from '../callers/addresses.ts';
+import type { ConnectionLimits } from './limits.ts';
+import type { Telemetry } from './telemetry/telemetry.ts';
+
+/**
+ * Why a connection was ended, and milliseconds that the next ones of its address wait for that: about ten times what it took of the thread that
+ * all requests share.
+ */
+const penaltyMs = {
+  /** A body in chunks of a few bytes. */
+  chunks: 20,
+  /** More requests than may be under way. */
+  pipelined: 20,
+  /** Its answer came before its request was whole. */
+  unfinished: 20,
+  /** Streams that were reset before they began. */
+  resets: 50,
+  /** Messages that did not come to their end. */
+  messages: 1000,
+} as const;
+export type PenaltyCause = keyof typeof penaltyMs;
+
+/** Milliseconds between two of the connections that waited, and the most that one waits. */
+const apartMs = 10;
+const longestMs = 2000;
+
+type Waiting = { readonly since: number; readonly begin: () => void };
+type Line = { readonly waiting: Set<Waiting>; nextAt: number; stopTimer: () => void };
+
+type PenaltyParts = {
+  readonly clock: Pick<Clock, 'monotonic' | 'after'>;
+  readonly limits: Pick<ConnectionLimits, 'isGateway'>;
+  readonly telemetry: Pick<Telemetry, 'endedConnection' | 'delayedConnection'>;
+};
+
+/**
+ * Has the next connections of an address wait where one of it was ended for what came on it. To end a connection costs more than to begin one:
+ * whoever comes again at once would keep the thread busy that all requests share.
+ *
+ * Guarantees: connections that are there go on as before. Those of an address that wait begin one after another, 10 ms apart, and each within 2 s:
+ * none is refused, since others may share the address. Of one that waits 64 KiB are read at most. Gateways and unix sockets do not wait.
+ */
+export class Penalties {
+  readonly #parts: PenaltyParts;
+  readonly #protocol: 'grpc' | 'http';
+  /** Of addresses that have to wait, or have waiting connections. */
+  readonly #lines = new Map<string, Line>();
+
+  constructor(parts: PenaltyParts, protocol: 'grpc' | 'http') {
+    this.#parts = parts;
+    this.#protocol = protocol;
+  }
+
+  /** A connection of `address` is ended. */
+  charge(address: string | undefined, cause: PenaltyCause): void {
+    const { clock, telemetry } = this.#parts;
+    telemetry.endedConnection(this.#protocol, cause);
+    const key = this.#keyOf(address);
+    if (key === undefined) return;
+    const now = clock.monotonic();
+    const line = this.#lines.get(key) ?? this.#open(key, now);
+    line.nextAt = Math.min(now + longestMs, Math.max(now, line.nextAt) + penaltyMs[cause]);
+    this.#arm(key, line);
+  }
+
+  /** Calls `begin` when it is the turn of a connection, mostly at once; never of one that is gone by then. */
+  admit(socket: Socket, begin: () => void): void {
+    const key = this.#lines.size === 0 ? undefined : this.#keyOf(socket.remoteAddress);
+    const line = key === undefined ? undefined : this.#lines.get(key);
+    if (key === undefined || line === undefined) {
+      begin();
+      return;
+    }
+    this.#parts.telemetry.delayedConnection(this.#protocol);
+    // One that breaks before anybody listens must not end the process.
+    socket.on('error', () => undefined).pause();
+    const resume = (): void => {
+      if (socket.destroyed) return;
+      begin();
+      socket.resume();
+    };
+    line.waiting.add({ since: this.#parts.clock.monotonic(), begin: resume });
+    this.#arm(key, line);
+  }
+
+  #keyOf(address: string | undefined): string | undefined {
+    if (address === undefined || this.#parts.limits.isGateway?.(address) === true) return undefined;
+    return clientNetworkOf(address);
+  }
+
+  #open(key: string, now: number): Line {
+    const line = { waiting: new Set<Waiting>(), nextAt: now, stopTimer: () => undefined };
+    this.#lines.set(key, line);
+    return line;
+  }
+
+  #arm(key: string, line: Line): void {
+    const { clock } = this.#parts;
+    const [first] = line.waiting;
+    const at = Math.min(line.nextAt, first === undefined ? Infinity : first.since + longestMs);
+    line.stopTimer();
+    line.stopTimer = clock.after(Math.max(0, at - clock.monotonic()), () => this.#turn(key, line));
+  }
+
+  #turn(key: string, line: Line): void {
+    const now = this.#parts.clock.monotonic();
+    if (line.waiting.size === 0) {
+      if (now >= line.nextAt) this.#lines.delete(key);
+      else this.#arm(key, line);
+      return;
+    }
+    let mayBegin = now >= line.nextAt;
+    if (mayBegin) line.nextAt = now + apartMs;
+    for (const one of line.waiting) {
+      if (!mayBegin && now < one.since + longestMs) break;
+      mayBegin = false;
+      line.waiting.delete(one);
+      one.begin();
+    }
+    this.#arm(key, line);
+  }
+}
