@@ -127,7 +127,11 @@ export const buildOperator = async ({ compiler, out, flags = [], main }: BuildOp
   try {
     // One after the other: what runs beside it on a small machine keeps a core.
     const objects: string[] = [];
-    for (const part of ['kernels', 'products', ...(main === undefined ? [] : (['checked'] as const))] as const)
+    for (const part of [
+      'kernels',
+      'products',
+      ...(main === undefined ? [] : (['checked'] as const)),
+    ] as const)
       for (const [name, target] of Object.entries<Target | undefined>(levels[architecture][part])) {
         const names = [`-DLEVEL=${name}`, `-DLEVEL_${name.toUpperCase()}`];
         const own = target === undefined ? names : [...names, ...flagsOf(target)];

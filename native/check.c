@@ -204,5 +204,5 @@ int main(int count, char **args) {
   for (const Halves *const *h = halvesHere(); *h != NULL; h++) printf(" %s", (*h)->name);
   printf("; products:%s", productsHere(0) == NULL ? " none" : "");
   for (size_t at = 0; checkedProducts(at) != NULL; at++) printf(" %s", checkedProducts(at)->name);
-  printf("\n");
+  printf(", digest %016llx\n", (unsigned long long)digest);
 }

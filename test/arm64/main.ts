@@ -22,9 +22,12 @@ const command = given[0] === '--' ? given.slice(1) : undefined;
 if (process.arch !== 'x64')
   throw new Error(`this machine is ${process.arch}: on arm64, run make test itself`);
 const { folder: copy, rootfs } = await arm64Copy(root, say);
-say(
-  `kernels of the native operator: ${await checkImageKernels(architectures.arm64, wantedCases(), [await emulator(), '-L', rootfs])}`,
-);
+const wanted = wantedCases();
+const checked = await checkImageKernels(architectures.arm64, wanted, [await emulator(), '-L', rootfs]);
+say(`kernels of the native operator: ${checked}`);
+const digestIn = (said: string): string | undefined => /digest \w+/.exec(said)?.[0];
+const here = await checkImageKernels(architectures.amd64, wanted);
+if (digestIn(here) !== digestIn(checked)) throw new Error(`products have other bits here: ${here}`);
 const suites = given.length > 0 ? given : ['unit', 'conformance'];
 // Its usual reporter says what failed as soon as a file ends.
 const [program = 'node', ...args] = command ?? [

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { StatusResponse } from '../../../gen/adaptlet/inference/v1/admin.ts';
 import { issueAuthority } from '../../../operator/identity/certificate.ts';
+import type { Products } from '../../../runtime/engine/ort/operator.ts';
 import { type FindingId, nodeFindings } from '../catalogue.ts';
 import type { Level } from '../finding.ts';
 import { checkNode } from './checks.ts';
@@ -43,7 +44,7 @@ const healthy: NodeFacts = {
   lora: { wish: 'auto', found: { value: { path: '/lib.so', instructionSet: 'avx2' } } },
 };
 
-const products = { bytesOf: () => 0, pack: () => Promise.resolve() };
+const products: Products = { levels: ['avx2'], bytesOf: () => 0, pack: () => Promise.resolve() };
 const multiplying: NodeFacts['lora'] = {
   wish: 'auto',
   found: { value: { path: '/lib.so', instructionSet: 'avx512', products } },
