@@ -301,7 +301,12 @@ describe('the doctor of a node', () => {
     });
     expect(said({ ...multiplying, largePages: 'always [madvise] never\n' })).toMatchObject({
       level: 'ok',
-      message: '/lib.so uses avx512; linears in int4 and int8 can have its own products',
+      message: '/lib.so uses avx512; linears in int4 and int8 can have its own products, by avx2',
+    });
+    const linears = ["keep ONNX Runtime's products: slower"];
+    expect(said({ ...multiplying, linears })).toMatchObject({
+      level: 'ok',
+      message: "/lib.so uses avx512; linears in int4 and int8 keep ONNX Runtime's products: slower",
     });
     expect(said({ ...healthy.lora, largePages: 'always madvise [never]\n' })).toMatchObject({ level: 'ok' });
     expect(said({ wish: 'off', found: { value: undefined } })).toMatchObject({ level: 'ok' });

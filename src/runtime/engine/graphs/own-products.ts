@@ -18,6 +18,7 @@ import type { Operator, Products } from '../ort/operator.ts';
 import { areKnownFaster } from '../proofs/products-times.ts';
 import type { PreparedGraphOptions } from './prepared-graph.ts';
 import {
+  keptText,
   onceDeleted,
   type ProductsOf,
   readVerdict,
@@ -131,7 +132,7 @@ const isProved = async (
     }
   }
   const { refused } = readVerdict(folder, of) ?? { refused: 'nothing was found of them' };
-  if (refused !== undefined) options.warn(`linears keep ONNX Runtime's products: ${refused}`);
+  if (refused !== undefined) options.warn(`linears ${keptText(refused)}`);
   return refused === undefined;
 };
 
@@ -191,7 +192,7 @@ export const ownProducts = async (
     return toOwn;
   } catch (error) {
     signal.throwIfAborted();
-    warn(`linears keep ONNX Runtime's products: ${lineOf(error)}`);
+    warn(`linears ${keptText(lineOf(error))}`);
     return asIs;
   }
 };

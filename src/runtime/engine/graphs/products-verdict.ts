@@ -22,7 +22,7 @@ export type ProductsVerdict = z.infer<typeof verdictSchema>;
 export type ProductsOf = { readonly digest: string; readonly level: string };
 
 /** The products that an operator uses here. */
-export const usedProducts = ({ digest, products }: Operator): ProductsOf | undefined =>
+export const usedProducts = ({ digest, products }: Pick<Operator, 'digest' | 'products'>): ProductsOf | undefined =>
   products === undefined ? undefined : { digest, level: products.levels[0] };
 
 const nameOf = (what: string, { digest, level }: ProductsOf): string =>
@@ -50,26 +50,34 @@ export const readVerdict = (folder: string, of: ProductsOf): ProductsVerdict | u
 export const writeVerdict = (folder: string, of: ProductsOf, verdict: ProductsVerdict): Promise<void> =>
   writeDurable(verdictFile(folder, of), JSON.stringify(verdict));
 
-/** What was found of the products that an operator uses, in words, for each prepared graph in a cache. */
-export const saidOfProducts = (cacheDir: string, operator: Operator): readonly string[] => {
-  const of = usedProducts(operator);
+const namesIn = (folder: string): readonly string[] => {
+  try {
+    return readdirSync(folder);
+  } catch {
+    // No base model was prepared yet.
+    return [];
+  }
+};
+
+/** What linears have, in words that follow "linears". */
+const textOf = (level: string, { refused, times }: ProductsVerdict): string =>
+  refused === undefined
+    ? `have products of the native operator by ${level}${times === undefined ? '' : `: ${timesText(times)}`}`
+    : keptText(refused);
+
+/** Why they keep ONNX Runtime's, as above. */
+export const keptText = (refused: string): string => `keep ONNX Runtime's products: ${refused}`;
+
+/** What a cache says of linears, for each prepared graph, in words that follow "linears". `of`: of no other products. */
+export const saidOfProducts = (cacheDir: string, of?: ProductsOf): readonly string[] => {
   const root = join(cacheDir, 'prepared');
-  const folders = (): readonly string[] => {
-    try {
-      return readdirSync(root);
-    } catch {
-      // No base model was prepared yet.
-      return [];
-    }
-  };
-  return of === undefined
-    ? []
-    : folders().flatMap((name) => {
-        const verdict = readVerdict(join(root, name), of);
-        if (verdict === undefined) return [];
-        const { refused, times } = verdict;
-        if (refused !== undefined) return [`linears keep ONNX Runtime's products: ${refused}`];
-        const took = times === undefined ? '' : `: ${timesText(times)}`;
-        return [`linears in int4 and int8 have products of ${of.level}${took}`];
-      });
+  return namesIn(root).flatMap((name) =>
+    namesIn(join(root, name)).flatMap((file) => {
+      const [, level, digest] = /^products-(\w+)-(\w+)\.json$/.exec(file) ?? [];
+      if (level === undefined || digest === undefined) return [];
+      if (of !== undefined && file !== `${nameOf('products', of)}.json`) return [];
+      const verdict = readVerdict(join(root, name), { level, digest });
+      return verdict === undefined ? [] : [textOf(level, verdict)];
+    }),
+  );
 };
