@@ -22,7 +22,10 @@ export type ProductsVerdict = z.infer<typeof verdictSchema>;
 export type ProductsOf = { readonly digest: string; readonly level: string };
 
 /** The products that an operator uses here. */
-export const usedProducts = ({ digest, products }: Pick<Operator, 'digest' | 'products'>): ProductsOf | undefined =>
+export const usedProducts = ({
+  digest,
+  products,
+}: Pick<Operator, 'digest' | 'products'>): ProductsOf | undefined =>
   products === undefined ? undefined : { digest, level: products.levels[0] };
 
 const nameOf = (what: string, { digest, level }: ProductsOf): string =>

@@ -18,7 +18,12 @@ describe('which products are faster', () => {
     ['one is in just as many rounds as chance does not give', of(0.9, 12), of(1, 7), true],
     ['one is in no more rounds than chance gives', of(0.9, 11), of(0.95, 11), false],
     ['one is, and the other is slower', of(1.2, 0), of(0.5, 15), false],
-    ['one is, and the other is slower in just as many rounds as chance does not give', of(1.05, 3), of(0.5, 15), false],
+    [
+      'one is, and the other is slower in just as many rounds as chance does not give',
+      of(1.05, 3),
+      of(0.5, 15),
+      false,
+    ],
     ['both are slower', of(1.2, 0), of(1.3, 0), false],
     ['both are the same', { ratio: 1, faster: 0, slower: 0 }, { ratio: 1, faster: 0, slower: 0 }, false],
   ])('where %s', (_, token, piece, expected) => {
@@ -26,7 +31,11 @@ describe('which products are faster', () => {
   });
 
   it('is by the median of rounds, which one that somebody disturbed does not move', () => {
-    expect(comparedTimes([8, 8, 800, 8, 8], [10, 10, 10, 10, 10])).toEqual({ ratio: 0.8, faster: 4, slower: 1 });
+    expect(comparedTimes([8, 8, 800, 8, 8], [10, 10, 10, 10, 10])).toEqual({
+      ratio: 0.8,
+      faster: 4,
+      slower: 1,
+    });
   });
 
   it('was measured of the instruction set that never has to be', () => {
