@@ -71,10 +71,13 @@ const measured = async (): Promise<ProductsTimes> => {
   say(`measuring whether linears of the native operator are faster by ${level}, once`);
   const open = openWith(1);
   const pair = { ours: await open(ours), theirs: await open(theirs) };
-  return await timesByTurns(pair, () => {
+  const times = await timesByTurns(pair, () => {
     const { user, system } = process.cpuUsage();
     return user + system;
   });
+  pair.ours.release();
+  pair.theirs.release();
+  return times;
 };
 
 const verdict = async (): Promise<ProductsVerdict> => {
@@ -84,7 +87,7 @@ const verdict = async (): Promise<ProductsVerdict> => {
   const times = await measured();
   if (areFaster(times)) return { times };
   const again = onceDeleted(folder, { digest: operator.digest, level });
-  return { times, refused: `those of ${level} are slower: ${timesText(times)}; ${again}` };
+  return { times, refused: `those of ${level} are slower, or alike: ${timesText(times)}; ${again}` };
 };
 
 await writeVerdict(folder, { digest: operator.digest, level }, await verdict());
