@@ -1,6 +1,12 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildOperator, type Compiler, operatorFile, operatorSources } from '../native/build-operator.ts';
+import {
+  buildOperator,
+  type Compiler,
+  operatorFile,
+  operatorSources,
+  type Target,
+} from '../native/build-operator.ts';
 import type { Architecture } from './architecture.ts';
 import { cachedFolder, cacheFolder, sha256 } from './materials/cache.ts';
 import { type Zig, zig } from './materials/zig.ts';
@@ -17,11 +23,17 @@ export type NativeOperator = {
   readonly zig: Zig;
 };
 
+/** Zig has names of its own for processors, and takes features behind them. */
+const zigTarget = ({ base, feature }: Target): readonly string[] => {
+  const cpu = base === 'armv8.2-a' ? 'generic' : base.replaceAll('-', '_');
+  return [`-mcpu=${cpu}${feature === undefined ? '' : `+${feature}`}`];
+};
+
 /** Zig's compiler for any architecture, on any machine. `cache`: a folder for what it keeps. */
 export const zigCompiler = ({ npm, triplet }: Architecture, { program }: Zig, cache: string): Compiler => ({
   command: [program, 'cc', '-target', `${triplet}.${glibc}`],
   architecture: npm,
-  level: (level) => `-mcpu=x86_64_v${level}`,
+  target: zigTarget,
   environment: { ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: cache },
 });
 

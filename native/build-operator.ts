@@ -6,11 +6,42 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Instruction sets that kernels are compiled for: the level of the x86-64 psABI, or what every processor has. */
+/** A level of the x86-64 psABI, or the 64-bit Arm architecture, and a feature that it may lack. */
+export type Target = {
+  readonly base: 'x86-64-v3' | 'x86-64-v4' | 'armv8.2-a';
+  readonly feature?: 'avxvnni' | 'avx512vnni' | 'dotprod';
+};
+
+/** Instruction sets of an architecture; without a target it is what every processor has. */
+type Levels = Readonly<Record<string, Target | undefined>>;
+
+const avx512: Target = { base: 'x86-64-v4' };
+const avx2: Target = { base: 'x86-64-v3' };
+
+/** What is compiled for each instruction set; `checked`: for programs only. */
+const sources = {
+  kernels: ['kernels.c', 'attend.c'],
+  products: ['products.c'],
+  checked: ['products.c'],
+} as const;
+
 const levels = {
-  x64: { avx512: 4, avx2: 3, plain: undefined },
-  arm64: { neon: undefined, plain: undefined },
-} as const satisfies Readonly<Record<string, Readonly<Record<string, number | undefined>>>>;
+  x64: {
+    kernels: { avx512, avx2, plain: undefined },
+    products: {
+      vnni: { ...avx512, feature: 'avx512vnni' },
+      avxvnni: { ...avx2, feature: 'avxvnni' },
+      avx2,
+    },
+    // What is for AVX-VNNI, so that processors with AVX-512 can run it.
+    checked: { vnni256: { ...avx512, feature: 'avx512vnni' } },
+  },
+  arm64: {
+    kernels: { neon: undefined, plain: undefined },
+    products: { dotprod: { base: 'armv8.2-a', feature: 'dotprod' } },
+    checked: {},
+  },
+} as const satisfies Readonly<Record<string, Readonly<Record<keyof typeof sources, Levels>>>>;
 
 /** As Node's `process.arch` names it. */
 export type OperatorArchitecture = keyof typeof levels;
@@ -18,8 +49,6 @@ export type OperatorArchitecture = keyof typeof levels;
 export const isOperatorArchitecture = (name: string): name is OperatorArchitecture =>
   Object.hasOwn(levels, name);
 
-/** What is compiled for each instruction set. */
-const kernels = ['kernels.c', 'attend.c'];
 /** What the library has besides the kernels, and what registers it. */
 const operators = ['lora.c', 'attention.c', 'linear.c', 'library.c'];
 
@@ -52,8 +81,8 @@ export type Compiler = {
   /** With its first arguments. */
   readonly command: readonly [string, ...string[]];
   readonly architecture: OperatorArchitecture;
-  /** How it is told a level of x86-64. */
-  readonly level?: (level: number) => string;
+  /** How it is told a target. Default: as GCC and Clang are. */
+  readonly target?: (target: Target) => readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
 };
 
@@ -67,6 +96,14 @@ export type BuildOptions = {
   readonly main?: string;
 };
 
+/** GCC and Clang take a feature of x86-64 by itself. */
+const ownTarget = ({ base, feature }: Target): readonly string[] =>
+  feature === undefined
+    ? [`-march=${base}`]
+    : base === 'armv8.2-a'
+      ? [`-march=${base}+${feature}`]
+      : [`-march=${base}`, `-m${feature}`];
+
 /** Puts a file of another file system to its place whole: nobody loads half a library. */
 const moveTo = async (made: string, out: string): Promise<void> => {
   const draft = `${out}.${process.pid}.tmp`;
@@ -77,7 +114,7 @@ const moveTo = async (made: string, out: string): Promise<void> => {
 
 /** Compiles the operator. @throws what the compiler says */
 export const buildOperator = async ({ compiler, out, flags = [], main }: BuildOptions): Promise<void> => {
-  const { command, architecture, environment, level: ofLevel = (of) => `-march=x86-64-v${of}` } = compiler;
+  const { command, architecture, environment, target: flagsOf = ownTarget } = compiler;
   const [program, ...first] = command;
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-native-'));
   const call = (...args: readonly string[]) =>
@@ -90,12 +127,16 @@ export const buildOperator = async ({ compiler, out, flags = [], main }: BuildOp
   try {
     // One after the other: what runs beside it on a small machine keeps a core.
     const objects: string[] = [];
-    for (const [name, level] of Object.entries<number | undefined>(levels[architecture])) {
-      const names = [`-DLEVEL=${name}`, `-DLEVEL_${name.toUpperCase()}`];
-      const own = level === undefined ? names : [...names, ofLevel(level)];
-      for (const source of kernels) objects.push(await compile(source, `${source}-${name}`, own));
-    }
-    if (architecture === 'x64') objects.push(await compile('products.c', 'products', [ofLevel(4)]));
+    for (const part of [
+      'kernels',
+      'products',
+      ...(main === undefined ? [] : (['checked'] as const)),
+    ] as const)
+      for (const [name, target] of Object.entries<Target | undefined>(levels[architecture][part])) {
+        const names = [`-DLEVEL=${name}`, `-DLEVEL_${name.toUpperCase()}`];
+        const own = target === undefined ? names : [...names, ...flagsOf(target)];
+        for (const source of sources[part]) objects.push(await compile(source, `${source}-${name}`, own));
+      }
     for (const source of ['halves.c', 'pack.c']) objects.push(await compile(source, source, []));
     for (const source of main === undefined ? operators : [main])
       objects.push(await compile(source, source, []));

@@ -199,11 +199,10 @@ static void attention(uint64_t seed) {
 
 int main(int count, char **args) {
   const uint64_t from = count > 1 ? strtoull(args[1], NULL, 10) : 1, cases = count > 2 ? strtoull(args[2], NULL, 10) : 2000;
-  for (uint64_t seed = from; seed < from + cases; seed++) {
-    one(seed), attention(seed);
-    if (productsHere() != NULL) productOf(productsHere(), seed);
-  }
+  for (uint64_t seed = from; seed < from + cases; seed++) one(seed), attention(seed), products(seed);
   printf("%llu random shapes from seed %llu, at", (unsigned long long)cases, (unsigned long long)from);
   for (const Halves *const *h = halvesHere(); *h != NULL; h++) printf(" %s", (*h)->name);
-  printf("; products: %s\n", productsHere() == NULL ? "none" : productsHere()->name);
+  printf("; products:%s", productsHere(0) == NULL ? " none" : "");
+  for (size_t at = 0; checkedProducts(at) != NULL; at++) printf(" %s", checkedProducts(at)->name);
+  printf(", digest %016llx\n", (unsigned long long)digest);
 }

@@ -6,7 +6,7 @@ extern const Halves halves_plain;
 #if defined(__x86_64__)
 #include <cpuid.h>
 extern const Halves halves_avx512, halves_avx2;
-extern const Products products_vnni;
+extern const Products products_vnni, products_avxvnni, products_avx2;
 
 static int all(uint32_t bits, uint32_t wanted) { return (bits & wanted) == wanted; }
 
@@ -27,19 +27,30 @@ const Halves *const *halvesHere(void) {
   return known + 4 - (level() == 1 ? 2 : level());
 }
 
-const Products *productsHere(void) {
-  uint32_t a, b, c = 0, d;
-  const int vnni = 1 << 11;
-  return level() == 4 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && all(c, vnni) ? &products_vnni : NULL;
+const Products *productsHere(size_t at) {
+  uint32_t most = 0, a = 0, b, c7 = 0, c, d;
+  const int vnni = 1 << 11, avxvnni = 1 << 4, there = level();
+  if (there < 3 || !__get_cpuid_count(7, 0, &most, &b, &c7, &d)) return NULL;
+  if (most >= 1) __get_cpuid_count(7, 1, &a, &b, &c, &d);
+  const Products *const known[] = {
+      there == 4 && all(c7, vnni) ? &products_vnni : NULL,
+      all(a, avxvnni) ? &products_avxvnni : NULL,
+      &products_avx2,
+  };
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (known[i] != NULL && at-- == 0) return known[i];
+  return NULL;
 }
 
 #elif defined(__aarch64__)
+#include <sys/auxv.h>
 extern const Halves halves_neon;
+extern const Products products_dotprod;
 
 const Halves *const *halvesHere(void) {
   static const Halves *const known[] = {&halves_neon, &halves_plain, NULL};
   return known;
 }
 
-const Products *productsHere(void) { return NULL; }
+const Products *productsHere(size_t at) { return at == 0 && getauxval(AT_HWCAP) & HWCAP_ASIMDDP ? &products_dotprod : NULL; }
 #endif

@@ -37,13 +37,13 @@ Status dimsOf(Api api, const void *tensor, int64_t *dims, size_t *count) {
 }
 
 /* Of the table of an adapter, and of the attributes: who asks for another one must not use this. */
-EXPORT int AdaptletOperatorVersion(void) { return 4; }
+EXPORT int AdaptletOperatorVersion(void) { return 5; }
 
 /* The instruction set that is used here. */
 EXPORT const char *AdaptletInstructionSet(void) { return (*halvesHere())->name; }
 
-/* As above of adaptlet.MatMulNBits; "" where this processor has none that is faster than ONNX Runtime's. */
-EXPORT const char *AdaptletProducts(void) { return productsHere() == NULL ? "" : productsHere()->name; }
+/* Those that adaptlet.MatMulNBits can use here, the best one at 0; "" behind the last one. */
+EXPORT const char *AdaptletProducts(size_t at) { return productsHere(at) == NULL ? "" : productsHere(at)->name; }
 
 EXPORT size_t AdaptletPackedBytes(size_t in, size_t columns, size_t bits) { return packedBytes(in, columns, bits); }
 

@@ -4,7 +4,7 @@
  *
  *   inputs      x [..., K] float32; packed weights of each linear, uint8
  *   outputs     y [..., N] of each linear, float32
- *   attributes  K; N and bits, one for each linear
+ *   attributes  K; N and bits, one for each linear; level: the instruction set that multiplies
  */
 #include <stdlib.h>
 #include <string.h>
@@ -135,10 +135,19 @@ static Status readEach(Api api, const void *info, const char *name, int64_t *to,
   return integersOf(api, info, name, to, count);
 }
 
+/* The products of a level, which this processor has to have. */
+static Status productsOf(Api api, const void *info, const Products **to) {
+  char level[16];
+  size_t size = sizeof level, at = 0;
+  TRY(stringOf(api, info, "level", level, &size));
+  for (*to = productsHere(at); *to != NULL && strcmp((*to)->name, level) != 0;) *to = productsHere(++at);
+  return *to == NULL ? refuse(api, "adaptlet.MatMulNBits: not for this processor") : NULL;
+}
+
 static Status createKernel(const struct CustomOp *op, Api api, const void *info, void **kernel) {
   (void)op;
-  Kernel own = {.api = api, .products = productsHere()};
-  if (own.products == NULL) return refuse(api, "adaptlet.MatMulNBits: not for this processor");
+  Kernel own = {.api = api};
+  TRY(productsOf(api, info, &own.products));
   int64_t in, columns[maxLinears], bits[maxLinears];
   size_t widths, others;
   const int64_t most = 1 << 24;

@@ -25,6 +25,8 @@ enum { required = 0, optional = 1, variadic = 2 };
 #define shapeOf(api, value, out) ORT(api, 65, Status (*)(const void *, void **))(value, out)
 #define floatOf(api, info, name, out) ORT(api, 85, Status (*)(const void *, const char *, float *))(info, name, out)
 #define integerOf(api, info, name, out) ORT(api, 86, Status (*)(const void *, const char *, int64_t *))(info, name, out)
+#define stringOf(api, info, name, out, size) \
+  ORT(api, 87, Status (*)(const void *, const char *, char *, size_t *))(info, name, out, size)
 #define inputCount(api, context, out) ORT(api, 88, Status (*)(const void *, size_t *))(context, out)
 #define inputAt(api, context, index, out) ORT(api, 90, Status (*)(const void *, size_t, const void **))(context, index, out)
 #define outputAt(api, context, index, dims, count, out) \

@@ -39,8 +39,8 @@ typedef struct {
   void (*product)(const Product *);
 } Products;
 
-/* NULL: this processor has none that is faster than ONNX Runtime's. */
-const Products *productsHere(void);
+/* All that this processor can run, the best one at 0; NULL behind the last one. They read the same weights and give the same bits. */
+const Products *productsHere(size_t at);
 
 /* Weights as MatMulNBits has them. `zeros`: NULL where there are none. */
 typedef struct {

@@ -19,9 +19,12 @@ const say = (line: string): void => void process.stdout.write(`==> ${line}\n`);
 if (process.arch !== 'x64')
   throw new Error(`this machine is ${process.arch}: on arm64, run make test itself`);
 const { folder: copy, rootfs, preload } = await arm64Copy(root, say);
-say(
-  `kernels of the native operator: ${await checkImageKernels(architectures.arm64, wantedCases(), [await emulator(), '-L', rootfs])}`,
-);
+const cases = wantedCases();
+const checked = await checkImageKernels(architectures.arm64, cases, [await emulator(), '-L', rootfs]);
+say(`kernels of the native operator: ${checked}`);
+const digestIn = (said: string): string | undefined => /digest \w+/.exec(said)?.[0];
+const here = await checkImageKernels(architectures.amd64, cases);
+if (digestIn(here) !== digestIn(checked)) throw new Error(`products have other bits here: ${here}`);
 const given = process.argv.slice(2);
 const wanted = given.length > 0 ? given : ['--project', 'unit', '--project', 'conformance'];
 say(`vitest run ${wanted.join(' ')} in ${copy}; emulated, so for hours`);

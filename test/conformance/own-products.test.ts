@@ -1,11 +1,16 @@
+import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packProducts } from '../../src/runtime/engine/graphs/own-products.ts';
 import { openPrepared } from '../../src/runtime/engine/graphs/prepared-graph.ts';
+import { readVerdict } from '../../src/runtime/engine/graphs/products-verdict.ts';
 import { readGraph } from '../../src/runtime/engine/onnx/graph.ts';
 import { productsOf, withOwnProducts } from '../../src/runtime/engine/onnx/own-products.ts';
-import { decoderAnswers } from '../../src/runtime/engine/proofs/prove-prepared.ts';
+import { areFaster, areKnownFaster, timesText } from '../../src/runtime/engine/proofs/products-times.ts';
+import { openDecoder, proofAnswers } from '../../src/runtime/engine/proofs/prove-prepared.ts';
 import { refusedGraph, refusedProduct } from '../../src/runtime/engine/proofs/prove-products.ts';
 import { allLogits, openModel, withLora } from './support/open-model.ts';
 import { operator } from './support/operator.ts';
@@ -13,56 +18,71 @@ import { golden, sameBits, scratch, tinyModel } from './support/tiny.ts';
 
 const location = 'model.onnx';
 const weightsFolder = tinyModel('int4');
+const headSize = 16;
+const program = fileURLToPath(
+  new URL('../../src/runtime/engine/graphs/products-process.ts', import.meta.url),
+);
 
-const ofTheOperator = () => {
+/** The operator with one of its instruction sets. */
+const using = (level: string) => {
+  if (operator?.products === undefined) throw new Error('no products');
+  return { ...operator, products: { ...operator.products, levels: [level] as const } };
+};
+
+/** The folder of the only prepared graph in a cache. */
+const preparedIn = (cache: string): string => {
+  const [name = ''] = readdirSync(join(cache, 'prepared'));
+  return join(cache, 'prepared', name);
+};
+
+const levels: readonly string[] = operator?.products?.levels ?? [];
+const [best = ''] = levels;
+
+describe.each(levels)('products of the native operator by %s', (level) => {
+  const own = using(level);
   const cache = scratch();
   let folder = '';
-  let verdict = '';
-  let first: Awaited<ReturnType<typeof openModel>>;
 
   beforeAll(async () => {
-    first = await openModel(weightsFolder, cache);
-    const [name = ''] = readdirSync(join(cache, 'prepared'));
-    folder = join(cache, 'prepared', name);
-    verdict = join(folder, readdirSync(folder).find((file) => file.startsWith('products-')) ?? '');
+    const { sessions } = await openModel(weightsFolder, cache);
+    sessions.release();
+    folder = preparedIn(cache);
   });
-  afterAll(() => first.sessions.release());
 
-  it('are used once they were found to be those of ONNX Runtime', () => {
-    expect(first.warnings).toEqual([]);
-    expect(JSON.parse(readFileSync(verdict, 'utf8'))).toEqual({});
-  });
+  const packedBy = async (which: string) => {
+    const { graph, weights } = openPrepared(folder, join(weightsFolder, location));
+    const packed = await packProducts(graph, weights, { products: using(which).products, location });
+    return { graph, weights, ...packed };
+  };
 
   it.each([1, 2])(
-    'of the same x are in one node, with the bits of nodes of their own: %i threads',
+    'of the same x are in one node, with the bits of nodes of their own and of the best instruction set: %i threads',
     async (threads) => {
-      const { graph, weights } = openPrepared(folder, join(weightsFolder, location));
-      const products = operator?.products;
-      if (products === undefined) throw new Error('no products');
-      const { packed, toOwn } = await packProducts(graph, weights, { products, location });
+      const { graph, weights, packed, toOwn } = await packedBy(level);
       const together = toOwn(graph);
       const apart = [...packed].reduce(
-        (model, one) => withOwnProducts(model, new Map([one]), location),
+        (model, one) => withOwnProducts(model, { packed: new Map([one]), location, level }),
         graph,
       );
       const nodesOf = (model: Buffer): number => readGraph(model).nodes.length;
       expect(nodesOf(apart)).toBe(nodesOf(graph));
       expect(nodesOf(together)).toBeLessThan(nodesOf(graph));
-      const answersOf = decoderAnswers({ threads, operator, headSize: 16, tables: undefined });
+      const answersOf = proofAnswers(openDecoder({ threads, operator, headSize, tables: undefined }));
       const over = { weights, weightsFolder, optimised: true };
       const expected = await answersOf({ ...over, graph: apart });
       expect(sameBits(await answersOf({ ...over, graph: together }), expected)).toBe(true);
       weights.release();
+      const others = await packedBy(best);
+      const byBest = { ...over, weights: others.weights, graph: others.toOwn(others.graph) };
+      expect(sameBits(await answersOf(byBest), expected)).toBe(true);
+      others.weights.release();
     },
   );
 
   it('are refused where weights are those of another linear, or an answer is another one', async () => {
-    const { graph, weights } = openPrepared(folder, join(weightsFolder, location));
+    const { graph, weights, packed } = await packedBy(level);
     const products = productsOf(readGraph(graph));
-    const { products: native } = operator ?? {};
-    if (native === undefined) throw new Error('no products');
-    const { packed } = await packProducts(graph, weights, { products: native, location });
-    const place = { graph: readGraph(graph), weights, packed, location, weightsFolder };
+    const place = { graph: readGraph(graph), weights, packed, location, level, weightsFolder };
     const options = { threads: 1, operator };
     expect(await refusedProduct(products, place, options)).toBeUndefined();
     const [one, other] = products.filter(
@@ -77,6 +97,37 @@ const ofTheOperator = () => {
     expect(refusedGraph(answer, Float32Array.from([1, -2, 4]))).toContain('differ by');
     expect(refusedGraph(answer, Float32Array.from([1, Number.NaN, 3]))).toContain('differ by');
     expect(refusedGraph(answer, answer.slice(1))).toContain('differ by');
+  });
+
+  it('are measured beside ONNX Runtime’s where they are not known to be faster, which decides', async () => {
+    const model = join(weightsFolder, location);
+    const args = [program, model, folder, '1', String(headSize), 'generate', own.path, level];
+    await promisify(execFile)(process.execPath, args);
+    const { refused, times } = readVerdict(folder, { digest: own.digest, level }) ?? {};
+    expect(times === undefined).toBe(areKnownFaster(level));
+    if (times === undefined || areFaster(times)) expect(refused).toBeUndefined();
+    else
+      expect(refused).toContain(
+        `those of ${level} are slower, or alike: ${timesText(times)}; they are compared again`,
+      );
+  });
+});
+
+const served = () => {
+  const cache = scratch();
+  let verdict = '';
+  let first: Awaited<ReturnType<typeof openModel>>;
+
+  beforeAll(async () => {
+    first = await openModel(weightsFolder, cache);
+    const folder = preparedIn(cache);
+    verdict = join(folder, readdirSync(folder).find((file) => file.startsWith('products-')) ?? '');
+  });
+  afterAll(() => first.sessions.release());
+
+  it('are used once they were found to be those of ONNX Runtime', () => {
+    expect(first.warnings).toEqual([]);
+    expect(JSON.parse(readFileSync(verdict, 'utf8'))).toEqual({});
   });
 
   it('are left where they were refused, which is told: answers are those with ONNX Runtime’s', async () => {
@@ -96,14 +147,18 @@ const ofTheOperator = () => {
   });
 };
 
-if (operator?.products !== undefined) describe('products of the native operator', ofTheOperator);
-else
-  it('are ONNX Runtime’s where the native operator has none for this processor', async () => {
-    const own = scratch();
-    const model = await openModel(weightsFolder, own);
-    const [name = ''] = readdirSync(join(own, 'prepared'));
-    const files = readdirSync(join(own, 'prepared', name));
-    expect(files.filter((file) => file.startsWith('products-'))).toEqual([]);
-    expect(model.warnings).toEqual([]);
-    model.sessions.release();
-  });
+const isOnnxRuntimes = async (wish: Parameters<typeof openModel>[2]): Promise<void> => {
+  const own = scratch();
+  const model = await openModel(weightsFolder, own, wish);
+  expect(readdirSync(preparedIn(own)).filter((file) => file.startsWith('products-'))).toEqual([]);
+  expect(model.warnings).toEqual([]);
+  model.sessions.release();
+};
+
+if (areKnownFaster(best)) describe('products of the native operator', served);
+else it('are ONNX Runtime’s where the native operator has none for this processor', () => isOnnxRuntimes({}));
+
+it.runIf(levels.includes('avx2'))(
+  'are ONNX Runtime’s in a model too small to measure, where none are known to be faster',
+  () => isOnnxRuntimes({ operator: using('avx2') }),
+);

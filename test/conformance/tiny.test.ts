@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { floatPair, type PairAt } from '../../src/runtime/engine/adapters/pairs.ts';
 import { openPrepared } from '../../src/runtime/engine/graphs/prepared-graph.ts';
 import { gatherLogitsRows } from '../../src/runtime/engine/onnx/logits-rows.ts';
-import { decoderAnswers, provePrepared } from '../../src/runtime/engine/proofs/prove-prepared.ts';
+import { openDecoder, proofAnswers, provePrepared } from '../../src/runtime/engine/proofs/prove-prepared.ts';
 import { unwiredModules } from '../../src/runtime/engine/proofs/wiring.ts';
 import { exportedLogits } from './support/exported-logits.ts';
 import { withInlineWeights } from './support/inline-weights.ts';
@@ -207,7 +207,7 @@ describe('a prepared graph', () => {
     sessions.release();
     const [name = ''] = readdirSync(join(cache, 'prepared'));
     const weightsFolder = tinyModel('int4');
-    const answersOf = decoderAnswers({ threads: 1, headSize: settings.headSize });
+    const answersOf = proofAnswers(openDecoder({ threads: 1, headSize: settings.headSize }));
     const exported = readFileSync(join(weightsFolder, 'model.onnx'));
     const expected = await answersOf({ graph: gatherLogitsRows(exported), weightsFolder, optimised: false });
     const answersWith = async (weights: string): Promise<Float32Array> => {

@@ -88,12 +88,15 @@ const memoryLines = (memory: MemoryNeed): string[] => {
 const runLines = (run: Trial | undefined): string[] => {
   if (run === undefined) return [];
   if (run.kind === 'Refused') return line('loaded here', `no: ${run.refusal.code}`);
-  const { ms, executionProvider, keptBytes, residentBytes } = run;
+  const { ms, executionProvider, keptBytes, residentBytes, linears } = run;
   const ram = residentBytes === undefined ? '' : `, ${sizeText(residentBytes)} of RAM without requests`;
-  return line(
-    'loaded here',
-    `in ${(ms / 1000).toFixed(1)} s on ${executionProvider}, ${sizeText(keptBytes)} kept on the disk${ram}`,
-  );
+  return [
+    ...line(
+      'loaded here',
+      `in ${(ms / 1000).toFixed(1)} s on ${executionProvider}, ${sizeText(keptBytes)} kept on the disk${ram}`,
+    ),
+    ...linears.flatMap((text) => line('linears', text)),
+  ];
 };
 
 /** Whether `serve` would take it, as far as was looked. */

@@ -7,6 +7,7 @@ import type { Clock } from '../../time/clock.ts';
 import { wantedProviders } from '../config/device-providers.ts';
 import type { Settings } from '../config/settings.ts';
 import { startEngine } from '../engine/client/client.ts';
+import { saidOfProducts } from '../engine/graphs/products-verdict.ts';
 import { residentBytesOf } from '../machine/resident-bytes.ts';
 import type { CheckSettings } from './check-model.ts';
 import { encoderBytesOf } from './memory-need.ts';
@@ -25,6 +26,8 @@ export type Trial =
       /** Files that the engine keeps of it, and the RAM of its process; absent where nobody can tell. */
       readonly keptBytes: number;
       readonly residentBytes?: number;
+      /** What linears in int4 and int8 have, in words that follow "linears". */
+      readonly linears: readonly string[];
     }
   | { readonly kind: 'Refused'; readonly refusal: Refusal };
 
@@ -75,6 +78,7 @@ export const loadForTrial = async (
       executionProvider,
       baseDigest,
       keptBytes: await bytesBelow(cacheDir),
+      linears: saidOfProducts(cacheDir),
       ...(residentBytes === undefined ? {} : { residentBytes }),
     };
   } catch (error) {

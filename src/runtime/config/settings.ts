@@ -304,7 +304,7 @@ export const settingsSchema = z.object({
     .min(1)
     .prefault('auto')
     .describe(
-      'The native operators: one adds adapters, so that requests for different adapters share a step and weights stay as they are stored; one computes attention, so that a token has the same bits whatever runs beside it; on processors with AVX-512 VNNI one computes linears in int4 and int8. auto: the library that was built (`make native`; images have it). off: none; adapters come in the portable way: float32 in memory, one adapter a step. Or the path of the library. Where it cannot be used, the start and `adaptlet status` say so.',
+      'The native operators: one adds adapters, so that requests for different adapters share a step and weights stay as they are stored; one computes attention, so that a token has the same bits whatever runs beside it; one computes linears in int4 and int8, on processors with AVX-512 VNNI, and with AVX2, AVX-VNNI or NEON’s dot products where that was measured to be faster at the first start. auto: the library that was built (`make native`; images have it). off: none; adapters come in the portable way: float32 in memory, one adapter a step. Or the path of the library. Where it cannot be used, the start and `adaptlet status` say so.',
     ),
   maxDecodeStall: count(1, 60_000)
     .prefault(100)

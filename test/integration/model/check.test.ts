@@ -2,7 +2,9 @@ import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { CheckReport } from '../../../src/cli/model/check-text.ts';
+import { areKnownFaster } from '../../../src/runtime/engine/proofs/products-times.ts';
 import { folderOf } from '../../conformance/support/exports.ts';
+import { operator } from '../../conformance/support/operator.ts';
 import { changedGraph, withOperator } from '../../support/changed-graph.ts';
 import { adaptlet } from '../../support/cli.ts';
 import { fixtureFolder, fixtureGraph } from '../../support/fixture-models.ts';
@@ -53,8 +55,15 @@ describe('adaptlet model check', () => {
       // 2 layers, keys and values, 2 heads of 16 floats.
       memory: { kvBytesPerToken: 2 * 2 * 2 * 16 * 4, kvTokens: 256 },
       refusals: [],
-      run: { kind: 'Loaded', executionProvider: 'CPUExecutionProvider' },
+      run: { kind: 'Loaded', executionProvider: 'CPUExecutionProvider', linears: [] },
     });
+  });
+
+  it('says which products linears in int4 have', async () => {
+    const { stdout } = await adaptlet('model', 'check', join(tiny.model, '../onnx-int4'), '--run');
+    const [best = ''] = operator?.products?.levels ?? [];
+    const said = [...stdout.matchAll(/^linears +(.*)$/gm)].map(([, text]) => text);
+    expect(said).toEqual(areKnownFaster(best) ? [`have products of the native operator by ${best}`] : []);
   });
 
   it('says which file of a hub is taken, and with which flags it is served', async () => {

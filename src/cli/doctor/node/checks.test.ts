@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { StatusResponse } from '../../../gen/adaptlet/inference/v1/admin.ts';
 import { issueAuthority } from '../../../operator/identity/certificate.ts';
+import type { Products } from '../../../runtime/engine/ort/operator.ts';
 import { type FindingId, nodeFindings } from '../catalogue.ts';
 import type { Level } from '../finding.ts';
 import { checkNode } from './checks.ts';
@@ -43,7 +44,7 @@ const healthy: NodeFacts = {
   lora: { wish: 'auto', found: { value: { path: '/lib.so', instructionSet: 'avx2' } } },
 };
 
-const products = { bytesOf: () => 0, pack: () => Promise.resolve() };
+const products: Products = { levels: ['avx2'], bytesOf: () => 0, pack: () => Promise.resolve() };
 const multiplying: NodeFacts['lora'] = {
   wish: 'auto',
   found: { value: { path: '/lib.so', instructionSet: 'avx512', products } },
@@ -300,7 +301,12 @@ describe('the doctor of a node', () => {
     });
     expect(said({ ...multiplying, largePages: 'always [madvise] never\n' })).toMatchObject({
       level: 'ok',
-      message: '/lib.so uses avx512; linears in int4 and int8 can have its own products',
+      message: '/lib.so uses avx512; linears in int4 and int8 can have its own products, by avx2',
+    });
+    const linears = ["keep ONNX Runtime's products: slower"];
+    expect(said({ ...multiplying, linears })).toMatchObject({
+      level: 'ok',
+      message: "/lib.so uses avx512; linears in int4 and int8 keep ONNX Runtime's products: slower",
     });
     expect(said({ ...healthy.lora, largePages: 'always madvise [never]\n' })).toMatchObject({ level: 'ok' });
     expect(said({ wish: 'off', found: { value: undefined } })).toMatchObject({ level: 'ok' });

@@ -237,7 +237,7 @@ const provider = ({ providers, wantedProviders, status }: NodeFacts): readonly F
   return [ok(id, `${providers.value.join(', ')}${used === undefined ? '' : `; ${used} runs`}`)];
 };
 
-const lora = ({ lora: { wish, found, largePages = '' } }: NodeFacts): readonly Finding[] => {
+const lora = ({ lora: { wish, found, largePages = '', linears = [] } }: NodeFacts): readonly Finding[] => {
   const id = 'node-lora';
   const portable = 'adapters take the portable way: float32 in memory, one adapter a step';
   if (wish === 'off') return [ok(id, `off: ${portable}`)];
@@ -258,8 +258,12 @@ const lora = ({ lora: { wish, found, largePages = '' } }: NodeFacts): readonly F
       ),
     ];
   const { path, instructionSet, products } = found.value;
-  const linears = products === undefined ? "have ONNX Runtime's" : 'can have its own';
-  const what = `${path} uses ${instructionSet}; linears in int4 and int8 ${linears} products`;
+  const possible =
+    products === undefined
+      ? "have ONNX Runtime's products"
+      : `can have its own products, by ${products.levels[0]}`;
+  const said = linears.length === 0 ? possible : linears.join('; ');
+  const what = `${path} uses ${instructionSet}; linears in int4 and int8 ${said}`;
   // docs/adr/0097: 15 to 18 GB/s in place of 24 to 30.
   return products !== undefined && largePages.includes('[never]')
     ? [

@@ -49,6 +49,8 @@ export type NodeFacts = {
     /** As the settings ask for it: auto, off, or a path. */
     readonly wish: string;
     readonly found: Asked<Pick<Operator, 'path' | 'instructionSet' | 'products'> | undefined>;
+    /** What linears of base models have that were prepared here, in words that follow "linears". */
+    readonly linears?: readonly string[];
     /** Which memory the system gives in pages of 2 MiB, its word for it in brackets; absent: it does not say. */
     readonly largePages?: string | undefined;
   };

@@ -6,6 +6,8 @@ import { startDiskThread } from '../../../artifact/disk-thread.ts';
 import { ContentStore } from '../../../artifact/store.ts';
 import { withChecksum } from '../../../disk/checked.ts';
 import { issueAuthority, issueCertificate } from '../../../operator/identity/certificate.ts';
+import { usedProducts, writeVerdict } from '../../../runtime/engine/graphs/products-verdict.ts';
+import { findOperator } from '../../../runtime/engine/ort/operator.ts';
 import { gatherNode } from './gather.ts';
 import { token } from './token-check.ts';
 
@@ -25,13 +27,15 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-const gather = (model?: string, modelFile?: string) =>
+const operator = findOperator('auto', () => undefined);
+
+const gather = (model?: string, modelFile?: string, loraOperator = '/nowhere/lora.so') =>
   gatherNode(
     {
       dataDir,
       ...(model === undefined ? {} : { model }),
       modelFile,
-      loraOperator: '/nowhere/lora.so',
+      loraOperator,
     },
     Date.now,
   );
@@ -55,6 +59,20 @@ describe('what is known of a node', () => {
       missing: { value: ['tokenizer.json'] },
     });
   });
+
+  it.skipIf(operator?.products === undefined)(
+    'says what was found of linears, of the operator that is used',
+    async () => {
+      const used = usedProducts(operator!)!;
+      const folder = join(dataDir, 'base/prepared/model');
+      await mkdir(folder, { recursive: true });
+      await writeVerdict(folder, { ...used, digest: '0'.repeat(64) }, { refused: 'an earlier build' });
+      await writeVerdict(folder, used, { refused: 'a reason' });
+      expect((await gather(undefined, undefined, 'auto')).lora).toMatchObject({
+        linears: ["keep ONNX Runtime's products: a reason"],
+      });
+    },
+  );
 
   it('says why a native operator cannot be used', async () => {
     expect((await gather()).lora).toMatchObject({

@@ -12,6 +12,7 @@ import { errnoOf } from '../../../errors/errno.ts';
 import type { StatusResponse } from '../../../gen/adaptlet/inference/v1/admin.ts';
 import { modelSourceOf } from '../../../runtime/config/model-source.ts';
 import { settingsSchema } from '../../../runtime/config/settings.ts';
+import { saidOfProducts, usedProducts } from '../../../runtime/engine/graphs/products-verdict.ts';
 import { findGraph } from '../../../runtime/engine/model/graph-file.ts';
 import { libraryVariable } from '../../../runtime/engine/protocol.ts';
 import { deviceSchema } from '../../../runtime/state/memory.ts';
@@ -159,16 +160,21 @@ const builtInProviders = async (library: string | undefined): Promise<readonly s
 };
 
 /** Loads the operator into this process, too. */
-const loraAt = async (wish: string): Promise<NodeFacts['lora']> => ({
-  wish,
-  found: await ask(async () => {
+const loraAt = async (wish: string, dataDir: string | undefined): Promise<NodeFacts['lora']> => {
+  const found = await ask(async () => {
     const { findOperator } = await import('../../../runtime/engine/ort/operator.ts');
     return findOperator(wish, (message) => {
       throw new AdaptletError('CONFIG_INVALID', message);
     });
-  }, 'the native operator'),
-  largePages: await readFile('/sys/kernel/mm/transparent_hugepage/enabled', 'utf8').catch(() => undefined),
-});
+  }, 'the native operator');
+  const of = 'value' in found && found.value !== undefined ? usedProducts(found.value) : undefined;
+  return {
+    wish,
+    found,
+    largePages: await readFile('/sys/kernel/mm/transparent_hugepage/enabled', 'utf8').catch(() => undefined),
+    linears: of === undefined || dataDir === undefined ? [] : saidOfProducts(join(dataDir, 'base'), of),
+  };
+};
 
 /** Reads everything that the checks look at. Never throws for what may not be read or does not answer. */
 export const gatherNode = async (settings: NodeSettings, now: () => number): Promise<NodeFacts> => {
@@ -201,7 +207,7 @@ export const gatherNode = async (settings: NodeSettings, now: () => number): Pro
     device,
     wantedProviders: settings.executionProviders ?? [],
     providers: await ask(() => builtInProviders(settings.onnxRuntimeLibrary), 'ONNX Runtime'),
-    lora: await loraAt(settings.loraOperator ?? 'auto'),
+    lora: await loraAt(settings.loraOperator ?? 'auto', dataDir),
     now: now(),
   };
 };

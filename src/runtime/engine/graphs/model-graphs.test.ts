@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { Operator } from '../ort/operator.ts';
+import type { Operator, Products } from '../ort/operator.ts';
 import { cpuProvider } from '../ort/providers.ts';
 import { openWithOperator } from './model-graphs.ts';
 
-const products = { bytesOf: () => 0, pack: () => Promise.resolve() };
+const products: Products = { levels: ['vnni'], bytesOf: () => 0, pack: () => Promise.resolve() };
 const whole: Operator = { path: '/lib.so', digest: 'd', instructionSet: 'avx512', products };
 
 /** What opens where only some ways do, and what is warned of. */

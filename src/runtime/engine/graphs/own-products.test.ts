@@ -9,12 +9,12 @@ import { tinyModel, tinyModelFolder } from '../onnx/graph.fixture.ts';
 import { applyEdit, readGraph } from '../onnx/graph.ts';
 import { renameOutput } from '../onnx/messages.ts';
 import { MappedWeights, type NamedProduct } from '../ort/mapped-weights.ts';
-import type { Operator } from '../ort/operator.ts';
+import type { Operator, Products } from '../ort/operator.ts';
 import { ownProducts, packProducts } from './own-products.ts';
 
 const graph = tinyModel('int4');
 const pathOf = (location: string): string => join(tinyModelFolder('int4'), location);
-const products = { bytesOf: () => 64, pack: () => Promise.resolve() };
+const products: Products = { levels: ['vnni'], bytesOf: () => 64, pack: () => Promise.resolve() };
 /** The process that compares cannot load it, and ends. */
 const operator: Operator = { path: '/nowhere/lora.so', digest: 'abc', instructionSet: 'avx512', products };
 

@@ -1,54 +1,39 @@
 import { execFile } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { z } from 'zod';
 import { writeDurable } from '../../../disk/durable.ts';
 import { readGraph } from '../onnx/graph.ts';
-import { type PackedWeights, type Product, productsOf, withOwnProducts } from '../onnx/own-products.ts';
+import {
+  type OwnProducts,
+  type PackedWeights,
+  type Product,
+  productsOf,
+  withOwnProducts,
+} from '../onnx/own-products.ts';
 import type { MappedWeights } from '../ort/mapped-weights.ts';
 import type { Operator, Products } from '../ort/operator.ts';
+import { areKnownFaster } from '../proofs/products-times.ts';
 import type { PreparedGraphOptions } from './prepared-graph.ts';
+import {
+  keptText,
+  onceDeleted,
+  type ProductsOf,
+  readVerdict,
+  unendedFile,
+  usedProducts,
+  writeVerdict,
+} from './products-verdict.ts';
 
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('./products-process.ts', import.meta.url));
 
-/** What was found of the products of an operator. */
-const verdictSchema = z.object({
-  /** Absent: they are used. */
-  refused: z.string().optional(),
-  /** The process that compares them died, for the first time: it is no verdict yet. */
-  again: z.literal(true).optional(),
-});
-type Verdict = z.infer<typeof verdictSchema>;
-
-/** Beside a prepared graph: one for each build of the operator. */
-const verdictFile = (folder: string, digest: string): string =>
-  join(folder, `products-${digest.slice(0, 12)}.json`);
-
-const onceDeleted = (folder: string, digest: string): string =>
-  `they are compared again once ${verdictFile(folder, digest)} is deleted`;
-
-const readVerdict = (folder: string, digest: string): Verdict | undefined => {
-  try {
-    return verdictSchema.parse(JSON.parse(readFileSync(verdictFile(folder, digest), 'utf8')));
-  } catch {
-    return undefined;
-  }
-};
-
-export const writeVerdict = (folder: string, digest: string, verdict: Verdict): Promise<void> =>
-  writeDurable(verdictFile(folder, digest), JSON.stringify(verdict));
-
 /** Comparisons in a row that began and did not end, after which no other one is begun: two may be cuts of power. */
 const mostUnended = 3;
 
-/** Says how many those are, in digits: what ends the whole container while it compares leaves no other trace. */
-const unendedFile = (folder: string, digest: string): string =>
-  join(folder, `comparing-${digest.slice(0, 12)}`);
-
+/** As an unended file says, in digits: what ends the whole container while it compares leaves no other trace. */
 const unendedIn = (file: string): number => {
   try {
     return Number(readFileSync(file, 'utf8')) || 0;
@@ -75,19 +60,21 @@ type OwnOptions = PreparedGraphOptions & {
   /** Path of the graph of the model. */
   readonly exported: string;
   readonly operator: Operator;
+  /** Of the operator. */
+  readonly of: ProductsOf;
   readonly warn: (message: string) => void;
   /** Of the process that compares. Default: by the size of the weights. */
   readonly limitMs?: number;
 };
 
+const bytesOf = (products: readonly Product[]): number =>
+  products.reduce((sum, { inFeatures, outFeatures, bits }) => sum + (inFeatures * outFeatures * bits) / 8, 0);
+
 /** 80 MB take 5 s: a machine that takes 16 times as long, and 5 minutes more, is waited for. */
-const limitOf = (products: readonly Product[]): number => {
-  const bytes = products.reduce(
-    (sum, { inFeatures, outFeatures, bits }) => sum + (inFeatures * outFeatures * bits) / 8,
-    0,
-  );
-  return 5 * 60_000 + Math.ceil(bytes / 1000);
-};
+const limitOf = (products: readonly Product[]): number => 5 * 60_000 + Math.ceil(bytesOf(products) / 1000);
+
+/** Of fewer bytes a step takes less than what is around it: which products are faster cannot be measured. */
+const leastMeasured = 1 << 20;
 
 /** What a process ended with, in a line. */
 const lineOf = (error: unknown): string => {
@@ -105,11 +92,11 @@ const lineOf = (error: unknown): string => {
  */
 const compare = async (
   folder: string,
-  { exported, operator, ...options }: OwnOptions & { readonly limitMs: number },
+  { exported, operator, of, ...options }: OwnOptions & { readonly limitMs: number },
 ): Promise<void> => {
   const { signal, threads, headSize, doing, task = 'generate', windows, limitMs } = options;
-  const diedBefore = readVerdict(folder, operator.digest) !== undefined;
-  const args = [program, exported, folder, String(threads), String(headSize), task, operator.path];
+  const diedBefore = readVerdict(folder, of) !== undefined;
+  const args = [program, exported, folder, String(threads), String(headSize), task, operator.path, of.level];
   if (windows !== undefined) args.push(JSON.stringify(windows));
   try {
     const running = run(process.execPath, args, { signal, timeout: limitMs, killSignal: 'SIGKILL' });
@@ -119,33 +106,33 @@ const compare = async (
     signal.throwIfAborted();
     await writeVerdict(
       folder,
-      operator.digest,
+      of,
       diedBefore
-        ? { refused: `${lineOf(error)}; ${onceDeleted(folder, operator.digest)}` }
+        ? { refused: `${lineOf(error)}; ${onceDeleted(folder, of)}` }
         : { refused: `${lineOf(error)}; they are compared once more at the next start`, again: true },
     );
   }
 };
 
-/** True where products of the operator were found to be those of ONNX Runtime. */
+/** True where products of the operator were found to be those of ONNX Runtime, and faster. */
 const isProved = async (
   folder: string,
   options: OwnOptions & { readonly limitMs: number },
 ): Promise<boolean> => {
-  const { digest } = options.operator;
-  const known = readVerdict(folder, digest);
+  const { of } = options;
+  const known = readVerdict(folder, of);
   if (known === undefined || known.again === true) {
-    const unended = unendedFile(folder, digest);
+    const unended = unendedFile(folder, of);
     if (unendedIn(unended) < mostUnended)
       await countedIn(unended, options.signal, () => compare(folder, options));
     else {
       rmSync(unended);
       const why = `${mostUnended} comparisons in a row began and did not end, as where the kernel ends a whole container that takes more memory than it may: give it what \`adaptlet model check\` names`;
-      await writeVerdict(folder, digest, { refused: `${why}; ${onceDeleted(folder, digest)}` });
+      await writeVerdict(folder, of, { refused: `${why}; ${onceDeleted(folder, of)}` });
     }
   }
-  const { refused } = readVerdict(folder, digest) ?? { refused: 'nothing was found of them' };
-  if (refused !== undefined) options.warn(`linears keep ONNX Runtime's products: ${refused}`);
+  const { refused } = readVerdict(folder, of) ?? { refused: 'nothing was found of them' };
+  if (refused !== undefined) options.warn(`linears ${keptText(refused)}`);
   return refused === undefined;
 };
 
@@ -161,14 +148,13 @@ const freePrefix = (graph: Buffer): string => {
 };
 
 /**
- * Packs what the native operator can multiply, and answers what puts the operator into graphs over the same weights. `location`: as
- * in {@link withOwnProducts}.
+ * Packs what the native operator can multiply, and answers what puts the operator into graphs over the same weights.
  * @throws RangeError; Error
  */
 export const packProducts = async (
   graph: Buffer,
   weights: MappedWeights,
-  { products, location }: { readonly products: Products; readonly location: string },
+  { products, location }: Pick<OwnProducts, 'location'> & { readonly products: Products },
 ): Promise<{ readonly packed: ReadonlyMap<string, PackedWeights>; readonly toOwn: ToOwn }> => {
   const byKey = new Map(productsOf(readGraph(graph)).map((product) => [product.key, product]));
   const prefix = freePrefix(graph);
@@ -177,30 +163,36 @@ export const packProducts = async (
   const packed = new Map<string, PackedWeights>(
     named.map((product) => [product.key, { name: product.name, length: products.bytesOf(product) }]),
   );
-  return { packed, toOwn: (model) => withOwnProducts(model, packed, location) };
+  return {
+    packed,
+    toOwn: (model) => withOwnProducts(model, { packed, location, level: products.levels[0] }),
+  };
 };
 
 /**
  * What puts the native operator into graphs over the weights of a prepared one, in place of each linear that it can compute; nothing
- * where it has no products, or where they were found to be others than ONNX Runtime's, which `warn` is told.
+ * where it has no products, or where they were found to be others than ONNX Runtime's or not faster, which `warn` is told.
  */
 export const ownProducts = async (
   folder: string,
   { graph, weights }: { readonly graph: Buffer; readonly weights: MappedWeights },
-  options: Omit<OwnOptions, 'operator'> & { readonly operator?: Operator | undefined },
+  options: Omit<OwnOptions, 'operator' | 'of'> & { readonly operator?: Operator | undefined },
 ): Promise<ToOwn> => {
   const { operator, exported, doing, signal, warn } = options;
-  const linears = operator?.products === undefined ? [] : productsOf(readGraph(graph));
-  if (operator?.products === undefined || linears.length === 0) return asIs;
+  const of = operator === undefined ? undefined : usedProducts(operator);
+  if (operator?.products === undefined || of === undefined) return asIs;
+  const linears = productsOf(readGraph(graph));
+  const least = areKnownFaster(of.level) ? 1 : leastMeasured;
+  if (bytesOf(linears) < least) return asIs;
   try {
-    if (!(await isProved(folder, { limitMs: limitOf(linears), ...options, operator }))) return asIs;
+    if (!(await isProved(folder, { limitMs: limitOf(linears), ...options, operator, of }))) return asIs;
     doing('packing the weights of its linears');
     const { products } = operator;
     const { toOwn } = await packProducts(graph, weights, { products, location: basename(exported) });
     return toOwn;
   } catch (error) {
     signal.throwIfAborted();
-    warn(`linears keep ONNX Runtime's products: ${lineOf(error)}`);
+    warn(`linears ${keptText(lineOf(error))}`);
     return asIs;
   }
 };

@@ -5,7 +5,7 @@ import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import { type Windows, withMissingWindows } from '../onnx/missing-windows.ts';
 import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
 import { withWholeCaches } from '../onnx/whole-caches.ts';
-import { type AnswersOf, decoderAnswers, encoderAnswers, provePrepared } from '../proofs/prove-prepared.ts';
+import { openDecoder, openEncoder, proofAnswers, provePrepared } from '../proofs/prove-prepared.ts';
 import { endWithParent } from './lifetime.ts';
 import { moveConstants } from './move-constants.ts';
 import { openPrepared, preparedFiles } from './prepared-graph.ts';
@@ -25,10 +25,12 @@ const exported = withMissingWindows(
 const joined = joinPositionTables(readGraph(exported));
 const weightsFolder = dirname(model);
 const optimisedFile = join(folder, preparedFiles.graph);
-const answersOf = (tables: PositionTables | undefined): AnswersOf =>
-  task === 'embed'
-    ? encoderAnswers({ threads: Number(threads) })
-    : decoderAnswers({ threads: Number(threads), headSize: Number(headSize), tables });
+const answersOf = (tables: PositionTables | undefined) =>
+  proofAnswers(
+    task === 'embed'
+      ? openEncoder({ threads: Number(threads) })
+      : openDecoder({ threads: Number(threads), headSize: Number(headSize), tables }),
+  );
 const base = (graph: Buffer): Buffer => (task === 'embed' ? graph : gatherLogitsRows(graph));
 const asExported = { weightsFolder, optimised: false };
 

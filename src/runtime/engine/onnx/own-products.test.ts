@@ -67,7 +67,9 @@ describe('a graph with products of its own', () => {
   const packed = new Map(
     products.map(({ key }, at) => [key, { name: `packed.${at}`, length: 64 * (at + 1) }]),
   );
-  const own = readGraph(withOwnProducts(graph.model, packed, 'model.onnx'));
+  const location = 'model.onnx';
+  const ownProducts = { packed, location, level: 'avx2' };
+  const own = readGraph(withOwnProducts(graph.model, ownProducts));
 
   it('has the operator where ONNX Runtime had its own, one node for those of the same x, where the first was', () => {
     expect(productsOf(own)).toEqual([]);
@@ -97,7 +99,7 @@ describe('a graph with products of its own', () => {
     const [first] = products as [Product];
     const copies = Array.from({ length: mostTogether }, (_, at) => renameOutput(first.node, `copy.${at}`));
     const nodes = new Map([[first.node, [first.node.bytes, ...copies]]]);
-    const many = readGraph(withOwnProducts(applyEdit(graph, { ...none, nodes }), packed, 'model.onnx'));
+    const many = readGraph(withOwnProducts(applyEdit(graph, { ...none, nodes }), ownProducts));
     const x = first.node.inputs[0] ?? '';
     const taking = many.nodes.filter(({ domain, inputs }) => domain === operatorDomain && inputs[0] === x);
     const all = products.filter(({ node }) => node.inputs[0] === x).length + mostTogether;
@@ -115,7 +117,7 @@ describe('a graph with products of its own', () => {
   });
 
   const [{ node, scales, values }] = products as [Product];
-  const ownOf = (model: Buffer): Graph => readGraph(withOwnProducts(model, packed, 'model.onnx'));
+  const ownOf = (model: Buffer): Graph => readGraph(withOwnProducts(model, ownProducts));
 
   it('keeps weights that the graph gives, that a branch takes, and those that are the x of a linear', () => {
     const given = applyEdit(graph, { ...none, newOutputs: [valueInfoMessage(scales, 1, ['n'])] });
@@ -136,7 +138,7 @@ describe('a graph with products of its own', () => {
 
   it('keeps what is not packed', () => {
     const one = new Map([...packed].slice(0, 1));
-    const partly = readGraph(withOwnProducts(graph.model, one, 'model.onnx'));
+    const partly = readGraph(withOwnProducts(graph.model, { ...ownProducts, packed: one }));
     expect(productsOf(partly)).toHaveLength(products.length - 1);
     expect(partly.initializers.has(products[1]!.values)).toBe(true);
   });

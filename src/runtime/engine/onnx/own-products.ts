@@ -69,12 +69,20 @@ export const productsOf = (graph: Graph): readonly Product[] =>
 /** What is packed of a product: an initialiser of the graph. */
 export type PackedWeights = { readonly name: string; readonly length: number };
 
-type Own = { readonly packed: ReadonlyMap<string, PackedWeights>; readonly location: string };
+/** What the operator takes in a graph. */
+export type OwnProducts = {
+  /** By the keys of products. */
+  readonly packed: ReadonlyMap<string, PackedWeights>;
+  /** A file that is there, as the graph names it; nothing is read of it. */
+  readonly location: string;
+  /** The instruction set that multiplies. */
+  readonly level: string;
+};
 
 /** Of linears that share their x. */
 const ownNode = (
   products: readonly Product[],
-  packed: Own['packed'],
+  { packed, level }: OwnProducts,
   { name, outputs }: { readonly name: string; readonly outputs: readonly string[] },
 ): Buffer =>
   nodeMessage({
@@ -88,6 +96,7 @@ const ownNode = (
       N: products.map(({ outFeatures }) => outFeatures),
       bits: products.map(({ bits }) => bits),
       accuracy_level: roundedLevel,
+      level,
     },
   });
 
@@ -115,17 +124,17 @@ const packedTensor = ({ name, length }: PackedWeights, location: string): Buffer
   externalBytes(name, length, { location, offset: 0 });
 
 /**
- * The graph with the operator in place of each node whose weights are packed, by the key of its product. Nodes that share
- * their x become one, where the first of them was. Weights that nothing else takes go. `location`: a file that is there, as the
- * graph names it; nothing is read of it.
+ * The graph with the operator in place of each node whose weights are packed. Nodes that share their x become one, where the first of
+ * them was. Weights that nothing else takes go.
  */
-export const withOwnProducts = (model: Buffer, packed: Own['packed'], location: string): Buffer => {
+export const withOwnProducts = (model: Buffer, own: OwnProducts): Buffer => {
+  const { packed, location } = own;
   const graph = readGraph(model);
   const products = productsOf(graph).filter(({ key }) => packed.has(key));
-  const own = new Set(products.map(({ node }) => node));
+  const linears = new Set(products.map(({ node }) => node));
   const used = new Set([
     ...graph.outputs,
-    ...graph.nodes.flatMap((node) => (own.has(node) ? node.inputs.slice(0, 1) : node.inputs)),
+    ...graph.nodes.flatMap((node) => (linears.has(node) ? node.inputs.slice(0, 1) : node.inputs)),
     ...graph.nodes.flatMap(namedWithin),
   ]);
   const weights = products.flatMap(({ node }) => node.inputs.slice(1)).filter((name) => !used.has(name));
@@ -135,7 +144,7 @@ export const withOwnProducts = (model: Buffer, packed: Own['packed'], location: 
         group.map(({ node }, at): [Node, readonly Buffer[]] => {
           if (at > 0) return [node, []];
           const outputs = group.map((each) => each.node.outputs[0] ?? '');
-          return [node, [ownNode(group, packed, { name: node.name, outputs })]];
+          return [node, [ownNode(group, own, { name: node.name, outputs })]];
         }),
       ),
     ),
@@ -165,8 +174,9 @@ const tokensOf = (name: string, columns: number): Buffer =>
 /** A graph that has a product of `graph` twice: of x, `theirs` is ONNX Runtime's and `ours` the operator's. */
 export const comparisonOf = (
   product: Product,
-  { graph, packed, location }: Own & { readonly graph: Graph },
+  { graph, ...own }: OwnProducts & { readonly graph: Graph },
 ): Buffer => {
+  const { packed, location } = own;
   const { node, key, inFeatures, outFeatures } = product;
   const weights = node.inputs.slice(1).filter((name) => name !== '');
   const x = (changed: Buffer): Buffer => renameInput({ ...node, bytes: changed }, node.inputs[0] ?? '', 'x');
@@ -176,7 +186,7 @@ export const comparisonOf = (
   ];
   const content = Buffer.concat([
     contentField(graphField.node, x(renameOutput(node, 'theirs'))),
-    contentField(graphField.node, x(ownNode([product], packed, { name: 'ours', outputs: ['ours'] }))),
+    contentField(graphField.node, x(ownNode([product], own, { name: 'ours', outputs: ['ours'] }))),
     contentField(graphField.name, 'products'),
     ...tensors.map((tensor) => contentField(graphField.initializer, tensor)),
     contentField(graphField.input, tokensOf('x', inFeatures)),

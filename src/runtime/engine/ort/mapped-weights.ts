@@ -68,7 +68,7 @@ export class MappedWeights {
    * before there are sessions.
    * @throws RangeError; Error
    */
-  async pack(all: readonly NamedProduct[], products: Products): Promise<void> {
+  async pack(all: readonly NamedProduct[], products: Pick<Products, 'bytesOf' | 'pack'>): Promise<void> {
     if (this.#packed !== undefined) throw new Error('these weights are packed already');
     const bytes = all.map((product) => Math.ceil(products.bytesOf(product) / alignment) * alignment);
     this.#packed = reserveLarge(bytes.reduce((sum, each) => sum + each, 0));

@@ -11,7 +11,7 @@ export type Operator = {
   readonly digest: string;
   /** That of this processor which it uses. */
   readonly instructionSet: string;
-  /** Absent: this processor has no products that are faster than ONNX Runtime's. */
+  /** Absent: this processor has none of the instruction sets that products are made for. */
   readonly products?: Products;
 };
 
@@ -28,13 +28,15 @@ export type StoredProduct = {
 
 /** Products with weights of 4 and 8 bits: see native/linear.c. */
 export type Products = {
+  /** Instruction sets of this processor that have them, with the same bits. The first one is used, and is the fastest. */
+  readonly levels: readonly [string, ...string[]];
   bytesOf(product: Pick<StoredProduct, 'inFeatures' | 'outFeatures' | 'bits'>): number;
   /** Packs weights to an address that has room for them, on another thread. */
   pack(product: StoredProduct, to: bigint): Promise<void>;
 };
 
 /** As in native/lora.c: of the table of an adapter, and of the operator's attributes. */
-const wantedVersion = 4;
+const wantedVersion = 5;
 
 /** A library that was unloaded would leave ONNX Runtime with addresses of nothing. */
 const loaded = new Map<string, LibraryHandle>();
@@ -47,8 +49,13 @@ export const builtOperator = (): string =>
   fileURLToPath(new URL(`${platform()}-${arch()}/libadaptlet-lora.so`, built));
 
 const productsOf = (library: LibraryHandle): Products | undefined => {
-  const has = library.func('const char *AdaptletProducts()') as unknown as () => string;
-  if (has() === '') return undefined;
+  const levelAt = library.func('const char *AdaptletProducts(size_t at)') as unknown as (
+    at: number,
+  ) => string;
+  const best = levelAt(0);
+  if (best === '') return undefined;
+  const levels: [string, ...string[]] = [best];
+  for (let level = levelAt(1); level !== ''; level = levelAt(levels.length)) levels.push(level);
   const packedBytes = library.func(
     'size_t AdaptletPackedBytes(size_t in, size_t columns, size_t bits)',
   ) as unknown as (...sizes: number[]) => number;
@@ -56,6 +63,7 @@ const productsOf = (library: LibraryHandle): Products | undefined => {
     'void AdaptletPack(void *values, void *scales, void *zeros, size_t in, size_t columns, size_t bits, void *to)',
   ) as unknown as KoffiFunc<(...args: (bigint | number)[]) => void>;
   return {
+    levels,
     bytesOf: ({ inFeatures, outFeatures, bits }) => packedBytes(inFeatures, outFeatures, bits),
     pack: ({ inFeatures, outFeatures, bits, values, scales, zeros }, to) =>
       new Promise((resolve, reject) => {

@@ -10,34 +10,52 @@ export type GraphPlace = Pick<
   'weightsFolder' | 'weights' | 'optimised' | 'optimisedFile'
 > & { readonly graph: Buffer };
 
-/** Opens a graph and answers all that it computes for {@link proofIds} without an adapter. */
-export type AnswersOf = (place: GraphPlace) => Promise<Float32Array>;
+/** A graph without an adapter. */
+export type Answering = {
+  /** All that it computes for token ids; of a decoder the logits of the positions in `read`, by default of every one. */
+  answer(ids: readonly number[], read?: readonly number[]): Promise<Float32Array>;
+  release(): void;
+};
 
-/** Logits of every position that a decoder gives. */
-export const decoderAnswers =
-  ({
-    tables,
-    ...options
-  }: Pick<DecoderGraphOptions, 'threads' | 'headSize' | 'tables' | 'operator'>): AnswersOf =>
+export type OpenAnswering = (place: GraphPlace) => Promise<Answering>;
+
+const releasing = (...owned: readonly { release(): void }[]): Pick<Answering, 'release'> => ({
+  release() {
+    for (const each of owned) each.release();
+  },
+});
+
+type DecoderOptions = Pick<DecoderGraphOptions, 'threads' | 'headSize' | 'tables' | 'operator'>;
+
+export const openDecoder =
+  ({ tables, ...options }: DecoderOptions): OpenAnswering =>
   async ({ graph, ...place }) => {
     const session = await DecoderSession.open(graph, [], { ...place, ...options, tables });
     const feeds = session.feeds(new Map());
-    const logits = await session.logitsOf(feeds, proofIds, [...proofIds.keys()]);
-    feeds.release();
-    session.release();
-    return logits;
+    return {
+      answer: (ids, read = [...ids.keys()]) => session.logitsOf(feeds, ids, read),
+      ...releasing(feeds, session),
+    };
   };
 
-/** Everything that an encoder gives. */
-export const encoderAnswers =
-  (options: Pick<DecoderGraphOptions, 'threads' | 'operator'>): AnswersOf =>
+export const openEncoder =
+  (options: Pick<DecoderGraphOptions, 'threads' | 'operator'>): OpenAnswering =>
   async ({ graph, ...place }) => {
     const session = await EncoderSession.open(graph, [], { ...place, ...options });
     const feeds = session.feeds(new Map());
-    const output = await session.logitsOf(feeds, proofIds);
-    feeds.release();
-    session.release();
-    return output;
+    return { answer: (ids) => session.logitsOf(feeds, ids), ...releasing(feeds, session) };
+  };
+
+/** All that a graph computes for {@link proofIds}. */
+export const proofAnswers =
+  (open: OpenAnswering) =>
+  async (place: GraphPlace): Promise<Float32Array> => {
+    const graph = await open(place);
+    try {
+      return await graph.answer(proofIds);
+    } finally {
+      graph.release();
+    }
   };
 
 /**

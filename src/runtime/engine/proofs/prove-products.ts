@@ -1,5 +1,5 @@
 import type { Graph } from '../onnx/graph.ts';
-import { comparisonOf, type PackedWeights, type Product } from '../onnx/own-products.ts';
+import { comparisonOf, type OwnProducts, type Product } from '../onnx/own-products.ts';
 import type { MappedWeights } from '../ort/mapped-weights.ts';
 import { NativeMemory, PointerTable } from '../ort/memory.ts';
 import { OnnxSession } from '../ort/session.ts';
@@ -38,12 +38,10 @@ export const distanceOf = (
   return Number.isNaN(distance) ? Infinity : distance;
 };
 
-/** What products are compared over: see withOwnProducts. */
-export type ProductsPlace = {
+/** What products are compared over. */
+export type ProductsPlace = OwnProducts & {
   readonly graph: Graph;
   readonly weights: MappedWeights;
-  readonly packed: ReadonlyMap<string, PackedWeights>;
-  readonly location: string;
   readonly weightsFolder: string;
 };
 
