@@ -187,7 +187,7 @@ describe('docs/how-to/route-by-content.md', () => {
     const run = (command: string) =>
       runProgram('bash', ['-ec', command], {
         cwd: root,
-        env: { PATH: [programFolder, process.env['PATH']].join(':') },
+        env: { PATH: [programFolder(), process.env['PATH']].join(':') },
       });
     const explained = await waitFor('the route of the page', async () => {
       const result = await run(explain);

@@ -5,7 +5,7 @@ import { type ProgramResult, runProgram } from './program.ts';
 const program =
   (name: string) =>
   (...args: readonly string[]): Promise<ProgramResult> =>
-    runProgram(join(programFolder, name), args);
+    runProgram(join(programFolder(), name), args);
 
 /** Runs `adaptlet` as a person would. */
 export const adaptlet = program('adaptlet');

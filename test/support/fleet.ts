@@ -285,7 +285,7 @@ const digests = new Map<string, Promise<string>>();
 export const digestOfFolder = (path: string): Promise<string> => {
   const known = digests.get(path);
   if (known !== undefined) return known;
-  const found = run(join(programFolder, 'adaptlet'), ['digest', join(tiny.root, path)]).then(({ stdout }) =>
+  const found = run(join(programFolder(), 'adaptlet'), ['digest', join(tiny.root, path)]).then(({ stdout }) =>
     stdout.trim(),
   );
   digests.set(path, found);

@@ -9,7 +9,7 @@ export const repositoryRoot = join(import.meta.dirname, '../..');
 export const programFolderVariable = 'ADAPTLET_TEST_PROGRAMS';
 
 /** Folder of `adaptlet` and `kubectl-adaptlet`: bundled in suites that start many processes, else from the sources. */
-export const programFolder = process.env[programFolderVariable] ?? join(repositoryRoot, 'bin');
+export const programFolder = (): string => process.env[programFolderVariable] ?? join(repositoryRoot, 'bin');
 
 /** Lines of log that are kept, the newest. */
 const keptLines = 20_000;
@@ -57,7 +57,7 @@ export class AdaptletProcess<Ready> {
     const flags = Object.entries(settings).flatMap(([name, value]) =>
       value === '' ? [] : [`--${name}`, value],
     );
-    const program = join(tree === repositoryRoot ? programFolder : join(tree, 'bin'), 'adaptlet');
+    const program = join(tree === repositoryRoot ? programFolder() : join(tree, 'bin'), 'adaptlet');
     const alone: [file: string, prefix: readonly string[]] =
       group === undefined ? [program, []] : inGroup(group, program);
     const [file, prefix] = endWithUs ? endingWithParent(program) : alone;

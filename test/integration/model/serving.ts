@@ -43,7 +43,7 @@ export class Serving implements AsyncDisposable {
       ...settings,
     };
     const flags = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
-    const child = spawn(join(programFolder, 'adaptlet'), ['serve', ...flags], {
+    const child = spawn(join(programFolder(), 'adaptlet'), ['serve', ...flags], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const client = new NodeClient(grpc ?? '', `unix:${join(folder, 'admin.sock')}`);

@@ -28,7 +28,7 @@ beforeAll(async () => {
   proxy = await startSniProxy();
   const { kubeconfig } = fleet.cluster;
   const tools = [dirname(await toolPath('kubectl')), dirname(await toolPath('helm'))];
-  const path = [...tools, programFolder, process.env['PATH']];
+  const path = [...tools, programFolder(), process.env['PATH']];
   env = { KUBECONFIG: kubeconfig, PATH: path.join(':'), ADDRESS: `localhost:${proxy.port}` };
 });
 afterAll(async () => {
@@ -182,7 +182,7 @@ describe('a device', () => {
     await ok('kubectl adaptlet revoke north');
     await logged(node, 'DEVICE_REVOKED');
     expect(Date.now() - began).toBeLessThan(5_000);
-    const { stdout } = await runProgram(join(programFolder, 'adaptlet'), ['status', '--admin', node.admin]);
+    const { stdout } = await runProgram(join(programFolder(), 'adaptlet'), ['status', '--admin', node.admin]);
     expect(stdout).toContain('DEVICE_REVOKED');
     const response = await fetch(`${node.http}/v1/completions`, {
       method: 'POST',

@@ -17,7 +17,7 @@ const page = readFileSync(join(repositoryRoot, 'docs/how-to/roll-out-in-waves.md
 /** Runs commands of the page as its reader would. */
 const run = async (script: string): Promise<string> => {
   const { kubeconfig } = fleet.cluster;
-  const path = [dirname(await toolPath('kubectl')), programFolder, process.env['PATH']];
+  const path = [dirname(await toolPath('kubectl')), programFolder(), process.env['PATH']];
   const env = { KUBECONFIG: kubeconfig, PATH: path.join(':') };
   const result = await runProgram('bash', ['-ec', script], { cwd: fleet.folder, env });
   expect(result, script).toMatchObject({ code: 0 });

@@ -38,7 +38,7 @@ describe('docs/how-to/roll-out-in-a-cluster.md', () => {
     await writeFile(join(fleet.folder, 'shout.yaml'), manifests);
 
     const { kubeconfig } = fleet.cluster;
-    const path = [dirname(await toolPath('kubectl')), programFolder, process.env['PATH']];
+    const path = [dirname(await toolPath('kubectl')), programFolder(), process.env['PATH']];
     const env = { KUBECONFIG: kubeconfig, PATH: path.join(':') };
     const run = async (script: string): Promise<string> => {
       const result = await runProgram('bash', ['-ec', script], { cwd: fleet.folder, env });

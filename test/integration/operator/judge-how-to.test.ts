@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => fleet?.[Symbol.asyncDispose]());
 
 const run = async (script: string) => {
-  const path = [dirname(await toolPath('kubectl')), programFolder, process.env['PATH']];
+  const path = [dirname(await toolPath('kubectl')), programFolder(), process.env['PATH']];
   const env = {
     KUBECONFIG: fleet.cluster.kubeconfig,
     PATH: path.join(':'),

@@ -16,7 +16,7 @@ import { waitFor } from '../../support/wait.ts';
 let fleet: TestFleet;
 beforeAll(async () => {
   // kubectl finds its plug-ins there, as after an install.
-  vi.stubEnv('PATH', `${programFolder}:${process.env['PATH']}`);
+  vi.stubEnv('PATH', `${programFolder()}:${process.env['PATH']}`);
   fleet = await TestFleet.start({ replicas: 1, runtimes: 2 });
   for (const name of ['upper', 'reverse', 'digits'])
     await fleet.apply(await clusterAdapter(name, `adapters/${name}`));

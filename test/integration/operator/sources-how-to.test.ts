@@ -64,7 +64,7 @@ describe('docs/how-to/adapters-from-the-web.md', () => {
     const kubectl = await toolPath('kubectl');
     const env = {
       KUBECONFIG: fleet.cluster.kubeconfig,
-      PATH: [dirname(kubectl), programFolder, process.env['PATH']].join(':'),
+      PATH: [dirname(kubectl), programFolder(), process.env['PATH']].join(':'),
       HF_ENDPOINT: hub.endpoint,
       HF_TOKEN: token,
       // A variable that the page sets for all that follows.
