@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../../api/duration.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
+import { errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
 import { readRollout } from '../../operator/objects/read.ts';
 import { adapterType, rolloutType } from '../../operator/objects/resource-types.ts';
@@ -108,17 +109,41 @@ const pausing = (verb: string, paused: boolean, description: string): Command =>
 
 type UndoOptions = { readonly to?: string; readonly toRevision?: number };
 
-const undo = async (cluster: Cluster, name: string, { to, toRevision }: UndoOptions): Promise<string> => {
-  const raw = await cluster.get(rolloutType, name);
+/** Times that an undo is tried while the operator writes the status. */
+const undoTries = 10;
+
+/**
+ * Points the rollout back. A status that was written meanwhile is no reason to give up.
+ * @throws KUBE_CONFLICT where somebody moved the rollout on meanwhile: an undo of what they did is not what was asked for
+ */
+export const undo = async (
+  cluster: Pick<Cluster, 'get' | 'patch'>,
+  name: string,
+  { to, toRevision }: UndoOptions,
+): Promise<string> => {
   if (to !== undefined) await cluster.get(adapterType, to);
-  const target = to === undefined ? undoTarget(raw, toRevision) : { adapter: to };
-  if ('refusal' in target) throw new Error(`${name}: ${target.refusal}`);
-  await cluster.patch(rolloutType, name, {
-    // Somebody may have moved on meanwhile: an undo of what they did is not what was asked for.
-    metadata: { resourceVersion: raw.metadata.resourceVersion },
-    spec: { adapter: target.adapter },
-  });
-  return `spec.adapter is ${target.adapter} again`;
+  let former: string | undefined;
+  let conflict: unknown;
+  for (let tries = 0; tries < undoTries; tries++) {
+    const raw = await cluster.get(rolloutType, name);
+    const target = to === undefined ? undoTarget(raw, toRevision) : { adapter: to };
+    if ('refusal' in target) throw new Error(`${name}: ${target.refusal}`);
+    const { generation, resourceVersion } = raw.metadata;
+    const asked = `${target.adapter} for ${generation}`;
+    if (former !== undefined && asked !== former) break;
+    former = asked;
+    try {
+      await cluster.patch(rolloutType, name, {
+        metadata: { resourceVersion },
+        spec: { adapter: target.adapter },
+      });
+      return `spec.adapter is ${target.adapter} again`;
+    } catch (error) {
+      if (errorCodeOf(error) !== 'KUBE_CONFLICT') throw error;
+      conflict = error;
+    }
+  }
+  throw conflict;
 };
 
 /** `kubectl adaptlet promote|abort|retry|pause|resume|undo ROLLOUT`. */

@@ -6,6 +6,7 @@ import { type Digest, objectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import { strategySchema } from '../../api/rollout.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
 import type { RuntimeObject } from '../../operator/objects/objects.ts';
 import { readRollout } from '../../operator/objects/read.ts';
@@ -18,7 +19,7 @@ import { listCommand } from './list.ts';
 import { since } from './output.ts';
 import { rolloutView } from './rollout-view.ts';
 import { statusCommand, verdictOf } from './status.ts';
-import { undoTarget, verbCommands } from './verbs.ts';
+import { undo, undoTarget, verbCommands } from './verbs.ts';
 import { assignmentOf } from './who-gets.ts';
 
 const now = Date.parse('2026-03-01T12:00:00Z');
@@ -250,6 +251,43 @@ describe('undo', () => {
     expect(undoTarget(raw('sql-v1', status({ history: [] })))).toMatchObject({
       refusal: expect.stringContaining('nothing served before') as string,
     });
+  });
+});
+
+describe('an undo beside others who write', () => {
+  /** A read each; the write after the last one is taken. */
+  const undoneOver = async (reads: readonly KubeObject[]) => {
+    const left = [...reads];
+    const patches: unknown[] = [];
+    const patch = (_type: unknown, _name: string, body: unknown): Promise<KubeObject> => {
+      patches.push(body);
+      const [next] = left;
+      if (next === undefined) return Promise.resolve(raw('sql-v1', status()));
+      return Promise.reject(new AdaptletError('KUBE_CONFLICT', 'the object has been modified'));
+    };
+    const get = () => Promise.resolve(left.shift() ?? raw('sql-v2', status()));
+    const said = await undo({ get, patch }, 'sql', {}).catch((error: unknown) => error);
+    return { said, patches };
+  };
+  const asRead = raw('sql-v2', status());
+
+  it('goes on where only the status was written', async () => {
+    const { said, patches } = await undoneOver([asRead, asRead, asRead]);
+    expect(said).toBe('spec.adapter is sql-v1 again');
+    expect(patches).toHaveLength(3);
+  });
+  it.each([
+    ['was edited', raw('sql-v2', status(), 3)],
+    ['has another stable', raw('sql-v3', status({ stable: v2 }))],
+  ])('gives up where the rollout %s', async (_what, after) => {
+    const { said, patches } = await undoneOver([asRead, after, after]);
+    expect(said).toMatchObject({ code: 'KUBE_CONFLICT' });
+    expect(patches).toHaveLength(1);
+  });
+  it('gives up where the status never rests', async () => {
+    const { said, patches } = await undoneOver(Array.from({ length: 50 }, () => asRead));
+    expect(said).toMatchObject({ code: 'KUBE_CONFLICT' });
+    expect(patches).toHaveLength(10);
   });
 });
 
