@@ -179,6 +179,73 @@ describe('an engine process that hangs', () => {
     },
   );
 
+  it.runIf(platform() === 'linux')(
+    'in a step, in native code, worked on the requests of that step, also of callers who left, and on none that came later',
+    async () => {
+      const { engine } = await start({ stallTimeoutMs: 1500 });
+      const pid = engine.pid ?? 0;
+      await ask(engine, babble(null, 200));
+      const leaving = new AbortController();
+      const hung = engine.generate({ ...babble(null, 200), requestId: 'hung' }, leaving.signal);
+      const events = hung[Symbol.asyncIterator]();
+      await events.next();
+      const stopped = new StoppedThreads(pid, 'libuv-worker');
+      const left = Array.fromAsync({ [Symbol.asyncIterator]: () => events });
+      leaving.abort();
+      await expect(left).rejects.toEqual(failsWith('REQUEST_CANCELLED'));
+      const later = Promise.allSettled(
+        ['a', 'b'].map((requestId) => ask(engine, { ...babble(null, 200), requestId })),
+      );
+      await waitFor('the end', () => {
+        stopped.lookAfter();
+        return engine.state === 'down';
+      });
+      await later;
+      expect([...engine.workAtEnd.keys()]).toEqual(['hung']);
+    },
+  );
+
+  it('as a whole worked on what it began, also for a caller who left, and on nothing that it has not read', async () => {
+    const { engine } = await start({ stallTimeoutMs: 1200 });
+    const pid = engine.pid ?? 0;
+    const leaving = new AbortController();
+    const hung = engine.generate({ ...babble(null, 200), requestId: 'hung' }, leaving.signal);
+    await hung[Symbol.asyncIterator]().next();
+    process.kill(pid, 'SIGSTOP');
+    leaving.abort();
+    await expect(ask(engine, { ...babble(null, 200), requestId: 'later' })).rejects.toEqual(
+      failsWith('ENGINE_DOWN'),
+    );
+    expect([...engine.workAtEnd.keys()]).toEqual(['hung']);
+  });
+
+  it('is killed after the stall timeout when all callers left meanwhile', async () => {
+    const { engine } = await start({ stallTimeoutMs: 1200 });
+    const leaving = new AbortController();
+    const hung = engine.generate(babble(null, 200), leaving.signal);
+    await hung[Symbol.asyncIterator]().next();
+    process.kill(engine.pid ?? 0, 'SIGSTOP');
+    leaving.abort();
+    await waitFor('the end', () => engine.state === 'down');
+  });
+
+  it('is not killed for requests that were given up, and works on none of them any more', async () => {
+    const { engine } = await start({ stallTimeoutMs: 600 });
+    const pid = engine.pid ?? 0;
+    const leaving = new AbortController();
+    const calls = Array.from({ length: 6 }, () => ask(engine, babble(null, 200), leaving.signal));
+    const outcomes = Promise.allSettled(calls);
+    await waitFor('four answers', () => engine.now?.running === 4);
+    leaving.abort();
+    await outcomes;
+    const since = performance.now();
+    await waitFor('three stall timeouts', () => performance.now() - since > 1800);
+    expect(engine.pid).toBe(pid);
+    process.kill(pid, 'SIGKILL');
+    await waitFor('the end', () => engine.state === 'down');
+    expect([...engine.workAtEnd.keys()]).toEqual([]);
+  });
+
   it('is not killed for being idle or for a reader who takes his time', async () => {
     const { engine } = await start({ stallTimeoutMs: 600 });
     const pid = engine.pid;

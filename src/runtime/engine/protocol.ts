@@ -109,6 +109,8 @@ export type FromEngine =
   | { readonly kind: 'event'; readonly call: number; readonly event: GenerateEvent }
   /** The call is over with an error. */
   | { readonly kind: 'error'; readonly call: number; readonly error: WireError }
+  /** A call of `generate` whose caller left is over. */
+  | { readonly kind: 'cancelled'; readonly call: number }
   /** What it works on from now on: calls whose tokens or structure are made, and those of the step that begins. */
   | { readonly kind: 'works'; readonly calls: readonly number[] }
   /** A sign of life while there is work but nothing to say. `step`: the one that runs. */

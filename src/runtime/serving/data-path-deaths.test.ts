@@ -45,6 +45,27 @@ describe('a request that ends the engine', () => {
     expect(path.inEngine).toBe(0);
   });
 
+  it('is refused when it comes a third time, also where its caller left each time before the engine ended', async () => {
+    const { state, asked, path, request, guard, clock } = world(planOf(adapter('good')));
+    const context = { namespace: 'default', model: 'good', user: 'u1', headers: new Map() };
+    state.admits = false;
+    for (let time = 0; time < 2; time += 1) {
+      const leaving = new AbortController();
+      const answer = path.generate(context, request, leaving.signal);
+      await setImmediate();
+      leaving.abort(new Error('left'));
+      await expect(answer).rejects.toMatchObject({ code: 'REQUEST_CANCELLED' });
+      clock.advance(30_000);
+      const { requestId = '', engineName = null } = asked.at(-1) ?? {};
+      guard.engineDied(new Map([[requestId, { engineName, events: 0 }]]));
+    }
+    await expect(path.generate(context, request, new AbortController().signal)).rejects.toMatchObject({
+      code: 'INPUT_ENDS_ENGINE',
+    });
+    expect(asked).toHaveLength(2);
+    expect(path.inEngine).toBe(0);
+  });
+
   it('with any prompt of a list is refused the third time, with the whole list', async () => {
     const { kills, state, answers, path, request, asked } = world(planOf(adapter('good')));
     const [second, third] = ['b', 'c'].map((text) => ({ kind: 'text', text }) as const);

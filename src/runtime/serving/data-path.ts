@@ -259,7 +259,8 @@ export class DataPath {
       this.#inEngine++;
       this.#parts.mirror?.loadChanged(this.#inEngine);
       using given = new DisposableStack();
-      given.defer(inputs.given(input, served.digest, ids));
+      const over = inputs.given(input, served.digest, ids);
+      given.defer(() => over(signal.aborted));
       stages('engine');
       try {
         const result = await begin(acquired, watch);
@@ -320,9 +321,9 @@ export class DataPath {
       on.wholeAnswerCame('kind' in answer && answer.kind === 'classification');
       return answer;
     });
+    this.#parts.guard.inputs.answered(passage.input);
     inEngine[Symbol.dispose]();
     watch.answerCompleted();
-    this.#parts.guard.inputs.answered(passage.input);
     this.#settle(acquired, watch, 'success', undefined);
     settled(acquired, result);
     return { id: watch.id, served, result };

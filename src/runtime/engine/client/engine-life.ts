@@ -45,8 +45,8 @@ export type EngineLifeOptions = {
 };
 
 type Call = {
-  /** The process has said that it works on it. */
-  isNamed?: true;
+  /** Its caller left. It is there until the process is done with it, as that may work on it. */
+  hasLeft?: true;
 } & (
   | {
       readonly kind: 'answer';
@@ -80,8 +80,8 @@ export class EngineLife {
   #ended = false;
   #killedFor = '';
   #load: EngineLoad | undefined;
-  /** Calls that the process works on, as it said last. */
-  #works: readonly number[] = [];
+  /** Calls that the process works on, as it said last; undefined where it does not say it. */
+  #works: readonly number[] | undefined;
   readonly #told = new Set<Limit['flag']>();
   #failure: AdaptletError | undefined;
 
@@ -146,8 +146,7 @@ export class EngineLife {
     const { promise, resolve, reject } = Promise.withResolvers<Answers[keyof Answers]>();
     const call = this.#open({ kind: 'answer', resolve, reject, input: question.input });
     const leave = (): void => {
-      if (!this.#calls.delete(call)) return;
-      this.#send({ kind: 'cancel', call });
+      this.#leave(call);
       reject(new AdaptletError('REQUEST_CANCELLED', 'The request was given up', { cause: signal.reason }));
     };
     signal.addEventListener('abort', leave, { once: true });
@@ -182,7 +181,7 @@ export class EngineLife {
         if (left) return;
         left = true;
         this.#streams -= 1;
-        if (this.#calls.delete(call)) this.#send({ kind: 'cancel', call });
+        this.#leave(call);
       },
     };
   }
@@ -217,6 +216,13 @@ export class EngineLife {
     this.#nextCall += 1;
     this.#calls.set(number, call);
     return number;
+  }
+
+  #leave(number: number): void {
+    const call = this.#calls.get(number);
+    if (call === undefined) return;
+    call.hasLeft = true;
+    this.#send({ kind: 'cancel', call: number });
   }
 
   #send(message: ToEngine): void {
@@ -274,10 +280,10 @@ export class EngineLife {
         break;
       case 'works':
         this.#works = message.calls;
-        for (const number of message.calls) {
-          const call = this.#calls.get(number);
-          if (call !== undefined) call.isNamed = true;
-        }
+        break;
+      case 'cancelled':
+        // A process that closes cancels calls whose callers are there: they hear of its end.
+        if (this.#calls.get(message.call)?.hasLeft === true) this.#calls.delete(message.call);
         break;
       case 'alive':
         this.#load = message.load;
@@ -311,7 +317,6 @@ export class EngineLife {
 
   #deliver({ call: number, event }: Extract<FromEngine, { kind: 'event' }>): void {
     const call = this.#calls.get(number);
-    // Not there: its caller left while the event was on its way.
     if (call?.kind !== 'stream') return;
     call.events += 1;
     call.stream.push(event);
@@ -331,10 +336,9 @@ export class EngineLife {
     else call?.stream.fail(error);
   }
 
-  /** Requests that the process works on; where it named none of those that are under way, the ones that it never did. */
+  /** Requests that the process works on, also of callers who left; all that it has where it does not say which. */
   #workAtEnd(): WorkAtEnd {
-    const named = this.#works.flatMap((number) => this.#calls.get(number) ?? []);
-    const calls = named.length > 0 ? named : this.#calls.values().filter(({ isNamed }) => isNamed !== true);
+    const calls = this.#works?.flatMap((number) => this.#calls.get(number) ?? []) ?? this.#calls.values();
     const work = new Map<string, { readonly engineName: string | null; readonly events: number }>();
     for (const call of calls) {
       if (call.input === undefined) continue;

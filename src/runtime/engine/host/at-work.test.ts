@@ -14,26 +14,29 @@ describe('what the process works on', () => {
     expect(said).toEqual([[1], [1, 2], [2], []]);
   });
 
-  it('has calls whose tokens are made beside a step, until the next step after that', () => {
+  it('has calls whose tokens are made beside a step, while they are made', () => {
     const { said, atWork } = start();
     atWork.step([1]);
     const work = atWork.begin(2);
     atWork.step([1]);
-    work[Symbol.dispose]();
     expect(said).toEqual([[1], [1, 2]]);
-    atWork.step([1]);
-    expect(said.at(-1)).toEqual([1]);
+    work[Symbol.dispose]();
+    expect(said).toEqual([[1], [1, 2], [1]]);
   });
 
   it('has a call that is begun twice once, until both are done', () => {
     const { said, atWork } = start();
     const [first, second] = [atWork.begin(1), atWork.begin(1)];
     first[Symbol.dispose]();
-    atWork.step([]);
     expect(said).toEqual([[1]]);
     second[Symbol.dispose]();
-    atWork.step([]);
     expect(said).toEqual([[1], []]);
+  });
+
+  it('is said of the first work, also where that is for no call', () => {
+    const { said, atWork } = start();
+    atWork.step([]);
+    expect(said).toEqual([[]]);
   });
 
   it('is no call between steps', async () => {

@@ -8,7 +8,8 @@ export class AtWork {
   readonly #say: (calls: readonly number[]) => void;
   readonly #prepared = new Set<{ readonly call: number }>();
   #inStep: readonly number[] = [];
-  #said: readonly number[] = [];
+  /** Undefined before it said anything. */
+  #said: readonly number[] | undefined;
 
   constructor(say: (calls: readonly number[]) => void) {
     this.#say = say;
@@ -22,13 +23,18 @@ export class AtWork {
 
   /**
    * Work for a call begins that is done beside steps: its tokens are made, or its structure is compiled. To be disposed of when
-   * it is done, which is said with what comes next.
+   * it is done.
    */
   begin(call: number): Disposable {
     const work = { call };
     this.#prepared.add(work);
     this.#sayChanged();
-    return { [Symbol.dispose]: () => this.#prepared.delete(work) };
+    return {
+      [Symbol.dispose]: () => {
+        this.#prepared.delete(work);
+        this.#sayChanged();
+      },
+    };
   }
 
   /** Turns between steps, for work that is no call's, as on memory of adapters. */
@@ -44,7 +50,8 @@ export class AtWork {
 
   #sayChanged(): void {
     const calls = [...new Set([...this.#inStep, ...Array.from(this.#prepared, ({ call }) => call)])];
-    if (calls.length === this.#said.length && calls.every((call, at) => call === this.#said[at])) return;
+    const said = this.#said;
+    if (calls.length === said?.length && calls.every((call, at) => call === said[at])) return;
     this.#said = calls;
     this.#say(calls);
   }

@@ -129,6 +129,7 @@ export class EngineProcess {
       whileItRuns(() => {
         this.#calls.delete(call);
         if (ending.kind === 'failed') send({ kind: 'error', call, error: toWire(ending.error) });
+        else if (ending.kind === 'cancelled') send({ kind: 'cancelled', call });
       });
     };
     this.#calls.add(call);

@@ -43,7 +43,7 @@ class Client {
       this.#requests += 1;
       const left = this.#inputs.given(this.input, version, [this.id]);
       this.#over = () => {
-        left();
+        left(false);
         endTurn();
       };
       this.events = 0;

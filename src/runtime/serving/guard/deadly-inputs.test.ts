@@ -98,6 +98,23 @@ describe('an input that ends the engine', () => {
     expect(() => inputs.check(by('n/app'))).not.toThrow();
   });
 
+  it('is refused the third time, also where its caller left each time before the engine ended', () => {
+    const { inputs, dies, isRefused } = start();
+    for (let time = 0; time < 2; time += 1) {
+      expect(isRefused('bad')).toBe(false);
+      inputs.given(input('bad'), one, ['id'])(true);
+      // Many others leave before the engine is found to hang.
+      for (const text of texts(5000)) inputs.given(input(text), one, [text])(true);
+      expect(inputs.engineDied(new Map([['id', { engineName: 'one', events: 3 }]]))).toEqual({
+        isOfInput: false,
+        versions: new Set(['one']),
+      });
+    }
+    expect(isRefused('bad')).toBe(true);
+    dies({ text: '0', sent: [1] });
+    expect(isRefused('0')).toBe(false);
+  });
+
   it('is refused for a while', () => {
     const { clock, dies, isRefused } = start();
     for (let time = 0; time < 2; time += 1) dies({ text: 'bad', sent: [3] });
@@ -231,7 +248,7 @@ describe('suspects', () => {
     inputs.heard(a, 0, false);
     await setImmediate();
     expect(having).toEqual(['b']);
-    left();
+    left(false);
     dies({ text: 'a', sent: [30] });
     expect(isRefused('a')).toBe(false);
   });
@@ -303,14 +320,30 @@ describe('an input that is not to blame', () => {
     expect(isRefused('good')).toBe(false);
   });
 
-  it('waited in the queue of the engine, or had left', () => {
+  it('waited in the queue of the engine, also where its caller left', () => {
     const { inputs, dies, isRefused } = start();
     for (let time = 0; time < 3; time += 1) {
+      inputs.given(input('left'), one, ['id'])(true);
       dies({ text: 'good' });
-      inputs.given(input('left'), one, ['id'])();
-      inputs.engineDied(new Map([['id', { engineName: 'one', events: 0 }]]));
     }
     expect([isRefused('good'), isRefused('left')]).toEqual([false, false]);
+  });
+
+  it('was answered, refused, or let go of by the engine that ended before', () => {
+    const { inputs, isRefused } = start();
+    const ends = () => inputs.engineDied(new Map([['id', { engineName: 'one', events: 0 }]]));
+    for (let time = 0; time < 3; time += 1) {
+      const answered = input('answered');
+      const over = inputs.given(answered, one, ['id']);
+      inputs.answered(answered);
+      over(true);
+      inputs.given(input('refused'), one, ['id'])(false);
+      ends();
+      inputs.given(input('former'), one, ['id'])(true);
+      inputs.engineDied(new Map());
+      ends();
+    }
+    expect(['answered', 'refused', 'former'].map((text) => isRefused(text))).toEqual([false, false, false]);
   });
 
   it('is the one that was there longest ago, where there are too many to remember', () => {

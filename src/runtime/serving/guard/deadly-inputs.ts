@@ -11,6 +11,8 @@ import { Turns } from './turns.ts';
 const knownMs = 600_000;
 /** Inputs that are remembered; the one that was there longest ago is forgotten first. */
 const maxRemembered = 1000;
+/** Requests whose callers left that are remembered; the one that was left first is forgotten first. */
+const maxLeft = 10_000;
 /** Suspects come back in so many groups, one after the other. */
 const groups = 8;
 /** Milliseconds that a turn takes at most, for each end of the engine that the suspect was there at. */
@@ -29,7 +31,7 @@ export class Input {
     this.#of = [namespace, caller, tenant, user, request];
   }
 
-  /** Made when something asks for it: hardly anything does while no engine ends. */
+  /** Made when something asks for it: hardly anything does while no engine ends and no caller leaves. */
   get key(): string {
     return (this.#key ??= createHash('sha256').update(serialize(this.#of)).digest('hex'));
   }
@@ -60,13 +62,17 @@ type Given = {
   readonly version: Digest;
   /** Of its answers, in the engine. */
   readonly ids: readonly string[];
-  /** Events of each of them that were heard. */
+};
+
+/** One whose caller is there. */
+type Awaited = Given & {
+  /** Events of each of its answers that were heard. */
   readonly heard: number[];
 };
 
 /** What the engine worked on of an input, in all requests that are the same. */
 type There = {
-  readonly input: Input;
+  readonly key: string;
   readonly before: Suspect | undefined;
   readonly versions: Set<Digest>;
   readonly engineNames: Set<string | null>;
@@ -81,16 +87,18 @@ type There = {
  *
  * Guarantees: an input is refused for ten minutes once it was there at an end of the engine, and was the only suspect that was there
  * at a later one; of at most eight suspects that is the second end. One that came further, or was answered, is none any more. A suspect waits 80
- * seconds at most, others for nobody. A turn takes 10 seconds at most, 20 after the second end, and so on: what takes longer to get where it ends the engine
- * takes more ends to be found. 1,000 inputs are remembered, each by its hash and a number for each answer that ran.
+ * seconds at most, others for nobody. Whoever leaves while the engine works on his input is a suspect like the others. A turn takes 10 seconds at most, 20 after the second end, and so on: what takes longer to get where it ends the engine
+ * takes more ends to be found. 1,000 suspects are remembered, each by its hash and a number for each answer that ran, and the last 10,000
+ * requests whose callers left.
  *
- * Caveats: an input that another one ends the engine beside, after it was a suspect and before it is further, is refused too. Who leaves before the
- * engine ends is no suspect.
+ * Caveats: an input that another one ends the engine beside, after it was a suspect and before it is further, is refused too.
  */
 export class DeadlyInputs {
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #turns: Turns;
-  readonly #given = new Map<Input, Given>();
+  readonly #given = new Map<Input, Awaited>();
+  /** Those whose callers left: the engine may work on them. By the key alone, as the input itself takes memory. */
+  readonly #left = new Map<Pick<Input, 'key'>, Given>();
   /** By key, the latest last. */
   readonly #suspects = new Map<string, Suspect>();
   /** Ends the turn of one that has it. */
@@ -137,11 +145,17 @@ export class DeadlyInputs {
     };
   }
 
-  /** The engine is given a request, for this version to answer, under these ids; the result is to be called when it is over. */
-  given(input: Input, version: Digest, ids: readonly string[]): () => void {
+  /**
+   * The engine is given a request, for this version to answer, under these ids; the result is to be called when it is over, with
+   * whether its caller left.
+   */
+  given(input: Input, version: Digest, ids: readonly string[]): (hasLeft: boolean) => void {
     this.#given.set(input, { version, ids, heard: ids.map(() => 0) });
-    return () => {
-      this.#given.delete(input);
+    return (hasLeft) => {
+      // It was answered, or the engine ended.
+      if (!this.#given.delete(input) || !hasLeft) return;
+      this.#left.set({ key: input.key }, { version, ids });
+      dropFirst(this.#left, maxLeft);
     };
   }
 
@@ -153,10 +167,16 @@ export class DeadlyInputs {
     const suspect = this.#suspectOf(input);
     if (suspect === undefined) return;
     const isFurther = [...suspect.places].every(([of, events]) => (heard[of] ?? 0) > events + onTheirWay);
-    if (isFurther) this.answered(input);
+    if (isFurther) this.#clear(input);
   }
 
+  /** All of it was answered. */
   answered(input: Input): void {
+    this.#given.delete(input);
+    this.#clear(input);
+  }
+
+  #clear(input: Input): void {
     if (this.#suspectOf(input) === undefined) return;
     this.#suspects.delete(input.key);
     this.#endTurn.get(input)?.();
@@ -166,16 +186,17 @@ export class DeadlyInputs {
   engineDied(work: WorkAtEnd): EngineDeath {
     const there = this.#thereAt(work);
     this.#given.clear();
+    this.#left.clear();
     const again = there.filter(({ before }) => before !== undefined);
     const suspects = again.length > 0 ? again : there;
     const [only, ...others] = suspects;
     const isFound = again.length > 0 && others.length === 0;
     this.#clearThoseBeside(again);
     const at = this.#clock.monotonic();
-    for (const { input, before, versions, places } of suspects) {
+    for (const { key, before, versions, places } of suspects) {
       const ends = (before?.ends ?? 0) + 1;
-      this.#suspects.delete(input.key);
-      this.#suspects.set(input.key, {
+      this.#suspects.delete(key);
+      this.#suspects.set(key, {
         ends,
         at,
         places,
@@ -183,10 +204,7 @@ export class DeadlyInputs {
         versions: new Set([...(before?.versions ?? []), ...versions]),
       });
     }
-    for (const key of this.#suspects.keys()) {
-      if (this.#suspects.size <= maxRemembered) break;
-      this.#suspects.delete(key);
-    }
+    dropFirst(this.#suspects, maxRemembered);
     if (suspects.length > 0) this.#turns.places = Math.ceil(suspects.length / groups);
     const engineNames =
       again.length > 0 ? again.flatMap((one) => [...one.engineNames]) : [...work.values()].map(engineNameOf);
@@ -198,12 +216,13 @@ export class DeadlyInputs {
 
   #thereAt(work: WorkAtEnd): readonly There[] {
     const there = new Map<string, There>();
-    for (const [input, { version, ids }] of this.#given) {
+    for (const [input, { version, ids }] of [...this.#given, ...this.#left]) {
       for (const [answer, id] of ids.entries()) {
         const ran = work.get(id);
         if (ran === undefined) continue;
-        const one = there.get(input.key) ?? this.#newThere(input);
-        there.set(input.key, one);
+        const { key } = input;
+        const one = there.get(key) ?? this.#newThere(key);
+        there.set(key, one);
         one.versions.add(version);
         one.engineNames.add(ran.engineName);
         one.places.set(answer, Math.max(ran.events, one.places.get(answer) ?? 0));
@@ -212,25 +231,33 @@ export class DeadlyInputs {
     return [...there.values()];
   }
 
-  #newThere(input: Input): There {
-    const before = this.#suspectOf(input);
-    return { input, before, versions: new Set(), engineNames: new Set(), places: new Map() };
+  #newThere(key: string): There {
+    const before = this.#suspectOf({ key });
+    return { key, before, versions: new Set(), engineNames: new Set(), places: new Map() };
   }
 
   /** Who was a suspect of the same end, and was not there again, did not end it. */
   #clearThoseBeside(again: readonly There[]): void {
-    const keys = new Set(again.map(({ input }) => input.key));
+    const keys = new Set(again.map(({ key }) => key));
     const ends = new Set(again.map(({ before }) => before?.at));
     for (const [key, { at, isFound }] of this.#suspects)
       if (ends.has(at) && !isFound && !keys.has(key)) this.#suspects.delete(key);
   }
 
-  #suspectOf(input: Input): Suspect | undefined {
+  #suspectOf(input: Pick<Input, 'key'>): Suspect | undefined {
     if (this.#suspects.size === 0) return undefined;
     const suspect = this.#suspects.get(input.key);
     return suspect !== undefined && this.#clock.monotonic() - suspect.at < knownMs ? suspect : undefined;
   }
 }
+
+/** The ones that came first, until there are at most `max`. */
+const dropFirst = <Key>(of: Map<Key, unknown>, max: number): void => {
+  for (const key of of.keys()) {
+    if (of.size <= max) return;
+    of.delete(key);
+  }
+};
 
 const engineNameOf = ({ engineName }: { readonly engineName: string | null }): string | null => engineName;
 
