@@ -245,8 +245,11 @@ describe('a prepared graph', () => {
     const cacheRoomBytes = statSync(join(folder, 'model.onnx')).size - 1;
     const full = await openModel(folder, cache, { cacheRoomBytes });
     expect(full.warnings).toContainEqual(
-      expect.stringMatching(/^the weights cannot be shared, .* do not fit the disk budget of this runtime/),
+      expect.stringMatching(
+        /^the weights cannot be shared, .* with ONNX Runtime's products of linears: .* do not fit the disk budget of this runtime/,
+      ),
     );
+    expect(full.info.native?.linears).toBe(false);
     expect(readdirSync(join(cache, 'prepared'))).toEqual([]);
     expect((await allLogits(withLora(full.sessions.base), [3, 5, 7])).every(Number.isFinite)).toBe(true);
     full.sessions.release();
