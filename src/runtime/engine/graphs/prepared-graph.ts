@@ -144,7 +144,10 @@ export type PreparedGraphOptions = {
   readonly signal: AbortSignal;
 };
 
-/** Makes room in the disk budget for what is prepared. The latest of the others goes for it, too. @throws Error */
+/**
+ * Makes room in the disk budget for what is prepared: the latest of the others goes for it, too.
+ * @throws Error when it does not fit
+ */
 const makeRoom = async (
   { keptBytes }: BaseGraph,
   folder: string,
