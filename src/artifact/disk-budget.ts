@@ -31,8 +31,13 @@ export class DiskBudget {
   }
   /** Of this part, and of the whole. */
   get free(): number {
-    const own = Math.max(0, this.limit - this.#used - this.#reserved);
-    return Math.min(own, this.#within?.whole.free ?? Infinity);
+    return this.freeWithout(0);
+  }
+
+  /** What would be free if so many of the used bytes went. */
+  freeWithout(bytes: number): number {
+    const own = Math.max(0, this.limit - this.#used - this.#reserved + bytes);
+    return Math.min(own, this.#within?.whole.freeWithout(bytes) ?? Infinity);
   }
 
   async makeRoom(bytes: number): Promise<void> {

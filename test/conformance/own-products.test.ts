@@ -4,14 +4,19 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { packProducts } from '../../src/runtime/engine/graphs/own-products.ts';
+import { ownProducts, packProducts } from '../../src/runtime/engine/graphs/own-products.ts';
 import { openPrepared } from '../../src/runtime/engine/graphs/prepared-graph.ts';
-import { readVerdict } from '../../src/runtime/engine/graphs/products-verdict.ts';
+import {
+  type ProductsVerdict,
+  readVerdict,
+  writeVerdict,
+} from '../../src/runtime/engine/graphs/products-verdict.ts';
 import { readGraph } from '../../src/runtime/engine/onnx/graph.ts';
-import { productsOf, withOwnProducts } from '../../src/runtime/engine/onnx/own-products.ts';
+import { hasOwnProducts, productsOf, withOwnProducts } from '../../src/runtime/engine/onnx/own-products.ts';
 import { areFaster, areKnownFaster, timesText } from '../../src/runtime/engine/proofs/products-times.ts';
 import { openDecoder, proofAnswers } from '../../src/runtime/engine/proofs/prove-prepared.ts';
 import { refusedGraph, refusedProduct } from '../../src/runtime/engine/proofs/prove-products.ts';
+import { systemClock } from '../../src/time/clock.ts';
 import { allLogits, openModel, withLora } from './support/open-model.ts';
 import { operator } from './support/operator.ts';
 import { golden, sameBits, scratch, tinyModel } from './support/tiny.ts';
@@ -111,9 +116,54 @@ describe.each(levels)('products of the native operator by %s', (level) => {
         `those of ${level} are slower, or alike: ${timesText(times)}; they are compared again`,
       );
   });
+
+  /** Answers by what was found of them, of a model in which they are measured if it has so many bytes of them. */
+  const servedBy = async (verdict: ProductsVerdict, leastMeasured?: number) => {
+    await writeVerdict(folder, { digest: own.digest, level }, verdict);
+    const exported = join(weightsFolder, location);
+    const { graph, weights } = openPrepared(folder, exported);
+    const warnings: string[] = [];
+    const toOwn = await ownProducts(
+      folder,
+      { graph, weights },
+      {
+        exported,
+        operator: own,
+        cacheDir: cache,
+        threads: 1,
+        headSize,
+        clock: systemClock,
+        signal: new AbortController().signal,
+        doing: () => undefined,
+        warn: (message) => warnings.push(message),
+        ...(leastMeasured === undefined ? {} : { leastMeasured }),
+      },
+    );
+    const served = toOwn(graph);
+    const answersOf = proofAnswers(openDecoder({ threads: 1, operator, headSize, tables: undefined }));
+    const answers = await answersOf({ weights, weightsFolder, optimised: true, graph: served });
+    weights.release();
+    return { warnings, linears: hasOwnProducts(readGraph(served)), answers };
+  };
+  const alike = { ratio: 1, faster: 0, slower: 0 };
+  const measured = { times: { token: alike, piece: alike } };
+
+  it('serve where they were found to be faster, and not where they were refused, which is told', async () => {
+    const served = await servedBy(measured, 1);
+    expect(served).toMatchObject({ warnings: [], linears: true });
+    const refused = await servedBy({ ...measured, refused: 'a reason' }, 1);
+    const warnings = ["linears keep ONNX Runtime's products: a reason"];
+    expect(refused).toMatchObject({ warnings, linears: false });
+    expect(sameBits(served.answers, refused.answers)).toBe(false);
+    expect(refusedGraph(refused.answers, served.answers)).toBeUndefined();
+  });
+
+  it('serve in a small model only where they are known to be faster', async () => {
+    expect(await servedBy(measured)).toMatchObject({ warnings: [], linears: areKnownFaster(level) });
+  });
 });
 
-const served = () => {
+describe.runIf(areKnownFaster(best))('products of the native operator that are known to be faster', () => {
   const cache = scratch();
   let verdict = '';
   let first: Awaited<ReturnType<typeof openModel>>;
@@ -127,6 +177,7 @@ const served = () => {
 
   it('are used once they were found to be those of ONNX Runtime', () => {
     expect(first.warnings).toEqual([]);
+    expect(first.info.native).toEqual({ attention: true, linears: true });
     expect(JSON.parse(readFileSync(verdict, 'utf8'))).toEqual({});
   });
 
@@ -134,6 +185,7 @@ const served = () => {
     writeFileSync(verdict, JSON.stringify({ refused: 'a reason' }));
     const model = await openModel(weightsFolder, cache);
     expect(model.warnings).toEqual(["linears keep ONNX Runtime's products: a reason"]);
+    expect(model.info.native).toEqual({ attention: true, linears: false });
     const { products: _, ...withoutProducts } = operator!;
     const without = await openModel(weightsFolder, scratch(), {
       operator: withoutProducts,
@@ -145,7 +197,7 @@ const served = () => {
     expect(sameBits(await logitsOf(first), expected)).toBe(false);
     for (const { sessions } of [model, without]) sessions.release();
   });
-};
+});
 
 const isOnnxRuntimes = async (wish: Parameters<typeof openModel>[2]): Promise<void> => {
   const own = scratch();
@@ -155,10 +207,12 @@ const isOnnxRuntimes = async (wish: Parameters<typeof openModel>[2]): Promise<vo
   model.sessions.release();
 };
 
-if (areKnownFaster(best)) describe('products of the native operator', served);
-else it('are ONNX Runtime’s where the native operator has none for this processor', () => isOnnxRuntimes({}));
+it.runIf(levels.length === 0)(
+  'products are ONNX Runtime’s where the native operator has none for this processor',
+  () => isOnnxRuntimes({}),
+);
 
-it.runIf(levels.includes('avx2'))(
-  'are ONNX Runtime’s in a model too small to measure, where none are known to be faster',
-  () => isOnnxRuntimes({ operator: using('avx2') }),
+it.each(levels.filter((level) => !areKnownFaster(level)))(
+  'products are ONNX Runtime’s in a model too small to measure, where the best are by %s',
+  (level) => isOnnxRuntimes({ operator: using(level) }),
 );

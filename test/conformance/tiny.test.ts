@@ -1,4 +1,4 @@
-import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { floatPair, type PairAt } from '../../src/runtime/engine/adapters/pairs.ts';
@@ -6,6 +6,8 @@ import { openPrepared } from '../../src/runtime/engine/graphs/prepared-graph.ts'
 import { gatherLogitsRows } from '../../src/runtime/engine/onnx/logits-rows.ts';
 import { openDecoder, proofAnswers, provePrepared } from '../../src/runtime/engine/proofs/prove-prepared.ts';
 import { unwiredModules } from '../../src/runtime/engine/proofs/wiring.ts';
+import { NodeDisk } from '../../src/runtime/start/node-disk.ts';
+import { silentLog } from '../../src/telemetry/log.fixture.ts';
 import { exportedLogits } from './support/exported-logits.ts';
 import { withInlineWeights } from './support/inline-weights.ts';
 import {
@@ -243,11 +245,38 @@ describe('a prepared graph', () => {
     const cacheRoomBytes = statSync(join(folder, 'model.onnx')).size - 1;
     const full = await openModel(folder, cache, { cacheRoomBytes });
     expect(full.warnings).toContainEqual(
-      expect.stringMatching(/^the weights cannot be shared, .* do not fit the disk budget of this runtime/),
+      expect.stringMatching(
+        /^the weights cannot be shared, .* with ONNX Runtime's products of linears: .* do not fit the disk budget of this runtime/,
+      ),
     );
+    expect(full.info.native?.linears).toBe(false);
     expect(readdirSync(join(cache, 'prepared'))).toEqual([]);
     expect((await allLogits(withLora(full.sessions.base), [3, 5, 7])).every(Number.isFinite)).toBe(true);
     full.sessions.release();
+  });
+
+  it('of weights that lie in the graph itself takes the room of what it replaces in the disk budget', async () => {
+    const [folder, dataDir] = [inlineModel(), scratch()];
+    const cacheDir = join(dataDir, 'base');
+    const disk = statSync(join(folder, 'model.onnx')).size * 1.5;
+    const opened = async (): Promise<readonly string[]> => {
+      const nodeDisk = new NodeDisk({ disk, adapterDisk: 0, modelDisk: 0, dataDir }, silentLog);
+      await nodeDisk.countPrepared();
+      const cacheRoomBytes = nodeDisk.preparedRoom(cacheDir);
+      const { sessions, warnings } = await openModel(folder, cacheDir, { cacheRoomBytes });
+      sessions.release();
+      return warnings;
+    };
+    expect(await opened()).toEqual([]);
+    const root = join(cacheDir, 'prepared');
+    const [name = ''] = readdirSync(root);
+    // Another version of the program made it.
+    writeFileSync(join(root, name, 'prepared.json'), JSON.stringify({ of: 'another graph', files: [] }));
+    expect(await opened()).toEqual([]);
+    // It is of another ONNX Runtime or processor, to which the machine may go back.
+    renameSync(join(root, name), join(root, 'another'));
+    expect(await opened()).toEqual([]);
+    expect(readdirSync(root)).toEqual([name]);
   });
 
   it('of weights that lie in the graph itself reads them from a file beside it, with the same answers', async () => {

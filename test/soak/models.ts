@@ -14,7 +14,7 @@ export type SoakModel = {
   readonly strength: number;
   /** Largest distance of a near tie, in nats of the difference of two logits; measured, see CONTRIBUTING.md. */
   readonly epsilon: number;
-  /** With the native operator a token has the same bits whatever a step computes beside it: there are no near ties. */
+  /** Where the native operator's products and attention serve, a token has the same bits whatever a step computes beside it: there are no near ties. */
   readonly sameBits: boolean;
   /** Prompts are random tokens from here on; those before are special. */
   readonly firstId: number;
@@ -77,8 +77,10 @@ const smollmModel = (): SoakModel => {
 };
 
 /** Largest distance of a near tie on an engine that is ready; 0: every other token is a failure. */
-export const epsilonOf = ({ epsilon, sameBits }: SoakModel, { loraOperator }: EngineInfo): number =>
-  sameBits && loraOperator !== '' ? 0 : epsilon;
+export const epsilonOf = (
+  { epsilon, sameBits }: Pick<SoakModel, 'epsilon' | 'sameBits'>,
+  { native }: Pick<EngineInfo, 'native'>,
+): number => (sameBits && native?.attention === true && native.linears ? 0 : epsilon);
 
 /**
  * By the name on the command line.

@@ -1,7 +1,8 @@
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Digest } from '../../api/names.ts';
+import { bytesBelow } from '../../disk/bytes-below.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import { wantedProviders } from '../config/device-providers.ts';
@@ -32,13 +33,6 @@ export type Trial =
   | { readonly kind: 'Refused'; readonly refusal: Refusal };
 
 const stallTimeoutMs = 60_000;
-
-const bytesBelow = async (folder: string): Promise<number> => {
-  let bytes = 0;
-  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true }))
-    if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size;
-  return bytes;
-};
 
 /** Loads a base model as `serve` would, with all proofs, and gives everything back. */
 export const loadForTrial = async (

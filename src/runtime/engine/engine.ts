@@ -27,6 +27,11 @@ export type EngineInfo = CompileTarget & {
   readonly operators: Readonly<Record<string, number>>;
   /** The instruction set that the native operator uses; '' where adapters come in the portable way. */
   readonly loraOperator: string;
+  /**
+   * Of the task `generate`: whether the native operator computes attention, and all linears in int4 and int8. Where both, and no linear is in
+   * float32, a token has the same bits whatever else a step computes.
+   */
+  readonly native?: { readonly attention: boolean; readonly linears: boolean };
   /** What is not allowed because it could not be shown to be right, and why. A sentence each. */
   readonly limits: readonly string[];
   readonly architecture: string;

@@ -76,8 +76,8 @@ export const openBaseModel = async (
       doing = what;
       tell();
     };
-    const cacheRoomBytes = (): number => disk.nodeDisk.whole.free;
     const options = engineOptions(parts, { modelDir, modelFile });
+    const cacheRoomBytes = (): number => disk.nodeDisk.preparedRoom(options.cacheDir);
     engine.begin(startEngine({ ...options, onDoing, besideBytes, cacheRoomBytes }));
     await untilReady(engine);
     await disk.nodeDisk.countPrepared();

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { wantedProviders } from '../config/device-providers.ts';
 import type { EngineOptions } from '../engine/client/client.ts';
+import { baseFolder } from './node-disk.ts';
 import type { RuntimeParts } from './parts.ts';
 
 /** The engine that the settings ask for, with the base model in a folder. `modelFile`: its graph, where it is named. */
@@ -10,7 +11,7 @@ export const engineOptions = (
 ): EngineOptions => ({
   modelDir,
   modelFile,
-  cacheDir: join(settings.dataDir, 'base'),
+  cacheDir: join(settings.dataDir, baseFolder),
   adapterBudgetBytes: settings.adapterMemory,
   threads: settings.threads,
   spin: settings.spin,

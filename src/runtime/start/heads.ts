@@ -35,10 +35,11 @@ export const openHeads = async (
   const { classifierModel: modelDir, classifierMemory: budgetBytes, dataDir, maxRank } = settings;
   if (modelDir === undefined) return undefined;
   const folder = await openCompiled('classifier-compiled', parts, { store });
+  const cacheDir = join(dataDir, classifierBase);
   const engine = startEngine({
     modelDir,
-    cacheDir: join(dataDir, classifierBase),
-    cacheRoomBytes: () => nodeDisk.whole.free,
+    cacheDir,
+    cacheRoomBytes: () => nodeDisk.preparedRoom(cacheDir),
     adapterBudgetBytes: headBytesOf(budgetBytes),
     threads: 1,
     onnxRuntimeLibrary: settings.onnxRuntimeLibrary,

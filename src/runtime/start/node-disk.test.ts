@@ -82,6 +82,13 @@ it('what is prepared of a base model and of the encoder of classifiers counts, a
   await writeFile(join(dataDir, 'classifier-base/weights.bin'), 'x'.repeat(5));
   await disk.countPrepared();
   expect(disk.whole.used).toBe(35);
+  disk.whole.count(50);
+  expect(
+    [join(dataDir, 'base'), join(dataDir, 'classifier-base')].map((each) => disk.preparedRoom(each)),
+  ).toEqual([45, 20]);
+  disk.whole.count(30);
+  expect(disk.preparedRoom(join(dataDir, 'base'))).toBe(15);
+  disk.whole.count(-80);
   await rm(join(dataDir, 'base/prepared/one'), { recursive: true });
   await rm(join(dataDir, 'classifier-base'), { recursive: true });
   await disk.countPrepared();

@@ -1,7 +1,6 @@
-import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DiskBudget, type Within } from '../../artifact/disk-budget.ts';
-import { errnoOf } from '../../errors/errno.ts';
+import { bytesBelow } from '../../disk/bytes-below.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Settings } from '../config/settings.ts';
 import type { DiskMarks } from '../residency/core.ts';
@@ -10,29 +9,9 @@ import type { DiskMarks } from '../residency/core.ts';
 const highMark = 0.9;
 const lowMark = 0.8;
 
-/** Below the data folder, what is prepared of the encoder of classifiers. */
+/** Below the data folder, what is prepared of the base model, and of the encoder of classifiers. */
+export const baseFolder = 'base';
 export const classifierBase = 'classifier-base';
-
-/** Nothing, where it went meanwhile. */
-const unlessGone = async <T>(reading: Promise<T>): Promise<T | undefined> => {
-  try {
-    return await reading;
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-};
-
-/** Bytes of the files below a folder. */
-const bytesBelow = async (folder: string): Promise<number> => {
-  let bytes = 0;
-  for (const entry of (await unlessGone(readdir(folder, { withFileTypes: true }))) ?? []) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) bytes += await bytesBelow(path);
-    else if (entry.isFile()) bytes += (await unlessGone(stat(path)))?.size ?? 0;
-  }
-  return bytes;
-};
 
 /**
  * What a runtime takes of its disk: artifacts of adapters and their compiled files, base models, and what the engine prepared of them.
@@ -41,10 +20,9 @@ const bytesBelow = async (folder: string): Promise<number> => {
 export class NodeDisk {
   readonly whole: DiskBudget;
   readonly #adapterBytes: number;
-  /** Folders. */
-  readonly #prepared: readonly string[];
+  /** Bytes by folder, as they were counted. */
+  readonly #prepared: Map<string, number>;
   readonly #log: Pick<Log, 'warn'>;
-  #preparedBytes = 0;
   #dropLeftovers: () => Promise<void> = () => Promise.resolve();
   #freeAdapters: (bytes: number) => Promise<void> = () => Promise.resolve();
 
@@ -60,7 +38,7 @@ export class NodeDisk {
     this.#log = log;
     this.whole = new DiskBudget(disk ?? adapterDisk + modelDisk);
     this.#adapterBytes = Math.min(adapterDisk, this.whole.limit);
-    this.#prepared = [join(dataDir, 'base'), join(dataDir, classifierBase)];
+    this.#prepared = new Map([baseFolder, classifierBase].map((name) => [join(dataDir, name), 0]));
   }
 
   /** What base models need: left-overs of adapters, and those that are there for requests alone, make room. */
@@ -95,13 +73,23 @@ export class NodeDisk {
     this.#freeAdapters = freeAdapters;
   }
 
-  /** Counts what engines prepared of the base model and of the encoder of classifiers: they write what `whole` has room for, and remove what is old. */
+  #countedOf(folder: string): number {
+    return this.#prepared.get(folder) ?? 0;
+  }
+
+  /** Bytes that one of the folders of what is prepared may have: what is there gives way to what replaces it. */
+  preparedRoom(folder: string): number {
+    return this.whole.freeWithout(this.#countedOf(folder));
+  }
+
+  /** Counts what engines prepared of the base model and of the encoder of classifiers: they write what {@link preparedRoom} allows, and remove what is old. */
   async countPrepared(): Promise<void> {
     try {
-      let bytes = 0;
-      for (const folder of this.#prepared) bytes += await bytesBelow(folder);
-      this.whole.count(bytes - this.#preparedBytes);
-      this.#preparedBytes = bytes;
+      for (const folder of this.#prepared.keys()) {
+        const bytes = await bytesBelow(folder);
+        this.whole.count(bytes - this.#countedOf(folder));
+        this.#prepared.set(folder, bytes);
+      }
     } catch (error) {
       this.#log.warn({ err: error }, 'what is prepared of the base model could not be counted');
     }

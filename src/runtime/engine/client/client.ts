@@ -21,7 +21,7 @@ import type { OpeningTimes } from './opening.ts';
 export type EngineOptions = Omit<StartOptions, 'besideBytes' | 'cacheRoomBytes'> & {
   /** RAM that other processes of this node have still to take; asked each time the process begins. Absent: none. */
   readonly besideBytes?: (() => number) | undefined;
-  /** What the disk budget leaves for what is written into `cacheDir`; asked each time the process begins. Absent: no bound. */
+  /** Bytes that `cacheDir` may have by the disk budget, with what is there; asked each time the process begins. Absent: no bound. */
   readonly cacheRoomBytes?: (() => number) | undefined;
   readonly clock: Clock;
   readonly logger: Log;

@@ -54,6 +54,7 @@ const infoOf = (
   refusedProviders: refused,
   operators: sessions.operators,
   loraOperator: usedOperator(sessions.lora, operator),
+  native: { attention: sessions.foreignAttention === undefined, linears: sessions.ownProducts },
   limits: sessions.limits,
   architecture: settings.modelType,
   contextLength: settings.contextLength,

@@ -4,6 +4,7 @@ import { roundsActivations } from '../onnx/exact-activations.ts';
 import { inputShape, readGraph } from '../onnx/graph.ts';
 import { lengthUseOf } from '../onnx/lengths.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
+import { hasOwnProducts } from '../onnx/own-products.ts';
 import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
 import { rowInputs, writesInPlace } from '../onnx/rows-in-place.ts';
 import { cpuProvider } from '../ort/providers.ts';
@@ -38,6 +39,8 @@ export type DecoderSessions = BothSessions<DecoderSession> & {
   readonly rowsTogether: boolean;
   /** Tokens of prompt and answer up to which answers are shown to be right. */
   readonly maxTokens: number;
+  /** The native operator computes all linears in int4 and int8. */
+  readonly ownProducts: boolean;
   /** What is not allowed because it could not be shown to be right, and why. */
   readonly limits: readonly string[];
 } & Pick<ModelGraphs, 'foreignAttention'>;
@@ -154,6 +157,7 @@ const openBoth = async (options: DecoderSessionsOptions): Promise<DecoderSession
     const doubtful = async () => (proved.rowsTogether ? await unmovedInRows(lora) : lora.sites);
     await proveWiring(lora, { key, cacheDir, doing }, doubtful);
     const { foreignAttention } = graphs;
-    return { ...proved, ...(foreignAttention === undefined ? {} : { foreignAttention }) };
+    const ownProducts = hasOwnProducts(readGraph(graphs.base));
+    return { ...proved, ownProducts, ...(foreignAttention === undefined ? {} : { foreignAttention }) };
   });
 };

@@ -25,4 +25,5 @@ it('a budget is not passed, and may be used up', () => {
   expect(() => refuseBeyondBudget(mebibyte + 1, mebibyte)).toThrow(
     '2 MiB do not fit the disk budget of this runtime, which has room for 1 MiB',
   );
+  expect(() => refuseBeyondBudget(1, -5 * mebibyte)).toThrow('which has room for 0 MiB');
 });

@@ -14,7 +14,7 @@ type DiskSize = Pick<StatsFs, 'bavail' | 'blocks' | 'bsize'>;
 export const refuseBeyondBudget = (bytes: number, roomBytes: number): void => {
   if (bytes <= roomBytes) return;
   throw new Error(
-    `${mebibytes(bytes)} MiB do not fit the disk budget of this runtime, which has room for ${Math.floor(roomBytes / 2 ** 20)} MiB`,
+    `${mebibytes(bytes)} MiB do not fit the disk budget of this runtime, which has room for ${Math.max(0, Math.floor(roomBytes / 2 ** 20))} MiB`,
   );
 };
 

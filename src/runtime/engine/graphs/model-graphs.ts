@@ -178,7 +178,7 @@ export const openWithOperator = async <
   }
 };
 
-/** Without a prepared graph each session holds its own: more memory, the same answers. */
+/** Without a prepared graph each session holds its own weights, for which nothing is packed: more memory, and linears by ONNX Runtime. */
 const plainGraphs = (options: ModelGraphsOptions, toBase: ToBase): ModelGraphs => ({
   ...graphsFrom(options.graph.model, options, {
     toBase,
@@ -199,7 +199,9 @@ export const modelGraphs = async (options: ModelGraphsOptions, toBase: ToBase): 
   const expected = sitesOf(options.graph, options.family);
   return await preparedGraphs(options, expected, toBase).catch((error: unknown) => {
     options.signal.throwIfAborted();
-    options.warn(`the weights cannot be shared, each graph loads its own: ${String(error)}`);
+    options.warn(
+      `the weights cannot be shared, each graph loads its own, with ONNX Runtime's products of linears: ${String(error)}`,
+    );
     return plainGraphs(options, toBase);
   });
 };

@@ -98,7 +98,7 @@ describe('a comparison of products', () => {
     const warnings = await started(folder);
     expect(warnings).toEqual([
       expect.stringMatching(
-        /: 3 comparisons in a row began and did not end, .* `adaptlet model check` .* once \S+ is deleted$/,
+        /: 3 comparisons in a row began and did not end, as after power cuts and kills, .* `adaptlet model check` .* once \S+ is deleted$/,
       ),
     ]);
     expect(await started(folder, { limitMs: 1 })).toEqual(warnings);

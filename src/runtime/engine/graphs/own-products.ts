@@ -65,6 +65,8 @@ type OwnOptions = PreparedGraphOptions & {
   readonly warn: (message: string) => void;
   /** Of the process that compares. Default: by the size of the weights. */
   readonly limitMs?: number;
+  /** Bytes of linears that a model has at least for its products to be measured. Default: 1 MiB. */
+  readonly leastMeasured?: number;
 };
 
 const bytesOf = (products: readonly Product[]): number =>
@@ -74,7 +76,7 @@ const bytesOf = (products: readonly Product[]): number =>
 const limitOf = (products: readonly Product[]): number => 5 * 60_000 + Math.ceil(bytesOf(products) / 1000);
 
 /** Of fewer bytes a step takes less than what is around it: which products are faster cannot be measured. */
-const leastMeasured = 1 << 20;
+const usualLeastMeasured = 1 << 20;
 
 /** What a process ended with, in a line. */
 const lineOf = (error: unknown): string => {
@@ -127,7 +129,7 @@ const isProved = async (
       await countedIn(unended, options.signal, () => compare(folder, options));
     else {
       rmSync(unended);
-      const why = `${mostUnended} comparisons in a row began and did not end, as where the kernel ends a whole container that takes more memory than it may: give it what \`adaptlet model check\` names`;
+      const why = `${mostUnended} comparisons in a row began and did not end, as after power cuts and kills, or where the kernel ends a whole container that takes more memory than it may: give it what \`adaptlet model check\` names`;
       await writeVerdict(folder, of, { refused: `${why}; ${onceDeleted(folder, of)}` });
     }
   }
@@ -178,7 +180,7 @@ export const ownProducts = async (
   { graph, weights }: { readonly graph: Buffer; readonly weights: MappedWeights },
   options: Omit<OwnOptions, 'operator' | 'of'> & { readonly operator?: Operator | undefined },
 ): Promise<ToOwn> => {
-  const { operator, exported, doing, signal, warn } = options;
+  const { operator, exported, doing, signal, warn, leastMeasured = usualLeastMeasured } = options;
   const of = operator === undefined ? undefined : usedProducts(operator);
   if (operator?.products === undefined || of === undefined) return asIs;
   const linears = productsOf(readGraph(graph));

@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { type Digest, shortDigest } from '../../../api/names.ts';
+import { bytesBelow } from '../../../disk/bytes-below.ts';
 import { syncFolder, writeDurable } from '../../../disk/durable.ts';
 import { readChunks } from '../../../disk/read-chunks.ts';
 import type { Clock } from '../../../time/clock.ts';
@@ -67,12 +68,11 @@ const isIntact = async (folder: string, of: string): Promise<boolean> => {
 };
 
 const prepare = async (
-  { graph, bytes, keptBytes, of }: BaseGraph,
+  { graph, bytes, of }: BaseGraph,
   folder: string,
   options: PreparedGraphOptions,
 ): Promise<void> => {
-  const { signal, threads, headSize, doing, task = 'generate', windows, cacheRoomBytes = Infinity } = options;
-  refuseBeyondBudget(keptBytes, cacheRoomBytes);
+  const { signal, threads, headSize, doing, task = 'generate', windows } = options;
   const temporary = `${folder}.${process.pid}.tmp`;
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true });
@@ -115,8 +115,8 @@ export type BaseGraph = {
   readonly of: string;
 };
 
-/** Removes what a kill left half-written, what has another format, and all but the latest of the others. */
-const removeOld = async (root: string, current: string): Promise<void> => {
+/** Removes what a kill left half-written, what has another format, and all but so many, the latest, of the others. */
+const removeOld = async (root: string, current: string, kept: number): Promise<void> => {
   const others = [];
   for (const name of await readdir(root)) {
     const path = join(root, name);
@@ -124,7 +124,7 @@ const removeOld = async (root: string, current: string): Promise<void> => {
     others.push({ path, usedMs: readManifest(path) === undefined ? -1 : (await stat(path)).mtimeMs });
   }
   others.sort((a, b) => b.usedMs - a.usedMs);
-  const old = others.filter(({ usedMs }, index) => index > 0 || usedMs < 0);
+  const old = others.filter(({ usedMs }, index) => index >= kept || usedMs < 0);
   for (const { path } of old) await rm(path, { recursive: true, force: true });
 };
 
@@ -145,6 +145,20 @@ export type PreparedGraphOptions = {
 };
 
 /**
+ * Makes room in the disk budget for what is prepared: the latest of the others goes for it, too.
+ * @throws Error when it does not fit
+ */
+const makeRoom = async (
+  { keptBytes }: BaseGraph,
+  folder: string,
+  { cacheDir, cacheRoomBytes = Infinity }: PreparedGraphOptions,
+): Promise<void> => {
+  const room = async (): Promise<number> => cacheRoomBytes - (await bytesBelow(cacheDir));
+  if (keptBytes > (await room())) await removeOld(dirname(folder), folder, 0);
+  refuseBeyondBudget(keptBytes, await room());
+};
+
+/**
  * A folder with the optimised graph of a base model; made once per base model, ONNX Runtime and kind of machine, proved to
  * give the model's answers when it is made, and checked at every start.
  */
@@ -155,8 +169,11 @@ export const preparedGraph = async (base: BaseGraph, options: PreparedGraphOptio
   const isThere = await isIntact(folder, base.of);
   // What goes makes room, in earlier versions of gigabytes.
   if (!isThere) await rm(folder, { recursive: true, force: true });
-  await removeOld(root, folder);
-  if (!isThere) await prepare(base, folder, options);
+  await removeOld(root, folder, 1);
+  if (!isThere) {
+    await makeRoom(base, folder, options);
+    await prepare(base, folder, options);
+  }
   const now = new Date(options.clock.now());
   utimesSync(folder, now, now);
   return folder;

@@ -67,7 +67,7 @@ const refusal = async (): Promise<string | undefined> => {
   );
 };
 
-const measured = async (): Promise<ProductsTimes> => {
+const measured = async (): Promise<ProductsTimes | undefined> => {
   say(`measuring whether linears of the native operator are faster by ${level}, once`);
   const open = openWith(1);
   const pair = { ours: await open(ours), theirs: await open(theirs) };
@@ -85,8 +85,10 @@ const verdict = async (): Promise<ProductsVerdict> => {
   if (refused !== undefined) return { refused };
   if (areKnownFaster(level)) return {};
   const times = await measured();
-  if (areFaster(times)) return { times };
   const again = onceDeleted(folder, { digest: operator.digest, level });
+  if (times === undefined)
+    return { refused: `processor time is too coarse to measure those of ${level}; ${again}` };
+  if (areFaster(times)) return { times };
   return { times, refused: `those of ${level} are slower, or alike: ${timesText(times)}; ${again}` };
 };
 

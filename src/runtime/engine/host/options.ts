@@ -8,7 +8,7 @@ export type ModelOptions = ProviderWish & {
   readonly modelFile?: string | undefined;
   /** Folder for what is made once per base model: its digest, its optimised graph, verdicts of proofs. */
   readonly cacheDir: string;
-  /** What the disk budget leaves for the constants of a graph that is optimised anew; more is not written. Absent: no bound. */
+  /** Bytes that `cacheDir` may have by the disk budget, with what is there: the constants of a graph that is optimised anew are not written where they are beyond it. Absent: no bound. */
   readonly cacheRoomBytes?: number | undefined;
   readonly threads: number;
   readonly spin?: boolean;

@@ -11,7 +11,7 @@ import {
   withInput,
   withoutAttributes,
 } from './messages.ts';
-import { mostTogether, type Product, productsOf, withOwnProducts } from './own-products.ts';
+import { hasOwnProducts, mostTogether, type Product, productsOf, withOwnProducts } from './own-products.ts';
 import { attributeField, graphField, nodeField, operatorDomain } from './schema.ts';
 import { contentField } from './wire.ts';
 
@@ -73,6 +73,7 @@ describe('a graph with products of its own', () => {
 
   it('has the operator where ONNX Runtime had its own, one node for those of the same x, where the first was', () => {
     expect(productsOf(own)).toEqual([]);
+    expect([graph, own].map(hasOwnProducts)).toEqual([false, true]);
     const byX = new Map<string, Product[]>();
     for (const product of products) {
       const x = product.node.inputs[0] ?? '';
@@ -140,6 +141,7 @@ describe('a graph with products of its own', () => {
     const one = new Map([...packed].slice(0, 1));
     const partly = readGraph(withOwnProducts(graph.model, { ...ownProducts, packed: one }));
     expect(productsOf(partly)).toHaveLength(products.length - 1);
+    expect(hasOwnProducts(partly)).toBe(false);
     expect(partly.initializers.has(products[1]!.values)).toBe(true);
   });
 });

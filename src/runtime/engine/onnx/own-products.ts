@@ -66,6 +66,12 @@ const productOf = (graph: Graph, node: Node): Product | undefined => {
 export const productsOf = (graph: Graph): readonly Product[] =>
   graph.nodes.flatMap((node) => productOf(graph, node) ?? []);
 
+/** True where a graph has linears in int4 or int8, and the native operator computes all of them. */
+export const hasOwnProducts = ({ nodes }: Graph): boolean => {
+  const linears = nodes.filter(({ opType }) => opType === 'MatMulNBits');
+  return linears.length > 0 && linears.every(({ domain }) => domain === operatorDomain);
+};
+
 /** What is packed of a product: an initialiser of the graph. */
 export type PackedWeights = { readonly name: string; readonly length: number };
 

@@ -44,6 +44,23 @@ describe('which products are faster', () => {
 });
 
 describe('times by turns', () => {
+  it.each([
+    ['neither graph moves it', 0, 0],
+    ['one graph moves it now and then', 1, 7],
+    ['the other does', 7, 1],
+  ])('are none by a clock whose ticks are longer than steps: %s', async (_, ours, theirs) => {
+    let now = 0;
+    const graph = (perStep: number) => ({
+      answer: () => {
+        now += perStep;
+        return Promise.resolve(new Float32Array());
+      },
+      release: () => undefined,
+    });
+    const ticks = (): number => Math.floor(now / 10) * 10;
+    expect(await timesByTurns({ ours: graph(ours), theirs: graph(theirs) }, ticks)).toBeUndefined();
+  });
+
   it('are those of one token and of a piece, neither always first, the first round of each not counted', async () => {
     let now = 0;
     const asked: string[] = [];
@@ -66,7 +83,7 @@ describe('times by turns', () => {
     expect(tokens).toHaveLength(32);
     expect(tokens.slice(0, 4)).toEqual(['theirs 1 0', 'ours 1 0', 'ours 1 0', 'theirs 1 0']);
     expect(asked).toContain(`ours ${pieceTokens} ${pieceTokens - 1}`);
-    expect(timesText(times)).toBe(
+    expect(timesText(times!)).toBe(
       "0.50 of ONNX Runtime's time for one token (less in 15 of 15 rounds), 0.94 of ONNX Runtime's time for 16 tokens of a prompt (less in 15 of 15 rounds)",
     );
   });

@@ -26,8 +26,9 @@ export type StepTimes = {
 /** Of a graph, with one thread. */
 export type ProductsTimes = { readonly token: StepTimes; readonly piece: StepTimes };
 
-/** Of as many of one as of the other. */
-export const comparedTimes = (ours: readonly number[], theirs: readonly number[]): StepTimes => {
+/** Of as many of one as of the other. Undefined: one of them is 0, so ticks of the clock are longer than what is measured. */
+export const comparedTimes = (ours: readonly number[], theirs: readonly number[]): StepTimes | undefined => {
+  if ([...ours, ...theirs].includes(0)) return undefined;
   const ratios = ours.map((time, round) => time / (theirs[round] ?? Number.NaN)).sort((a, b) => a - b);
   return {
     ratio: ratios[ratios.length >> 1] ?? Number.NaN,
@@ -54,7 +55,7 @@ const stepTimes = async (
   { ours, theirs }: Pair,
   tokens: number,
   processorTime: () => number,
-): Promise<StepTimes> => {
+): Promise<StepTimes | undefined> => {
   const ids = Array.from({ length: tokens }, (_, at) => idOf(at));
   const timed = async (graph: Answering): Promise<number> => {
     const from = processorTime();
@@ -77,9 +78,13 @@ const stepTimes = async (
 
 /**
  * Times of whole graphs, which read weights from memory as in service. Both have one thread, and `processorTime` is that of this process, in
- * any unit: what others do on the machine makes a step late, but hardly takes more of it.
+ * any unit: what others do on the machine makes a step late, but hardly takes more of it. Undefined where its ticks are longer than a step.
  */
-export const timesByTurns = async (pair: Pair, processorTime: () => number): Promise<ProductsTimes> => ({
-  token: await stepTimes(pair, 1, processorTime),
-  piece: await stepTimes(pair, pieceTokens, processorTime),
-});
+export const timesByTurns = async (
+  pair: Pair,
+  processorTime: () => number,
+): Promise<ProductsTimes | undefined> => {
+  const token = await stepTimes(pair, 1, processorTime);
+  const piece = await stepTimes(pair, pieceTokens, processorTime);
+  return token === undefined || piece === undefined ? undefined : { token, piece };
+};
