@@ -17,7 +17,10 @@ const start = () => {
     endedConnection: (protocol: string, cause: string) => void told.push(`${protocol} ${cause}`),
     delayedConnection: (protocol: string) => void told.push(`${protocol} delayed`),
   };
-  const limits = { isGateway: (address: string | undefined) => address === '192.0.2.99' };
+  const limits = {
+    maxConnections: 4096,
+    isGateway: (address: string | undefined) => address === '192.0.2.99',
+  };
   const penalties = new Penalties({ clock, limits, telemetry }, 'grpc');
   const connect = (address: string | undefined, name = 'one'): Socket => {
     const socket = socketOf(address);
@@ -117,13 +120,39 @@ it.each([['192.0.2.99'], [undefined]])(
   },
 );
 
-it('a connection that is gone, or breaks, before its turn does not begin', () => {
+it('a connection that is gone, or breaks, before its turn does not begin, and takes no turn', () => {
   const test = start();
   test.penalties.charge(attacker, 'chunks');
   const socket = test.connect(attacker, 'gone');
   socket.emit('error', new Error('reset'));
   socket.destroy();
   test.connect(attacker, 'there');
-  test.clock.advance(100);
+  test.clock.advance(20);
   expect(test.began).toEqual(['there']);
+});
+
+it('a quarter of the connections that there may be waits for one address; one more is ended, those of others begin', async () => {
+  const test = start();
+  test.penalties.charge(attacker, 'chunks');
+  const sockets = Array.from({ length: 1025 }, () => test.connect(attacker));
+  expect(sockets.map(({ destroyed }) => destroyed).indexOf(true)).toBe(1024);
+  test.connect('192.0.2.2', 'other');
+  expect(test.began).toEqual(['other']);
+  // One that leaves gives its place away.
+  sockets[0]?.destroy();
+  await new Promise(setImmediate);
+  expect(test.connect(attacker).destroyed).toBe(false);
+  expect(test.connect(attacker).destroyed).toBe(true);
+});
+
+it('behind its close nothing waits, begins or is charged', () => {
+  const test = start();
+  test.penalties.charge(attacker, 'messages');
+  const waits = test.connect(attacker);
+  test.penalties.close();
+  expect(waits.destroyed).toBe(true);
+  test.penalties.charge(attacker, 'messages');
+  test.clock.advance(3000);
+  expect(test.began).toEqual([]);
+  expect(test.told).toEqual(['grpc messages', 'grpc delayed']);
 });

@@ -13,7 +13,7 @@ const penaltyMs = {
   chunks: 20,
   /** More requests than may be under way. */
   pipelined: 20,
-  /** Its answer came before its request was whole. */
+  /** Its answer came before its request, one of more than 64 KiB, was whole. */
   unfinished: 20,
   /** Streams that were reset before they began. */
   resets: 50,
@@ -26,12 +26,15 @@ export type PenaltyCause = keyof typeof penaltyMs;
 const apartMs = 10;
 const longestMs = 2000;
 
-type Waiting = { readonly since: number; readonly begin: () => void };
+/** The part of a port's connections that may wait for one address. */
+const waitingPart = 1 / 4;
+
+type Waiting = { readonly socket: Socket; readonly since: number; readonly begin: () => void };
 type Line = { readonly waiting: Set<Waiting>; nextAt: number; stopTimer: () => void };
 
 type PenaltyParts = {
   readonly clock: Pick<Clock, 'monotonic' | 'after'>;
-  readonly limits: Pick<ConnectionLimits, 'isGateway'>;
+  readonly limits: Pick<ConnectionLimits, 'isGateway' | 'maxConnections'>;
   readonly telemetry: Pick<Telemetry, 'endedConnection' | 'delayedConnection'>;
 };
 
@@ -40,13 +43,15 @@ type PenaltyParts = {
  * whoever comes again at once would keep the thread busy that all requests share.
  *
  * Guarantees: connections that are there go on as before. Those of an address that wait begin one after another, 10 ms apart, and each within 2 s:
- * none is refused, since others may share the address. Of one that waits 64 KiB are read at most. Gateways and unix sockets do not wait.
+ * none is refused, since others may share the address, but where a quarter of all that the port may have waits already. Of one that waits
+ * 64 KiB are read at most. Gateways and unix sockets do not wait.
  */
 export class Penalties {
   readonly #parts: PenaltyParts;
   readonly #protocol: 'grpc' | 'http';
   /** Of addresses that have to wait, or have waiting connections. */
   readonly #lines = new Map<string, Line>();
+  #isClosed = false;
 
   constructor(parts: PenaltyParts, protocol: 'grpc' | 'http') {
     this.#parts = parts;
@@ -55,6 +60,7 @@ export class Penalties {
 
   /** A connection of `address` is ended. */
   charge(address: string | undefined, cause: PenaltyCause): void {
+    if (this.#isClosed) return;
     const { clock, telemetry } = this.#parts;
     telemetry.endedConnection(this.#protocol, cause);
     const key = this.#keyOf(address);
@@ -73,16 +79,29 @@ export class Penalties {
       begin();
       return;
     }
-    this.#parts.telemetry.delayedConnection(this.#protocol);
+    const { clock, limits, telemetry } = this.#parts;
+    // Who resets what waits would fill the port with it: of one that is not read nobody knows that it is gone.
+    if (line.waiting.size >= waitingPart * limits.maxConnections) {
+      socket.destroy();
+      return;
+    }
+    telemetry.delayedConnection(this.#protocol);
+    const waiting = { socket, since: clock.monotonic(), begin };
+    line.waiting.add(waiting);
     // One that breaks before anybody listens must not end the process.
-    socket.on('error', () => undefined).pause();
-    const resume = (): void => {
-      if (socket.destroyed) return;
-      begin();
-      socket.resume();
-    };
-    line.waiting.add({ since: this.#parts.clock.monotonic(), begin: resume });
+    socket.on('error', () => undefined).once('close', () => line.waiting.delete(waiting));
+    socket.pause();
     this.#arm(key, line);
+  }
+
+  /** The server closes: what waits is ended, and nothing is charged any more. */
+  close(): void {
+    this.#isClosed = true;
+    for (const { waiting, stopTimer } of this.#lines.values()) {
+      stopTimer();
+      for (const { socket } of waiting) socket.destroy();
+    }
+    this.#lines.clear();
   }
 
   #keyOf(address: string | undefined): string | undefined {
@@ -115,9 +134,12 @@ export class Penalties {
     if (mayBegin) line.nextAt = now + apartMs;
     for (const one of line.waiting) {
       if (!mayBegin && now < one.since + longestMs) break;
-      mayBegin = false;
       line.waiting.delete(one);
+      // Its close is told in a later turn.
+      if (one.socket.destroyed) continue;
+      mayBegin = false;
       one.begin();
+      one.socket.resume();
     }
     this.#arm(key, line);
   }

@@ -142,6 +142,34 @@ describe('a connection whose messages do not come to their end', () => {
     );
   });
 
+  it('goes on where it is that of a gateway, whose other clients have their answers on it, and is counted', async () => {
+    const clock = { ...systemClock, monotonic: () => 0 };
+    await using fake = await startFakeGrpc({ limits: { ...limits, isGateway: () => true }, clock });
+    expect(await send(fake.address, left(20))).toEqual({ sent: 20, why: undefined });
+    const metrics = await fake.parts.telemetry.metricsText();
+    expect(metrics).toMatch(/^adaptlet_ended_streams_total\{cause="messages"[^}]*\} \d+$/m);
+    expect(metrics).not.toMatch(/^adaptlet_ended_connections_total\{/m);
+  });
+
+  it('goes on where there was no room for them: its client was told to send them again', async () => {
+    const clock = { ...systemClock, monotonic: () => 0 };
+    const room = { ...limits, bodyBytes: 4_000_000 };
+    await using fake = await startFakeGrpc({ limits: room, clock });
+    const session = connect(`http://${fake.address}`).on('error', () => undefined);
+    for (let i = 0; i < 3; i += 1) {
+      const stream = streamOn(session, `${oip}ServerLive`);
+      const status = new Promise((resolve) => {
+        stream.once('response', (headers) => resolve(headers['grpc-status'])).once('close', resolve);
+      });
+      stream.write(messageOf(4 << 20, 4_100_000));
+      expect(await status).toBe('8');
+    }
+    await new Promise(setImmediate);
+    expect(await fake.parts.telemetry.metricsText()).not.toMatch(/^adaptlet_ended_connections_total\{/m);
+    expect(session.destroyed).toBe(false);
+    session.destroy();
+  });
+
   it('goes on where as many come to theirs, and where few do not', async () => {
     await using fake = await startFakeGrpc({ limits });
     expect(await send(fake.address, left(7))).toEqual({ sent: 7, why: undefined });

@@ -1,4 +1,4 @@
-import { constants } from 'node:http2';
+import { constants, type Http2Session } from 'node:http2';
 import { ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
 import { streamOf } from '../../../grpc/stream-of.ts';
 import type { Parts } from '../exchange.ts';
@@ -40,17 +40,17 @@ const slowestReader = 64 << 10;
 const unreadMs = (slowClientMs: number, bytes: number): number =>
   slowClientMs + (1000 * bytes) / slowestReader;
 
-type BoundParts = Pick<Parts, 'clock' | 'log' | 'slowClientMs' | 'limits'>;
+type BoundParts = Pick<Parts, 'clock' | 'log' | 'slowClientMs' | 'limits' | 'telemetry'>;
 
 /**
  * What calls may take of the server beside their handlers. It has to be the first interceptor. grpc-js resets no stream: what came of a
  * message, and what is not read of an answer, would stay in memory for as long as the client keeps its side open.
  *
  * Guarantees: a call whose message does not come ends ({@link SlowCalls}), and what came of it is let go; so is one of a single message
- * whose client does not say that this is all, and one that grpc-js ends itself. A connection on which too much comes for nothing ends ({@link Waste}). An answer that is all there, and that its reader does not take within `slowClientMs` and a second for each 64 KiB, ends with its stream.
+ * whose client does not say that this is all, and one that grpc-js ends itself. A connection on which too much comes for nothing ends ({@link Waste}); of one of a gateway the stream, as others' answers are on it. An answer that is all there, and that its reader does not take within `slowClientMs` and a second for each 64 KiB, ends with its stream.
  */
 export const boundCalls = (
-  { clock, log, slowClientMs, limits }: BoundParts,
+  { clock, log, slowClientMs, limits, telemetry }: BoundParts,
   penalties: Penalties,
 ): ServerInterceptor => {
   const slow = new SlowCalls({ clock, ...limits });
@@ -76,6 +76,15 @@ export const boundCalls = (
       });
       stream.once('close', stopTimer);
     };
+    const endFor = (of: Http2Session): void => {
+      if (of.destroyed) return;
+      if (limits.isGateway?.(of.socket.remoteAddress) !== true) {
+        endSession(of, penalties, 'messages');
+        return;
+      }
+      telemetry.endedStream('messages');
+      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    };
     const over = (hasCome: boolean): void => {
       coming?.came();
       coming = undefined;
@@ -83,7 +92,7 @@ export const boundCalls = (
       bytes = 0;
       if (session === undefined || came === 0) return;
       if (hasCome) waste.came(session, came);
-      else if (!waste.lost(session, came)) endSession(session, penalties, 'messages');
+      else if (!waste.lost(session, came)) endFor(session);
     };
     const took = (chunk: Buffer): void => {
       bytes += chunk.length;
@@ -92,6 +101,8 @@ export const boundCalls = (
     const begin = (): void => {
       coming ??= slow.begin((error) => {
         coming = undefined;
+        // What there is no room for is no waste of its client, which is told to send it again.
+        if (error.code === 'QUEUE_FULL') bytes = 0;
         const { code, details, metadata } = toServiceError(error);
         const isAll = !stream.headersSent;
         call.sendStatus({ code, details, metadata });

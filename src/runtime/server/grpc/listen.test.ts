@@ -185,6 +185,21 @@ it('of a connection that waits since another one was ended nothing is read befor
   waits.destroy();
 });
 
+it('a server that closes ends connections that wait: they would begin when others are told to leave', async () => {
+  const time = stillClock();
+  const fake = await startFakeGrpc({ clock: time.clock });
+  const admit = vi.spyOn(Penalties.prototype, 'admit');
+  const ended = await openTo(fake.address);
+  ended.write(Buffer.concat([begin, openedAndReset(300)]));
+  await vi.waitFor(() => expect(ended.closed).toBe(true), { timeout: 20_000 });
+  admit.mockClear();
+  const waits = await openTo(fake.address);
+  await vi.waitFor(() => expect(admit).toHaveBeenCalled());
+  const closed = fake.server.close(60_000);
+  await vi.waitFor(() => expect(waits.closed).toBe(true), { timeout: 20_000 });
+  await closed;
+});
+
 it('a server that closes ends connections that never became HTTP/2', async () => {
   const fake = await startFakeGrpc();
   const socket = await openTo(fake.address);

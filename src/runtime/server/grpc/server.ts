@@ -79,6 +79,7 @@ export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> =>
     async close(graceMs) {
       health.close();
       listening.stop();
+      penalties.close();
       await Promise.all([closeServer(server, options.clock, graceMs), listening.end(graceMs)]);
     },
   };

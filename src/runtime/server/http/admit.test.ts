@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, expect, it, vi } from 'vitest';
 import { FakeClock } from '../../../time/fake-clock.ts';
+import { Penalties } from '../penalties.ts';
 import { fakeParts } from '../testing/parts.ts';
 import { startSecure } from '../testing/secure-servers.ts';
 import { startHttp } from './server.ts';
@@ -38,6 +39,8 @@ const start = async (isGateway?: () => boolean) => {
   const server = await startHttp({ ...parts, limits, address: '127.0.0.1:0' });
   return {
     clock,
+    parts,
+    server,
     port: server.port,
     metrics: () => parts.telemetry.metricsText(),
     async [Symbol.asyncDispose]() {
@@ -95,6 +98,37 @@ it('of a client that waits and leaves nothing is begun', async () => {
   await answered(next);
 });
 
+it('a server that closes ends connections that wait', async () => {
+  await using http = await start();
+  await once(send(http.port, harmful.chunks).socket, 'close');
+  const waits = send(http.port, live);
+  await vi.waitFor(
+    async () => expect(await http.metrics()).toMatch(/^adaptlet_delayed_connections_total\{.*\} 1$/m),
+    { timeout: 20_000 },
+  );
+  const closed = http.server.close(60_000);
+  await vi.waitFor(() => expect(waits.socket.closed).toBe(true), { timeout: 20_000 });
+  await closed;
+  expect(waits.text).toBe('');
+});
+
+it('a body of which nobody knows how long it is counts by what comes behind its answer', async () => {
+  await using http = await start();
+  const seen = send(http.port, 'POST /nothing HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n');
+  await once(seen.socket, 'data');
+  expect(await http.metrics()).not.toMatch(/^adaptlet_ended_connections_total\{/m);
+  seen.socket.write(`20000\r\n${'x'.repeat(128 << 10)}`);
+  await vi.waitFor(
+    async () => {
+      http.clock.advance(20);
+      expect(await http.metrics()).toMatch(
+        /^adaptlet_ended_connections_total\{protocol="http",cause="unfinished"[^}]*\} 1$/m,
+      );
+    },
+    { timeout: 20_000 },
+  );
+});
+
 it('what a client sent while its connection waited is read then, over TLS as well', async () => {
   const clock = new FakeClock();
   await using secure = await startSecure({ clock });
@@ -114,36 +148,55 @@ it('what a client sent while its connection waited is read then, over TLS as wel
 });
 
 /** What well-behaved clients do, over bad networks as well. */
-const usual: Readonly<Record<string, (port: number) => Promise<void>>> = {
-  async 'send a body in segments of a few bytes'(port) {
-    const body = JSON.stringify({ model: 'sql', prompt: 'x'.repeat(6000), max_tokens: 1 });
+const usual: Readonly<Record<string, (http: Awaited<ReturnType<typeof start>>) => Promise<void>>> = {
+  async 'send a body in a few hundred segments of a few bytes'({ port }) {
+    const admit = vi.spyOn(Penalties.prototype, 'admit');
+    const body = JSON.stringify({ model: 'sql', prompt: 'x'.repeat(1000), max_tokens: 1 });
     const seen = send(port, `${head}content-length: ${body.length}\r\n\r\n`);
     seen.socket.setNoDelay();
-    for (const segment of body.match(/.{1,3}/g) ?? [])
-      await new Promise((resolve) => seen.socket.write(segment, resolve));
+    await vi.waitFor(() => expect(admit).toHaveBeenCalled(), { timeout: 20_000 });
+    const [taken] = admit.mock.lastCall ?? [];
+    admit.mockRestore();
+    for (const segment of body.match(/.{1,3}/g) ?? []) {
+      seen.socket.write(segment);
+      // What is written before the last segment was read would be read with it.
+      const sent = seen.socket.bytesWritten;
+      while ((taken?.bytesRead ?? 0) < sent) await new Promise(setImmediate);
+    }
     await answered(seen);
   },
-  async 'leave a stream of tokens'(port) {
+  async 'leave a stream of tokens'({ port }) {
     const body = JSON.stringify({ model: 'sql', prompt: 'x'.repeat(1000), stream: true, max_tokens: 2000 });
     const seen = send(port, `${head}content-length: ${body.length}\r\n\r\n${body}`);
     await answered(seen);
     seen.socket.destroy();
   },
-  async 'leave while they send'(port) {
-    const seen = send(port, `${head}content-length: 1000\r\n\r\n{`);
-    await once(seen.socket, 'connect');
+  async 'leave while they send'({ port, parts, metrics }) {
+    const began = vi.spyOn(parts.telemetry, 'request');
+    const before = began.mock.calls.length;
+    const seen = send(port, `${head}content-length: ${1 << 20}\r\n\r\n{`);
+    await vi.waitFor(() => expect(began).toHaveBeenCalledTimes(before + 1), { timeout: 20_000 });
     seen.socket.destroy();
+    const cancelled = new RegExp(`code="REQUEST_CANCELLED"[^}]*\\} ${before + 1}$`, 'm');
+    await vi.waitFor(async () => expect(await metrics()).toMatch(cancelled), { timeout: 20_000 });
   },
-  async 'ask what is refused'(port) {
+  async 'ask what is refused'({ port }) {
     const seen = send(port, `${head}content-length: 12\r\n\r\n{"model": 3}`);
     await once(seen.socket, 'data');
     expect(seen.text).toMatch(/^HTTP\/1.1 400 /);
+  },
+  async 'are refused before their small body came'({ port }) {
+    const seen = send(port, 'POST /nothing HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\r\n');
+    await once(seen.socket, 'data');
+    expect(seen.text).toMatch(/^HTTP\/1.1 404 /);
+    seen.socket.end('x'.repeat(60_000));
+    await once(seen.socket, 'close');
   },
 };
 
 it.each(Object.entries(usual))('the next connections of clients that %s do not wait', async (_, act) => {
   await using http = await start();
-  for (let i = 0; i < 5; i += 1) await act(http.port);
+  for (let i = 0; i < 5; i += 1) await act(http);
   await answered(send(http.port, live));
   expect(await http.metrics()).not.toMatch(/^adaptlet_(ended|delayed)_connections_total\{/m);
 });

@@ -21,7 +21,7 @@ import { type AppParts, createHttpApp } from './app.ts';
 import { cutCrumbs } from './crumbs.ts';
 import { cut } from './deafen.ts';
 import { createHealthApp } from './health.ts';
-import { lingerBehind } from './linger.ts';
+import { lingerBehind, smallBytes } from './linger.ts';
 import { OpenConnections } from './open-connections.ts';
 import { problemResponse } from './problem.ts';
 import { takenBytes, watchReader } from './unread.ts';
@@ -148,10 +148,17 @@ const listenWith = async (app: Hono, options: Parts & Listening): Promise<Runnin
     if (!connections.isWithin(req.socket, res)) return;
     cutCrumbs(req, endFor('chunks'));
     endUnread(res, options);
+    const before = req.socket.bytesRead;
     res.once('prefinish', () => {
-      if (req.complete) return;
-      penalties.charge(req.socket.remoteAddress, 'unfinished');
-      lingerBehind(req.socket, options.clock);
+      // Of a client that left nobody reads the answer.
+      if (req.complete || req.socket.destroyed) return;
+      // Behind its end a connection has no address.
+      const { remoteAddress } = req.socket;
+      const charge = (): void => penalties.charge(remoteAddress, 'unfinished');
+      const bytes = Math.max(Number(req.headers['content-length'] ?? 0), req.socket.bytesRead - before);
+      const isLarge = bytes > smallBytes;
+      if (isLarge) charge();
+      lingerBehind(req.socket, options.clock, isLarge ? () => undefined : charge);
     });
     // A connection that is kept alive would keep the server open after its last answer.
     res.once('close', () => {
@@ -177,6 +184,7 @@ const listenWith = async (app: Hono, options: Parts & Listening): Promise<Runnin
     close: (graceMs) =>
       new Promise((resolve) => {
         closing = true;
+        penalties.close();
         const stopTimer = options.clock.after(graceMs, () => server.closeAllConnections());
         // The close of HTTP would cut answers on their way; it ends timers.
         NetServer.prototype.close.call(server, () => {

@@ -56,6 +56,7 @@ export class Counters {
   readonly #callers = this.#counter(metrics.callers);
   readonly #tokens = this.#counter(metrics.tokens);
   readonly #endedConnections = this.#counter(metrics.endedConnections);
+  readonly #endedStreams = this.#counter(metrics.endedStreams);
   readonly #delayedConnections = this.#counter(metrics.delayedConnections);
   readonly #feedback = this.#counter(metrics.feedback);
   readonly #transitions = this.#counter(metrics.transitions);
@@ -86,6 +87,10 @@ export class Counters {
 
   endedConnection(protocol: string, cause: string): void {
     this.#endedConnections.add(1, { protocol, cause });
+  }
+
+  endedStream(cause: string): void {
+    this.#endedStreams.add(1, { cause });
   }
 
   delayedConnection(protocol: string): void {

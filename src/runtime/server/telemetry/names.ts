@@ -22,7 +22,11 @@ export const metrics = {
   },
   endedConnections: {
     name: 'adaptlet_ended_connections_total',
-    help: 'Connections that were ended for what came on them, by protocol (grpc, http) and cause: chunks of a few bytes, pipelined requests, an unfinished request that was answered, resets of streams, messages that did not come to their end.',
+    help: 'Connections that were ended for what came on them, by protocol (grpc, http) and cause: chunks of a few bytes, pipelined requests, a request of more than 64 KiB that was answered before it was whole, resets of streams, messages that did not come to their end.',
+  },
+  endedStreams: {
+    name: 'adaptlet_ended_streams_total',
+    help: 'Streams of gRPC that were ended for what came on their connection, where that is of a gateway and goes on, by cause: messages that did not come to their end.',
   },
   delayedConnections: {
     name: 'adaptlet_delayed_connections_total',

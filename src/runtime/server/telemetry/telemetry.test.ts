@@ -99,6 +99,7 @@ it('every metric has its exact name and its sentence', async () => {
   telemetry.transition({ from: 'Loaded', to: 'Resident', cause: 'Passed' });
   telemetry.feedback({ rollout: 'sql', arm: 'canary' });
   telemetry.endedConnection('http', 'chunks');
+  telemetry.endedStream('messages');
   telemetry.delayedConnection('http');
   const text = await telemetry.metricsText();
   for (const { name, help } of Object.values(metrics)) {

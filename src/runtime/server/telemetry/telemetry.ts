@@ -32,6 +32,8 @@ export type Telemetry = {
   }): RequestRecord;
   /** A connection was ended for what came on it. `cause` is one of few constants. */
   endedConnection(protocol: string, cause: string): void;
+  /** A stream of a gateway's connection was ended for what came on that. `cause` is one of few constants. */
+  endedStream(cause: string): void;
   /** A connection waits before it begins. */
   delayedConnection(protocol: string): void;
   /** An answer got its first feedback. */
@@ -100,6 +102,7 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
       };
     },
     endedConnection: (protocol, cause) => counters.endedConnection(protocol, cause),
+    endedStream: (cause) => counters.endedStream(cause),
     delayedConnection: (protocol) => counters.delayedConnection(protocol),
     feedback({ rollout, arm }) {
       counters.feedback(rollout, arm);
