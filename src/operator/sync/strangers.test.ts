@@ -106,7 +106,10 @@ it('a request for a certificate is not read where it is compressed, however shor
 it.each([
   ['at once', [Buffer.concat([empty, compressed, compressed])]],
   ['byte by byte', [...bytesOf(empty), compressed, compressed]],
-  ['in a piece with the end of the first', [empty.subarray(0, 3), Buffer.concat([empty.subarray(3), compressed])]],
+  [
+    'in a piece with the end of the first',
+    [empty.subarray(0, 3), Buffer.concat([empty.subarray(3), compressed])],
+  ],
 ])('a second message behind a request for a certificate is not read where it comes %s', async (_, pieces) => {
   const { server, devices } = stage.replica;
   const { bundle } = devices.authority.credentials();
