@@ -28,7 +28,7 @@ const inputs: Inputs = {
   idleBytesPerHour: 14_000,
   bytesPerStep: 500,
   messagesPerStep: 3,
-  writesBase: 6,
+  writesBase: 5,
   writesPerRuntime: 0.03,
   objectBytes: 2_000,
 };
@@ -50,6 +50,8 @@ describe('the arithmetic of scale', () => {
     // 9 a second leave 1, which is less than the budget.
     expect(capacities(many, 1).writes).toBe(33);
     expect(capacities(many, 2).writes).toBe(0);
+    // 7 a second leave 3: enough for observations of runtimes, not for those of all kinds.
+    expect(capacities({ ...inputs, writesBase: 7 }, 1).writes).toBe(100);
     // 1 + 8 / 60 leave room for all of it.
     expect(capacities(many, 1 / 60).writes).toBe(Infinity);
     expect(shardsFor(100_000, many, 1)).toBe(3031);

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeRates } from '../../src/operator/reconcile/write-budget.ts';
+import { observationsPerSecond, writeRates } from '../../src/operator/reconcile/write-budget.ts';
 import { maxElsewhere } from '../../src/rollout/judge/elsewhere.ts';
 import type { Report } from '../../test/bench/report.ts';
 import { sizeOf, sizeText } from './bench-goals.ts';
@@ -37,7 +37,7 @@ export type Inputs = {
 
 /**
  * What one replica may take. `mib`: its limit in the chart, `operator.resources.limits.memory`. `writes`: the goal of the bench.
- * `observed`: the budget of ADR 64.
+ * `observed`: the budget of ADR 64 for runtimes.
  */
 export const limits = {
   core: 0.6,
@@ -47,10 +47,6 @@ export const limits = {
   writes: 10,
   observed: writeRates.AdapterRuntime.Observation.perSecond,
 };
-const observedOfAll = Object.values(writeRates).reduce(
-  (sum, { Observation }) => sum + Observation.perSecond,
-  0,
-);
 /**
  * Of a reward for an answer that another runtime gave, where a runtime is told of 16 for each of many others: bytes on each of
  * its two ways (scale.test.ts) and in the memory of the leader (src/operator/fleet/heap.test.ts, and what is merged of it).
@@ -74,7 +70,7 @@ export const capacities = (inputs: Inputs, stepsPerSecond: number) => {
     cpu: within(limits.core - inputs.cpuBase, inputs.cpuPerRuntime * stepsPerSecond),
     memory: within(limits.mib - inputs.rssBase, inputs.rssPerRuntime),
     reconnect: within(limits.reconnectSeconds, inputs.reconnectPerRuntime),
-    writes: writesLeft >= limits.observed ? Infinity : within(writesLeft, inputs.writesPerRuntime),
+    writes: writesLeft >= observationsPerSecond ? Infinity : within(writesLeft, inputs.writesPerRuntime),
     streams: limits.streams,
   };
 };
@@ -146,6 +142,20 @@ const shardTable = (inputs: Inputs): readonly string[] =>
       ];
     }),
   );
+
+/** The saved curve is of before a weight alone wrote no AdapterRuntime. */
+const writesNote = (inputs: Inputs): readonly string[] => {
+  const { writes, ...others } = capacities(inputs, 1);
+  const isOld =
+    'The curve is from before [ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md): its step writes the AdapterRuntime of each runtime. Since then a step writes none of them, and it was not measured again.';
+  if (writes === Infinity) return [isOld, ''];
+  const rest = Math.min(...Object.values(others));
+  return [
+    isOld,
+    `**So the ${number(writes)} runtimes by writes at a step a second, and the operators there, are too pessimistic.** By the other columns a part has ${number(rest)} runtimes, and ${number(Math.ceil(fleetNodes / rest))} operators serve all nodes.`,
+    '',
+  ];
+};
 
 const monthTable = (inputs: Inputs): readonly string[] =>
   table(
@@ -302,10 +312,10 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     '',
     ...shardTable(inputs),
     '',
+    ...writesNote(inputs),
     'Where the machine was busy, the line of reconnects is an upper bound. Memory also grows with the Adapters and rollouts that a runtime',
     'holds. The lines of the processor and of writes have the flaps of one link a second in their first terms. Where steps are',
-    'rare, writes set no limit: what is only observed of runtimes has ' +
-      `${limits.observed} writes a second at most, however many there are, and these fit into the goal.`,
+    `rare, writes set no limit: what is only observed of all kinds has ${number(observationsPerSecond)} writes a second at most, however many runtimes there are, and these fit into the goal.`,
     '',
     '### The API server',
     '',
@@ -320,7 +330,7 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     `([ADR 64](../adr/0064-writes-and-greetings-have-a-budget.md)), so it is n / ${limits.observed} seconds late at most, and`,
     `a part of ${number(part)} costs ${number(inputs.writesBase + Math.min(limits.observed, inputs.writesPerRuntime * part))} writes a second. When this was measured a step was such an observation of each runtime; since`,
     '[ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md) it is none, and the second term is for runtimes that change otherwise.',
-    `What is only observed of runtimes, Adapters, rollouts and routes together is written ${number(observedOfAll)} times a second at most.`,
+    `What is only observed of runtimes, Adapters, rollouts and routes together is written ${number(observationsPerSecond)} times a second at most.`,
     inputs.flapWrites === undefined
       ? 'Flaps alone were not measured.'
       : `A flap alone costs ${number(inputs.flapWrites)}: when each link flaps once an hour, ${number(fleetNodes)} nodes write ${number((fleetNodes / 3600) * inputs.flapWrites)} times a second together.`,

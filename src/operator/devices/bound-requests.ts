@@ -7,20 +7,28 @@ import { streamOf } from '../../grpc/stream-of.ts';
 const mostBytes = 64 << 10;
 
 /**
- * Ends calls of a single message that is longer or compressed, as soon as that is seen: a stranger sends it, and nobody looks at it
- * before it is whole. grpc-js has one limit for all methods of a server, among which are the reports of runtimes.
+ * Ends calls of a single message that is longer or compressed, and those with more than one message, as soon as that is seen: a stranger
+ * sends it, and nobody looks at it before it is whole. grpc-js has one limit for all methods of a server, among which are the reports of
+ * runtimes, and it inflates each message that comes.
  */
 export const boundRequests: ServerInterceptor = (method, call) => {
   if (method.requestStream) return new ServerInterceptingCall(call);
   const stream = streamOf(call);
+  /** A flag, which says that the message is compressed, and its length. */
+  const head = Buffer.alloc(5);
   let bytes = 0;
+  const refusal = (): string | undefined => {
+    if (head[0] !== 0) return 'it is compressed';
+    if (bytes > mostBytes) return `it has more than ${mostBytes} bytes`;
+    // Not before the head is whole.
+    return bytes > head.length + head.readUInt32BE(1) ? 'it has more than one message' : undefined;
+  };
   const onData = (chunk: Buffer): void => {
-    // It begins with a flag. What a compressed one becomes is known to nobody.
-    const isCompressed = bytes === 0 && chunk[0] !== 0;
+    chunk.copy(head, Math.min(bytes, head.length));
     bytes += chunk.length;
-    if (bytes <= mostBytes && !isCompressed) return;
+    const why = refusal();
+    if (why === undefined) return;
     stream.off('data', onData);
-    const why = isCompressed ? 'it is compressed' : `it has more than ${mostBytes} bytes`;
     const { code, details, metadata } = serviceErrorOf(
       new AdaptletError('ENROLMENT_INVALID', `the request is not read: ${why}`),
     );

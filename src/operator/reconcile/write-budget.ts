@@ -10,16 +10,16 @@ export type News = 'Decision' | 'Observation';
  * How often statuses of one kind are written: of one object not before `pauseMs` after any other write of it, of all together
  * `perSecond` in the long run and `burst` at once after a rest.
  */
-type Rates = Readonly<
-  Record<News, { readonly pauseMs: number; readonly perSecond: number; readonly burst: number }>
->;
+type Rate = { readonly pauseMs: number; readonly perSecond: number; readonly burst: number };
+/** AtRest: observations of objects of which nobody waits for anything; absent: they wait with those of the others. */
+type Rates = Readonly<Record<News, Rate>> & { readonly AtRest?: Rate };
 
 const atOnce = { pauseMs: 0, perSecond: Number.POSITIVE_INFINITY, burst: 1 };
 /** A thousand objects of which something is decided together are told of within 45 seconds. */
 const paced = { pauseMs: 1000, perSecond: 20, burst: 100 };
 
 /**
- * Observations of all kinds together are 4.5 a second: with a step of a rollout and a flap of a link in every second, which
+ * Observations of all kinds together are 4.75 a second: with a step of a rollout and a flap of a link in every second, which
  * are 5 writes, and the renewals of the lease that is less than ten.
  */
 export const writeRates = {
@@ -27,11 +27,21 @@ export const writeRates = {
   AdapterRuntime: { Decision: paced, Observation: { pauseMs: 10_000, perSecond: 2, burst: 100 } },
   /** A runtime that goes or comes for good moves the counts of all Adapters that it should have. */
   Adapter: { Decision: atOnce, Observation: { pauseMs: 1000, perSecond: 1, burst: 20 } },
-  /** Ten rollouts that change all the time are written each 10 seconds, 200 each 200. */
-  AdapterRollout: { Decision: atOnce, Observation: { pauseMs: 10_000, perSecond: 1, burst: 20 } },
+  /** Ten rollouts that change all the time are written each 10 seconds, 200 each 200; those at rest never delay them. */
+  AdapterRollout: {
+    Decision: atOnce,
+    Observation: { pauseMs: 10_000, perSecond: 1, burst: 20 },
+    AtRest: { pauseMs: 10_000, perSecond: 0.25, burst: 20 },
+  },
   /** Each runtime that takes a plan over moves the counts of all routes that it has not had before. */
   AdapterRoute: { Decision: paced, Observation: { pauseMs: 1000, perSecond: 0.5, burst: 20 } },
 } as const satisfies Record<ControlledKind, Rates>;
+
+/** Observations of all kinds together, a second in the long run. */
+export const observationsPerSecond = Object.values<Rates>(writeRates).reduce(
+  (sum, { Observation, AtRest }) => sum + Observation.perSecond + (AtRest?.perSecond ?? 0),
+  0,
+);
 
 /** Monotonic times. */
 type Turn = {

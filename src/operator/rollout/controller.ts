@@ -17,7 +17,7 @@ import { Spread } from '../reconcile/spread.ts';
 import { writeRates } from '../reconcile/write-budget.ts';
 import { analysisFact } from './analysis-fact.ts';
 import { completionsOf, RolloutEventCounts } from './event-counts.ts';
-import { followRollouts, type RolloutSources } from './follow.ts';
+import { followRollouts, isAtRest, type RolloutSources } from './follow.ts';
 import type { eventReasons } from './reasons.ts';
 import { type Memory, newMemory, type TurnEvent, turnOf } from './turn.ts';
 import { viewOf } from './view.ts';
@@ -67,11 +67,13 @@ export class RolloutController implements Controller {
   readonly #complaints = new Map<ObjectKey, string>();
 
   readonly #metrics: MetricsOfRollouts;
-  readonly #observations: Spread;
+  readonly #underWay: Spread;
+  readonly #atRest: Spread;
 
   constructor(parts: RolloutParts) {
     this.#parts = parts;
-    this.#observations = new Spread(parts.clock, writeRates.AdapterRollout.Observation);
+    this.#underWay = new Spread(parts.clock, writeRates.AdapterRollout.Observation);
+    this.#atRest = new Spread(parts.clock, writeRates.AdapterRollout.AtRest);
     this.#metrics = new MetricsOfRollouts(parts);
     this.#writes = new FencedWrites('AdapterRollout', parts);
   }
@@ -125,7 +127,7 @@ export class RolloutController implements Controller {
       epoch: term.epoch,
       request: this.#requestOf(read),
       measured: (id, number) => this.#metrics.result(id, number),
-      placeInMs: () => this.#observations.delayOf(key),
+      placeInMs: () => (isAtRest(rollout) ? this.#atRest : this.#underWay).delayOf(key),
       analysis: (name) => analysisFact(objects.analyses, objectKey(rollout.metadata.namespace, name)),
     });
     const { write, requeueAfterMs } = turn;

@@ -30,7 +30,7 @@ const connectionMs = 200;
 const countsMs = 5000;
 
 /** Only counts of it change when a runtime comes or goes: its one adapter is stable, and nothing is waited for. */
-const isAtRest = ({ metadata, status }: RolloutObject): boolean =>
+export const isAtRest = ({ metadata, status }: RolloutObject): boolean =>
   status?.phase === 'Healthy' &&
   status.observedGeneration === metadata.generation &&
   conditionOf(status.conditions, 'Schedulable')?.status !== 'False';

@@ -1,7 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { RolloutSpec } from '../../api/rollout.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { Spread } from '../reconcile/spread.ts';
 import { RolloutWorld } from './world.fixture.ts';
 
 const pausing = (duration: string): Partial<RolloutSpec> => ({
@@ -41,16 +40,6 @@ describe('a pause', () => {
     expect(world.status).toMatchObject({ phase: 'Paused', weights: { canary: 10 } });
     await world.advance(7000).run();
     expect(world.status).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v2' } });
-  });
-
-  it('is written every 30 s, also while what was observed waits for its turn', async () => {
-    const world = await about('10m');
-    await world.settle();
-    const place = vi.spyOn(Spread.prototype, 'delayOf').mockReturnValue(600_000);
-    world.served('a', 90, 10);
-    for (let second = 0; second < 31; second += 1) await world.advance(1000).run();
-    place.mockRestore();
-    expect(world.status.step?.elapsedMs).toBeGreaterThanOrEqual(30_000);
   });
 
   it('is not over because its status was written and the answer was lost', async () => {

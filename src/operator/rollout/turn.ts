@@ -7,7 +7,7 @@ import { setAsideType } from '../../rollout/decided.ts';
 import type { RolloutEvent } from '../../rollout/draft.ts';
 import type { Facts } from '../../rollout/facts.ts';
 import { type RolloutRequest, requestText } from '../../rollout/request.ts';
-import { durationOf } from '../../rollout/step-state.ts';
+import { checkpointMs, durationOf } from '../../rollout/step-state.ts';
 import { sizeOf } from '../reconcile/runtime-sets.ts';
 import { writeRates } from '../reconcile/write-budget.ts';
 import { type Attempt, attemptOf } from './attempt.ts';
@@ -24,10 +24,9 @@ import { overdueOf, type Waits, waitsOf } from './waits.ts';
 
 /** Milliseconds that a first observation waits for others. */
 export const settleMs = 1000;
-/** Progress of a pause is written at least so often. */
-export const checkpointMs = 30_000;
 /** Milliseconds that a decision waits for the finalizer of the Adapter that it would bind. */
 export const keepMs = 2000;
+const { pauseMs } = writeRates.AdapterRollout.Observation;
 /** Look again after so many milliseconds; what is waited for comes as a change, as a rule. */
 const lookAgainMs = 1000;
 
@@ -43,7 +42,7 @@ export type Memory = {
   readonly observedAt: number;
   /** Since when there is an observation that was not written. */
   readonly unwrittenSince?: number;
-  /** Its place among those of other rollouts; absent before it was due. */
+  /** Its place among those of other rollouts; absent before something is due. */
   readonly observesAt?: number;
   /** Since when the Adapter that would be bound has no finalizer. */
   readonly unkeptSince?: number;
@@ -64,7 +63,7 @@ export type TurnInput = {
   readonly request: RolloutRequest | undefined;
   readonly measured: NonNullable<Facts['measured']>;
   readonly analysis: NonNullable<Facts['analysis']>;
-  /** Takes a place among the observations of all rollouts: milliseconds until then. */
+  /** Takes a place among what is not decided of all rollouts: milliseconds until then. */
   readonly placeInMs: () => number;
 };
 
@@ -88,8 +87,8 @@ export type TurnEvent = Omit<RolloutEvent, 'reason'> & {
 /**
  * One decision about a rollout over all runtimes, and whether it is worth a write now: pure.
  *
- * Guarantees: decisions are written at once, observations at most every 10 s and when it is their turn, the progress of a
- * pause every 30 s.
+ * Guarantees: decisions are written at once, observations at most every 10 s, the progress of a pause every 30 s, both
+ * when it is their turn.
  * Nothing is decided from the silence of runtimes that a new leader has not heard of yet, but what they said before and
  * what people ask for.
  */
@@ -175,22 +174,25 @@ const weigh = (
 
   const unwrittenSince = change === 'Observation' ? (memory.unwrittenSince ?? monotonic) : undefined;
   const { unwrittenSince: _, observesAt: given, ...rest } = memory;
-  // Turns that nobody used would pile up: all could write at once.
-  const place = change === 'None' ? undefined : given;
   const kept: Memory = { ...rest, decidedAt };
   const { wanted } = decision;
-  const restMs = dueIn(change, { decidedAt, observedAt: memory.observedAt }, unwrittenSince, monotonic);
-  const isDue = change === 'Observation' && place === undefined && restMs <= 0;
-  const observesAt = isDue ? monotonic + input.placeInMs() : place;
-  const turnMs = change === 'Observation' ? Math.max(restMs, (observesAt ?? monotonic) - monotonic) : restMs;
-  // Time that counts waits for no turn.
-  const isPassing = change === 'Observation' && hasPassed(view.written, status);
-  const dueInMs = isPassing ? Math.min(turnMs, decidedAt + checkpointMs - monotonic) : turnMs;
-  if (change === 'None' || dueInMs > 0) {
-    const requeueAfterMs = Math.min(
-      decision.requeueAfterMs ?? Number.POSITIVE_INFINITY,
-      change === 'None' ? Number.POSITIVE_INFINITY : dueInMs,
-    );
+  const observedIn =
+    Math.max((unwrittenSince ?? monotonic) + settleMs, memory.observedAt + pauseMs) - monotonic;
+  const passedIn = hasPassed(view.written, status)
+    ? decidedAt + checkpointMs - monotonic
+    : Number.POSITIVE_INFINITY;
+  const dueInMs = {
+    Decision: 0,
+    Observation: Math.min(observedIn, passedIn),
+    Progress: passedIn,
+    None: Number.POSITIVE_INFINITY,
+  }[change];
+  // Places that nobody used would pile up, and all could write at once: only what is due has one.
+  const isPaced = change !== 'Decision' && dueInMs <= 0;
+  const observesAt = isPaced ? (given ?? monotonic + input.placeInMs()) : undefined;
+  const writesInMs = observesAt === undefined ? dueInMs : observesAt - monotonic;
+  if (writesInMs > 0) {
+    const requeueAfterMs = Math.min(decision.requeueAfterMs ?? Number.POSITIVE_INFINITY, writesInMs);
     return {
       memory: {
         ...kept,
@@ -211,23 +213,6 @@ const weigh = (
     wanted,
     ...(decision.requeueAfterMs === undefined ? {} : { requeueAfterMs: decision.requeueAfterMs }),
   };
-};
-
-const dueIn = (
-  change: Change,
-  { decidedAt, observedAt }: { readonly decidedAt: number; readonly observedAt: number },
-  unwrittenSince: number | undefined,
-  now: number,
-): number => {
-  if (change === 'Observation') {
-    return (
-      Math.max(
-        (unwrittenSince ?? now) + settleMs,
-        observedAt + writeRates.AdapterRollout.Observation.pauseMs,
-      ) - now
-    );
-  }
-  return change === 'Progress' ? decidedAt + checkpointMs - now : 0;
 };
 
 const withAccepted = (status: RolloutStatus, { nameConflict, written }: RolloutView, now: string) => {

@@ -17,15 +17,15 @@ const framed = (flag: number, bytes: Buffer): Buffer => {
 
 const long = framed(0, Buffer.alloc(8 << 20));
 
-/** Sends a message of 8 MiB, or this one, until the other side takes no more of it. `taken`: bytes on the wire. */
+/** Sends a message of 8 MiB, or these pieces, until the other side takes no more of it. `taken`: bytes on the wire. */
 const send = async (
   address: string,
   path: string,
   {
     bundle,
     headers = {},
-    message = long,
-  }: { bundle: string; headers?: IncomingHttpHeaders; message?: Buffer },
+    pieces = [long],
+  }: { bundle: string; headers?: IncomingHttpHeaders; pieces?: readonly Buffer[] },
 ) => {
   let taken = 0;
   const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(address) ?? [];
@@ -47,10 +47,14 @@ const send = async (
   for (const event of ['response', 'trailers'] as const)
     call.on(event, (some: IncomingHttpHeaders) => void Object.assign(answered, some));
   call.on('error', () => undefined).resume();
-  call.write(message);
   await once(session, 'connect');
+  const ping = () => new Promise((resolve) => session.ping(resolve));
+  for (const piece of pieces) {
+    call.write(piece);
+    await ping();
+  }
   // Each answer comes behind what the other side said of the window before.
-  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => session.ping(resolve));
+  for (let turn = 0; turn < 50; turn++) await ping();
   session.destroy();
   between.close();
   return { answered, taken };
@@ -82,12 +86,43 @@ it('a request for a certificate is not read to its end where it is long', async 
   expect(taken).toBeGreaterThan(most);
 });
 
+const gzip = { 'grpc-encoding': 'gzip' };
+const compressed = framed(1, gzipSync(Buffer.alloc(8 << 20)));
+const empty = framed(0, Buffer.alloc(0));
+const bytesOf = (message: Buffer): Buffer[] => [...message].map((byte) => Buffer.of(byte));
+
 it('a request for a certificate is not read where it is compressed, however short it is', async () => {
   const { server, devices } = stage.replica;
   const { bundle } = devices.authority.credentials();
-  const message = framed(1, gzipSync(Buffer.alloc(8 << 20)));
-  const headers = { 'grpc-encoding': 'gzip' };
-  const { answered } = await send(server.deviceAddress ?? '', enrol, { bundle, headers, message });
+  const { answered } = await send(server.deviceAddress ?? '', enrol, {
+    bundle,
+    headers: gzip,
+    pieces: [compressed],
+  });
   expect(answered['x-adaptlet-error']).toBe('ENROLMENT_INVALID');
   expect(answered['grpc-message']).toContain('compressed');
+});
+
+it.each([
+  ['at once', [Buffer.concat([empty, compressed, compressed])]],
+  ['byte by byte', [...bytesOf(empty), compressed, compressed]],
+  [
+    'in a piece with the end of the first',
+    [empty.subarray(0, 3), Buffer.concat([empty.subarray(3), compressed])],
+  ],
+])('a second message behind a request for a certificate is not read where it comes %s', async (_, pieces) => {
+  const { server, devices } = stage.replica;
+  const { bundle } = devices.authority.credentials();
+  const { answered } = await send(server.deviceAddress ?? '', enrol, { bundle, headers: gzip, pieces });
+  expect(answered['x-adaptlet-error']).toBe('ENROLMENT_INVALID');
+  expect(answered['grpc-message']).toContain('more%20than%20one%20message');
+});
+
+it('a request for a certificate that comes byte by byte is read', async () => {
+  const { server, devices } = stage.replica;
+  const { bundle } = devices.authority.credentials();
+  const pieces = bytesOf(framed(0, Buffer.alloc(300, 0xff)));
+  const { answered } = await send(server.deviceAddress ?? '', enrol, { bundle, pieces });
+  // grpc-js decodes it: this is no request.
+  expect(answered['grpc-message']).toContain('deserializing');
 });
