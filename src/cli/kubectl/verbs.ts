@@ -114,7 +114,7 @@ const undoTries = 10;
 
 /**
  * Points the rollout back. A status that was written meanwhile is no reason to give up.
- * @throws KUBE_CONFLICT where somebody moved the rollout on meanwhile: an undo of what they did is not what was asked for
+ * @throws KUBE_CONFLICT where somebody moved the rollout on meanwhile: an undo of what they did is not what was seen for
  */
 export const undo = async (
   cluster: Pick<Cluster, 'get' | 'patch'>,
@@ -129,9 +129,9 @@ export const undo = async (
     const target = to === undefined ? undoTarget(raw, toRevision) : { adapter: to };
     if ('refusal' in target) throw new Error(`${name}: ${target.refusal}`);
     const { generation, resourceVersion } = raw.metadata;
-    const asked = `${target.adapter} for ${generation}`;
-    if (former !== undefined && asked !== former) break;
-    former = asked;
+    const seen = `${target.adapter} for ${generation}`;
+    if (former !== undefined && seen !== former) break;
+    former = seen;
     try {
       await cluster.patch(rolloutType, name, {
         metadata: { resourceVersion },
