@@ -114,7 +114,7 @@ const undoTries = 10;
 
 /**
  * Points the rollout back. A status that was written meanwhile is no reason to give up.
- * @throws KUBE_CONFLICT where somebody moved the rollout on meanwhile: an undo of what they did is not what was seen for
+ * @throws KUBE_CONFLICT where somebody moved the rollout on meanwhile: an undo of what they did is not what was asked for
  */
 export const undo = async (
   cluster: Pick<Cluster, 'get' | 'patch'>,
