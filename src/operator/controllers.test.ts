@@ -11,7 +11,7 @@ import { FakeClock } from '../time/fake-clock.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { noNodes } from './nodes/nodes.ts';
 import type { Controller } from './reconcile/controller.ts';
-import { observationsPerSecond } from './reconcile/write-budget.ts';
+import { observationsPerSecond, writeRates } from './reconcile/write-budget.ts';
 import { RolloutController } from './rollout/controller.ts';
 import { steps } from './rollout/world.fixture.ts';
 import { RouteController } from './route/controller.ts';
@@ -232,9 +232,10 @@ describe('the controllers together', () => {
     expect(stage.runs - runs).toBeLessThanOrEqual(
       100 + seconds * 8 + 3 * (stage.cluster.writes.length - writes),
     );
-    // In the end all of them say so.
+    // In the end all of them say so, each in its turn.
     stage.fleet.report(runtimeKey('c'), { connected: false, disconnectedAt: stage.clock.now() });
-    await stage.pass(objects * 1000, { follow: false });
+    const turnMs = 1000 / writeRates.AdapterRollout.AtRest.perSecond;
+    await stage.pass(objects * turnMs, { follow: false });
     expect(new Set(statuses().map((status) => status?.runtimes?.offline))).toEqual(new Set([1]));
   });
 
