@@ -3,25 +3,12 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { platform } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { EngineState } from '../../src/runtime/engine/engine.ts';
 import { StoppedThreads } from '../support/stopped-threads.ts';
 import { waitFor } from '../support/wait.ts';
-import { ask, babble, request, startTiny, type TestEngine } from './support/engine.ts';
+import { ask, babble, failsWith, request, startForTest, type TestEngine } from './support/engine.ts';
 import { scratch, tinyModel } from './support/tiny.ts';
-
-const failsWith = (code: string, text = '') =>
-  expect.objectContaining({ code, message: expect.stringContaining(text) });
-
-const started: TestEngine[] = [];
-const start = async (...options: Parameters<typeof startTiny>): Promise<TestEngine> => {
-  const tiny = await startTiny(...options);
-  started.push(tiny);
-  return tiny;
-};
-afterEach(async () => {
-  for (const { engine } of started.splice(0)) await engine.close();
-});
 
 const isAlive = (pid: number): boolean => {
   try {
@@ -55,7 +42,7 @@ const states = ({ engine }: TestEngine): EngineState[] => {
 
 describe('an engine process that is killed under load', () => {
   it('fails every call under way with ENGINE_DOWN, is back by itself, and has nothing loaded', async () => {
-    const tiny = await start();
+    const tiny = await startForTest();
     const { engine, files } = tiny;
     const seen = states(tiny);
     for (let round = 0; round < 3; round += 1) {
@@ -94,7 +81,7 @@ describe('an engine process that is killed under load', () => {
   });
 
   it('worked on the requests that ran, as far as they had come, and on none that waited', async () => {
-    const { engine, files } = await start();
+    const { engine, files } = await startForTest();
     await engine.load('upper', files['upper'] ?? '');
     const came = new Map<string, number>();
     const ids = ['1', '2', '3', '4', '5', '6'];
@@ -114,7 +101,7 @@ describe('an engine process that is killed under load', () => {
 
   it('is asked again for what other processes have still to take each time it begins', async () => {
     const asked = vi.fn(() => 0);
-    const { engine } = await start({ besideBytes: asked });
+    const { engine } = await startForTest({ besideBytes: asked });
     expect(asked).toHaveBeenCalledTimes(1);
     process.kill(engine.pid ?? 0, 'SIGKILL');
     await waitFor('the end', () => engine.state === 'down');
@@ -123,7 +110,7 @@ describe('an engine process that is killed under load', () => {
   });
 
   it('refuses calls while it is down, with the reason', async () => {
-    const { engine, files } = await start({ random: () => 1 });
+    const { engine, files } = await startForTest({ random: () => 1 });
     process.kill(engine.pid ?? 0, 'SIGKILL');
     await waitFor('the end', () => engine.state === 'down');
     expect(engine.failure).toEqual(failsWith('ENGINE_DOWN', 'SIGKILL'));
@@ -138,7 +125,7 @@ describe('an engine process that is killed under load', () => {
 
 describe('an engine process that hangs', () => {
   it('is killed after the stall timeout, while calls are under way, and started again', async () => {
-    const { engine, log } = await start({ stallTimeoutMs: 1200 });
+    const { engine, log } = await startForTest({ stallTimeoutMs: 1200 });
     const pid = engine.pid ?? 0;
     const call = ask(engine, babble(null, 200));
     process.kill(pid, 'SIGSTOP');
@@ -151,7 +138,7 @@ describe('an engine process that hangs', () => {
   it.runIf(platform() === 'linux')(
     'in a step, in native code, is killed though it answers, and started again',
     async () => {
-      const { engine, log } = await start({ stallTimeoutMs: 1500 });
+      const { engine, log } = await startForTest({ stallTimeoutMs: 1500 });
       const pid = engine.pid ?? 0;
       const prompt = request(null, 'moon:'.repeat(20));
       // How long steps take is known then.
@@ -179,7 +166,7 @@ describe('an engine process that hangs', () => {
   it.runIf(platform() === 'linux')(
     'in a step, in native code, worked on the requests of that step, also of callers who left, and on none that came later',
     async () => {
-      const { engine } = await start({ stallTimeoutMs: 1500 });
+      const { engine } = await startForTest({ stallTimeoutMs: 1500 });
       const pid = engine.pid ?? 0;
       await ask(engine, babble(null, 200));
       const leaving = new AbortController();
@@ -203,7 +190,7 @@ describe('an engine process that hangs', () => {
   );
 
   it('as a whole worked on what it began, also for a caller who left, and on nothing that it has not read', async () => {
-    const { engine } = await start({ stallTimeoutMs: 1200 });
+    const { engine } = await startForTest({ stallTimeoutMs: 1200 });
     const pid = engine.pid ?? 0;
     const leaving = new AbortController();
     const hung = engine.generate({ ...babble(null, 200), requestId: 'hung' }, leaving.signal);
@@ -217,7 +204,7 @@ describe('an engine process that hangs', () => {
   });
 
   it('is killed after the stall timeout when all callers left meanwhile', async () => {
-    const { engine } = await start({ stallTimeoutMs: 1200 });
+    const { engine } = await startForTest({ stallTimeoutMs: 1200 });
     const leaving = new AbortController();
     const hung = engine.generate(babble(null, 200), leaving.signal);
     await hung[Symbol.asyncIterator]().next();
@@ -227,14 +214,17 @@ describe('an engine process that hangs', () => {
   });
 
   it('is not killed for requests that were given up, and works on none of them any more', async () => {
-    const { engine } = await start({ stallTimeoutMs: 600 });
+    const { engine } = await startForTest({ stallTimeoutMs: 600 });
     const pid = engine.pid ?? 0;
     const leaving = new AbortController();
-    const calls = Array.from({ length: 6 }, () => ask(engine, babble(null, 200), leaving.signal));
-    const outcomes = Promise.allSettled(calls);
-    await waitFor('four answers', () => engine.now?.running === 4);
-    leaving.abort();
-    await outcomes;
+    const leaveAtFirst = async (): Promise<void> => {
+      for await (const _event of engine.generate(babble(null, 200), leaving.signal)) leaving.abort();
+    };
+    const first = leaveAtFirst();
+    // Some run by then, and some wait.
+    const others = Array.from({ length: 5 }, () => ask(engine, babble(null, 200), leaving.signal));
+    const outcomes = await Promise.allSettled([first, ...others]);
+    expect(outcomes.map(({ status }) => status)).toEqual(Array.from({ length: 6 }, () => 'rejected'));
     const since = performance.now();
     await waitFor('three stall timeouts', () => performance.now() - since > 1800);
     expect(engine.pid).toBe(pid);
@@ -244,7 +234,7 @@ describe('an engine process that hangs', () => {
   });
 
   it('is not killed for being idle or for a reader who takes his time', async () => {
-    const { engine } = await start({ stallTimeoutMs: 600 });
+    const { engine } = await startForTest({ stallTimeoutMs: 600 });
     const pid = engine.pid;
     const slow = engine.generate(babble(null, 200), new AbortController().signal)[Symbol.asyncIterator]();
     await slow.next();
@@ -257,7 +247,7 @@ describe('an engine process that hangs', () => {
 
 describe('an engine process and its parent', () => {
   it('does not end by SIGINT or SIGTERM: its parent says when', async () => {
-    const { engine } = await start();
+    const { engine } = await startForTest();
     const pid = engine.pid ?? 0;
     process.kill(pid, 'SIGINT');
     process.kill(pid, 'SIGTERM');
@@ -290,7 +280,7 @@ describe('an engine process and its parent', () => {
   it.runIf(platform() === 'linux')('has no socket of its parent', async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { engine } = await start();
+    const { engine } = await startForTest();
     const inodes = readFileSync('/proc/self/net/tcp', 'utf8')
       .split('\n')
       .map((row) => `socket:[${row.trim().split(/\s+/)[9]}]`);

@@ -3,10 +3,16 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitFor } from '../support/wait.ts';
-import { ask, babble, launchTiny, request, startTiny, type TestEngine, withNaN } from './support/engine.ts';
-
-const failsWith = (code: string, text = '') =>
-  expect.objectContaining({ code, message: expect.stringContaining(text) });
+import {
+  ask,
+  babble,
+  failsWith,
+  launchTiny,
+  request,
+  startTiny,
+  type TestEngine,
+  withNaN,
+} from './support/engine.ts';
 
 describe('the engine process', () => {
   let tiny: TestEngine;

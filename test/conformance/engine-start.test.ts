@@ -1,25 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ort } from '../../src/runtime/engine/ort/library.ts';
 import { smollm } from '../support/models.ts';
 import { waitFor } from '../support/wait.ts';
-import { ask, launchTiny, request, startTiny, type TestEngine } from './support/engine.ts';
+import { ask, failsWith, launchTiny, request, startForTest, startTiny } from './support/engine.ts';
 import { scratch, tinyModel } from './support/tiny.ts';
-
-const failsWith = (code: string, text = '') =>
-  expect.objectContaining({ code, message: expect.stringContaining(text) });
-
-const started: TestEngine[] = [];
-const start = async (...options: Parameters<typeof startTiny>): Promise<TestEngine> => {
-  const tiny = await startTiny(...options);
-  started.push(tiny);
-  return tiny;
-};
-afterEach(async () => {
-  for (const { engine } of started.splice(0)) await engine.close();
-});
 
 describe('a base model that cannot be loaded', () => {
   it('leaves the engine down with the reason, and is looked for again', async () => {
@@ -104,7 +91,7 @@ describe('a prepared graph', () => {
     rotten.writeUInt8(rotten.readUInt8(at) ^ 1, at);
     await writeFile(graph, rotten);
     const told: string[] = [];
-    const { engine, log } = await start({ onDoing: (what) => told.push(what) }, folder);
+    const { engine, log } = await startForTest({ onDoing: (what) => told.push(what) }, folder);
     expect((await ask(engine, request(null, 'moon:'))).text).toBe(' moon moon.');
     const made = 'comparing the optimised graph with the model, once';
     expect(told).toContain(made);
@@ -118,7 +105,7 @@ describe('a prepared graph', () => {
     const folder = scratch();
     await mkdir(join(folder, 'cache'));
     await writeFile(join(folder, 'cache/prepared'), 'a file where a folder should be');
-    const { engine, log } = await start({}, folder);
+    const { engine, log } = await startForTest({}, folder);
     expect((await ask(engine, request(null, 'moon:'))).text).toBe(' moon moon.');
     await waitFor('the warning', () =>
       log.some(({ keys }) => JSON.stringify(keys).includes('the weights cannot be shared')),

@@ -4,12 +4,10 @@ import { TextThread } from '../../src/runtime/engine/model/text-thread.ts';
 import { openTextCodec } from '../../src/runtime/engine/model/tokenizer.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { FakeClock } from '../../src/time/fake-clock.ts';
-import { ask, babble, request, startTiny, type TestEngine } from './support/engine.ts';
+import { ask, babble, failsWith, request, startTiny, type TestEngine } from './support/engine.ts';
 import { endless, TestHost } from './support/host.ts';
 import { tinyModel } from './support/tiny.ts';
 
-const failsWith = (code: string, text = '') =>
-  expect.objectContaining({ code, message: expect.stringContaining(text) });
 /** A word of so many characters, of three bytes each. */
 const chinese = (count: number): string =>
   String.fromCodePoint(...Array.from({ length: 1000 }, (_, at) => 0x4e00 + at * 7)).repeat(count / 1000);

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { expect, onTestFinished } from 'vitest';
 import type { CompiledHeader } from '../../../src/runtime/compiled/compiled-file.ts';
 import { readCompiledHeader } from '../../../src/runtime/compiled/read-header.ts';
 import {
@@ -58,6 +59,17 @@ export const startTiny = async (
   }
   return { engine, log, folder, files };
 };
+
+/** As {@link startTiny}, until the end of the test that is running. */
+export const startForTest = async (...options: Parameters<typeof startTiny>): Promise<TestEngine> => {
+  const tiny = await startTiny(...options);
+  onTestFinished(() => tiny.engine.close());
+  return tiny;
+};
+
+/** An error of that code with that in its message. */
+export const failsWith = (code: string, text = '') =>
+  expect.objectContaining({ code, message: expect.stringContaining(text) });
 
 export const request = (
   adapter: string | null,
