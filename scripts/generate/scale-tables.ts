@@ -12,7 +12,7 @@ export const number = (value: number): string =>
 export const exact = (value: number): string => value.toLocaleString('en-US');
 
 /** What results of one of several sizes end with: `_r300`. */
-const suffixesOf = ({ setup }: Report): readonly string[] =>
+export const suffixesOf = ({ setup }: Report): readonly string[] =>
   Object.keys(setup).flatMap((key) => /^runtimes(_r\d+)$/.exec(key)?.[1] ?? []);
 
 type Row = readonly [key: string, what: string, of: 'median' | 'p99', exponent?: string];
@@ -44,6 +44,7 @@ const counted: readonly Row[] = [
   ['body_bytes_per_change', 'bytes of resources for a change', 'median', 'bytes'],
   ['leader_cpu_ms_per_round', 'processor of the leader for one step and one flap, ms', 'median', 'cpu'],
   ['operator_rss_mib', 'memory of the leader, MiB', 'median', 'rss'],
+  ['api_writes_per_s', 'writes to the API server per second', 'median', 'writes'],
 ];
 
 const cellsOf = ({ results }: Report, [key, what, of]: Row, suffixes: readonly string[]): string[] => [
@@ -82,22 +83,28 @@ export const timedTable = (report: Report): readonly string[] => {
   ];
 };
 
-/** The same of counts alone, with the exponent of each. */
+/** The same of counts alone, with the exponent of each beside its goal. */
 export const countedTable = (report: Report): readonly string[] => {
   const suffixes = suffixesOf(report);
   return [
     ...table(
-      ['runtimes', ...suffixes.map((suffix) => suffix.slice(2)), 'exponent'],
-      counted.map((row) => {
-        const exponent = report.ratios[`${row[3]}_exponent`];
-        return [
-          ...cellsOf(report, row, suffixes),
-          exponent === undefined ? 'not measured' : number(exponent),
-        ];
-      }),
+      ['runtimes', ...suffixes.map((suffix) => suffix.slice(2)), 'exponent', 'goal', ''],
+      counted.map((row) => [
+        ...cellsOf(report, row, suffixes),
+        ...exponentCells(report, `${row[3]}_exponent`),
+      ]),
     ),
     ...failuresOf(report),
   ];
+};
+
+/** An exponent, its goal, and whether it is reached. */
+const exponentCells = (report: Report, key: string): readonly string[] => {
+  const goal = goals.find((one) => one.bench === report.bench && one.key === key);
+  const outcome = goal && outcomeOf(goal, [report]);
+  return goal === undefined || outcome === undefined
+    ? ['not measured', '', '']
+    : [number(outcome.value), `${goal.bound} ${goal.value}`, verdicts[outcome.verdict]];
 };
 
 const growths: Readonly<Record<string, string>> = {

@@ -1,85 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
 import { elsewhereToWire } from '../../src/control/rewards-wire.ts';
 import { Report, RolloutReport } from '../../src/gen/adaptlet/control/v1/control.ts';
 import { originOf } from '../../src/rollout/judge/elsewhere.ts';
 import { exponentOf, lineThrough } from '../../test/bench/fleet/fit.ts';
 import { fleetReport, type Point } from '../../test/bench/fleet/reported.ts';
 import { variant } from '../../test/bench/report.ts';
-import {
-  bytesPerMonth,
-  capacities,
-  feedback,
-  type Inputs,
-  inputsOf,
-  limits,
-  scaleText,
-  shardsFor,
-} from './scale.ts';
-
-const inputs: Inputs = {
-  cpuBase: 0.1,
-  cpuPerRuntime: 0.0005,
-  rssBase: 124,
-  rssPerRuntime: 0.9,
-  reconnectPerRuntime: 0.01,
-  idleBytesPerHour: 14_000,
-  bytesPerStep: 500,
-  messagesPerStep: 3,
-  writesBase: 5,
-  writesPerRuntime: 0.03,
-  objectBytes: 2_000,
-};
-
-describe('the arithmetic of scale', () => {
-  it('says for each limit how many runtimes one operator takes', () => {
-    expect(capacities(inputs, 1)).toEqual({
-      cpu: 1000,
-      memory: 1000,
-      reconnect: 1000,
-      writes: Infinity,
-      streams: 5000,
-    });
-    expect(capacities(inputs, 0.5)).toMatchObject({ cpu: 2000 });
-  });
-
-  it('counts writes of steps, of a flap, and of runtimes up to their budget', () => {
-    const many = { ...inputs, writesBase: 9, flapWrites: 1 };
-    // 9 a second leave 1, which is less than the budget.
-    expect(capacities(many, 1).writes).toBe(33);
-    expect(capacities(many, 2).writes).toBe(0);
-    // 7 a second leave 3: enough for observations of runtimes, not for those of all kinds.
-    expect(capacities({ ...inputs, writesBase: 7 }, 1).writes).toBe(100);
-    // 1 + 8 / 60 leave room for all of it.
-    expect(capacities(many, 1 / 60).writes).toBe(Infinity);
-    expect(shardsFor(100_000, many, 1)).toBe(3031);
-  });
-
-  it('has the limit of memory that the chart sets', () => {
-    const file = join(import.meta.dirname, '../../charts/adaptlet/values.yaml');
-    // The defaults of the chart.
-    const { operator } = parse(readFileSync(file, 'utf8')) as {
-      readonly operator: { readonly resources: { readonly limits: { readonly memory: string } } };
-    };
-    expect(operator.resources.limits.memory).toBe(`${limits.mib / 1024}Gi`);
-  });
-
-  it('takes as many operators as the nearest limit asks for', () => {
-    expect(shardsFor(100_000, inputs, 1)).toBe(100);
-    expect(shardsFor(100_001, inputs, 0.01)).toBe(101);
-    expect(shardsFor(100_000, { ...inputs, rssPerRuntime: 0, reconnectPerRuntime: 0 }, 0.001)).toBe(20);
-  });
-
-  it('sums the bytes of a month', () => {
-    expect(bytesPerMonth(inputs, 0)).toEqual({ payload: 730 * 14_000, headers: 730 * 28_080 });
-    expect(bytesPerMonth(inputs, 60)).toEqual({
-      payload: 730 * (14_000 + 30_000),
-      headers: 730 * (28_080 + 60 * 6 * 52),
-    });
-  });
-});
+import { inputsOf } from './capacity.ts';
+import { feedback, scaleText } from './scale.ts';
 
 /** A run of the bench in which what grows is in proportion to the runtimes. */
 const run = (sizes: readonly number[], objects: readonly [number, number, number], failed = {}) => {
@@ -97,7 +24,7 @@ const run = (sizes: readonly number[], objects: readonly [number, number, number
       socket_bytes_per_node_change: 900,
       messages_from_runtimes_per_change: 2 * runtimes,
       compilations_per_change: 2,
-      reconnect_all_s: runtimes / 100,
+      reconnect_all_s: 1 + runtimes / 100,
       idle_bytes_per_node_hour: 23_400,
       failover_s: 20,
       runtime_object_bytes: 2_000,
@@ -115,13 +42,18 @@ describe('the page about scale', () => {
   const own = inputsOf(small) ?? expect.fail();
   const page = scaleText({ small }, own);
 
-  it('says of which size its lines are, and what a fleet took for which they are wrong', () => {
+  it('says of which size its lines are, and of which changes it is older', () => {
     const [head = ''] = page.split('## What was measured');
-    expect(head).toContain('500 Adapters x 20 rollouts, up to 300 runtimes');
-    expect(head).toContain('1,000 x 10,000 x 200 (runtimes x Adapters x rollouts) took 732 MiB and 64 s');
-    expect(head).toContain('700 MiB and 10 s');
+    expect(head).toContain('500 Adapters x 20 rollouts, up to 300 runtimes.**');
     expect(page).not.toContain('fleet-large.json');
-    expect(page).not.toContain('### Counts of up to');
+    expect(page).not.toContain('### Counts of more');
+    expect(page).toContain('It was not measured again.');
+    for (const adr of [76, 77, 82, 100]) expect(page).toContain(`[ADR ${adr}]`);
+  });
+
+  it('has the seconds of no runtime in the line of reconnects', () => {
+    expect(page).toContain('reconnects  1 + 0.01 n  <= 10 s');
+    expect(page).toContain('| a step an hour | over 1,000,000 | 1,650 | 900 | no limit | 5,000 | 112 |');
   });
 
   it('has headers of TCP and IP in the table and in the cost of an idle node', () => {
@@ -133,18 +65,37 @@ describe('the page about scale', () => {
     const counted = run([100, 300, 1000], [100, 4, 2], { failed_r3000: 'no memory' });
     const text = scaleText({ small, counted }, own);
     expect(text).toContain('[fleet-counted.json](../reference/performance/fleet-counted.json)');
-    expect(text).toContain('### Counts of up to 1,000 runtimes');
-    expect(text).toContain('| commits of a change | 100 | 300 | 1,000 | 1 |');
+    expect(text).toContain('Up to 1,000 runtimes with 100 Adapters and 4 rollouts');
+    expect(text).toContain('| commits of a change | 100 | 300 | 1,000 | 1 | at most 1.1 | reached |');
     expect(text).toContain('3,000 runtimes failed: no memory.');
+    expect(text).toContain('[counts](#counts-of-more-runtimes) were');
+    expect(text).not.toContain('some changes took longer');
   });
 
-  it('shows a large fleet beside its goals, with what limited it, in the place of an earlier run', () => {
+  it('says of a counted curve where changes overtook each other', () => {
+    const counted = run([100, 20_000, 30_000], [100, 4, 2]);
+    const text = scaleText({ small, counted }, own);
+    expect(text).toContain('With 20,000 and 30,000 runtimes some changes took longer');
+  });
+
+  it('shows a large fleet beside its goals, with what limited it and what its lines would give', () => {
     const large = run([1000], [10_000, 200, 50]);
     const text = scaleText({ small, large }, own);
-    expect(text).toContain('took 700 MiB and 10 s');
+    expect(text).toContain(
+      'took 700 MiB and 11 s to be connected again, where the lines give\n700 MiB and 11 s',
+    );
+    expect(text).toContain('its 1,000 runtimes took 11 s');
     expect(text).toContain('The limit was: none: 0.10 of');
     expect(text).toContain('| `results.operator_rss_mib.p99` | 700 | at most 512 | **not reached** |');
     expect(text).toContain('| `results.apply_to_effective.p99` | 1,000 | at most 1,000 | reached |');
+    expect(text).not.toContain('with fewer runtimes');
+  });
+
+  it('shows a large fleet of several sizes with a column for each', () => {
+    const large = run([100, 500], [10_000, 200, 50]);
+    const text = scaleText({ small, large }, own);
+    expect(text).toContain('with fewer runtimes:\n\n| runtimes | 100 | 500 |');
+    expect(text).not.toContain('The column of reconnects is not');
   });
 
   it('is made of no report of one size', () => {

@@ -1,10 +1,30 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { observationsPerSecond, writeRates } from '../../src/operator/reconcile/write-budget.ts';
+import { observationsPerSecond } from '../../src/operator/reconcile/write-budget.ts';
 import { maxElsewhere } from '../../src/rollout/judge/elsewhere.ts';
 import type { Report } from '../../test/bench/report.ts';
 import { sizeOf, sizeText } from './bench-goals.ts';
-import { countedTable, exact, growthTable, largeTable, number, timedTable } from './scale-tables.ts';
+import {
+  bytesPerMonth,
+  capacities,
+  headers,
+  type Inputs,
+  inputsOf,
+  limits,
+  packetsPerStep,
+  partOf,
+  shardsFor,
+  writesAlone,
+} from './capacity.ts';
+import {
+  countedTable,
+  exact,
+  growthTable,
+  largeTable,
+  number,
+  suffixesOf,
+  timedTable,
+} from './scale-tables.ts';
 import { code, table } from './table.ts';
 
 /** Saved reports of the bench. Small: times and lines; counted: counts of many runtimes; large: the fleet that the goals are for. */
@@ -13,106 +33,12 @@ const folder = 'docs/reference/performance';
 const page = 'docs/explanation/scale.md';
 const root = join(import.meta.dirname, '../..');
 
-/** What the arithmetic is made of, all of it measured. */
-export type Inputs = {
-  /** Seconds of a core that the leader takes for one step and one flap: without runtimes, and for each. */
-  readonly cpuBase: number;
-  readonly cpuPerRuntime: number;
-  /** MiB. */
-  readonly rssBase: number;
-  readonly rssPerRuntime: number;
-  /** Seconds until all are connected again. */
-  readonly reconnectPerRuntime: number;
-  readonly idleBytesPerHour: number;
-  readonly bytesPerStep: number;
-  /** Messages of a node and commits to it, for a step. */
-  readonly messagesPerStep: number;
-  /** Writes to the API server in a second with one step and one flap: without runtimes, and for each. */
-  readonly writesBase: number;
-  readonly writesPerRuntime: number;
-  /** Writes for one flap alone, in the largest fleet; absent: not measured. */
-  readonly flapWrites?: number;
-  readonly objectBytes: number;
-};
-
-/**
- * What one replica may take. `mib`: its limit in the chart, `operator.resources.limits.memory`. `writes`: the goal of the bench.
- * `observed`: the budget of ADR 64 for runtimes.
- */
-export const limits = {
-  core: 0.6,
-  mib: 1024,
-  reconnectSeconds: 10,
-  streams: 5_000,
-  writes: 10,
-  observed: writeRates.AdapterRuntime.Observation.perSecond,
-};
+const fleetNodes = 100_000;
 /**
  * Of a reward for an answer that another runtime gave, where a runtime is told of 16 for each of many others: bytes on each of
  * its two ways (scale.test.ts) and in the memory of the leader (src/operator/fleet/heap.test.ts, and what is merged of it).
  */
 export const feedback = { wireBytes: 13, leaderBytes: 32 };
-const hoursPerMonth = 730;
-const fleetNodes = 100_000;
-/** Headers of TCP with timestamps and of IPv4, of each packet; packets of an idle node, both ways: pings with what answers them. */
-const headers = { bytes: 52, idlePerHour: (3 * 3600) / 20 };
-
-/** Writes to the API server in a second that no runtime adds to: of one flap, and of steps. */
-const writesAlone = ({ writesBase, flapWrites = writesBase }: Inputs, stepsPerSecond: number): number =>
-  flapWrites + Math.max(0, writesBase - flapWrites) * stepsPerSecond;
-
-/** Runtimes that one operator takes, by each limit. A limit that nothing measured comes near to is no limit. */
-export const capacities = (inputs: Inputs, stepsPerSecond: number) => {
-  const within = (room: number, each: number): number =>
-    each <= 0 ? Infinity : Math.max(0, Math.floor(room / each));
-  const writesLeft = limits.writes - writesAlone(inputs, stepsPerSecond);
-  return {
-    cpu: within(limits.core - inputs.cpuBase, inputs.cpuPerRuntime * stepsPerSecond),
-    memory: within(limits.mib - inputs.rssBase, inputs.rssPerRuntime),
-    reconnect: within(limits.reconnectSeconds, inputs.reconnectPerRuntime),
-    writes: writesLeft >= observationsPerSecond ? Infinity : within(writesLeft, inputs.writesPerRuntime),
-    streams: limits.streams,
-  };
-};
-
-/** Runtimes of one part, by the nearest limit. */
-const partOf = (inputs: Inputs, stepsPerSecond: number): number =>
-  Math.max(1, Math.min(...Object.values(capacities(inputs, stepsPerSecond))));
-
-export const shardsFor = (nodes: number, inputs: Inputs, stepsPerSecond: number): number =>
-  Math.ceil(nodes / partOf(inputs, stepsPerSecond));
-
-/** Bytes of TCP that a node sends and receives in a month, and the headers of TCP and IP on top of them. */
-export const bytesPerMonth = (inputs: Inputs, stepsPerHour: number) => ({
-  payload: hoursPerMonth * (inputs.idleBytesPerHour + stepsPerHour * inputs.bytesPerStep),
-  headers: hoursPerMonth * headers.bytes * (headers.idlePerHour + stepsPerHour * packetsPerStep(inputs)),
-});
-
-/** At most: each message in a packet of its own, with an acknowledgement of its own. */
-const packetsPerStep = ({ messagesPerStep }: Inputs): number => 2 * messagesPerStep;
-
-/** Undefined: it is of one size, or of some parts. */
-export const inputsOf = ({ results, ratios }: Report): Inputs | undefined => {
-  const missing: string[] = [];
-  const result = (key: string): number => results[key]?.median ?? (missing.push(key), 0);
-  const ratio = (key: string): number => ratios[key] ?? (missing.push(key), 0);
-  const inputs = {
-    cpuBase: ratio('cpu_base') / 1000,
-    cpuPerRuntime: ratio('cpu_per_runtime') / 1000,
-    rssBase: ratio('rss_base'),
-    rssPerRuntime: ratio('rss_per_runtime'),
-    reconnectPerRuntime: ratio('reconnect_per_runtime'),
-    idleBytesPerHour: result('idle_bytes_per_node_hour'),
-    bytesPerStep: result('socket_bytes_per_node_change'),
-    messagesPerStep: ratio('messages_per_runtime') + ratio('commits_per_runtime'),
-    writesBase: ratio('writes_base'),
-    writesPerRuntime: ratio('writes_per_runtime'),
-    objectBytes: result('runtime_object_bytes'),
-  };
-  if (missing.length > 0) return undefined;
-  const flapWrites = results['flap_api_writes']?.median;
-  return flapWrites === undefined ? inputs : { ...inputs, flapWrites };
-};
 
 const paces: readonly (readonly [what: string, perHour: number])[] = [
   ['a step a second', 3600],
@@ -142,20 +68,6 @@ const shardTable = (inputs: Inputs): readonly string[] =>
       ];
     }),
   );
-
-/** The saved curve is of before a weight alone wrote no AdapterRuntime. */
-const writesNote = (inputs: Inputs): readonly string[] => {
-  const { writes, ...others } = capacities(inputs, 1);
-  const isOld =
-    'The curve is from before [ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md): its step writes the AdapterRuntime of each runtime. Since then a step writes none of them, and it was not measured again.';
-  if (writes === Infinity) return [isOld, ''];
-  const rest = Math.min(...Object.values(others));
-  return [
-    isOld,
-    `**So the ${number(writes)} runtimes by writes at a step a second, and the operators there, are too pessimistic.** By the other columns a part has ${number(rest)} runtimes, and ${number(Math.ceil(fleetNodes / rest))} operators serve all nodes.`,
-    '',
-  ];
-};
 
 const monthTable = (inputs: Inputs): readonly string[] =>
   table(
@@ -197,44 +109,55 @@ type Reports = {
   readonly large?: Report | undefined;
 };
 
-/** Of the run that docs/reference/performance.md has a table of, from before a report of a large fleet was saved. */
-const earlierLarge = {
-  size: { runtimes: 1_000, adapters: 10_000, rollouts: 200 },
-  mib: 732,
-  reconnectSeconds: 64,
-  where: '[Performance](../reference/performance.md#a-node) has the table of such a run',
+/** What the lines are not for: a large fleet took more. */
+const beyondLines = (inputs: Inputs, report: Report, large: Report | undefined): readonly string[] => {
+  const ofLines = `${number(Number(report.setup['adapters']))} Adapters x ${report.setup['rollouts']} rollouts, up to ${number(sizeOf(report).runtimes)} runtimes`;
+  const head = `**The lines are those of the small plan: ${ofLines}.**`;
+  if (large === undefined) return [head];
+  const size = sizeOf(large);
+  const line = (base: number, each: number): string => number(base + each * size.runtimes);
+  const told = (key: string): string => {
+    const found = large.results[key];
+    return found === undefined ? 'not measured' : number(found.median);
+  };
+  return [
+    `${head} They are wrong for more of these:`,
+    `${sizeText(size)} (runtimes x Adapters x rollouts) took ${told('operator_rss_mib')} MiB and ${told('reconnect_all_s')} s to be connected again, where the lines give`,
+    `${line(inputs.rssBase, inputs.rssPerRuntime)} MiB and ${line(inputs.reconnectBase, inputs.reconnectPerRuntime)} s; [its table](#the-large-fleet) is below.`,
+  ];
 };
 
-const largeOf = (large: Report | undefined) =>
-  large === undefined
-    ? earlierLarge
-    : {
-        size: sizeOf(large),
-        mib: large.results['operator_rss_mib']?.median,
-        reconnectSeconds: large.results['reconnect_all_s']?.median,
-        where: 'its table is below',
-      };
+/** The saved curve, fleet.json, is older than what it would measure now. */
+const ageOfCurve = (counted: Report | undefined): readonly string[] => [
+  'The curve is from before a runtime that comes back is told what changed alone ([ADR 76](../adr/0076-a-reconnect-costs-what-changed.md)), before a node writes',
+  'what changed of its plan ([ADR 77](../adr/0077-a-node-writes-what-changed.md)), before what many runtimes say alike is kept once',
+  '([ADR 82](../adr/0082-what-a-fleet-says-alike-is-said-once.md)), and before a weight alone writes no AdapterRuntime',
+  `([ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md)). ${counted === undefined ? 'It was not measured again.' : 'Its times were not measured again; [counts](#counts-of-more-runtimes) were.'}`,
+];
 
-/** What the lines are not for. */
-const beyondLines = (inputs: Inputs, report: Report, large: Report | undefined): readonly string[] => {
-  const { size, mib, reconnectSeconds, where } = largeOf(large);
-  const line = (base: number, each: number): string => number(base + each * size.runtimes);
-  const told = (value: number | undefined): string => (value === undefined ? 'not measured' : number(value));
-  return [
-    `**The lines are those of the small plan: ${number(Number(report.setup['adapters']))} Adapters x ${report.setup['rollouts']} rollouts, up to ${number(sizeOf(report).runtimes)} runtimes.** They are wrong for more of these:`,
-    `${sizeText(size)} (runtimes x Adapters x rollouts) took ${told(mib)} MiB and ${told(reconnectSeconds)} s to be connected again, where the lines give`,
-    `${line(inputs.rssBase, inputs.rssPerRuntime)} MiB and ${line(0, inputs.reconnectPerRuntime)} s; ${where}.`,
-  ];
+/** Sizes of which a change was in force later than the next one began, so that a runtime got two at once. */
+const overtaken = ({ results, setup }: Report): readonly string[] => {
+  const everyMs = 1000 * Number(setup['every_s'] ?? 1);
+  const sizes = Object.entries(results).flatMap(([key, { p99 }]) => {
+    const runtimes = /^apply_to_effective_r(\d+)$/.exec(key)?.[1];
+    return runtimes === undefined || p99 <= everyMs ? [] : [number(Number(runtimes))];
+  });
+  return sizes.length === 0
+    ? []
+    : [
+        `With ${sizes.join(' and ')} runtimes some changes took longer than that to be in force: a runtime got two at once, so counts of a change are too low there.`,
+      ];
 };
 
 const countedPart = (report: Report | undefined): readonly string[] =>
   report === undefined
     ? []
     : [
-        `### Counts of up to ${number(sizeOf(report).runtimes)} runtimes`,
+        '### Counts of more runtimes',
         '',
-        `With ${number(Number(report.setup['adapters']))} Adapters and ${report.setup['rollouts']} rollouts, a step and a flap every ${report.setup['every_s'] ?? 1} s. Runtimes and operator share the cores of one machine, so times of it say nothing;`,
+        `Up to ${number(sizeOf(report).runtimes)} runtimes with ${number(Number(report.setup['adapters']))} Adapters and ${report.setup['rollouts']} rollouts, and a step and a flap every ${report.setup['every_s'] ?? 1} s. Runtimes and operator share the cores of one machine, so times of it say nothing;`,
         `counts of work hold. Of the largest size the limit was: ${report.setup['limit']}.`,
+        ...overtaken(report),
         '',
         ...countedTable(report),
         '',
@@ -247,10 +170,28 @@ const largePart = (report: Report | undefined): readonly string[] =>
         '### The large fleet',
         '',
         `${sizeText(sizeOf(report))} (runtimes x Adapters x rollouts) in ${report.setup['namespaces']} namespaces, beside the goals. The limit was: ${report.setup['limit']}.`,
+        'Memory is that of the leader under a step and a flap a second. While the canaries of 200 rollouts were bound, before that, one run took 528 MiB at most,',
+        'which is above the goal ([ADR 82](../adr/0082-what-a-fleet-says-alike-is-said-once.md)).',
         '',
         ...largeTable(report),
         '',
+        ...curveOf(report),
       ];
+
+/** A large fleet of several sizes. */
+const curveOf = (report: Report): readonly string[] =>
+  suffixesOf(report).length === 0
+    ? []
+    : ['The same objects with fewer runtimes:', '', ...timedTable(report), ''];
+
+/** Where a large fleet took longer to be connected again than a part may. */
+const reconnectsOfLarge = (large: Report | undefined): readonly string[] => {
+  const seconds = large?.results['reconnect_all_s']?.median ?? 0;
+  if (large === undefined || seconds <= limits.reconnectSeconds) return [];
+  return [
+    `**The column of reconnects is not for fleets as large as the one above**: its ${number(sizeOf(large).runtimes)} runtimes took ${number(seconds)} s to be connected again.`,
+  ];
+};
 
 /** The page about scale, of the reports that are saved. */
 export const scaleText = ({ small: report, counted, large }: Reports, inputs: Inputs): string => {
@@ -280,6 +221,8 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     'nearly all of them are busy, times say how fast the machine is, and only the counts say something about the operator.',
     `Of the largest size the limit was: ${setup['limit']}.`,
     '',
+    ...ageOfCurve(counted),
+    '',
     ...timedTable(report),
     '',
     'How that grows with the number of runtimes: exponent of the best power law (1: in proportion, 0: not at all), and the best line.',
@@ -301,7 +244,7 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     '```text',
     `processor   ${number(inputs.cpuBase)} + ${number(inputs.cpuPerRuntime)} n s  <= ${limits.core} of a core`,
     `memory      ${number(inputs.rssBase)} + ${number(inputs.rssPerRuntime)} n    <= ${exact(limits.mib)} MiB`,
-    `reconnects  ${number(inputs.reconnectPerRuntime)} n          <= ${limits.reconnectSeconds} s`,
+    `reconnects  ${number(inputs.reconnectBase)} + ${number(inputs.reconnectPerRuntime)} n  <= ${limits.reconnectSeconds} s`,
     `writes      ${number(writesAlone(inputs, 0))} + ${number(writesAlone(inputs, 1) - writesAlone(inputs, 0))} s + min(${number(inputs.writesPerRuntime)} n, ${limits.observed}) <= ${limits.writes} a second`,
     `streams     n                <= ${number(limits.streams)} of a replica`,
     '```',
@@ -312,10 +255,10 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     '',
     ...shardTable(inputs),
     '',
-    ...writesNote(inputs),
+    ...reconnectsOfLarge(large),
     'Where the machine was busy, the line of reconnects is an upper bound. Memory also grows with the Adapters and rollouts that a runtime',
-    'holds. The lines of the processor and of writes have the flaps of one link a second in their first terms. Where steps are',
-    `rare, writes set no limit: what is only observed of all kinds has ${number(observationsPerSecond)} writes a second at most, however many runtimes there are, and these fit into the goal.`,
+    'holds. The lines of the processor and of writes have the flaps of one link a second in their first terms. Writes set no limit where',
+    `flaps and steps leave room for ${limits.observed} a second: what is only observed of runtimes has no more, however many runtimes there are.`,
     '',
     '### The API server',
     '',
@@ -328,7 +271,7 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     '',
     `What is only observed of runtimes is written once in 10 s for each of them, and ${limits.observed} times a second in all`,
     `([ADR 64](../adr/0064-writes-and-greetings-have-a-budget.md)), so it is n / ${limits.observed} seconds late at most, and`,
-    `a part of ${number(part)} costs ${number(inputs.writesBase + Math.min(limits.observed, inputs.writesPerRuntime * part))} writes a second. When this was measured a step was such an observation of each runtime; since`,
+    `a part of ${number(part)} costs ${number(inputs.writesBase + Math.min(limits.observed, inputs.writesPerRuntime * part))} writes a second. When this was measured, a step was such an observation of each runtime; since`,
     '[ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md) it is none, and the second term is for runtimes that change otherwise.',
     `What is only observed of runtimes, Adapters, rollouts and routes together is written ${number(observationsPerSecond)} times a second at most.`,
     inputs.flapWrites === undefined
