@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Report } from '../../test/bench/report.ts';
@@ -7,11 +7,15 @@ import { type Goal, goals, isReached, outcomeOf, sizeText, valueOf } from './ben
 const report: Report = {
   bench: 'b',
   unit: 'ms',
-  results: { cold: { median: 3, p99: 9, n: 5 } },
-  ratios: { base: 1.5 },
+  results: { cold: { median: 3, p99: 9, n: 5 }, '2 rules, prefixes': { median: 1, p99: 2, n: 5 } },
+  ratios: { base: 1.5, half: 0.75 },
   setup: {},
   machine: { cores: 2, cpu: 'c', node: 'v24', loadavg: 1 },
 };
+
+const folder = join(import.meta.dirname, '../../docs/reference/performance');
+const savedReport = (bench: string): Report =>
+  JSON.parse(readFileSync(join(folder, `${bench}.json`), 'utf8')) as Report;
 
 const fleet = (
   [runtimes, adapters, rollouts]: readonly [number, number, number],
@@ -75,6 +79,23 @@ describe('a goal of a bench', () => {
     expect(keys.map((key) => valueOf(report, key))).toEqual([1.5, 3, 9, undefined, undefined]);
   });
 
+  it('finds numbers whose names have spaces, and one over another where both are measured', () => {
+    const keys = ['results.2 rules, prefixes.p99', 'base / half', 'results.cold.p99 / base', 'base / other'];
+    expect(keys.map((key) => valueOf(report, key))).toEqual([2, 2, 6, undefined]);
+  });
+
+  it('of routing, structured output and attacks has its number in each report that is saved', () => {
+    const saved = readdirSync(folder).flatMap((file) => {
+      const bench = file.replace('.json', '');
+      return ['routing', 'structured', 'hostile'].includes(bench) ? [bench] : [];
+    });
+    expect(saved).toContain('hostile');
+    const missing = goals.filter(
+      ({ bench, key }) => saved.includes(bench) && valueOf(savedReport(bench), key) === undefined,
+    );
+    expect(missing.map(({ key }) => key)).toEqual([]);
+  });
+
   it('is reached at its bound, from the right side', () => {
     const reached = (bound: 'at most' | 'at least') =>
       [0.9, 1, 1.1].map((measured) =>
@@ -87,8 +108,7 @@ describe('a goal of a bench', () => {
   it.each(['tenants', 'side-channel'])(
     'between namespaces is reached by what was measured last: %s',
     (bench) => {
-      const file = join(import.meta.dirname, `../../docs/reference/performance/${bench}.json`);
-      const measured = JSON.parse(readFileSync(file, 'utf8')) as Report;
+      const measured = savedReport(bench);
       const own = goals.filter((goal) => goal.bench === bench);
       expect(own).toHaveLength(2);
       for (const goal of own)

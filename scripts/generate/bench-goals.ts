@@ -1,5 +1,6 @@
 import type { Report } from '../../test/bench/report.ts';
 import { type ShapeName, shapeNames } from '../../test/bench/sizes/shapes.ts';
+import { attacks } from '../../test/support/hostile/attacks.ts';
 
 /** Of a fleet. */
 type Size = { readonly runtimes: number; readonly adapters: number; readonly rollouts: number };
@@ -7,7 +8,7 @@ type Size = { readonly runtimes: number; readonly adapters: number; readonly rol
 /** What a bench has to reach. */
 export type Goal = {
   readonly bench: string;
-  /** A ratio, or `results.KEY.median` or `.p99`. */
+  /** A ratio, `results.KEY.median` or `.p99`, or one of these over another: `A / B`. */
   readonly key: string;
   readonly what: string;
   readonly bound: 'at most' | 'at least';
@@ -61,6 +62,46 @@ const ofSize = (name: ShapeName): readonly Goal[] => {
   );
   return [...decodes, ...batches];
 };
+
+/** Short requests of one client beside each attack of others. */
+const ofHostile: readonly Goal[] = Object.keys(attacks).flatMap((attack) =>
+  (['http', 'grpc'] as const).map((protocol) =>
+    most(
+      'hostile',
+      `p99_${attack}_${protocol}`,
+      2,
+      `time of a request over ${protocol === 'http' ? 'HTTP' : 'gRPC'} beside the attack ${attack}, p99, over alone`,
+    ),
+  ),
+);
+
+const ofRouting: readonly Goal[] = [
+  most('routing', 'results.1000 rules, values.p99', 50, 'decision among 1,000 rules for values, p99, us'),
+  most('routing', 'results.1000 rules, prefixes.p99', 50, 'the same for prefixes and negations'),
+  most('routing', 'results.table, prototypes.p99', 0.3, 'label of a text by a table of examples, p99, ms'),
+  most('routing', 'results.table, softmax.p99', 0.3, 'the same by a table with a head'),
+  most('routing', 'results.encoder, head of an adapter.p99', 10, 'the same by an encoder, onnx'),
+];
+
+const ofStructured: readonly Goal[] = [
+  least(
+    'structured',
+    'alone_tokens_per_second',
+    0.95,
+    'tokens per second with a schema over without, one row',
+  ),
+  least('structured', 'alone_guessing_tokens_per_second', 0.95, 'the same with guesses'),
+  least('structured', 'together_tokens_per_second', 0.95, 'the same with 8 rows of two adapters'),
+  ...['v1', 'v2'].flatMap((adapter) => [
+    least('structured', `${adapter}_valid_with`, 1, `share of answers of ${adapter} that fit the schema`),
+    least(
+      'structured',
+      `${adapter}_exact_with / ${adapter}_exact_without`,
+      1,
+      `exact answers of ${adapter} with the schema over without`,
+    ),
+  ]),
+];
 
 export const goals: readonly Goal[] = [
   most('overhead', 'base', 1, 'decode step without an adapter over the uninjected graph, 1 thread'),
@@ -192,13 +233,21 @@ export const goals: readonly Goal[] = [
   exponent('messages', 'messages of runtimes for a change'),
   exponent('compilations', 'compilations of a change'),
   most('image', 'results.size_mib.median', 200, 'compressed image of one architecture, MiB'),
+  ...ofRouting,
+  ...ofStructured,
+  ...ofHostile,
 ];
 
 /** The number of a goal's key; undefined when the report has none. */
-export const valueOf = ({ ratios, results }: Report, key: string): number | undefined => {
-  const [, name = '', part] = /^results\.(\w+)\.(median|p99)$/.exec(key) ?? [];
-  if (part === 'median' || part === 'p99') return results[name]?.[part];
-  return ratios[key];
+export const valueOf = (report: Report, key: string): number | undefined => {
+  const [above = '', below] = key.split(' / ');
+  if (below !== undefined) {
+    const [value, base] = [valueOf(report, above), valueOf(report, below)];
+    return value === undefined || base === undefined ? undefined : value / base;
+  }
+  const [, name = '', part] = /^results\.(.+)\.(median|p99)$/.exec(key) ?? [];
+  if (part === 'median' || part === 'p99') return report.results[name]?.[part];
+  return report.ratios[key];
 };
 
 export const isReached = ({ bound, value }: Goal, measured: number): boolean =>
