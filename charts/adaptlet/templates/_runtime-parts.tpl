@@ -47,7 +47,7 @@ volumes; `caCerts`: a ConfigMap, or empty. */}}
 {{- with include "adaptlet.proxyVariables" .root | trim }}
 {{- . | nindent 0 }}
 {{- end }}
-- {name: ADAPTLET_OPERATOR, value: "adaptlet-operator.{{ .root.Release.Namespace }}.svc:9443"}
+- {name: ADAPTLET_OPERATOR, value: {{ .root.Values.operator.external.address | default (printf "adaptlet-operator.%s.svc:9443" .root.Release.Namespace) | quote }}}
 - {name: ADAPTLET_OPERATOR_CA, value: /etc/adaptlet/ca/ca.crt}
 - {name: ADAPTLET_OPERATOR_TOKEN, value: /var/run/adaptlet/token}
 {{- end }}

@@ -142,6 +142,16 @@ const refused: readonly [setting: string, value: unknown, message: string][] = [
     [{ name: 'n'.repeat(60) }],
     'is longer than 63 characters, shorten the name of the profile',
   ],
+  [
+    'operator.external.address',
+    'operator.example',
+    "at '/operator/external/address': 'operator.example' does not",
+  ],
+  [
+    'operator.external.service.type',
+    'ExternalName',
+    "'/operator/external/service/type': value must be one of",
+  ],
   ['operator.devices.enabled', true, 'operator.devices.enabled needs operator.devices.address: host:port'],
   [
     'operator.devices.address',
