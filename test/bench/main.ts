@@ -12,6 +12,7 @@ import { image } from './image.ts';
 import { judgeBench } from './judge.ts';
 import { kvPrecision } from './kv-precision.ts';
 import { load } from './load.ts';
+import { longTexts } from './long-texts.ts';
 import { many } from './many.ts';
 import { memory } from './memory.ts';
 import { mixed } from './mixed.ts';
@@ -65,6 +66,7 @@ const benches: Record<string, () => Promise<Report>> = {
   users: usersBench,
   hostile,
   load,
+  'long-texts': longTexts,
 };
 
 const names = process.argv.slice(2).filter((a) => !a.startsWith('--'));
