@@ -4,6 +4,7 @@
  */
 import { cache } from './cache.ts';
 import { cold } from './cold.ts';
+import { dashboard } from './dashboard.ts';
 import { deltas } from './deltas.ts';
 import { fairness } from './fairness.ts';
 import { fleet } from './fleet.ts';
@@ -63,6 +64,7 @@ const benches: Record<string, () => Promise<Report>> = {
   peers,
   sizes,
   deltas,
+  dashboard,
   users: usersBench,
   hostile,
   load,
