@@ -4,6 +4,7 @@
  */
 import { cache } from './cache.ts';
 import { cold } from './cold.ts';
+import { dashboard } from './dashboard.ts';
 import { deltas } from './deltas.ts';
 import { fairness } from './fairness.ts';
 import { fleet } from './fleet.ts';
@@ -12,6 +13,7 @@ import { image } from './image.ts';
 import { judgeBench } from './judge.ts';
 import { kvPrecision } from './kv-precision.ts';
 import { load } from './load.ts';
+import { longTexts } from './long-texts.ts';
 import { many } from './many.ts';
 import { memory } from './memory.ts';
 import { mixed } from './mixed.ts';
@@ -62,9 +64,11 @@ const benches: Record<string, () => Promise<Report>> = {
   peers,
   sizes,
   deltas,
+  dashboard,
   users: usersBench,
   hostile,
   load,
+  'long-texts': longTexts,
 };
 
 const names = process.argv.slice(2).filter((a) => !a.startsWith('--'));

@@ -1,8 +1,9 @@
+import type { Precision } from '../../src/runtime/adapter/conversion/precision.ts';
 import type { EngineClient } from '../../src/runtime/engine/client/client.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { type BenchBase, benchBase, benchEngine, scratchFolder } from './base.ts';
-import { type Arm, answerTokens, armsOf, asksOf, type Rows } from './mixed/arms.ts';
+import { type Arm, answerTokens, armsOf, asksOf, type Ranks, type Rows } from './mixed/arms.ts';
 import { blockOf, Samples } from './mixed/samples.ts';
 import { promptsOf } from './peers/prompts.ts';
 import { quantile, type Report, report, variant } from './report.ts';
@@ -32,13 +33,24 @@ type Prompts = readonly (readonly number[])[];
 type Sends = Readonly<Record<Rows, Send>>;
 
 /** Compiled adapters on every linear, by rank. */
-type AllFiles = { readonly 8: Files; readonly 16: Files; readonly 64: Files };
+type ByRank = { readonly 8: Files; readonly 16: Files; readonly 64: Files };
+type AllFiles = Readonly<Record<Precision, ByRank>>;
 
 /** As many of rank 8 as leave a choice while all rows and the queue are taken. */
 const makeAll = async (model: BenchBase, engine: EngineClient, folder: string): Promise<AllFiles> => {
-  const make = (rank: number, count: number) => makeAdapters(model, engine.info(), { folder, rank, count });
-  return { 8: await make(8, 16), 16: await make(16, 4), 64: await make(64, 4) };
+  const make = async (precision: Precision, most: number): Promise<ByRank> => {
+    const of = (rank: number, count: number) =>
+      makeAdapters(model, engine.info(), { folder, rank, count, precision });
+    return { 8: await of(8, most), 16: await of(16, 4), 64: await of(64, 4) };
+  };
+  return { float16: await make('float16', 16), int8: await make('int8', 4) };
 };
+
+const namesOf = (files: ByRank): Ranks => ({
+  8: [...files[8].keys()],
+  16: [...files[16].keys()],
+  64: [...files[64].keys()],
+});
 
 /** Unmeasured, so that later runs do what they do ever after. */
 const useOnce = async (send: Send, adapters: readonly string[], prompts: Prompts): Promise<void> => {
@@ -98,6 +110,7 @@ const ratiosOf = (samples: Samples, suffix: string): Record<string, number> => {
     mixed8_over_sequential: samples.speedUp('mixed8', 'sequential8'),
     mixed4_over_same4: overSame('mixed4', 'same4'),
     mixed_ranks8_over_same8: overSame('mixed_ranks8', 'same8'),
+    mixed_ranks8_int8_over_same8: overSame('mixed_ranks8_int8', 'same8'),
     mixed8_of8_over_same8: overSame('mixed8_of8', 'same8'),
     same8_over_base8: samples.speedUp('same8', 'base8'),
     same8_over_same_sequential: samples.speedUp('same8', 'same_sequential'),
@@ -138,17 +151,22 @@ export const mixed = async (): Promise<Report> => {
     await using four = await start(4, 256);
     await using one = await start(1, 256);
     files ??= await makeAll(model, eight, scratch.path);
-    await loadAll(eight, files[8], files[16], files[64]);
-    for (const engine of [four, one]) await loadAll(engine, files[8]);
-    const names = { 8: [...files[8].keys()], 16: [...files[16].keys()], 64: [...files[64].keys()] };
+    const { float16, int8 } = files;
+    await loadAll(eight, ...Object.values(float16), ...Object.values(int8));
+    for (const engine of [four, one]) await loadAll(engine, float16[8]);
+    const names = { float16: namesOf(float16), int8: namesOf(int8) };
     const sampling = noEnd(model.modelDir);
     const sends = {
       8: sendTo(eight, { sampling }),
       4: sendTo(four, { sampling }),
       1: sendTo(one, { sampling }),
     };
-    await useOnce(sends[8], [...names[8], ...names[16], ...names[64]], prompts);
-    for (const send of [sends[4], sends[1]]) await useOnce(send, names[8].slice(0, 4), prompts);
+    await useOnce(
+      sends[8],
+      Object.values(names).flatMap((ranks) => Object.values(ranks).flat()),
+      prompts,
+    );
+    for (const send of [sends[4], sends[1]]) await useOnce(send, names.float16[8].slice(0, 4), prompts);
     const arms = armsOf(names).filter(({ name }) => chosenArms?.includes(name) ?? true);
     console.error(`mixed: ${plan.threads} thread(s), everything is ready`);
     const samples = await measure(sends, arms, { ...plan, prompts });

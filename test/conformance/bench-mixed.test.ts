@@ -1,13 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { type Arm, answerTokens, armsOf, asksOf } from '../bench/mixed/arms.ts';
+import { type Arm, answerTokens, armsOf, asksOf, type Ranks } from '../bench/mixed/arms.ts';
 import { blockOf, medianRatio, Samples } from '../bench/mixed/samples.ts';
 import type { LotAsk, Peer } from '../bench/peers/peer.ts';
 import { isAskedAgain, type Measured, wayOfTwo, waysOfOne } from '../bench/peers/ways.ts';
 import type { Ask, Crowd } from '../bench/traffic/crowd.ts';
 
-const names = (rank: number, count: number): string[] =>
-  Array.from({ length: count }, (_, i) => `r${rank}-${i}`);
-const arms = armsOf({ 8: names(8, 16), 16: names(16, 4), 64: names(64, 4) });
+const ranks = (suffix: string): Ranks => {
+  const names = (rank: number, count: number) =>
+    Array.from({ length: count }, (_, i) => `r${rank}${suffix}-${i}`);
+  return { 8: names(8, 16), 16: names(16, 4), 64: names(64, 4) };
+};
+const arms = armsOf({ float16: ranks(''), int8: ranks('q') });
 const armNamed = (name: string): Arm => arms.find((arm) => arm.name === name)!;
 const prompts = [[1], [2], [3], [4]];
 
@@ -21,12 +24,13 @@ const played = (name: string, seed = 1, count = 200): readonly Ask[] => {
 
 describe('requests of a block', () => {
   it('have adapters that differ among all that are open, of one rank or of three', () => {
-    for (const name of ['mixed8', 'mixed_ranks8', 'mixed4', 'sequential8']) {
+    for (const name of ['mixed8', 'mixed_ranks8', 'mixed_ranks8_int8', 'mixed4', 'sequential8']) {
       const adapters = played(name).map(({ adapter }) => adapter);
       for (let i = 12; i < adapters.length; i += 1) expect(new Set(adapters.slice(i - 12, i)).size).toBe(12);
     }
-    const ranks = played('mixed_ranks8').map(({ adapter }) => adapter?.split('-')[0]);
-    expect(new Set(ranks)).toEqual(new Set(['r8', 'r16', 'r64']));
+    const kinds = (name: string) => new Set(played(name).map(({ adapter }) => adapter?.split('-')[0]));
+    expect(kinds('mixed_ranks8')).toEqual(new Set(['r8', 'r16', 'r64']));
+    expect(kinds('mixed_ranks8_int8')).toEqual(new Set(['r8q', 'r16q', 'r64q']));
   });
 
   it('have one adapter, or none, where that is what is compared with', () => {

@@ -11,15 +11,15 @@ export const extractRows = (model: RealModel): readonly ExtractRow[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as ExtractRow);
 
+/** Of names and places; those of the task have 8 at most. */
+const mostCharacters = 32;
+/** A text without an end would go on until `max_tokens` where a model repeats itself, as json-extract-v2 does in one row. */
+const text = { type: 'string', maxLength: mostCharacters };
+
 /** What each answer has to be. */
 export const extractSchema = {
   type: 'object',
-  properties: {
-    customer: { type: 'string' },
-    item: { type: 'string' },
-    quantity: { type: 'integer' },
-    city: { type: 'string' },
-  },
+  properties: { customer: text, item: text, quantity: { type: 'integer' }, city: text },
   required: ['customer', 'item', 'quantity', 'city'],
   additionalProperties: false,
 };
@@ -39,7 +39,7 @@ export const isExtract = (text: string): boolean => {
   if (typeof value !== 'object' || value === null) return false;
   const { customer, item, quantity, city, ...more } = value as Record<string, unknown>;
   return (
-    [customer, item, city].every((one) => typeof one === 'string') &&
+    [customer, item, city].every((one) => typeof one === 'string' && one.length <= mostCharacters) &&
     Number.isInteger(quantity) &&
     Object.keys(more).length === 0
   );

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { type Browser, launch } from 'puppeteer-core';
 import { debianRoot } from './debian-root.ts';
 
 const execute = promisify(execFile);
@@ -35,3 +36,12 @@ export const chromium = async (): Promise<Chromium | undefined> => {
     return undefined;
   }
 };
+
+/** Starts it without anything on a screen. */
+export const startBrowser = ({ path, env }: Chromium): Promise<Browser> =>
+  launch({
+    executablePath: path,
+    env: { ...process.env, ...env },
+    args: ['--no-sandbox', '--disable-gpu'],
+    headless: 'shell',
+  });

@@ -1,3 +1,4 @@
+import type { Precision } from '../../../src/runtime/adapter/conversion/precision.ts';
 import { seededRandom } from '../../../src/runtime/engine/random.ts';
 import type { Ask } from '../traffic/crowd.ts';
 import { pick } from '../traffic/random-arrivals.ts';
@@ -29,19 +30,23 @@ export type Ranks = {
   readonly 64: readonly string[];
 };
 
-export const armsOf = (ranks: Ranks): readonly Arm[] => {
+const ofAllRanks = (ranks: Ranks): Draw => ({
+  from: [...ranks[8].slice(0, ranks[16].length), ...ranks[16], ...ranks[64]],
+  apart: true,
+});
+
+/** Adapters are float16 where nothing else is said. */
+export const armsOf = (names: Readonly<Record<Precision, Ranks>>): readonly Arm[] => {
+  const ranks = names.float16;
   const same = { from: ranks[8].slice(0, 1), apart: false };
   const mixed = { from: ranks[8], apart: true };
-  const mixedRanks = {
-    from: [...ranks[8].slice(0, ranks[16].length), ...ranks[16], ...ranks[64]],
-    apart: true,
-  };
   const [both, two] = [[1, 2], [2]];
   return [
     { name: 'same8', rows: 8, draw: same, threads: both },
     { name: 'mixed8', rows: 8, draw: mixed, threads: both },
     { name: 'mixed8_of8', rows: 8, draw: { from: ranks[8].slice(0, 8), apart: false }, threads: two },
-    { name: 'mixed_ranks8', rows: 8, draw: mixedRanks, threads: two },
+    { name: 'mixed_ranks8', rows: 8, draw: ofAllRanks(ranks), threads: two },
+    { name: 'mixed_ranks8_int8', rows: 8, draw: ofAllRanks(names.int8), threads: two },
     { name: 'base8', rows: 8, draw: { from: [null], apart: false }, threads: two },
     { name: 'same4', rows: 4, draw: same, threads: both },
     { name: 'mixed4', rows: 4, draw: mixed, threads: both },

@@ -1,12 +1,16 @@
+import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import packageJson from '../../../package.json' with { type: 'json' };
 import type { RuntimeObjectStatus } from '../../../src/api/runtime.ts';
+import type { About } from '../../../src/dashboard/views.ts';
+import { toolPath } from '../../cluster/index.ts';
 import { labObstacles } from '../../cluster/lab/index.ts';
 import { grpcurlClient } from '../../integration/clients/grpcurl.ts';
 import { openaiClient } from '../../integration/clients/openai.ts';
 import type { Target } from '../../integration/clients/target.ts';
 import { NodeClient } from '../../support/client.ts';
 import { moon } from '../../support/moon.ts';
+import { openDashboard } from '../../support/open-dashboard.ts';
 import { waitFor } from '../../support/wait.ts';
 import { tool } from '../../tools/build.ts';
 import { type AdapterName, adapterNames, Site, systemNamespace } from './site.ts';
@@ -162,6 +166,17 @@ describe.skipIf(obstacles.length > 0)(`an install by helm on three nodes${obstac
       'nothing is wrong',
       '',
     ]);
+  });
+
+  it('shows its dashboard by a port that kubectl forwards to the pod that leads', async () => {
+    const folder = dirname(await toolPath('kubectl'));
+    await using open = await openDashboard(folder, '--kubeconfig', site.lab.kubeconfig);
+    expect(await (await fetch(open.url)).text()).toContain('<title>');
+    const about = (await (await fetch(`${open.url}api/about`)).json()) as About;
+    const operators = (await site.podsOf('operator')).map(({ metadata }) => metadata.name);
+    expect(operators).toContain(about.shownBy.replace(/_[^_]*$/, ''));
+    const { total } = (await (await fetch(`${open.url}api/runtimes`)).json()) as { readonly total: number };
+    expect(total).toBe(nodes.length);
   });
 
   it('goes without a trace that blocks: the Job releases the Adapters, and namespaces can be deleted', async () => {

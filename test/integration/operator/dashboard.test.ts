@@ -1,14 +1,11 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { About, HistoryView, TimelineView } from '../../../src/dashboard/views.ts';
 import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { rolloutYaml } from '../../support/moon.ts';
+import { openDashboard } from '../../support/open-dashboard.ts';
 import type { TestOperator } from '../../support/operator.ts';
-import { repositoryRoot } from '../../support/process.ts';
 import { folderOfTests } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -152,38 +149,17 @@ describe('kubectl adaptlet dashboard', () => {
     chmodSync(join(folder, 'kubectl'), 0o755);
   };
 
-  const start = async (...args: readonly string[]) => {
-    const child = spawn(join(repositoryRoot, 'bin/kubectl-adaptlet'), ['dashboard', ...args], {
-      env: { ...process.env, PATH: `${folder}${delimiter}${process.env['PATH']}` },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let said = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
-    for await (const line of createInterface({ input: child.stdout }))
-      if (line.startsWith('http://127.0.0.1:'))
-        return { child, url: line.replace(/\?.*$/, ''), address: line };
-    await once(child, 'close');
-    throw new Error(said);
-  };
-  const end = async ({ child }: Awaited<ReturnType<typeof start>>): Promise<void> => {
-    child.kill('SIGINT');
-    await once(child, 'exit');
-  };
-
   it('leads to the leader, and brings a token for the dashboard where the kubeconfig has a certificate', async () => {
     forwardTo(leader);
-    const running = await start('--kubeconfig', fleet.cluster.kubeconfig, '-n', fleet.namespace);
-    try {
-      expect(running.address).toContain(`?namespace=${fleet.namespace}`);
-      const about = await fetch(`${running.url}api/about`);
-      expect((await about.json()) as About).toMatchObject({ kind: 'Operator', shownBy: leader.identity });
-      const asked = readFileSync(join(folder, 'asked'), 'utf8');
-      expect(asked).toContain(
-        `-n ${systemNamespace} port-forward --address 127.0.0.1 pod/${leader.identity} :8082`,
-      );
-    } finally {
-      await end(running);
-    }
+    const { cluster, namespace } = fleet;
+    await using open = await openDashboard(folder, '--kubeconfig', cluster.kubeconfig, '-n', namespace);
+    expect(open.address).toContain(`?namespace=${namespace}`);
+    const about = await fetch(`${open.url}api/about`);
+    expect((await about.json()) as About).toMatchObject({ kind: 'Operator', shownBy: leader.identity });
+    const asked = readFileSync(join(folder, 'asked'), 'utf8');
+    expect(asked).toContain(
+      `-n ${systemNamespace} port-forward --address 127.0.0.1 pod/${leader.identity} :8082`,
+    );
   });
 
   it('shows those who have a token what they may see, and no more', async () => {
@@ -209,14 +185,10 @@ describe('kubectl adaptlet dashboard', () => {
       '--role=lease',
       subject,
     ]);
-    const running = await waitFor('the right', () =>
-      start('--kubeconfig', kubeconfig).catch(() => undefined),
+    await using open = await waitFor('the right', () =>
+      openDashboard(folder, '--kubeconfig', kubeconfig).catch(() => undefined),
     );
-    try {
-      expect((await fetch(`${running.url}api/rollouts`)).status).toBe(403);
-      expect((await fetch(`${running.url}api/rollouts?namespace=${namespace}`)).status).toBe(200);
-    } finally {
-      await end(running);
-    }
+    expect((await fetch(`${open.url}api/rollouts`)).status).toBe(403);
+    expect((await fetch(`${open.url}api/rollouts?namespace=${namespace}`)).status).toBe(200);
   });
 });
