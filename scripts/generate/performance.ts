@@ -2,7 +2,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Report } from '../../test/bench/report.ts';
 import { type Bar, barChart } from './bar-chart.ts';
-import { goals, outcomeOf, sizeOf, sizeText, verdicts } from './bench-goals.ts';
+import { goals } from './bench-goals.ts';
+import { goalTable } from './goal-table.ts';
 import { realSizes } from './real-sizes.ts';
 import { code, table } from './table.ts';
 
@@ -228,27 +229,6 @@ const numbersOf = (name: string, { unit, results, ratios, setup, machine }: Repo
   '',
 ];
 
-/** Every goal that one of the reports has a number for; of a fleet with its size. */
-const goalsOf = (reports: readonly Report[]): readonly string[] => {
-  const rows = goals.flatMap((goal) => {
-    const outcome = outcomeOf(goal, reports);
-    if (outcome === undefined) return [];
-    const { value, report, verdict } = outcome;
-    const reach = goal.of === undefined ? 'up to' : 'at';
-    const measured = goal.bench === 'fleet' ? `${value} ${reach} ${sizeText(sizeOf(report))}` : `${value}`;
-    const bound = `${goal.bound} ${goal.value}${goal.of === undefined ? '' : ` at ${sizeText(goal.of)}`}`;
-    return [[goal.what, code(goal.key), measured, bound, verdicts[verdict]]];
-  });
-  return [
-    '## Goals',
-    '',
-    'Sizes of fleets are runtimes x Adapters x rollouts.',
-    '',
-    ...table(['what', 'key', 'measured', 'goal', ''], rows),
-    '',
-  ];
-};
-
 /** Plots and tables of the reports of benches that are saved as docs/reference/performance/NAME.json. */
 export const performanceReference = async (): Promise<Map<string, string>> => {
   const files = (await readdir(join(root, folder))).filter((file) => file.endsWith('.json')).sort();
@@ -271,7 +251,15 @@ export const performanceReference = async (): Promise<Map<string, string>> => {
     '',
   ];
   const all = [...reports.values()];
+  const goalsOfAll = [
+    '## Goals',
+    '',
+    'Sizes of fleets are runtimes x Adapters x rollouts.',
+    '',
+    ...goalTable(all),
+    '',
+  ];
   const numbers = [...reports].flatMap(([name, report]) => numbersOf(name, report));
-  made.set(`${folder}/numbers.md`, [...head, ...goalsOf(all), ...numbers].join('\n'));
+  made.set(`${folder}/numbers.md`, [...head, ...goalsOfAll, ...numbers].join('\n'));
   return made.set(`${folder}/real-sizes.md`, realSizes(all.filter(({ bench }) => bench === 'sizes')));
 };
