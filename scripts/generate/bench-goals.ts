@@ -36,27 +36,36 @@ const ofLargeFleet = (key: string, value: number, what: string): Goal => ({
 const exponent = (name: string, what: string): Goal =>
   most('fleet', `${name}_exponent`, 1.1, `exponent of ${what} with more runtimes`);
 
+const sizeArms = { base: 'no adapter', r8: 'rank 8', r16: 'rank 16' } as const;
+/** Rank 8 is not asked after the long prompt. */
+const sizeDecodes: readonly (readonly [length: number, arms: readonly (keyof typeof sizeArms)[]])[] = [
+  [128, ['base', 'r8', 'r16']],
+  [1024, ['base', 'r16']],
+];
+
 /** Of a model of a real size: decode beside GenAI, and a batch of different adapters beside one of the same. */
 const ofSize = (name: ShapeName): readonly Goal[] => {
   const threadCounts = [1, 2] as const;
-  const decodes = [128, 1024].flatMap((length) =>
-    (['base', 'r16'] as const).flatMap((arm) =>
+  const decodes = sizeDecodes.flatMap(([length, arms]) =>
+    arms.flatMap((arm) =>
       threadCounts.map((threads) =>
         least(
           'sizes',
           `${name}_decode${length}_${arm}_over_genai${threads === 1 ? '' : '_t2'}`,
           1,
-          `${name}: tokens per second over GenAI after ${length} tokens, ${arm === 'base' ? 'no adapter' : 'rank 16'}, ${threads} thread${threads === 1 ? '' : 's'}`,
+          `${name}: tokens per second over GenAI after ${length} tokens, ${sizeArms[arm]}, ${threads} thread${threads === 1 ? '' : 's'}`,
         ),
       ),
     ),
   );
-  const batches = threadCounts.map((threads) =>
-    least(
-      'sizes',
-      `${name}_mixed8_over_same8${threads === 1 ? '_t1' : ''}`,
-      0.95,
-      `${name}: tokens per second, 8 rows with 8 adapters of rank 16 over one, ${threads} thread${threads === 1 ? '' : 's'}`,
+  const batches = [4, 8].flatMap((rows) =>
+    threadCounts.map((threads) =>
+      least(
+        'sizes',
+        `${name}_mixed${rows}_over_same${rows}${threads === 1 ? '_t1' : ''}`,
+        0.95,
+        `${name}: tokens per second, ${rows} rows with ${rows} adapters of rank 16 over one, ${threads} thread${threads === 1 ? '' : 's'}`,
+      ),
     ),
   );
   return [...decodes, ...batches];
