@@ -75,7 +75,7 @@ describe('a base model that was loaded before', () => {
       // Loaders read over what comes after the library's sections.
       const path = join(cache, 'another-build.so');
       writeFileSync(path, Buffer.concat([readFileSync(operator?.path ?? ''), Buffer.from([0])]));
-      const another = findOperator(path, expect.fail);
+      const another = findOperator(path, (message) => expect.fail(message));
       const upgraded = await opened(tinyModel('int4'), cache, { operator: another });
       upgraded.model.sessions.release();
       expect(upgraded.steps.filter(isPreparing)).toEqual([]);
