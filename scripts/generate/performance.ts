@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { Report } from '../../test/bench/report.ts';
+import { madeText, type Report } from '../../test/bench/report.ts';
 import { type Bar, barChart } from './bar-chart.ts';
 import { goals } from './bench-goals.ts';
 import { goalTable } from './goal-table.ts';
@@ -207,27 +207,32 @@ const charts: Readonly<Record<string, Charts>> = {
 };
 
 /** Everything that a saved report says, as tables. */
-const numbersOf = (name: string, { unit, results, ratios, setup, machine }: Report): readonly string[] => [
-  `## ${name}`,
-  '',
-  `Machine: ${machine.cores} cores, ${machine.cpu}, Node ${machine.node}, load average at the end ${machine.loadavg}.`,
-  '',
-  ...table(
-    ['setup', ''],
-    Object.entries(setup).map(([key, value]) => [code(key), String(value)]),
-  ),
-  '',
-  ...table(
-    [`results (${unit})`, 'median', 'p99', 'n'],
-    Object.entries(results).map(([key, { median, p99, n }]) => [code(key), `${median}`, `${p99}`, `${n}`]),
-  ),
-  '',
-  ...table(
-    ['ratios', ''],
-    Object.entries(ratios).map(([key, value]) => [code(key), String(value)]),
-  ),
-  '',
-];
+const numbersOf = (name: string, report: Report): readonly string[] => {
+  const { unit, results, ratios, setup, machine } = report;
+  const made = madeText(report);
+  return [
+    `## ${name}`,
+    '',
+    `Machine: ${machine.cores} cores, ${machine.cpu}, Node ${machine.node}, load average at the end ${machine.loadavg}.`,
+    ...(made === '' ? [] : [`Measured on ${made}.`]),
+    '',
+    ...table(
+      ['setup', ''],
+      Object.entries(setup).map(([key, value]) => [code(key), String(value)]),
+    ),
+    '',
+    ...table(
+      [`results (${unit})`, 'median', 'p99', 'n'],
+      Object.entries(results).map(([key, { median, p99, n }]) => [code(key), `${median}`, `${p99}`, `${n}`]),
+    ),
+    '',
+    ...table(
+      ['ratios', ''],
+      Object.entries(ratios).map(([key, value]) => [code(key), String(value)]),
+    ),
+    '',
+  ];
+};
 
 /** Plots and tables of the reports of benches that are saved as docs/reference/performance/NAME.json. */
 export const performanceReference = async (): Promise<Map<string, string>> => {

@@ -26,3 +26,9 @@ it('shows every way in which another program was asked for a lot, and which were
   expect([cell('GenAI, one by one'), cell('GenAI, two processes')]).toEqual(['32.0 (1)', '64.0 (1)']);
   expect(cell('llama.cpp, two processes')).toBe('not measured');
 });
+
+it('says of each model when it was measured, and of which commit', () => {
+  const setup = { 'qwen3-06b_load_before': '1.0', 'qwen3-06b_load_after': '2.0' };
+  const page = realSizes([{ ...report, setup, date: '2026-11-28', commit: '1234abcd' }]);
+  expect(page).toContain('| Qwen3-0.6B | 2026-11-28, commit 1234abcd | 1.0 | 2.0 |');
+});
