@@ -7,7 +7,11 @@ import { type Goal, goals, isReached, outcomeOf, sizeText, valueOf } from './ben
 const report: Report = {
   bench: 'b',
   unit: 'ms',
-  results: { cold: { median: 3, p99: 9, n: 5 }, '2 rules, prefixes': { median: 1, p99: 2, n: 5 } },
+  results: {
+    cold: { median: 3, p99: 9, n: 5 },
+    '2 rules, prefixes': { median: 1, p99: 2, n: 5 },
+    'top_p 0.9': { median: 4, p99: 8, n: 5 },
+  },
   ratios: { base: 1.5, half: 0.75 },
   setup: {},
   machine: { cores: 2, cpu: 'c', node: 'v24', loadavg: 1 },
@@ -77,6 +81,11 @@ describe('a goal of a bench', () => {
   it('finds its number among ratios, medians and 99th percentiles', () => {
     const keys = ['base', 'results.cold.median', 'results.cold.p99', 'results.warm.p99', 'other'];
     expect(keys.map((key) => valueOf(report, key))).toEqual([1.5, 3, 9, undefined, undefined]);
+    expect(valueOf(report, 'results.top_p 0.9.p99')).toBe(8);
+  });
+
+  it('finds the largest 99th percentile of all results', () => {
+    expect(valueOf(report, 'results.*.p99')).toBe(9);
   });
 
   it('finds numbers whose names have spaces, and one over another where both are measured', () => {

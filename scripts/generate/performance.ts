@@ -1,8 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { Report } from '../../test/bench/report.ts';
+import { madeText, type Report } from '../../test/bench/report.ts';
 import { type Bar, barChart } from './bar-chart.ts';
-import { goals, outcomeOf, sizeOf, sizeText, verdicts } from './bench-goals.ts';
+import { goals } from './bench-goals.ts';
+import { goalTable } from './goal-table.ts';
 import { realSizes } from './real-sizes.ts';
 import { code, table } from './table.ts';
 
@@ -206,45 +207,29 @@ const charts: Readonly<Record<string, Charts>> = {
 };
 
 /** Everything that a saved report says, as tables. */
-const numbersOf = (name: string, { unit, results, ratios, setup, machine }: Report): readonly string[] => [
-  `## ${name}`,
-  '',
-  `Machine: ${machine.cores} cores, ${machine.cpu}, Node ${machine.node}, load average at the end ${machine.loadavg}.`,
-  '',
-  ...table(
-    ['setup', ''],
-    Object.entries(setup).map(([key, value]) => [code(key), String(value)]),
-  ),
-  '',
-  ...table(
-    [`results (${unit})`, 'median', 'p99', 'n'],
-    Object.entries(results).map(([key, { median, p99, n }]) => [code(key), `${median}`, `${p99}`, `${n}`]),
-  ),
-  '',
-  ...table(
-    ['ratios', ''],
-    Object.entries(ratios).map(([key, value]) => [code(key), String(value)]),
-  ),
-  '',
-];
-
-/** Every goal that one of the reports has a number for; of a fleet with its size. */
-const goalsOf = (reports: readonly Report[]): readonly string[] => {
-  const rows = goals.flatMap((goal) => {
-    const outcome = outcomeOf(goal, reports);
-    if (outcome === undefined) return [];
-    const { value, report, verdict } = outcome;
-    const reach = goal.of === undefined ? 'up to' : 'at';
-    const measured = goal.bench === 'fleet' ? `${value} ${reach} ${sizeText(sizeOf(report))}` : `${value}`;
-    const bound = `${goal.bound} ${goal.value}${goal.of === undefined ? '' : ` at ${sizeText(goal.of)}`}`;
-    return [[goal.what, code(goal.key), measured, bound, verdicts[verdict]]];
-  });
+const numbersOf = (name: string, report: Report): readonly string[] => {
+  const { unit, results, ratios, setup, machine } = report;
+  const made = madeText(report);
   return [
-    '## Goals',
+    `## ${name}`,
     '',
-    'Sizes of fleets are runtimes x Adapters x rollouts.',
+    `Machine: ${machine.cores} cores, ${machine.cpu}, Node ${machine.node}, load average at the end ${machine.loadavg}.`,
+    ...(made === '' ? [] : [`Measured on ${made}.`]),
     '',
-    ...table(['what', 'key', 'measured', 'goal', ''], rows),
+    ...table(
+      ['setup', ''],
+      Object.entries(setup).map(([key, value]) => [code(key), String(value)]),
+    ),
+    '',
+    ...table(
+      [`results (${unit})`, 'median', 'p99', 'n'],
+      Object.entries(results).map(([key, { median, p99, n }]) => [code(key), `${median}`, `${p99}`, `${n}`]),
+    ),
+    '',
+    ...table(
+      ['ratios', ''],
+      Object.entries(ratios).map(([key, value]) => [code(key), String(value)]),
+    ),
     '',
   ];
 };
@@ -271,7 +256,15 @@ export const performanceReference = async (): Promise<Map<string, string>> => {
     '',
   ];
   const all = [...reports.values()];
+  const goalsOfAll = [
+    '## Goals',
+    '',
+    'Sizes of fleets are runtimes x Adapters x rollouts.',
+    '',
+    ...goalTable(all),
+    '',
+  ];
   const numbers = [...reports].flatMap(([name, report]) => numbersOf(name, report));
-  made.set(`${folder}/numbers.md`, [...head, ...goalsOf(all), ...numbers].join('\n'));
+  made.set(`${folder}/numbers.md`, [...head, ...goalsOfAll, ...numbers].join('\n'));
   return made.set(`${folder}/real-sizes.md`, realSizes(all.filter(({ bench }) => bench === 'sizes')));
 };

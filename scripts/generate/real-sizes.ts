@@ -1,4 +1,4 @@
-import type { Report } from '../../test/bench/report.ts';
+import { madeText, type Report } from '../../test/bench/report.ts';
 import type { shapes } from '../../test/bench/sizes/shapes.ts';
 import { code, table } from './table.ts';
 
@@ -136,8 +136,10 @@ const lotTable = (all: readonly Numbers[], size: number) => {
       `${size} adapters, one batch`,
       '1 adapter, one batch',
       `${size} adapters, one by one`,
-      'GenAI',
-      'llama.cpp',
+      'GenAI, one by one',
+      'GenAI, two processes',
+      'llama.cpp, one by one',
+      'llama.cpp, two processes',
       'over same',
       'over one by one',
       'over GenAI',
@@ -154,7 +156,9 @@ const lotTable = (all: readonly Numbers[], size: number) => {
             'same_adaptlet_together',
             'adaptlet_one_by_one',
             'genai_one_by_one',
+            'genai_two_processes',
             'llama_one_by_one',
+            'llama_two_processes',
           ].map((way) => cell(`lot${size}_${way}_t${threads}`, perSecond)),
           ...[`same${size}`, 'one_by_one', 'genai', 'llama'].map((other) =>
             ratio(`mixed${size}_over_${other}${suffix}`),
@@ -170,20 +174,21 @@ const conditions = (reports: readonly Report[]) =>
   table(
     [
       'model',
+      'measured on',
       'load average before',
       'after',
       'the same 16 first tokens as GenAI, rank 16',
       'the same in eight requests for eight adapters',
     ],
-    reports.flatMap(({ setup }) =>
+    reports.flatMap((report) =>
       Object.entries(labels).flatMap(([name, label]) => {
         const [before, after, one, eight] = [
           'load_before',
           'load_after',
           'same_tokens_genai',
           'lot_same_tokens_genai_one_by_one_t1',
-        ].map((key) => String(setup[`${name}_${key}`] ?? none));
-        return before === none ? [] : [[label, before, after, one, eight] as string[]];
+        ].map((key) => String(report.setup[`${name}_${key}`] ?? none));
+        return before === none ? [] : [[label, madeText(report), before, after, one, eight] as string[]];
       }),
     ),
   );
@@ -210,6 +215,7 @@ export const realSizes = (reports: readonly Report[]): string => {
     '',
     'Made of the reports of the bench `sizes`. [performance.md](../performance.md#real-sizes) says how it measures.',
     'In brackets: how many rounds a median is of. Ratios are medians of the ratios within the rounds; above 1 Adaptlet is faster.',
+    'Models may have been measured at different times, of different versions of Adaptlet: "Conditions" says when.',
     '',
     ...(left.length === 0 ? [] : [`Not measured yet: ${left.join(', ')}.`, '']),
     '## Prefill, tokens per second',

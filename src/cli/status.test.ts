@@ -92,6 +92,16 @@ describe('the status of a node', () => {
     );
   });
 
+  it('says whether adapters come by the native operator or in the portable way, once the base model is there', () => {
+    const text = (loraOperator: string, state: string) =>
+      renderStatus(StatusResponse.fromPartial({ baseDigest: 'sha256:aa', loraOperator, model: { state } }));
+    expect(text('avx512', 'Ready')).toContain('adapters by the native operator (avx512)');
+    expect(text('', 'Ready')).toContain(
+      'adapters in the portable way: float32 in memory, one adapter a step',
+    );
+    expect(text('', 'Loading')).not.toContain('portable way');
+  });
+
   it('says what the base model may not do, which is nothing wrong with the node', () => {
     const limited = StatusResponse.fromPartial({
       engine: 'ready',

@@ -164,7 +164,7 @@ const lots = async (
       rounds: lotRoundsOf[threads],
       lots: lotSizes.map((size) => ({ key: `${size}`, asks: asks.slice(0, size) })),
       tokens: lotTokens,
-      twoProcesses: true,
+      twoProcesses: () => true,
       series,
       agreement,
     });

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 
 export type Variant = { readonly median: number; readonly p99: number; readonly n: number };
@@ -15,6 +16,10 @@ export type Report = {
     readonly node: string;
     readonly loadavg: number;
   };
+  /** The day, as 2026-11-30; absent in reports that were saved before it was written. */
+  readonly date?: string;
+  /** Of the tree when the bench ended, with `-dirty` where files differ from it; absent also outside a repository. */
+  readonly commit?: string;
 };
 
 const round = (value: number): number => Number(value.toPrecision(4));
@@ -32,20 +37,38 @@ export const variant = (values: readonly number[]): Variant => ({
   n: values.length,
 });
 
+const commitHere = (): string | undefined => {
+  const describe = ['describe', '--always', '--exclude=*', '--dirty', '--abbrev=8'];
+  try {
+    return execFileSync('git', describe, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  } catch {
+    return undefined;
+  }
+};
+
 export const report = (
   bench: string,
   unit: string,
   parts: { results: Report['results']; ratios: Record<string, number>; setup: Report['setup'] },
-): Report => ({
-  bench,
-  unit,
-  results: parts.results,
-  ratios: Object.fromEntries(Object.entries(parts.ratios).map(([k, v]) => [k, round(v)])),
-  setup: parts.setup,
-  machine: {
-    cores: availableParallelism(),
-    cpu: cpus()[0]?.model ?? 'unknown',
-    node: process.version,
-    loadavg: round(loadavg()[0] ?? 0),
-  },
-});
+): Report => {
+  const commit = commitHere();
+  return {
+    bench,
+    unit,
+    results: parts.results,
+    ratios: Object.fromEntries(Object.entries(parts.ratios).map(([k, v]) => [k, round(v)])),
+    setup: parts.setup,
+    machine: {
+      cores: availableParallelism(),
+      cpu: cpus()[0]?.model ?? 'unknown',
+      node: process.version,
+      loadavg: round(loadavg()[0] ?? 0),
+    },
+    date: new Date().toISOString().slice(0, 10),
+    ...(commit !== undefined && { commit }),
+  };
+};
+
+/** When a report was made, and of which commit; '' where that is not known. */
+export const madeText = ({ date, commit }: Report): string =>
+  [date, commit && `commit ${commit}`].filter((part) => part !== undefined).join(', ');

@@ -99,6 +99,18 @@ describe.each(['fp32', 'int4'] as const)('rows that run together on the tiny mod
     expect(new Set(steps.map(({ graph }) => graph))).toEqual(new Set([host.sessions.lora]));
   });
 
+  it('of two adapters take a step for each of them where adapters do not run together', async () => {
+    const before = host.host.now();
+    await host.together([endless('upper', 'moon:', 30), endless('digits', 'moon:', 30)]);
+    const { decodeSteps, decodedTokens } = host.host.now();
+    const tokens = decodedTokens - before.decodedTokens;
+    const rowsOfAStep = tokens / (decodeSteps - before.decodeSteps);
+    // First tokens come with the prompts, one after the other: those of the first one decode alone meanwhile.
+    expect(tokens).toBe(58);
+    if (operator === undefined) expect(rowsOfAStep).toBe(1);
+    else expect(rowsOfAStep).toBeGreaterThan(1.8);
+  });
+
   it('come and go in the middle of others', async () => {
     const [first, second, third, fourth, fifth, sixth, seventh, eighth] =
       eight as readonly GenerateInput[] & {

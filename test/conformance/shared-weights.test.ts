@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
+import { findOperator } from '../../src/runtime/engine/ort/operator.ts';
 import { unmovedInRows } from '../../src/runtime/engine/proofs/moved-rows.ts';
 import { smollm } from '../support/models.ts';
-import { allLogits, openModel, withLora } from './support/open-model.ts';
-import { operator } from './support/operator.ts';
+import { allLogits, type OpenWish, openModel, withLora } from './support/open-model.ts';
+import { itWithOperator, operator } from './support/operator.ts';
 import { sameBits, scratch, tinyModel } from './support/tiny.ts';
 
 const bytesBelow = (folder: string): number =>
@@ -22,9 +23,17 @@ const anonymousBytes = (): number => {
   return 1024 * Number(/^Anonymous:\s+(\d+) kB$/m.exec(text)?.[1]);
 };
 
-const opened = async (modelDir: string, cacheDir: string) => {
+/** When each file was written, by its path. */
+const filesBelow = (folder: string): Readonly<Record<string, number>> =>
+  Object.fromEntries(
+    readdirSync(folder, { withFileTypes: true, recursive: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => [join(parentPath, name), statSync(join(parentPath, name)).mtimeMs]),
+  );
+
+const opened = async (modelDir: string, cacheDir: string, wish: OpenWish = {}) => {
   const steps: string[] = [];
-  const model = await openModel(modelDir, cacheDir, {}, (what) => steps.push(what));
+  const model = await openModel(modelDir, cacheDir, wish, (what) => steps.push(what));
   return { model, steps };
 };
 
@@ -53,6 +62,27 @@ describe('a base model that was loaded before', () => {
     expect(readdirSync(join(cache, 'prepared'))).toHaveLength(2);
     expect((await opened(tinyModel('int4'), cache)).steps).toHaveLength(1 + products);
   });
+
+  itWithOperator(
+    'keeps what was prepared when the native operator is another build, which is proved anew',
+    async () => {
+      const cache = scratch();
+      const first = await opened(tinyModel('int4'), cache);
+      first.model.sessions.release();
+      const isPreparing = (step: string): boolean => step.includes('optimis');
+      expect(first.steps.filter(isPreparing)).not.toEqual([]);
+      const prepared = filesBelow(join(cache, 'prepared'));
+      // Loaders read over what comes after the library's sections.
+      const path = join(cache, 'another-build.so');
+      writeFileSync(path, Buffer.concat([readFileSync(operator?.path ?? ''), Buffer.from([0])]));
+      const another = findOperator(path, (message) => expect.fail(message));
+      const upgraded = await opened(tinyModel('int4'), cache, { operator: another });
+      upgraded.model.sessions.release();
+      expect(upgraded.steps.filter(isPreparing)).toEqual([]);
+      expect(filesBelow(join(cache, 'prepared'))).toMatchObject(prepared);
+      expect(upgraded.steps).toContain('proving that a prompt in pieces is answered as at once, once');
+    },
+  );
 });
 
 const model = smollm();

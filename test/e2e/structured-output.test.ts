@@ -154,20 +154,17 @@ describe.skipIf(real === undefined)(
       return { ended, valid, exact, rows: rows.length };
     };
 
-    it.each(adapters)(
-      '%s answers by the schema each time, and as exactly as without',
-      async (model) => {
-        const schema = { name: 'extract', strict: true, schema: extractSchema };
-        const without = await score(model, {});
-        const given = await score(model, { response_format: { type: 'json_schema', json_schema: schema } });
-        const counts = ({ ended, valid, exact }: typeof given) => [ended.length, valid.length, exact.length];
-        console.log(`${model}: ended, valid, exact`, { without: counts(without), with: counts(given) });
-        expect(given.valid).toHaveLength(given.rows);
-        // Masks take nothing from an answer that is right by itself: attention that knows no neighbours gives it the same tokens (ADR 98).
-        // That of ONNX Runtime rounds guesses and kept prefixes near ties to either side, a row or two of 60 (ADR 49).
-        if (operator !== undefined) expect(given.exact).toEqual(expect.arrayContaining(without.exact));
-        else expect(given.exact.length).toBeGreaterThanOrEqual(without.exact.length - 3);
-      },
-    );
+    it.each(adapters)('%s answers by the schema each time, and as exactly as without', async (model) => {
+      const schema = { name: 'extract', strict: true, schema: extractSchema };
+      const without = await score(model, {});
+      const given = await score(model, { response_format: { type: 'json_schema', json_schema: schema } });
+      const counts = ({ ended, valid, exact }: typeof given) => [ended.length, valid.length, exact.length];
+      console.log(`${model}: ended, valid, exact`, { without: counts(without), with: counts(given) });
+      expect(given.valid).toHaveLength(given.rows);
+      // Masks take nothing from an answer that is right by itself: attention that knows no neighbours gives it the same tokens (ADR 98).
+      // That of ONNX Runtime rounds guesses and kept prefixes near ties to either side, a row or two of 60 (ADR 49).
+      if (operator !== undefined) expect(given.exact).toEqual(expect.arrayContaining(without.exact));
+      else expect(given.exact.length).toBeGreaterThanOrEqual(without.exact.length - 3);
+    });
   },
 );

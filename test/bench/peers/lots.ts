@@ -87,8 +87,8 @@ export type LotOptions = {
   readonly lots: readonly Lot[];
   /** Of an answer. */
   readonly tokens: number;
-  /** With two threads a program may also run twice with one thread each. */
-  readonly twoProcesses: boolean;
+  /** Which programs also run twice with one thread each where there are two threads. */
+  readonly twoProcesses: (program: string) => boolean;
   readonly series: Series;
   /** Told, per program, how many of its tokens are ours. */
   readonly agreement: Record<string, string>;
@@ -145,7 +145,7 @@ export const lotRounds = async (programs: readonly LotProgram[], options: LotOpt
       const { name } = program.kind;
       console.error(`bench: starting ${name} for lots, ${threads} thread(s)`);
       ways.push(...waysOfOne(name, await start(program, threads)));
-      if (twoProcesses && threads === 2)
+      if (threads === 2 && twoProcesses(name))
         ways.push(wayOfTwo(name, [await start(program, 1), await start(program, 1)]));
     }
     await measureWays(ways, options);

@@ -166,7 +166,8 @@ export const lots = async (model: RealSize, options: SizeOptions): Promise<Repor
         { key: `${size}`, asks: asks.slice(0, size) },
       ]),
       tokens: lotTokens,
-      twoProcesses: false,
+      // Ours is compared by its batch; two more of it would only take memory.
+      twoProcesses: (program) => program !== own,
       series,
       agreement,
     });
