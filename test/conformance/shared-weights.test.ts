@@ -5,9 +5,10 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { unmovedInRows } from '../../src/runtime/engine/proofs/moved-rows.ts';
 import { smollm } from '../support/models.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { allLogits, openModel, withLora } from './support/open-model.ts';
 import { operator } from './support/operator.ts';
-import { sameBits, scratch, tinyModel } from './support/tiny.ts';
+import { sameBits, tinyModel } from './support/tiny.ts';
 
 const bytesBelow = (folder: string): number =>
   readdirSync(folder, { withFileTypes: true, recursive: true })
@@ -30,7 +31,7 @@ const opened = async (modelDir: string, cacheDir: string) => {
 
 describe('a base model that was loaded before', () => {
   it('is not prepared or proved again, and is once it is another one; that does not touch the first', async () => {
-    const cache = scratch();
+    const cache = folderOfFile();
     // As versions before wrote it.
     mkdirSync(join(cache, 'prepared/earlier'), { recursive: true });
     writeFileSync(join(cache, 'prepared/earlier/prepared.json'), '{"files":[]}');
@@ -61,7 +62,7 @@ describe.skipIf(model === undefined)('a model whose embedding and last linear ar
   const { modelDir = '' } = model ?? {};
 
   it('takes next to nothing on the disk, and packs its weights once for all graphs', async () => {
-    const cache = scratch();
+    const cache = folderOfFile();
     // What is made once, and what stays of it, is not counted.
     (await opened(modelDir, cache)).model.sessions.release();
     expect(bytesBelow(cache)).toBeLessThan(0.01 * statSync(join(modelDir, 'model.onnx.data')).size);
