@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 
 const newPath = (): string => join(tmpdir(), `adaptlet-${randomBytes(6).toString('hex')}`);
-const make = (path: string): void => void mkdirSync(path, { mode: 0o700 });
+const make = (path: string): void => {
+  mkdirSync(path, { mode: 0o700 });
+};
 const remove = (path: string): void => rmSync(path, { recursive: true, force: true });
 
 /** An empty folder for the tests of a file or a `describe`, there from the first hook on, and gone after the last one. */
