@@ -28,6 +28,7 @@ const project = (
     hookTimeout: timeout * patience,
     pool: 'forks' as const,
     isolate,
+    setupFiles: ['test/support/each-file.ts'],
     globalSetup: bundled ? ['test/support/bundled-programs.ts'] : [],
     // Files run beside each other. Of real processes more than four sets at once would wait for the processor.
     maxWorkers: Math.min(availableParallelism() + (waits ? 1 : 0), 4),

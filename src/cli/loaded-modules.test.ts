@@ -1,24 +1,27 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { folderOfFile } from '../../test/support/temporary-folder.ts';
 
 const main = join(import.meta.dirname, 'main.ts');
 
-/** Prints the address of each module that is loaded. */
-const hook = `import { registerHooks } from 'node:module';
-import { writeSync } from 'node:fs';
-registerHooks({ load: (url, context, next) => (writeSync(1, url + '\\n'), next(url, context)) });`;
+/** Writes the address of each module that is loaded to a file: a pipe is full while its reader waits for the processor, and Node's do not block. */
+const hookOf = (file: string): string => `import { registerHooks } from 'node:module';
+import { appendFileSync } from 'node:fs';
+registerHooks({ load: (url, context, next) => (appendFileSync(${JSON.stringify(file)}, url + '\\n'), next(url, context)) });`;
 
 /** Modules that a program has loaded when it fails at its data folder. */
 const loadedBy = (...args: readonly string[]): readonly string[] => {
-  const preload = `data:text/javascript,${encodeURIComponent(hook)}`;
-  const { stdout, stderr } = spawnSync(
+  const file = join(folderOfFile(), 'loaded');
+  const preload = `data:text/javascript,${encodeURIComponent(hookOf(file))}`;
+  const { stderr } = spawnSync(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', '--import', preload, main, ...args],
     { encoding: 'utf8', env: { ...process.env, OTEL_EXPORTER_OTLP_ENDPOINT: '' } },
   );
   expect(stderr).toContain('--data-dir');
-  return stdout.split('\n');
+  return readFileSync(file, 'utf8').split('\n');
 };
 
 describe('the main process of a node', () => {

@@ -6,10 +6,11 @@ import { NativeMemory } from '../../src/runtime/engine/ort/memory.ts';
 import { elementsOf } from '../../src/runtime/engine/ort/tensor.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
 import { type KvRows, RowCache } from '../../src/runtime/engine/session/kv-rows.ts';
+import { folderOfFile, folderOfTests } from '../support/temporary-folder.ts';
 import { adapterOf, folderOf } from './support/exports.ts';
 import { aroundSteps, endless, stepsDuring, TestHost } from './support/host.ts';
 import { type OpenModel, openModel, type Runnable, withLora } from './support/open-model.ts';
-import { compileFor, maxDifference, scratch } from './support/tiny.ts';
+import { compileFor, maxDifference } from './support/tiny.ts';
 
 /** Of optimum: windows in every layer, which padding must not move; a plain one; positions for half of a head. */
 const exported = ['mistral-window', 'llama', 'phi'].map((name) => ({ name, how: 'optimum' }));
@@ -30,7 +31,7 @@ const alone = async ({ graph, feeds }: Runnable, ids: readonly number[]): Promis
   (await graph.logitsOf(feeds, ids, [ids.length - 1])).slice();
 
 describe.each(exported)('$name, a graph that appends keys and values', (one) => {
-  const cache = scratch();
+  const cache = folderOfTests();
   const lengths = [1, 30, 8, 9, 17];
 
   it('gives rows of different lengths what each gives alone, whatever else is in their memory', async () => {
@@ -72,7 +73,7 @@ describe.each(exported)('$name, a graph that appends keys and values', (one) => 
 });
 
 describe('rows of a graph that appends keys and values', () => {
-  const cache = scratch();
+  const cache = folderOfTests();
   const one = { name: 'llama', how: 'optimum' };
   /** A page of each of the heads of keys and values of two layers. */
   let rowBytes: number;
@@ -175,7 +176,7 @@ describe('rows of a graph that appends keys and values', () => {
 describe('the memory of rows of a graph that appends keys and values', () => {
   let model: OpenModel;
   beforeAll(async () => {
-    model = await openModel(folderOf({ name: 'llama', how: 'optimum' }), scratch());
+    model = await openModel(folderOf({ name: 'llama', how: 'optimum' }), folderOfFile());
   });
   afterAll(() => model.sessions.release());
 

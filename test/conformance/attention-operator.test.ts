@@ -6,8 +6,8 @@ import { handMade } from '../../src/runtime/engine/onnx/graph.fixture.ts';
 import { readGraph } from '../../src/runtime/engine/onnx/graph.ts';
 import { LoneAttention } from '../../src/runtime/engine/proofs/lone-attention.ts';
 import { proveAttention } from '../../src/runtime/engine/proofs/prove-attention.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { operator } from './support/operator.ts';
-import { scratch } from './support/tiny.ts';
 
 /** Names of inputs by their place. */
 const names = ['q', 'k', 'v', 'pk', 'pv', 'lengths', 'longest', 'cos', 'sin', 'positions', '', 'sinks'];
@@ -56,7 +56,7 @@ describe.skipIf(operator === undefined)('attention by the native operator', () =
   const prove = (nodes: readonly AttentionNode[], share?: number, threads = 1): Promise<void> =>
     operator === undefined
       ? Promise.resolve()
-      : proveAttention(nodes, { threads, operator, share, cacheDir: scratch(), doing, warn: doing });
+      : proveAttention(nodes, { threads, operator, share, cacheDir: folderOfFile(), doing, warn: doing });
 
   it.each<readonly [string, AttentionNode]>([
     ['heads of their own', attentionOf({ heads: 4, kvHeads: 4, size: 32 }, apart)],
@@ -105,7 +105,7 @@ describe.skipIf(operator === undefined)('attention by the native operator', () =
   });
 
   it('is proved also where the verdict cannot be kept, which is told', async () => {
-    const cacheDir = join(scratch(), 'file');
+    const cacheDir = join(folderOfFile(), 'file');
     writeFileSync(cacheDir, '');
     const warnings: string[] = [];
     const warn = (message: string) => warnings.push(message);

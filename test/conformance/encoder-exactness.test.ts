@@ -11,11 +11,12 @@ import { inputOf } from '../../src/runtime/engine/onnx/lora-nodes.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
 import type { EncodeInput, EncodeResult } from '../../src/runtime/engine/tasks.ts';
 import { aboutFixture, fixtureGraph } from '../support/fixture-models.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { bertFixture, bertHidden, writeBertModel } from './support/bert-model.ts';
 import { mergeAdapter } from './support/merge-weights.ts';
 import { type Adapter, distance, openGraph } from './support/onnx-fixture.ts';
 import { type OpenEncoder, openEncoder } from './support/open-encoder.ts';
-import { compileFor, scratch } from './support/tiny.ts';
+import { compileFor } from './support/tiny.ts';
 
 /** Float32 all through: what is left is the order of sums. */
 const tolerance = 1e-5;
@@ -28,7 +29,7 @@ const texts = [
   [1, 2, 3, 4, 5, 6, 7, 8],
 ];
 
-const folder = scratch();
+const folder = folderOfTests();
 const random = seededRandom(11);
 const draw = (count: number): number[] => Array.from({ length: count }, () => random() - 0.5);
 

@@ -3,9 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { float32, safetensors, writeAdapter } from '../../src/runtime/adapter/peft-folder.fixture.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
 import { minilm } from '../support/models.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { type OpenEncoder, openEncoder } from './support/open-encoder.ts';
 import { operator } from './support/operator.ts';
-import { compileFor, scratch } from './support/tiny.ts';
+import { compileFor } from './support/tiny.ts';
 
 const real = minilm();
 
@@ -22,7 +23,7 @@ const farthest = (a: Float32Array, b: Float32Array): number =>
   a.reduce((most, value, index) => Math.max(most, Math.abs(value - (b[index] ?? NaN))), 0);
 
 describe.skipIf(real === undefined)('texts of different adapters in one run of MiniLM', () => {
-  const folder = scratch();
+  const folder = folderOfTests();
   let encoder: OpenEncoder;
   let next = 0;
 

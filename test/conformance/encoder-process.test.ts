@@ -3,11 +3,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { type EngineClient, startEngine } from '../../src/runtime/engine/client/client.ts';
 import { silentLog } from '../../src/telemetry/log.fixture.ts';
 import { systemClock } from '../../src/time/clock.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 import { bertHidden, writeBertModel } from './support/bert-model.ts';
-import { scratch } from './support/tiny.ts';
 
-const folder = scratch();
+const folder = folderOfTests();
 const engines: EngineClient[] = [];
 afterEach(async () => {
   await Promise.all(engines.splice(0).map((engine) => engine.close()));

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import type { EngineState } from '../../src/runtime/engine/engine.ts';
 import { StoppedThreads } from '../support/stopped-threads.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 import { ask, babble, failsWith, request, startForTest, type TestEngine } from './support/engine.ts';
-import { scratch, tinyModel } from './support/tiny.ts';
+import { tinyModel } from './support/tiny.ts';
 
 const isAlive = (pid: number): boolean => {
   try {
@@ -262,7 +263,7 @@ describe('an engine process and its parent', () => {
     const code = `
       import { startEngine } from ${JSON.stringify(client)};
       import { systemClock } from ${JSON.stringify(clock)};
-      const engine = startEngine({ modelDir: ${JSON.stringify(tinyModel('fp32'))}, cacheDir: ${JSON.stringify(scratch())},
+      const engine = startEngine({ modelDir: ${JSON.stringify(tinyModel('fp32'))}, cacheDir: ${JSON.stringify(folderOfFile())},
         adapterBudgetBytes: 1 << 20, threads: 1, maxConcurrent: 1, maxQueue: 1, clock: systemClock, stallTimeoutMs: 5000, logger: ${quiet} });
       engine.onState((state) => { if (state === 'ready') console.log(engine.pid); });`;
     const parent = spawn(process.execPath, ['--input-type=module', '--eval', code], {

@@ -4,13 +4,14 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ort } from '../../src/runtime/engine/ort/library.ts';
 import { smollm } from '../support/models.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 import { ask, failsWith, launchTiny, request, startForTest, startTiny } from './support/engine.ts';
-import { scratch, tinyModel } from './support/tiny.ts';
+import { tinyModel } from './support/tiny.ts';
 
 describe('a base model that cannot be loaded', () => {
   it('leaves the engine down with the reason, and is looked for again', async () => {
-    const folder = scratch();
+    const folder = folderOfFile();
     const { engine, log } = launchTiny({ modelDir: join(folder, 'model') }, folder);
     await waitFor('the reason', () => engine.failure !== undefined);
     expect(engine.failure).toEqual(failsWith('MODEL_FILE_MISSING', 'model.onnx'));
@@ -45,7 +46,7 @@ describe('a base model that cannot be loaded', () => {
   });
 
   it('runs on the ONNX Runtime that is named, and says when that cannot be loaded', async () => {
-    const folder = scratch();
+    const folder = folderOfFile();
     const onnxRuntimeLibrary = join(folder, 'libonnxruntime.so');
     const refused = async (because: string): Promise<void> => {
       const { engine } = launchTiny({ onnxRuntimeLibrary }, folder);
@@ -79,7 +80,7 @@ describe('a base model that cannot be loaded', () => {
 
 describe('a prepared graph', () => {
   it('that rotted on disk is made again: answers stay right', async () => {
-    const folder = scratch();
+    const folder = folderOfFile();
     const first = await startTiny({}, folder);
     await first.engine.close();
     const [name = ''] = await readdir(join(folder, 'cache/prepared'));
@@ -102,7 +103,7 @@ describe('a prepared graph', () => {
   });
 
   it('that cannot be written costs memory, not service', async () => {
-    const folder = scratch();
+    const folder = folderOfFile();
     await mkdir(join(folder, 'cache'));
     await writeFile(join(folder, 'cache/prepared'), 'a file where a folder should be');
     const { engine, log } = await startForTest({}, folder);

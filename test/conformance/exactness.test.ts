@@ -5,6 +5,7 @@ import { fakeDigest } from '../../src/api/names.fixture.ts';
 import { AdaptletError } from '../../src/errors/adaptlet-error.ts';
 import { catalogue } from '../../src/errors/catalogue.ts';
 import { composeAdapters } from '../../src/runtime/adapter/composition/compose.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import {
   exactnessCases,
   exactnessFolder,
@@ -14,7 +15,7 @@ import {
 } from './support/exactness-cases.ts';
 import { allLogits, type OpenModel, openModel, withLora } from './support/open-model.ts';
 import { operator } from './support/operator.ts';
-import { compileFor, maxDifference, scratch, tinyModel } from './support/tiny.ts';
+import { compileFor, maxDifference, tinyModel } from './support/tiny.ts';
 
 /** Logits that PEFT gives, prompt after prompt, the last positions of each. */
 const goldenOf = (name: string): Float32Array => {
@@ -48,7 +49,7 @@ const joined = (parts: readonly Float32Array[]): Float32Array =>
   Float32Array.from(parts.flatMap((part) => [...part]));
 
 describe('adapters made by PEFT', () => {
-  const folder = scratch();
+  const folder = folderOfTests();
   let model: OpenModel;
   let unadapted: Float32Array;
 

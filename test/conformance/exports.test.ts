@@ -4,6 +4,7 @@ import { Arena } from '../../src/runtime/engine/adapters/arena.ts';
 import { Mutex } from '../../src/runtime/engine/mutex.ts';
 import { logSumExp } from '../../src/runtime/engine/sampling/logprobs.ts';
 import type { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import {
   adapterOf,
   adapterOfKind,
@@ -19,7 +20,7 @@ import { endless, stepsDuring, TestHost } from './support/host.ts';
 import { openEncoder } from './support/open-encoder.ts';
 import { allLogits, openBase, type Runnable, withLora } from './support/open-model.ts';
 import { itWithOperator, operator } from './support/operator.ts';
-import { compileFor, maxDifference, scratch } from './support/tiny.ts';
+import { compileFor, maxDifference } from './support/tiny.ts';
 
 /** Largest difference to PyTorch's logits, which reach 5 to 25. */
 const tolerance = 1e-4;
@@ -84,7 +85,7 @@ describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) =
     // Pieces of prompts as small as they get.
     host = await TestHost.open(folderOf(exported), { maxDecodeStallMs: 0.001 });
     const { base, lora } = host.sessions;
-    const file = await compileFor(host.host.info, adapterOf(exported), scratch());
+    const file = await compileFor(host.host.info, adapterOf(exported), folderOfFile());
     await host.host.load('adapted', file);
     table = new AdapterTable({
       arena: new Arena(1 << 20),
@@ -114,7 +115,7 @@ describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) =
   });
 
   itWithOperator('gives the logits of PEFT with DoRA on every linear', async () => {
-    const file = await compileFor(host.host.info, doraOf(exported), scratch());
+    const file = await compileFor(host.host.info, doraOf(exported), folderOfFile());
     const adapted = await table.load('dora', file);
     for (const { ids, base, dora } of golden) {
       expect(maxDifference(await allLogits(adapted, ids), dora)).toBeLessThan(tolerance);
@@ -127,7 +128,7 @@ describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) =
     // Gates and what they let through come out of one node, and are taken apart behind it.
     const isRefused = kind === 'ia3' && exported.how === 'gate-up';
     itWithOperator(`${isRefused ? 'refuses' : 'gives the logits of PEFT with'} ${kind}`, async () => {
-      const compiling = compileFor(host.host.info, adapterOfKind(exported, kind), scratch());
+      const compiling = compileFor(host.host.info, adapterOfKind(exported, kind), folderOfFile());
       if (isRefused) return await expect(compiling).rejects.toMatchObject({ code: 'ADAPTER_IA3' });
       const adapted = await table.load(kind, await compiling);
       const wanted = goldenOfKind(exported, kind);
@@ -184,7 +185,7 @@ describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) =
 it.each(expectedExports.filter(({ expected }) => expected === 'MODEL_UNSUPPORTED'))(
   '$name, exported as $how, is refused with what to do',
   async (exported) => {
-    await expect(openBase(folderOf(exported), scratch())).rejects.toMatchObject({
+    await expect(openBase(folderOf(exported), folderOfFile())).rejects.toMatchObject({
       code: 'MODEL_UNSUPPORTED',
       message: expect.stringMatching(
         /has no soft-capping; .* Export the base model with its eager attention/,
@@ -197,7 +198,7 @@ describe('an encoder, exported by optimum', () => {
   const exported = { name: 'bert', how: 'optimum' };
 
   it('embeds a padded batch as PyTorch and PEFT do, with the adapter and without', async () => {
-    const folder = scratch();
+    const folder = folderOfFile();
     const { model, host, warnings } = await openEncoder(folderOf(exported), folder);
     expect(warnings).toEqual([]);
     await host.load('adapted', await compileFor(model.info, adapterOf(exported), folder));

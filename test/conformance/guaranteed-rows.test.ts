@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { aroundSteps, endless, TestHost } from './support/host.ts';
-import { scratch, tinyModel } from './support/tiny.ts';
+import { tinyModel } from './support/tiny.ts';
 
-const cache = scratch();
+const cache = folderOfTests();
 let host: TestHost;
 beforeAll(async () => {
   host = await TestHost.tiny(tinyModel('fp32'), { maxConcurrent: 1 }, cache);

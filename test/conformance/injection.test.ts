@@ -8,6 +8,7 @@ import { inject } from '../../src/runtime/engine/onnx/inject.ts';
 import { gatherLogitsRows } from '../../src/runtime/engine/onnx/logits-rows.ts';
 import { linearsOf } from '../../src/runtime/engine/onnx/sites.ts';
 import { aboutFixture, fixtureGraph, fixtureNames } from '../support/fixture-models.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { mergeAdapter, withFloatWeights } from './support/merge-weights.ts';
 import {
   answer,
@@ -22,7 +23,6 @@ import {
   someAdapter,
   wantedRows,
 } from './support/onnx-fixture.ts';
-import { scratch } from './support/tiny.ts';
 
 /** Largest difference to the graph with merged weights, whose answers are of the order of 1. */
 const tolerance = 1e-4;
@@ -102,7 +102,7 @@ describe.each(fixtureNames)('LoRA in %s', (name) => {
   });
 
   it('reaches the same modules in the graph that the optimiser writes, and changes no bit there', async () => {
-    const file = join(scratch(), 'optimised.onnx');
+    const file = join(folderOfFile(), 'optimised.onnx');
     const before = await answer(await open(exported, 'all', file));
     const again = inject(readFileSync(file), familyOf(about.modelType));
     expect(again.sites).toEqual(sites);

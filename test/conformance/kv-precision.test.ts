@@ -4,25 +4,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { relativeError } from '../../src/runtime/engine/graphs/kv-scales.ts';
 import type { KvWish } from '../../src/runtime/engine/schedule/kv-budget.ts';
 import { fixtureFolder } from '../support/fixture-models.ts';
+import { folderOfFile, folderOfTests } from '../support/temporary-folder.ts';
 import { eight, endless, stepsDuring, TestHost } from './support/host.ts';
 import { allLogits, greedy, type OpenModel, openBase, openModel, withLora } from './support/open-model.ts';
 import { operator } from './support/operator.ts';
-import {
-  compileFor,
-  golden,
-  greedyOf,
-  scratch,
-  tinyAdapters,
-  tinyFolder,
-  tinyModel,
-} from './support/tiny.ts';
+import { compileFor, golden, greedyOf, tinyAdapters, tinyFolder, tinyModel } from './support/tiny.ts';
 
 const wish = (precision: KvWish['precision'], more: Partial<KvWish> = {}) => ({
   kv: { precision, budgetBytes: 512 << 20, available: undefined, besideBytes: 0, requests: 8, ...more },
 });
 
 describe('keys and values in int8 on the tiny model', () => {
-  const cache = scratch();
+  const cache = folderOfTests();
   let model: OpenModel;
   let exact: OpenModel;
   beforeAll(async () => {
@@ -47,7 +40,7 @@ describe('keys and values in int8 on the tiny model', () => {
   it('give nearly the logits of float32, and its tokens with each adapter', async () => {
     const answers = async (from: OpenModel, name: string | null) => {
       const file =
-        name === null ? '' : await compileFor(from.info, join(tinyFolder, 'adapters', name), scratch());
+        name === null ? '' : await compileFor(from.info, join(tinyFolder, 'adapters', name), folderOfFile());
       const runnable = name === null ? withLora(from.sessions.base) : await from.adapters.load(name, file);
       const logits: Float32Array[] = [];
       const tokens: (readonly number[])[] = [];
@@ -107,7 +100,7 @@ it('a conversation is continued from int8 keys and values that were kept', async
 
 describe('int8', () => {
   it('is had by a graph with two tables of positions, whose rows run together', async () => {
-    const base = await openBase(fixtureFolder('builder-phi3-longrope'), scratch(), wish('int8'));
+    const base = await openBase(fixtureFolder('builder-phi3-longrope'), folderOfFile(), wish('int8'));
     expect(base.sessions.base.cacheShape.element).toBe('int8');
     expect(base.sessions.rowsTogether).toBe(true);
     expect(base.warnings).toEqual([]);
@@ -115,7 +108,9 @@ describe('int8', () => {
   });
 
   it('is refused where attention cannot store it, with what to take instead', async () => {
-    await expect(openBase(fixtureFolder('optimum-llama'), scratch(), wish('int8'))).rejects.toMatchObject({
+    await expect(
+      openBase(fixtureFolder('optimum-llama'), folderOfFile(), wish('int8')),
+    ).rejects.toMatchObject({
       code: 'MODEL_UNSUPPORTED',
       advice: 'Take --kv-precision float32.',
     });
@@ -124,7 +119,7 @@ describe('int8', () => {
   it('stays float32, with a warning, where only the memory of the machine asked for it', async () => {
     const small = { bytes: 0, own: true };
     const auto = wish('auto', { budgetBytes: undefined, available: small });
-    const base = await openBase(fixtureFolder('optimum-llama'), scratch(), auto);
+    const base = await openBase(fixtureFolder('optimum-llama'), folderOfFile(), auto);
     expect(base.kv.precision).toBe('float32');
     base.sessions.release();
   });

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateInput } from '../../src/runtime/engine/engine.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { endless, TestHost } from './support/host.ts';
-import { scratch, tinyModel } from './support/tiny.ts';
+import { tinyModel } from './support/tiny.ts';
 
-const cache = scratch();
+const cache = folderOfTests();
 /** Of 64 tokens: keys and values of two heads of two layers. */
 const pageBytes = 8 * 4096;
 

@@ -2,15 +2,16 @@ import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { EngineOptions } from '../../src/runtime/engine/client/client.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 import { ask, launchTiny, request, startTiny } from './support/engine.ts';
-import { golden, scratch, tinyAdapters, tinyFolder, tinyModel } from './support/tiny.ts';
+import { golden, tinyAdapters, tinyFolder, tinyModel } from './support/tiny.ts';
 
 const hub = join(tinyFolder, '../hub');
 
 /** What ONNX Runtime GenAI's model builder leaves: no config.json, no generation_config.json. */
 const builderFolder = async (): Promise<string> => {
-  const folder = scratch();
+  const folder = folderOfFile();
   await cp(tinyModel('fp32'), folder, { recursive: true });
   for (const name of ['tokenizer.json', 'tokenizer_config.json'])
     await cp(join(tinyFolder, 'model', name), join(folder, name));

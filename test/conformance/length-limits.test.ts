@@ -5,10 +5,10 @@ import { nodeMessage } from '../../src/runtime/engine/onnx/messages.ts';
 import { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import { changedGraph, withConstant, withInteger, withOperator } from '../support/changed-graph.ts';
 import { aboutFixture, fixtureFolder, fixtureGraph } from '../support/fixture-models.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { aroundSteps, endless, stepsDuring, TestHost } from './support/host.ts';
 import { type OpenWish, openModel } from './support/open-model.ts';
 import { operator } from './support/operator.ts';
-import { scratch } from './support/tiny.ts';
 
 const name = 'builder-phi3-longrope';
 const { switch: border = 0 } = aboutFixture(name);
@@ -52,7 +52,7 @@ describe('a graph that chooses by the longest row of a step, in a form that is n
   });
 
   it('is refused where it chooses so early that running it shows another answer in pieces', async () => {
-    await expect(openModel(chosenBy(notLess, 8), scratch())).rejects.toMatchObject({
+    await expect(openModel(chosenBy(notLess, 8), folderOfFile())).rejects.toMatchObject({
       code: 'MODEL_UNSUPPORTED',
       message: expect.stringMatching(/answers \d+ tokens at once and in pieces \(.*\) differently/),
     });
@@ -73,7 +73,7 @@ describe('a graph that chooses by the longest row of a step, in a form that is n
         outputs: node.outputs,
       }),
     ];
-    await expect(openModel(chosenBy(doubled), scratch())).rejects.toMatchObject({
+    await expect(openModel(chosenBy(doubled), folderOfFile())).rejects.toMatchObject({
       code: 'MODEL_UNSUPPORTED',
       message: expect.stringContaining('Greater by by a multiple of a length'),
     });
@@ -134,7 +134,7 @@ describe('attention with a window', () => {
   const window = 6;
 
   it('has its window crossed at load, in pieces that end before, at and behind it', async () => {
-    const { sessions, warnings, steps } = await openedBy(withWindow(window), scratch());
+    const { sessions, warnings, steps } = await openedBy(withWindow(window), folderOfFile());
     expect(warnings).toEqual([]);
     expect(sessions.rowsTogether).toBe(true);
     expect(steps).toEqual(piecesAcross(window));
@@ -142,7 +142,7 @@ describe('attention with a window', () => {
   });
 
   it('is refused where it gives another answer in pieces', async () => {
-    await expect(openedOtherBehind(window, withWindow(window), scratch())).rejects.toMatchObject({
+    await expect(openedOtherBehind(window, withWindow(window), folderOfFile())).rejects.toMatchObject({
       code: 'MODEL_UNSUPPORTED',
     });
   });
@@ -183,7 +183,7 @@ describe('attention of ONNX Runtime with a window that is too far to be crossed 
       return session;
     });
     try {
-      return await openModel(far(), scratch(), wish);
+      return await openModel(far(), folderOfFile(), wish);
     } finally {
       spy.mockRestore();
     }
@@ -224,7 +224,7 @@ describe('attention of ONNX Runtime with a window that is too far to be crossed 
   });
 
   it.each(wishes)('is crossed once with a smaller one in its place: %s', async (_, wish) => {
-    const cache = scratch();
+    const cache = folderOfFile();
     const { sessions, warnings, steps, info } = await openedBy(far(), cache, wish);
     expect([warnings, info.limits]).toEqual([[], []]);
     expect(steps).toEqual(piecesAcross(standIn));
@@ -235,7 +235,7 @@ describe('attention of ONNX Runtime with a window that is too far to be crossed 
   });
 
   it('ends requests where it begins to bind, where a smaller one gives another answer in pieces, and says so', async () => {
-    const model = await openedOtherBehind(standIn, far(), scratch(), foreign);
+    const model = await openedOtherBehind(standIn, far(), folderOfFile(), foreign);
     expect(model.info.limits).toEqual([
       expect.stringMatching(
         /^requests of more than 80 tokens are refused: attention looks back 80 tokens, .* answers 35 tokens at once and in pieces .* differently$/,
@@ -247,7 +247,7 @@ describe('attention of ONNX Runtime with a window that is too far to be crossed 
 
   if (operator !== undefined)
     it('is not where the native operator computes it, which is proved', async () => {
-      const { sessions, steps } = await openedBy(far(), scratch());
+      const { sessions, steps } = await openedBy(far(), folderOfFile());
       expect(sessions.foreignAttention).toBeUndefined();
       expect(steps).not.toEqual(piecesAcross(standIn));
       sessions.release();
@@ -258,7 +258,7 @@ describe('a table of positions that is shorter than the context', () => {
   it('ends requests with its last row', async () => {
     const { info, settings, sessions } = await openModel(
       fixtureFolder('builder-phi3', undefined, 64),
-      scratch(),
+      folderOfFile(),
     );
     expect(settings.contextLength).toBe(32);
     expect(info.limits).toEqual([expect.stringMatching(/more than 32 tokens .* no more positions/)]);

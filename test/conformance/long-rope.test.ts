@@ -13,9 +13,10 @@ import { logSumExp } from '../../src/runtime/engine/sampling/logprobs.ts';
 import { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import { aboutFixture, fixtureFolder, fixtureGraph } from '../support/fixture-models.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { aroundSteps, endless, TestHost } from './support/host.ts';
 import { type Runnable, withLora } from './support/open-model.ts';
-import { compileFor, scratch } from './support/tiny.ts';
+import { compileFor } from './support/tiny.ts';
 
 const name = 'builder-phi3-longrope';
 const { switch: border = 0 } = aboutFixture(name);
@@ -88,9 +89,9 @@ describe('a graph that changes its table of positions at a length', () => {
   beforeAll(async () => {
     // Pieces of 64 tokens at most: the first one of a long prompt ends below the border.
     host = await TestHost.open(model, { maxDecodeStallMs: 0.001 });
-    const adapter = scratch();
+    const adapter = folderOfFile();
     await writeSyntheticAdapter(adapter, join(model, 'config.json'), { rank: 4, scale: 2 });
-    adapterFile = await compileFor(host.host.info, adapter, scratch());
+    adapterFile = await compileFor(host.host.info, adapter, folderOfFile());
     await host.host.load('some', adapterFile);
     const base = gatherLogitsRows(fixtureGraph(name));
     const lora = inject(base, familyOf('phi3'));

@@ -18,17 +18,10 @@ import { OnnxSession } from '../../src/runtime/engine/ort/session.ts';
 import { OrtTensor } from '../../src/runtime/engine/ort/tensor.ts';
 import { TensorRun } from '../../src/runtime/engine/ort/tensor-run.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { allLogits, openModel } from './support/open-model.ts';
 import { operator } from './support/operator.ts';
-import {
-  compileFor,
-  golden,
-  goldenLogits,
-  maxDifference,
-  scratch,
-  tinyFolder,
-  tinyModel,
-} from './support/tiny.ts';
+import { compileFor, golden, goldenLogits, maxDifference, tinyFolder, tinyModel } from './support/tiny.ts';
 
 /**
  * Three linears of one input as graphs have them: one with a node of its own, one that is the last columns of a fused node,
@@ -339,13 +332,13 @@ describe.skipIf(operator === undefined)('the native operator', () => {
 describe('an operator that does not work with a graph', () => {
   it('is told, and the graph takes adapters in the portable way', async () => {
     const broken = { path: '/nowhere/libadaptlet-lora.so', digest: 'none', instructionSet: 'none' };
-    const model = await openModel(tinyModel('fp32'), scratch(), { operator: broken });
+    const model = await openModel(tinyModel('fp32'), folderOfFile(), { operator: broken });
     expect(model.warnings).toEqual([
       expect.stringContaining('the native operator cannot be used with this graph'),
     ]);
     expect(model.sessions.foreignAttention).toBe('the native operator is not used');
     expect(model.info.weights).toBe('float32');
-    const file = await compileFor(model.info, join(tinyFolder, 'adapters/upper'), scratch());
+    const file = await compileFor(model.info, join(tinyFolder, 'adapters/upper'), folderOfFile());
     await model.adapters.load('upper', file);
     const { input_ids } = golden.prompts[0]!;
     const logits = await allLogits(model.adapters.get('upper'), input_ids);

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 import { ask, request, startTiny, type TestEngine } from './support/engine.ts';
 import { eight, endless, TestHost } from './support/host.ts';
-import { scratch, tinyModel } from './support/tiny.ts';
+import { tinyModel } from './support/tiny.ts';
 
 /** Of a row of up to 64 tokens. */
 const rowBytes = 8 * 4096;
@@ -11,7 +12,7 @@ const unlimited = { kvBytes: Number.POSITIVE_INFINITY, givesBack: false };
 describe('an engine whose memory becomes less', () => {
   let host: TestHost;
   beforeAll(async () => {
-    host = await TestHost.tiny(tinyModel('fp32'), { maxConcurrent: 4 }, scratch());
+    host = await TestHost.tiny(tinyModel('fp32'), { maxConcurrent: 4 }, folderOfFile());
   });
   afterAll(() => host.close());
 

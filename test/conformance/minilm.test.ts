@@ -6,9 +6,10 @@ import { linearFusions } from '../../src/runtime/engine/onnx/linear-fusions.ts';
 import { distanceOf } from '../../src/runtime/engine/proofs/prove-products.ts';
 import type { EncodeInput, EncodeResult } from '../../src/runtime/engine/tasks.ts';
 import { minilm } from '../support/models.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { type OpenEncoder, openEncoder } from './support/open-encoder.ts';
 import { operator } from './support/operator.ts';
-import { compileFor, sameBits, scratch } from './support/tiny.ts';
+import { compileFor, sameBits } from './support/tiny.ts';
 
 const real = minilm();
 type Golden = {
@@ -41,7 +42,7 @@ const dot = (a: Float32Array, b: Float32Array): number =>
   a.reduce((sum, value, index) => sum + value * (b[index] ?? NaN), 0);
 
 describe.skipIf(real === undefined)('MiniLM int8 (ADAPTLET_MODELS or ../shared/models)', () => {
-  const folder = scratch();
+  const folder = folderOfTests();
   const modelDir = real?.modelDir ?? '';
   let encoder: OpenEncoder;
   let next = 0;

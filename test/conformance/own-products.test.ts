@@ -17,9 +17,10 @@ import { areFaster, areKnownFaster, timesText } from '../../src/runtime/engine/p
 import { openDecoder, proofAnswers } from '../../src/runtime/engine/proofs/prove-prepared.ts';
 import { refusedGraph, refusedProduct } from '../../src/runtime/engine/proofs/prove-products.ts';
 import { systemClock } from '../../src/time/clock.ts';
+import { folderOfFile, folderOfTests } from '../support/temporary-folder.ts';
 import { allLogits, openModel, withLora } from './support/open-model.ts';
 import { operator } from './support/operator.ts';
-import { golden, sameBits, scratch, tinyModel } from './support/tiny.ts';
+import { golden, sameBits, tinyModel } from './support/tiny.ts';
 
 const location = 'model.onnx';
 const weightsFolder = tinyModel('int4');
@@ -45,7 +46,7 @@ const [best = ''] = levels;
 
 describe.each(levels)('products of the native operator by %s', (level) => {
   const own = using(level);
-  const cache = scratch();
+  const cache = folderOfTests();
   let folder = '';
 
   beforeAll(async () => {
@@ -164,7 +165,7 @@ describe.each(levels)('products of the native operator by %s', (level) => {
 });
 
 describe.runIf(areKnownFaster(best))('products of the native operator that are known to be faster', () => {
-  const cache = scratch();
+  const cache = folderOfTests();
   let verdict = '';
   let first: Awaited<ReturnType<typeof openModel>>;
 
@@ -187,7 +188,7 @@ describe.runIf(areKnownFaster(best))('products of the native operator that are k
     expect(model.warnings).toEqual(["linears keep ONNX Runtime's products: a reason"]);
     expect(model.info.native).toEqual({ attention: true, linears: false });
     const { products: _, ...withoutProducts } = operator!;
-    const without = await openModel(weightsFolder, scratch(), {
+    const without = await openModel(weightsFolder, folderOfFile(), {
       operator: withoutProducts,
     });
     const logitsOf = ({ sessions }: typeof model) =>
@@ -200,7 +201,7 @@ describe.runIf(areKnownFaster(best))('products of the native operator that are k
 });
 
 const isOnnxRuntimes = async (wish: Parameters<typeof openModel>[2]): Promise<void> => {
-  const own = scratch();
+  const own = folderOfFile();
   const model = await openModel(weightsFolder, own, wish);
   expect(readdirSync(preparedIn(own)).filter((file) => file.startsWith('products-'))).toEqual([]);
   expect(model.warnings).toEqual([]);

@@ -5,11 +5,11 @@ import type { EngineHost } from '../../src/runtime/engine/host/engine-host.ts';
 import { openHost } from '../../src/runtime/engine/process/open-host.ts';
 import type { NamedTensor } from '../../src/runtime/engine/tasks.ts';
 import { systemClock } from '../../src/time/clock.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { lookupModel, type RowSymbols, tensorModel, writeTensorModel } from '../support/tensor-model.ts';
-import { scratch } from './support/tiny.ts';
 
 const open = async (model: Buffer = tensorModel()): Promise<EngineHost> => {
-  const folder = scratch();
+  const folder = folderOfFile();
   return await openHost({
     modelDir: await writeTensorModel(join(folder, 'model'), model),
     cacheDir: join(folder, 'cache'),

@@ -5,6 +5,7 @@ import { convertAdapter } from '../../src/runtime/adapter/conversion/convert.ts'
 import type { Precision } from '../../src/runtime/adapter/conversion/precision.ts';
 import { safetensorsFile } from '../../src/runtime/adapter/conversion/safetensors-file.ts';
 import { openPeftFolder } from '../../src/runtime/adapter/peft-folder.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { allLogits, greedy, type OpenModel, openModel } from './support/open-model.ts';
 import { operator } from './support/operator.ts';
 import {
@@ -14,7 +15,6 @@ import {
   greedyOf,
   maxDifference,
   sameBits,
-  scratch,
   tinyAdapters,
   tinyFolder,
   tinyModel,
@@ -41,7 +41,7 @@ const dequantised = async (folder: string, out: string): Promise<string> => {
 };
 
 describe('adapters in another precision, on the tiny model', () => {
-  const folder = scratch();
+  const folder = folderOfTests();
   let model: OpenModel;
 
   const load = async (name: string, path: string): Promise<void> => {

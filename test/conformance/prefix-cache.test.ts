@@ -5,12 +5,13 @@ import type { RequestContext } from '../../src/runtime/routing/request.ts';
 import { scopeOf } from '../../src/runtime/serving/request-scope.ts';
 import { FakeClock } from '../../src/time/fake-clock.ts';
 import { fixtureFolder } from '../support/fixture-models.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { aroundSteps, endless, stepsDuring, TestHost } from './support/host.ts';
-import { compileFor, golden, scratch, tinyFolder, tinyModel } from './support/tiny.ts';
+import { compileFor, golden, tinyFolder, tinyModel } from './support/tiny.ts';
 
 /** Of a row of up to 64 tokens: a page of each of two heads of keys and values of two layers. */
 const rowBytes = 8 * 4096;
-const cache = scratch();
+const cache = folderOfTests();
 const open = (options: Parameters<typeof TestHost.tiny>[1] = {}): Promise<TestHost> =>
   TestHost.tiny(tinyModel('fp32'), options, cache);
 

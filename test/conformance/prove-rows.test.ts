@@ -5,23 +5,24 @@ import { proveRows } from '../../src/runtime/engine/proofs/prove-rows.ts';
 import { tolerances } from '../../src/runtime/engine/proofs/row-answers.ts';
 import type { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import { fixtureFolder, fixtureNames } from '../support/fixture-models.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { aroundSteps, stepsDuring } from './support/host.ts';
 import { type OpenModel, openModel } from './support/open-model.ts';
 import { itWithOperator } from './support/operator.ts';
-import { scratch, tinyModel } from './support/tiny.ts';
+import { tinyModel } from './support/tiny.ts';
 
 type Given = Parameters<DecoderSession['prepareRows']>;
 
 describe('the proof that rows can run together', () => {
   let model: OpenModel;
   beforeAll(async () => {
-    model = await openModel(tinyModel('fp32'), scratch());
+    model = await openModel(tinyModel('fp32'), folderOfFile());
   });
   afterAll(() => model.sessions.release());
   let restore = (): void => undefined;
   afterEach(() => restore());
 
-  const prove = async (cacheDir = scratch()) => {
+  const prove = async (cacheDir = folderOfFile()) => {
     const warnings: string[] = [];
     const warn = (message: string) => void warnings.push(message);
     const together = await proveRows(model.sessions.lora, {
@@ -52,7 +53,7 @@ describe('the proof that rows can run together', () => {
   };
 
   it('is made once for a graph', async () => {
-    const cacheDir = scratch();
+    const cacheDir = folderOfFile();
     expect(await prove(cacheDir)).toEqual({ together: true, warnings: [], kept: true });
     const { result, steps } = await stepsDuring(() => prove(cacheDir));
     expect(result).toEqual({ together: true, warnings: [], kept: true });
@@ -122,7 +123,7 @@ describe('graphs of real exporters', () => {
   it.each(fixtureNames.filter((name) => !name.startsWith('bert')))(
     '%s: runs rows together where its attention is told their lengths, and one at a time where it does not look at its mask',
     async (name) => {
-      const { sessions, warnings } = await openModel(fixtureFolder(name), scratch());
+      const { sessions, warnings } = await openModel(fixtureFolder(name), folderOfFile());
       const together = name.startsWith('builder');
       expect(sessions.rowsTogether).toBe(together);
       expect(warnings).toEqual(

@@ -3,13 +3,14 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateInput } from '../../src/runtime/engine/engine.ts';
 import { fixtureFolder } from '../support/fixture-models.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
+import { folderOfFile, folderOfTests } from '../support/temporary-folder.ts';
 import { endless, stepsDuring, TestHost } from './support/host.ts';
 import { operator } from './support/operator.ts';
-import { compileFor, scratch, tinyModel } from './support/tiny.ts';
+import { compileFor, tinyModel } from './support/tiny.ts';
 
 /** Of a row of up to 64 tokens: a page of each of two heads of keys and values of two layers. */
 const rowBytes = 8 * 4096;
-const cache = scratch();
+const cache = folderOfTests();
 const open = (options: Parameters<typeof TestHost.tiny>[1] = {}): Promise<TestHost> =>
   TestHost.tiny(tinyModel('fp32'), options, cache);
 
@@ -184,9 +185,9 @@ describe('a graph that appends keys and values and does not look at its mask', (
     expect(host.sessions.rowsTogether).toBe(false);
     expect(host.host.info.room).toMatchObject({ answerTokens: 1024 });
     expect(host.warnings).toEqual([expect.stringContaining('requests run one by one')]);
-    const adapter = scratch();
+    const adapter = folderOfFile();
     await writeSyntheticAdapter(adapter, join(model, 'config.json'), { rank: 4, scale: 2 });
-    await host.host.load('some', await compileFor(host.host.info, adapter, scratch()));
+    await host.host.load('some', await compileFor(host.host.info, adapter, folderOfFile()));
     const inputs = [
       ask(null, [3, 5, 7], 20),
       ask('some', [3, 5, 7], 20),

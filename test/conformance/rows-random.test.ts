@@ -1,8 +1,9 @@
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { eight, TestHost } from './support/host.ts';
-import { scratch, tinyModel } from './support/tiny.ts';
+import { tinyModel } from './support/tiny.ts';
 
 /** Of a row of up to 64 tokens. */
 const rowBytes = 8 * 4096;
@@ -17,7 +18,7 @@ const examples: [seed: number, rows: number][] = [
 ];
 
 describe('requests that come and go at random', () => {
-  const cache = scratch();
+  const cache = folderOfTests();
   let alone: readonly (readonly number[])[];
   beforeAll(async () => {
     const host = await TestHost.tiny(tinyModel('fp32'), {}, cache);

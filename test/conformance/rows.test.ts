@@ -3,25 +3,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateInput } from '../../src/runtime/engine/engine.ts';
 import { RowCache } from '../../src/runtime/engine/session/kv-rows.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
+import { folderOfFile, folderOfTests } from '../support/temporary-folder.ts';
 import { withNaN } from './support/engine.ts';
 import { aroundSteps, eight, endless, stepsDuring, TestHost } from './support/host.ts';
 import { openModel, withLora } from './support/open-model.ts';
 import { itWithOperator, operator } from './support/operator.ts';
-import {
-  compileFor,
-  golden,
-  maxDifference,
-  scratch,
-  tinyAdapters,
-  tinyFolder,
-  tinyModel,
-} from './support/tiny.ts';
+import { compileFor, golden, maxDifference, tinyAdapters, tinyFolder, tinyModel } from './support/tiny.ts';
 
 /** Largest difference of logits, which reach 12.8, between a row by itself and beside others. */
 const tolerance = { fp32: 1e-4, int4: 1e-4 } as const;
 
 describe.each(['fp32', 'int4'] as const)('rows that run together on the tiny model in %s', (precision) => {
-  const cache = scratch();
+  const cache = folderOfTests();
   let host: TestHost;
   let alone: readonly (readonly number[])[];
 
@@ -172,11 +165,11 @@ describe.each(['fp32', 'int4'] as const)('rows that run together on the tiny mod
 
 describe('rows of adapters of very different ranks', () => {
   it('share a step where the graph takes an adapter for each row, and are right in any case', async () => {
-    const cache = scratch();
+    const cache = folderOfFile();
     const host = await TestHost.tiny(tinyModel('fp32'), {}, cache);
     const config = join(tinyFolder, 'model/config.json');
     const write = async (name: string, what: { rank: number; modules?: readonly string[] }) => {
-      const folder = join(scratch(), name);
+      const folder = join(folderOfFile(), name);
       await writeSyntheticAdapter(folder, config, { scale: 0.3, ...what });
       await host.host.load(name, await compileFor(host.host.info, folder, cache));
     };

@@ -6,9 +6,10 @@ import { describe, expect, it } from 'vitest';
 import { findOperator } from '../../src/runtime/engine/ort/operator.ts';
 import { unmovedInRows } from '../../src/runtime/engine/proofs/moved-rows.ts';
 import { smollm } from '../support/models.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { allLogits, type OpenWish, openModel, withLora } from './support/open-model.ts';
 import { itWithOperator, operator } from './support/operator.ts';
-import { sameBits, scratch, tinyModel } from './support/tiny.ts';
+import { sameBits, tinyModel } from './support/tiny.ts';
 
 const bytesBelow = (folder: string): number =>
   readdirSync(folder, { withFileTypes: true, recursive: true })
@@ -39,7 +40,7 @@ const opened = async (modelDir: string, cacheDir: string, wish: OpenWish = {}) =
 
 describe('a base model that was loaded before', () => {
   it('is not prepared or proved again, and is once it is another one; that does not touch the first', async () => {
-    const cache = scratch();
+    const cache = folderOfFile();
     // As versions before wrote it.
     mkdirSync(join(cache, 'prepared/earlier'), { recursive: true });
     writeFileSync(join(cache, 'prepared/earlier/prepared.json'), '{"files":[]}');
@@ -66,7 +67,7 @@ describe('a base model that was loaded before', () => {
   itWithOperator(
     'keeps what was prepared when the native operator is another build, which is proved anew',
     async () => {
-      const cache = scratch();
+      const cache = folderOfFile();
       const first = await opened(tinyModel('int4'), cache);
       first.model.sessions.release();
       const isPreparing = (step: string): boolean => step.includes('optimis');
@@ -91,7 +92,7 @@ describe.skipIf(model === undefined)('a model whose embedding and last linear ar
   const { modelDir = '' } = model ?? {};
 
   it('takes next to nothing on the disk, and packs its weights once for all graphs', async () => {
-    const cache = scratch();
+    const cache = folderOfFile();
     // What is made once, and what stays of it, is not counted.
     (await opened(modelDir, cache)).model.sessions.release();
     expect(bytesBelow(cache)).toBeLessThan(0.01 * statSync(join(modelDir, 'model.onnx.data')).size);

@@ -3,11 +3,12 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { GenerateInput } from '../../src/runtime/engine/engine.ts';
 import { extractRows, extractSchema, extractTokens } from '../support/json-extract.ts';
 import { smollm } from '../support/models.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { request } from './support/engine.ts';
 import { type HostAnswer, TestHost } from './support/host.ts';
 import { operator } from './support/operator.ts';
 import { plain, TimedSteps } from './support/speculation.ts';
-import { compileFor, scratch } from './support/tiny.ts';
+import { compileFor } from './support/tiny.ts';
 
 const real = smollm();
 const steps = new TimedSteps();
@@ -23,7 +24,7 @@ describe.skipIf(real === undefined || operator === undefined)(
       'gives with guesses the very tokens that it gives without, and so in other pieces and beside another request (structure: %s)',
       async (structured) => {
         if (real === undefined) return;
-        const [adapter, folder] = ['json-extract-v2', scratch()];
+        const [adapter, folder] = ['json-extract-v2', folderOfFile()];
         const structure = { kind: 'json', source: JSON.stringify(extractSchema) } as const;
         const inputOf = (prompt: string): GenerateInput =>
           request(adapter, prompt, {

@@ -3,9 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { relativeError } from '../../src/runtime/engine/graphs/kv-scales.ts';
 import { compareLogits } from '../../src/runtime/engine/session/probe.ts';
 import { smollm } from '../support/models.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { exportedLogits } from './support/exported-logits.ts';
 import { allLogits, type OpenModel, openModel, readConfig, withLora } from './support/open-model.ts';
-import { compileFor, sameBits, scratch } from './support/tiny.ts';
+import { compileFor, sameBits } from './support/tiny.ts';
 
 const real = smollm();
 /**
@@ -16,7 +17,7 @@ const nearExported = 0.06;
 
 describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../shared/models)', () => {
   let model: OpenModel;
-  const folder = scratch();
+  const folder = folderOfTests();
   const prompt =
     '<|im_start|>user\nPlease ship 4 chairs to Maria in Lisbon.<|im_end|>\n<|im_start|>assistant\n';
 

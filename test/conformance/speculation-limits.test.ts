@@ -1,11 +1,12 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
 import { aboutFixture, fixtureFolder } from '../support/fixture-models.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { endless, TestHost } from './support/host.ts';
 import { expectSame, nearTie, plain, TimedSteps, textOf } from './support/speculation.ts';
-import { scratch, tinyModel } from './support/tiny.ts';
+import { tinyModel } from './support/tiny.ts';
 
-const cache = scratch();
+const cache = folderOfTests();
 const steps = new TimedSteps();
 const { clock } = steps;
 afterAll(() => steps.restore());

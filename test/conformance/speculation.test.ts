@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateEvent, GenerateInput, Sampling } from '../../src/runtime/engine/engine.ts';
 import { eventWindow } from '../../src/runtime/engine/protocol.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 import { endless, type HostAnswer, TestHost } from './support/host.ts';
 import { operator } from './support/operator.ts';
 import { adapters, askOf, expectSame, nearTie, plain, TimedSteps } from './support/speculation.ts';
-import { scratch, tinyModel } from './support/tiny.ts';
+import { tinyModel } from './support/tiny.ts';
 
-const cache = scratch();
+const cache = folderOfTests();
 const steps = new TimedSteps();
 const { clock } = steps;
 afterAll(() => steps.restore());

@@ -2,11 +2,12 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { GenerateInput, Structure } from '../../src/runtime/engine/engine.ts';
 import { Structures } from '../../src/runtime/engine/structure/structures.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { request } from './support/engine.ts';
 import { stepsDuring, TestHost } from './support/host.ts';
-import { scratch, tinyAdapters, tinyModel } from './support/tiny.ts';
+import { tinyAdapters, tinyModel } from './support/tiny.ts';
 
-const cache = scratch();
+const cache = folderOfTests();
 const schema = {
   type: 'object',
   properties: {

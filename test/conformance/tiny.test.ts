@@ -8,6 +8,7 @@ import { openDecoder, proofAnswers, provePrepared } from '../../src/runtime/engi
 import { unwiredModules } from '../../src/runtime/engine/proofs/wiring.ts';
 import { NodeDisk } from '../../src/runtime/start/node-disk.ts';
 import { silentLog } from '../../src/telemetry/log.fixture.ts';
+import { folderOfFile } from '../support/temporary-folder.ts';
 import { exportedLogits } from './support/exported-logits.ts';
 import { withInlineWeights } from './support/inline-weights.ts';
 import {
@@ -27,7 +28,6 @@ import {
   greedyOf,
   maxDifference,
   sameBits,
-  scratch,
   tinyAdapters,
   tinyFolder,
   tinyModel,
@@ -45,7 +45,7 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
   let model: OpenModel;
 
   beforeAll(async () => {
-    const folder = scratch();
+    const folder = folderOfFile();
     model = await openModel(tinyModel(precision), folder);
     for (const name of tinyAdapters) {
       const file = await compileFor(model.info, join(tinyFolder, 'adapters', name), folder);
@@ -178,7 +178,7 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
 
 describe('one adapter in three precisions', () => {
   it('agrees within what the precision of the file allows', async () => {
-    const folder = scratch();
+    const folder = folderOfFile();
     const model = await openModel(tinyModel('fp32'), folder);
     const files = {
       fp16: join(tinyFolder, 'adapters/upper'),
@@ -204,7 +204,7 @@ describe('one adapter in three precisions', () => {
 
 describe('a prepared graph', () => {
   it('is proved to give the answers of the exported model, and refused when it does not', async () => {
-    const cache = scratch();
+    const cache = folderOfFile();
     const { sessions, settings } = await openModel(tinyModel('int4'), cache);
     sessions.release();
     const [name = ''] = readdirSync(join(cache, 'prepared'));
@@ -219,7 +219,7 @@ describe('a prepared graph', () => {
       return answers;
     };
     provePrepared(expected, await answersWith(weightsFolder), name);
-    const other = scratch();
+    const other = folderOfFile();
     const bytes = readFileSync(join(weightsFolder, 'model.onnx.data'));
     // Beyond the embedding, which most tokens do not touch.
     for (let at = 70_000; at < bytes.length; at += 1) bytes.writeUInt8(bytes.readUInt8(at) ^ 0x11, at);
@@ -231,7 +231,7 @@ describe('a prepared graph', () => {
 
   /** A folder of the tiny model whose weights lie in its graph. */
   const inlineModel = (): string => {
-    const folder = join(scratch(), 'onnx');
+    const folder = join(folderOfFile(), 'onnx');
     cpSync(tinyModel('int4'), folder, { recursive: true });
     for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json'])
       cpSync(join(tinyModel('int4'), '..', name), join(folder, name));
@@ -241,7 +241,7 @@ describe('a prepared graph', () => {
   };
 
   it('of weights that lie in the graph itself writes none where the disk budget has no room for them, and answers all the same', async () => {
-    const [folder, cache] = [inlineModel(), scratch()];
+    const [folder, cache] = [inlineModel(), folderOfFile()];
     const cacheRoomBytes = statSync(join(folder, 'model.onnx')).size - 1;
     const full = await openModel(folder, cache, { cacheRoomBytes });
     expect(full.warnings).toContainEqual(
@@ -256,7 +256,7 @@ describe('a prepared graph', () => {
   });
 
   it('of weights that lie in the graph itself takes the room of what it replaces in the disk budget', async () => {
-    const [folder, dataDir] = [inlineModel(), scratch()];
+    const [folder, dataDir] = [inlineModel(), folderOfFile()];
     const cacheDir = join(dataDir, 'base');
     const disk = statSync(join(folder, 'model.onnx')).size * 1.5;
     const opened = async (): Promise<readonly string[]> => {
@@ -280,8 +280,11 @@ describe('a prepared graph', () => {
   });
 
   it('of weights that lie in the graph itself reads them from a file beside it, with the same answers', async () => {
-    const [folder, cache] = [inlineModel(), scratch()];
-    const [inline, outside] = [await openModel(folder, cache), await openModel(tinyModel('int4'), scratch())];
+    const [folder, cache] = [inlineModel(), folderOfFile()];
+    const [inline, outside] = [
+      await openModel(folder, cache),
+      await openModel(tinyModel('int4'), folderOfFile()),
+    ];
     const [prepared = ''] = readdirSync(join(cache, 'prepared'));
     const constants = statSync(join(cache, 'prepared', prepared, 'constants.bin'));
     expect(constants.size).toBeGreaterThan(100_000);

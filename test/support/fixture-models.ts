@@ -1,6 +1,6 @@
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { folderOfFile } from './temporary-folder.ts';
 
 /** The tiny graphs of test/fixtures/onnx. */
 const graphs = join(import.meta.dirname, '../fixtures/onnx');
@@ -47,9 +47,9 @@ const sizes = {
   vocab_size: 20,
 };
 
-/** A model folder around a decoder of test/fixtures/onnx, or a changed one, with the tiny model's tokenizer. `says`: tokens of its context. */
+/** A model folder around a decoder of test/fixtures/onnx, or a changed one, with the tiny model's tokenizer; of the tests of the file. `says`: tokens of its context. */
 export const fixtureFolder = (name: string, graph = fixtureGraph(name), says?: number): string => {
-  const folder = mkdtempSync(join(tmpdir(), 'adaptlet-fixture-'));
+  const folder = folderOfFile();
   writeFileSync(join(folder, 'model.onnx'), graph);
   for (const file of ['tokenizer.json', 'tokenizer_config.json']) {
     copyFileSync(join(tiny, 'model', file), join(folder, file));

@@ -11,8 +11,9 @@ import {
 } from '../../../src/runtime/engine/client/client.ts';
 import type { GenerateEvent, GenerateInput } from '../../../src/runtime/engine/engine.ts';
 import { systemClock } from '../../../src/time/clock.ts';
+import { folderOfFile } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait.ts';
-import { compileFor, scratch, tinyAdapters, tinyFolder, tinyModel } from './tiny.ts';
+import { compileFor, tinyAdapters, tinyFolder, tinyModel } from './tiny.ts';
 
 export type LogLine = { readonly level: string; readonly message: string; readonly keys: object };
 
@@ -27,7 +28,7 @@ export type TestEngine = {
 /** An engine process on the tiny model that has just been started. */
 export const launchTiny = (
   options: Partial<EngineOptions> = {},
-  folder = scratch(),
+  folder = folderOfFile(),
 ): Omit<TestEngine, 'files'> => {
   const log: LogLine[] = [];
   const write = (level: string) => (keys: object, message: string) => void log.push({ level, message, keys });
@@ -49,7 +50,7 @@ export const launchTiny = (
 /** An engine process on the tiny model, ready, nothing loaded. */
 export const startTiny = async (
   options: Partial<EngineOptions> = {},
-  folder = scratch(),
+  folder = folderOfFile(),
 ): Promise<TestEngine> => {
   const { engine, log } = launchTiny(options, folder);
   await waitFor('the engine', () => engine.state === 'ready');

@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { scratch, tinyFolder } from './tiny.ts';
+import { folderOfFile } from '../../support/temporary-folder.ts';
+import { tinyFolder } from './tiny.ts';
 
 /** What the real exporters make of two-layer models: see make.py there. */
 const exportsFolder = join(import.meta.dirname, '../../fixtures/exports');
@@ -114,7 +115,7 @@ export const expectedExports = Object.entries(models).flatMap(([name, { exports 
 
 /** A copy of an export's folder with what lies beside it on the hub; the tokenizer is the tiny model's. */
 export const folderOf = ({ name, how }: Export): string => {
-  const folder = scratch();
+  const folder = folderOfFile();
   const from = join(exportsFolder, name, how);
   for (const file of readdirSync(from)) copyFileSync(join(from, file), join(folder, file));
   copyFileSync(join(exportsFolder, name, 'config.json'), join(folder, 'config.json'));

@@ -9,9 +9,10 @@ import type { DecoderSessions } from '../../../src/runtime/engine/graphs/decoder
 import { AtWork } from '../../../src/runtime/engine/host/at-work.ts';
 import { DecoderSession } from '../../../src/runtime/engine/session/decoder-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
+import { folderOfFile } from '../../support/temporary-folder.ts';
 import { type Answer, request } from './engine.ts';
 import { type OpenWish, openBase } from './open-model.ts';
-import { compileFor, scratch, tinyAdapters, tinyFolder } from './tiny.ts';
+import { compileFor, tinyAdapters, tinyFolder } from './tiny.ts';
 
 /** Never ends before its length: the model's own end token is not drawn. */
 export const endless = (
@@ -74,7 +75,7 @@ export class TestHost {
   static async open(
     modelDir: string,
     options: Partial<GenerateHostOptions> & OpenWish = {},
-    cacheDir = scratch(),
+    cacheDir = folderOfFile(),
   ): Promise<TestHost> {
     const { executionProviders = [], requireProvider = false, kv } = options;
     const wish = { executionProviders, requireProvider, ...(kv === undefined ? {} : { kv }) };
@@ -101,7 +102,7 @@ export class TestHost {
   static async tiny(
     modelDir: string,
     options: Partial<GenerateHostOptions> & OpenWish = {},
-    cacheDir = scratch(),
+    cacheDir = folderOfFile(),
   ): Promise<TestHost> {
     const test = await TestHost.open(modelDir, options, cacheDir);
     for (const name of tinyAdapters) {

@@ -5,6 +5,7 @@ import { cpuProvider } from '../../../src/runtime/engine/ort/providers.ts';
 import { OnnxSession } from '../../../src/runtime/engine/ort/session.ts';
 import { fixtureFolder } from '../../support/fixture-models.ts';
 import { minilm } from '../../support/models.ts';
+import { folderOfFile } from '../../support/temporary-folder.ts';
 import { ask, request, startTiny } from './engine.ts';
 import { exactnessCases, exactnessFolder, made } from './exactness-cases.ts';
 import { eight, stepsDuring, TestHost } from './host.ts';
@@ -16,7 +17,6 @@ import {
   goldenLogits,
   greedyOf,
   maxDifference,
-  scratch,
   tinyAdapters,
   tinyFolder,
   tinyModel,
@@ -51,7 +51,7 @@ export const answersAsTheCpu = ({
     let model: OpenModel;
     let folder: string;
     beforeAll(async () => {
-      folder = scratch();
+      folder = folderOfFile();
       model = await openModel(tinyModel(precision), folder, wish);
       for (const name of tinyAdapters) {
         const file = await compileFor(model.info, join(tinyFolder, 'adapters', name), folder);
@@ -121,7 +121,7 @@ export const answersAsTheCpu = ({
   it.skipIf(real === undefined)(
     'gives the logits of PEFT for texts of MiniLM in int8 (ADAPTLET_MODELS or ../shared/models)',
     async () => {
-      const folder = scratch();
+      const folder = folderOfFile();
       const { modelDir = '', adapters = '', eval: rows = '' } = real ?? {};
       const { model, host, warnings } = await openEncoder(modelDir, folder, wish);
       expect(warnings).toEqual([]);
@@ -160,11 +160,11 @@ export const answersAsTheCpu = ({
       vi.spyOn(OnnxSession, 'open').mockImplementation((graph, options) =>
         open(options.provider === provider ? swapped(graph) : graph, options),
       );
-      await expect(openModel(tinyModel('fp32'), scratch(), wish)).rejects.toMatchObject({
+      await expect(openModel(tinyModel('fp32'), folderOfFile(), wish)).rejects.toMatchObject({
         code: 'PROVIDER_NOT_AVAILABLE',
         message: expect.stringContaining('its answers are not those of the CPU'),
       });
-      const model = await openModel(tinyModel('fp32'), scratch(), { executionProviders: [provider] });
+      const model = await openModel(tinyModel('fp32'), folderOfFile(), { executionProviders: [provider] });
       expect(model.info.executionProvider).toBe(cpuProvider);
       const reason = expect.stringContaining('not those of the CPU');
       expect(model.info.refusedProviders).toEqual([{ provider: provider, reason }]);
@@ -178,8 +178,8 @@ export const answersAsTheCpu = ({
 
   it('runs a graph with two tables of positions, and answers from both as the CPU does', async () => {
     const folder = fixtureFolder('builder-phi3-longrope');
-    const on = await openModel(folder, scratch(), wish);
-    const cpu = await openModel(folder, scratch());
+    const on = await openModel(folder, folderOfFile(), wish);
+    const cpu = await openModel(folder, folderOfFile());
     expect(on.info.executionProvider).toBe(provider);
     expect([on.sessions.rowsTogether, on.info.limits]).toEqual([true, []]);
     const answers = [];
@@ -200,7 +200,7 @@ export const answersAsTheCpu = ({
 
   describe('in an engine process', () => {
     it('answers, and is proved once for its graphs', async () => {
-      const folder = scratch();
+      const folder = folderOfFile();
       const { engine, files } = await startTiny(wish, folder);
       await engine.load('upper', files['upper'] ?? '');
       expect((await ask(engine, request('upper', 'moon:'))).text).toBe(' MOON!');

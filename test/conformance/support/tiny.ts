@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Digest } from '../../../src/api/names.ts';
 import { compileAdapter } from '../../../src/runtime/adapter/compile.ts';
@@ -10,8 +9,6 @@ import type { EngineInfo } from '../../../src/runtime/engine/engine.ts';
 export const tinyFolder = join(import.meta.dirname, '../../fixtures/models/tiny');
 export const tinyModel = (precision: 'fp32' | 'int4'): string => join(tinyFolder, `model/onnx-${precision}`);
 export const tinyAdapters = ['upper', 'reverse', 'digits', 'hello'] as const;
-
-export const scratch = (): string => mkdtempSync(join(tmpdir(), 'adaptlet-conformance-'));
 
 type Golden = {
   readonly vocab_size: number;

@@ -5,7 +5,8 @@ import type { ChatMessage } from '../../../src/runtime/engine/engine.ts';
 import type { ModelFolder } from '../../../src/runtime/engine/model/folder.ts';
 import { openTextCodec, type TextCodec } from '../../../src/runtime/engine/model/tokenizer.ts';
 import { modelsFolder } from '../../support/models.ts';
-import { scratch, tinyFolder } from './tiny.ts';
+import { folderOfFile } from '../../support/temporary-folder.ts';
+import { tinyFolder } from './tiny.ts';
 
 const fixtures = join(import.meta.dirname, '../../fixtures/tokenizers');
 const read = (name: string): unknown => JSON.parse(readFileSync(join(fixtures, name), 'utf8'));
@@ -99,7 +100,7 @@ export const openedTokenizers = (): readonly { readonly name: string; readonly c
 
 export const openedFamilies = (): readonly { readonly name: string; readonly codec: TextCodec }[] =>
   Object.entries(families).map(([name, { tokenizer }]) => {
-    const folder = scratch();
+    const folder = folderOfFile();
     writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer));
     writeFileSync(join(folder, 'tokenizer_config.json'), '{}');
     return { name, codec: openTextCodec(folderOf(folder), 1 << 20) };

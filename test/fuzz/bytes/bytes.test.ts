@@ -1,5 +1,5 @@
 import { crc32, gunzipSync } from 'node:zlib';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../../src/errors/adaptlet-error.ts';
 import { readFields } from '../../../src/runtime/engine/onnx/wire.ts';
 import { folderOfTest } from '../../support/temporary-folder.ts';
@@ -13,9 +13,12 @@ import { safetensors } from './mutators/safetensors.ts';
 import { checkedState } from './mutators/state.ts';
 import { packed, tar } from './mutators/tar.ts';
 import { runTarget } from './run.ts';
+import { removeScratch } from './scratch.ts';
 import { shrink } from './shrink.ts';
 import { Broken, must, type Target, textOf } from './target.ts';
 import { targetNamed, targets } from './targets.ts';
+
+afterAll(removeScratch);
 
 const target = (run: Target['run'], more: Partial<Target> = {}): Target => ({
   name: 'x',

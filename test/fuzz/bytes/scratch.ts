@@ -6,16 +6,19 @@ import type { Order } from './run.ts';
 
 export const makeScratch = (): string => mkdtempSync(join(tmpdir(), 'adaptlet-fuzz-'));
 
-const own = (): string => {
-  const made = makeScratch();
-  process.once('exit', () => rmSync(made, { recursive: true, force: true }));
-  return made;
-};
+let own: string | undefined;
 
-let folder: string | undefined;
+/** Removes the folder of this process; its next one is another. A process of Vitest ends without saying so. */
+export const removeScratch = (): void => {
+  if (own !== undefined) rmSync(own, { recursive: true, force: true });
+  own = undefined;
+};
+process.once('exit', removeScratch);
 
 /** A folder for what readers want as files: that of the run in a thread of one, else one of this process. */
 export const scratch = (): string => {
-  folder ??= (workerData as Partial<Order> | null)?.scratch ?? own();
-  return folder;
+  const { scratch: ofRun } = (workerData ?? {}) as Partial<Order>;
+  if (ofRun !== undefined) return ofRun;
+  own ??= makeScratch();
+  return own;
 };

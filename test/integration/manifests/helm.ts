@@ -1,24 +1,26 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 import { toolPath } from '../../cluster/index.ts';
 import { repositoryRoot } from '../../support/process.ts';
 import { type ProgramResult, runProgram } from '../../support/program.ts';
+import { folderOfFile } from '../../support/temporary-folder.ts';
 
 export const chart = join(repositoryRoot, 'charts/adaptlet');
 export const namespace = 'adaptlet-system';
 
-/** Helm keeps repositories and caches: here, in a folder that goes with this process. */
-const home = mkdtempSync(join(tmpdir(), 'adaptlet-helm-'));
-process.on('exit', () => rmSync(home, { recursive: true, force: true }));
+let home = '';
 
-export const helmEnvironment = (kubeconfig: string): Record<string, string> => ({
-  KUBECONFIG: kubeconfig,
-  HELM_CACHE_HOME: join(home, 'cache'),
-  HELM_CONFIG_HOME: join(home, 'config'),
-  HELM_DATA_HOME: join(home, 'data'),
-});
+/** Helm keeps repositories and caches: here, in a folder of the file. Its process has others behind it. */
+export const helmEnvironment = (kubeconfig: string): Record<string, string> => {
+  if (!existsSync(home)) home = folderOfFile();
+  return {
+    KUBECONFIG: kubeconfig,
+    HELM_CACHE_HOME: join(home, 'cache'),
+    HELM_CONFIG_HOME: join(home, 'config'),
+    HELM_DATA_HOME: join(home, 'data'),
+  };
+};
 
 /** Runs the real helm. Without a kubeconfig it has no cluster to ask. */
 export const helm = async (args: readonly string[], kubeconfig = '/dev/null'): Promise<ProgramResult> =>

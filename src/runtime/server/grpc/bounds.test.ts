@@ -1,51 +1,25 @@
 import { once } from 'node:events';
-import { type ClientHttp2Session, connect, constants, type Settings } from 'node:http2';
+import { constants, type Settings } from 'node:http2';
 import { describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../../time/clock.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { startFakeGrpc, unaryCall } from '../testing/grpc-client.ts';
+import { endOf, messageOf, rawCall, rawSession } from '../testing/raw-call.ts';
 
 const limits = { maxConnections: 100, idleMs: 120_000, bodyMs: 60_000, bodyBytes: 8 << 20 };
 const generate = '/adaptlet.inference.v1.Inference/Generate';
 const oip = '/inference.GRPCInferenceService/';
 
-/** A message of gRPC of which `sent` of `bytes` bytes are there. */
-const messageOf = (bytes: number, sent = bytes): Buffer => {
-  const message = Buffer.alloc(5 + sent);
-  message.writeUInt32BE(bytes, 1);
-  return message;
-};
-
-/** A stream that leaves its side open. */
-const streamOn = (session: ClientHttp2Session, path: string, more: Readonly<Record<string, string>> = {}) => {
-  const stream = session.request({
-    [constants.HTTP2_HEADER_METHOD]: 'POST',
-    [constants.HTTP2_HEADER_PATH]: path,
-    [constants.HTTP2_HEADER_CONTENT_TYPE]: 'application/grpc',
-    te: 'trailers',
-    ...more,
-  });
-  return stream.on('error', () => undefined).resume();
-};
-
-/** A call that leaves its side open, by a client that is no client of gRPC. */
+/** A call on a connection of its own. */
 const callOf = (
   address: string,
   path: string,
   settings: Settings = {},
   more: Readonly<Record<string, string>> = {},
 ) => {
-  const session = connect(`http://${address}`, { settings });
-  session.on('error', () => undefined);
-  const stream = streamOn(session, path, more);
-  const status = new Promise<unknown>((resolve) => {
-    stream.on('response', (headers) => resolve(headers['grpc-status']));
-    stream.on('trailers', (headers) => resolve(headers['grpc-status']));
-  });
-  const closed = new Promise<number | undefined>((resolve) =>
-    stream.once('close', () => resolve(stream.rstCode)),
-  );
-  return { stream, status, closed, [Symbol.dispose]: () => session.destroy() };
+  const session = rawSession(address, settings);
+  const stream = rawCall(session, path, more);
+  return { stream, end: endOf(stream), [Symbol.dispose]: () => session.destroy() };
 };
 
 describe('a message that does not come', () => {
@@ -53,8 +27,7 @@ describe('a message that does not come', () => {
     await using fake = await startFakeGrpc({ limits: { ...limits, bodyMs: 50 } });
     using call = callOf(fake.address, generate);
     call.stream.write(messageOf(1000, 500));
-    expect(await call.status).toBe('4');
-    expect(await call.closed).toBe(constants.NGHTTP2_NO_ERROR);
+    expect(await call.end).toEqual({ status: '4', code: constants.NGHTTP2_NO_ERROR });
     expect(fake.parts.serving.calls).toEqual([]);
   });
 
@@ -74,7 +47,7 @@ describe('a message that does not come', () => {
       clock.advance(60_000);
       expect(call.stream.closed).toBe(true);
     });
-    expect(await call.status).toBe('4');
+    expect((await call.end).status).toBe('4');
   });
 });
 
@@ -86,18 +59,17 @@ it.each<[string, Buffer, Readonly<Record<string, string>>, string]>([
   await using fake = await startFakeGrpc({ limits: { ...limits, bodyMs: 200 } });
   using call = callOf(fake.address, generate, {}, more);
   call.stream.write(message);
-  expect(await call.status).toBe(status);
-  expect(await call.closed).toBe(constants.NGHTTP2_NO_ERROR);
+  expect(await call.end).toEqual({ status, code: constants.NGHTTP2_NO_ERROR });
   expect(fake.parts.serving.calls).toEqual([]);
 });
 
 it('a later message of a stream has to come as well', async () => {
-  await using fake = await startFakeGrpc({ limits: { ...limits, bodyMs: 50 }, slowClientMs: 50 });
+  await using fake = await startFakeGrpc({ limits: { ...limits, bodyMs: 50 } });
   using call = callOf(fake.address, `${oip}ModelStreamInfer`);
   call.stream.write(messageOf(0));
   await once(call.stream, 'data');
   call.stream.write(messageOf(1000, 500));
-  expect(await call.closed).toBe(constants.NGHTTP2_CANCEL);
+  expect(await call.end).toEqual({ status: '4', code: constants.NGHTTP2_NO_ERROR });
 });
 
 it('an answer that nobody reads ends with its stream', async () => {
@@ -105,20 +77,20 @@ it('an answer that nobody reads ends with its stream', async () => {
   // No byte of an answer may be sent to it.
   using call = callOf(fake.address, `${oip}ServerLive`, { initialWindowSize: 0 });
   call.stream.end(messageOf(0));
-  expect(await call.closed).toBe(constants.NGHTTP2_CANCEL);
+  expect((await call.end).code).toBe(constants.NGHTTP2_CANCEL);
 });
 
 describe('a connection whose messages do not come to their end', () => {
   /** Sends calls one after another, until their connection is over; gives how many there were, and why it is over. */
   const send = async (address: string, calls: readonly ('whole' | 'left')[]) => {
-    const session = connect(`http://${address}`);
+    const session = rawSession(address);
     let why: number | undefined;
-    session.on('error', () => undefined).on('goaway', (code) => (why = code));
+    session.on('goaway', (code) => (why = code));
     let sent = 0;
     for (const call of calls) {
       if (session.closed || session.destroyed) break;
       sent += 1;
-      const stream = streamOn(session, `${oip}ServerLive`);
+      const stream = rawCall(session, `${oip}ServerLive`);
       const closed = new Promise((resolve) => stream.once('close', resolve));
       if (call === 'whole') stream.end(messageOf(1 << 20));
       else stream.write(messageOf(2 << 20, 1 << 20), () => stream.close(constants.NGHTTP2_CANCEL));
@@ -155,14 +127,11 @@ describe('a connection whose messages do not come to their end', () => {
     const clock = { ...systemClock, monotonic: () => 0 };
     const room = { ...limits, bodyBytes: 4_000_000 };
     await using fake = await startFakeGrpc({ limits: room, clock });
-    const session = connect(`http://${fake.address}`).on('error', () => undefined);
+    const session = rawSession(fake.address);
     for (let i = 0; i < 3; i += 1) {
-      const stream = streamOn(session, `${oip}ServerLive`);
-      const status = new Promise((resolve) => {
-        stream.once('response', (headers) => resolve(headers['grpc-status'])).once('close', resolve);
-      });
+      const stream = rawCall(session, `${oip}ServerLive`);
       stream.write(messageOf(4 << 20, 4_100_000));
-      expect(await status).toBe('8');
+      expect((await endOf(stream)).status).toBe('8');
     }
     await new Promise(setImmediate);
     expect(await fake.parts.telemetry.metricsText()).not.toMatch(/^adaptlet_ended_connections_total\{/m);

@@ -47,7 +47,7 @@ type BoundParts = Pick<Parts, 'clock' | 'log' | 'slowClientMs' | 'limits' | 'tel
  * message, and what is not read of an answer, would stay in memory for as long as the client keeps its side open.
  *
  * Guarantees: a call whose message does not come ends ({@link SlowCalls}), and what came of it is let go; so is one of a single message
- * whose client does not say that this is all, and one that grpc-js ends itself. A connection on which too much comes for nothing ends ({@link Waste}); of one of a gateway the stream, as others' answers are on it. An answer that is all there, and that its reader does not take within `slowClientMs` and a second for each 64 KiB, ends with its stream.
+ * whose client does not say that this is all. Once the status of a call is sent, nothing more of it is read. A connection on which too much comes for nothing ends ({@link Waste}); of one of a gateway the stream, as others' answers are on it. An answer that is all there, and that its reader does not take within `slowClientMs` and a second for each 64 KiB, ends with its stream.
  */
 export const boundCalls = (
   { clock, log, slowClientMs, limits, telemetry }: BoundParts,
@@ -65,6 +65,8 @@ export const boundCalls = (
     let coming: Coming | undefined;
     /** Bytes of it that came. */
     let bytes = 0;
+    /** The client has not said that this is all. */
+    let isOpen = true;
     let isWatched = false;
     const watch = (): void => {
       if (isWatched || stream.destroyed) return;
@@ -104,11 +106,8 @@ export const boundCalls = (
         // What there is no room for is no waste of its client, which is told to send it again.
         if (error.code === 'QUEUE_FULL') bytes = 0;
         const { code, details, metadata } = toServiceError(error);
-        const isAll = !stream.headersSent;
         call.sendStatus({ code, details, metadata });
-        // Behind the status, where nothing else is on its way: the client has all of its answer.
-        if (isAll) stream.close(constants.NGHTTP2_NO_ERROR);
-        else watch();
+        watch();
         over(false);
       });
     };
@@ -130,16 +129,19 @@ export const boundCalls = (
             pass(metadata);
           },
           onReceiveHalfClose: (pass) => {
+            isOpen = false;
             // Also where its client reset it.
             over(isWhole);
             pass();
           },
           onCancel: () => {
             stream.off('data', onData);
-            const isLost = coming !== undefined;
-            over(false);
-            // What grpc-js ends itself (a deadline, a message that cannot be read) does not come by sendStatus.
-            if (isLost && !method.requestStream) stream.close(constants.NGHTTP2_NO_ERROR);
+            over(isWhole);
+            // The status is on its way, also where grpc-js made it (a deadline, a message that cannot be read), and what the client goes on to send
+            // would be read for nothing. nghttp2 calls us while it sends: a reset goes before the status unless it waits for a turn. An answer that
+            // is not read yet has its trailers still to come.
+            if (isOpen && stream.writableLength === 0)
+              setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
             else watch();
           },
         }),
