@@ -76,7 +76,12 @@ it('a base model that finds too little takes the place of left-overs of adapters
 it('what is prepared is counted each time that its engine is ready, as one that is started again may prepare anew', async () => {
   const disk = diskOf(100, [50, 50]);
   const listeners: ((state: EngineState) => void)[] = [];
-  disk.countWhenReady({ onState: (listener) => listeners.push(listener) });
+  disk.countWhenReady({
+    onState: (listener) => {
+      listeners.push(listener);
+      return () => undefined;
+    },
+  });
   const become = (state: EngineState): void => listeners.forEach((listener) => listener(state));
   await mkdir(join(dataDir, 'base'));
   for (const bytes of [30, 20]) {
