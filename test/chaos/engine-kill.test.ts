@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -60,6 +60,18 @@ describe('kill -9 of the engine process under load', () => {
     // Six lanes, three deaths: no request but those under way may fail.
     expect(load.failures.length).toBeLessThanOrEqual(18);
     expect((await node.client.status()).engine).toBe('ready');
+  });
+
+  it('has what is prepared of the base model counted anew', async () => {
+    const used = async (): Promise<number> => {
+      const text = await (await fetch(`${node.http}/metrics`)).text();
+      return Number(/^adaptlet_node_disk_used_bytes (\d+)$/m.exec(text)?.[1]);
+    };
+    const before = await used();
+    await writeFile(join(node.data, 'base/more'), Buffer.alloc(5_000_000));
+    process.kill(await waitFor('the engine', () => enginePid(node)), 'SIGKILL');
+    await waitFor('what is there', async () => (await used()) >= before + 5_000_000);
+    await rm(join(node.data, 'base/more'));
   });
 
   it('does not trip the guard of a rollout', async () => {

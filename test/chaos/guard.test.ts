@@ -1,6 +1,9 @@
+import { platform } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Ask, CallError } from '../support/client.ts';
 import { enginePid, TestNode, tiny, yaml } from '../support/node.ts';
+import { StoppedThreads } from '../support/stopped-threads.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
 import { traffic } from '../support/traffic.ts';
 import { waitFor } from '../support/wait.ts';
@@ -179,5 +182,64 @@ describe('a canary that begins to fail under load, on a node without anybody', (
     await load.stop();
     expect(load.failures).toEqual([]);
     expect((await node.client.ask({ model: 'shout', prompt: 'moon:', user: 'u' })).text).toBe(' MOON!');
+  });
+
+  describe.runIf(platform() === 'linux')('in a step that hangs in native code', () => {
+    const ask = (user: string, more: Partial<Ask> = {}) =>
+      node.client.ask({ model: 'shout', prompt: 'moon:', user, ...more });
+    const patient = { timeoutMs: 120_000 };
+    /** Who is answered by this version; how long its steps take is known then. */
+    const userOf = async (arm: string): Promise<string> => {
+      for (let user = 0; ; user += 1) {
+        const { served } = await ask(`u${user}`);
+        if (served.arm === arm) return `u${user}`;
+      }
+    };
+    const usedKeysAndValues = async (): Promise<number> => {
+      const metrics = await (await fetch(`${node.http}/metrics`)).text();
+      return Number(/^vllm:kv_cache_usage_perc\S* (\S+)$/m.exec(metrics)?.[1]);
+    };
+
+    it.each([
+      ['is there', false],
+      ['left before', true],
+    ])(
+      'is held where its only caller %s; stable loses what the engine had, and goes on',
+      async (_, leaves) => {
+        node = await TestNode.start({ settings: { 'stall-timeout': '3000' } });
+        await canaryOf('adapters/reverse', strict);
+        const [canary, stable] = [await userOf('canary'), await userOf('stable')];
+        await waitFor('an idle engine', async () => (await usedKeysAndValues()) === 0);
+        const stopped = new StoppedThreads(
+          await waitFor('the engine', () => enginePid(node)),
+          'libuv-worker',
+        );
+        const leaving = new AbortController();
+        const hung = ask(canary, { ...patient, signal: leaving.signal }).catch((error: CallError) => error);
+        await waitFor('the step', async () => (await usedKeysAndValues()) > 0);
+        if (leaves) {
+          leaving.abort();
+          await hung;
+        }
+        const beside = Array.from({ length: 3 }, () =>
+          ask(stable, patient).then(
+            ({ text }) => text,
+            ({ code }: CallError) => code,
+          ),
+        );
+        const held = await waitFor('the guard', async () => {
+          stopped.lookAfter();
+          const said = (await rollout())?.held ?? '';
+          return said !== '' && said;
+        });
+        expect(held).toContain(leaves ? 'whose caller had left' : 'had a step that did not end');
+        // What comes once the engine is there again is answered.
+        for (const outcome of await Promise.all(beside)) expect(['ENGINE_DOWN', ' MOON!']).toContain(outcome);
+        const stableAnswer = { text: ' MOON!', served: expect.objectContaining({ arm: 'stable' }) };
+        if (!leaves) expect(await hung).toMatchObject(stableAnswer);
+        for (const user of [stable, canary]) expect(await ask(user, patient)).toMatchObject(stableAnswer);
+        expect(await rollout()).toMatchObject({ phase: 'Degraded', effectiveWeight: 0 });
+      },
+    );
   });
 });

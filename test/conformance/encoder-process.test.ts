@@ -1,8 +1,10 @@
+import { platform } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type EngineClient, startEngine } from '../../src/runtime/engine/client/client.ts';
 import { silentLog } from '../../src/telemetry/log.fixture.ts';
 import { systemClock } from '../../src/time/clock.ts';
+import { StoppedThreads } from '../support/stopped-threads.ts';
 import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
 import { bertHidden, writeBertModel } from './support/bert-model.ts';
@@ -128,4 +130,25 @@ describe('an encoder in its process', () => {
     await waitFor('the restart', () => engine.state === 'ready');
     expect((await engine.encode(input(2), never)).rows).toHaveLength(2);
   });
+
+  it.runIf(platform() === 'linux')(
+    'worked on a request whose caller left while some of its texts ran, when it is killed',
+    async () => {
+      const engine = await start();
+      const stopped = new StoppedThreads(engine.pid ?? 0, 'libuv-worker');
+      const [caller, request] = [new AbortController(), input(3)];
+      const left = engine.encode(request, caller.signal);
+      caller.abort();
+      await expect(left).rejects.toMatchObject({ code: 'REQUEST_CANCELLED' });
+      // It knows by now that the caller left.
+      const wrong = { ...input(1), texts: [{ kind: 'ids', ids: [99] }] } as const;
+      await expect(engine.encode(wrong, never)).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+      process.kill(engine.pid ?? 0, 'SIGKILL');
+      await waitFor('the end', () => {
+        stopped.lookAfter();
+        return engine.state === 'down';
+      });
+      expect([...engine.workAtEnd.keys()]).toEqual([request.requestId]);
+    },
+  );
 });

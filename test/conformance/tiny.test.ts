@@ -1,6 +1,17 @@
-import { cpSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { floatPair, type PairAt } from '../../src/runtime/engine/adapters/pairs.ts';
 import { openPrepared } from '../../src/runtime/engine/graphs/prepared-graph.ts';
 import { gatherLogitsRows } from '../../src/runtime/engine/onnx/logits-rows.ts';
@@ -9,6 +20,7 @@ import { unwiredModules } from '../../src/runtime/engine/proofs/wiring.ts';
 import { NodeDisk } from '../../src/runtime/start/node-disk.ts';
 import { silentLog } from '../../src/telemetry/log.fixture.ts';
 import { folderOfFile } from '../support/temporary-folder.ts';
+import { unmount } from '../support/unmount.ts';
 import { exportedLogits } from './support/exported-logits.ts';
 import { withInlineWeights } from './support/inline-weights.ts';
 import {
@@ -243,6 +255,12 @@ describe('a prepared graph', () => {
   it('of weights that lie in the graph itself writes none where the disk budget has no room for them, and answers all the same', async () => {
     const [folder, cache] = [inlineModel(), folderOfFile()];
     const cacheRoomBytes = statSync(join(folder, 'model.onnx')).size - 1;
+    // Another one, whose room would not be enough, stays.
+    mkdirSync(join(cache, 'prepared/another'), { recursive: true });
+    writeFileSync(
+      join(cache, 'prepared/another/prepared.json'),
+      JSON.stringify({ of: 'another', files: [] }),
+    );
     const full = await openModel(folder, cache, { cacheRoomBytes });
     expect(full.warnings).toContainEqual(
       expect.stringMatching(
@@ -250,7 +268,7 @@ describe('a prepared graph', () => {
       ),
     );
     expect(full.info.native?.linears).toBe(false);
-    expect(readdirSync(join(cache, 'prepared'))).toEqual([]);
+    expect(readdirSync(join(cache, 'prepared'))).toEqual(['another']);
     expect((await allLogits(withLora(full.sessions.base), [3, 5, 7])).every(Number.isFinite)).toBe(true);
     full.sessions.release();
   });
@@ -275,9 +293,32 @@ describe('a prepared graph', () => {
     expect(await opened()).toEqual([]);
     // It is of another ONNX Runtime or processor, to which the machine may go back.
     renameSync(join(root, name), join(root, 'another'));
-    expect(await opened()).toEqual([]);
+    expect(await opened()).toEqual([expect.stringContaining('is removed to make room: ')]);
     expect(readdirSync(root)).toEqual([name]);
   });
+
+  it.skipIf(process.getuid?.() !== 0)(
+    'of weights that lie in the graph itself takes the room of what it replaces on a disk that is full (needs root to mount a small tmpfs)',
+    async () => {
+      const [folder, disk] = [inlineModel(), folderOfFile()];
+      const { size } = statSync(join(folder, 'model.onnx'));
+      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${3 * size}`, 'tmpfs', disk]);
+      onTestFinished(async () => void (await unmount(disk)));
+      const opened = async (): Promise<readonly string[]> => {
+        const { sessions, warnings } = await openModel(folder, disk);
+        sessions.release();
+        return warnings;
+      };
+      expect(await opened()).toEqual([]);
+      const root = join(disk, 'prepared');
+      const [name = ''] = readdirSync(root);
+      renameSync(join(root, name), join(root, 'another'));
+      const { bavail, bsize } = statfsSync(disk);
+      writeFileSync(join(disk, 'others'), Buffer.alloc(bavail * bsize - 1.2 * size));
+      expect(await opened()).toEqual([expect.stringContaining('is removed to make room: 1 MiB')]);
+      expect(readdirSync(root)).toEqual([name]);
+    },
+  );
 
   it('of weights that lie in the graph itself reads them from a file beside it, with the same answers', async () => {
     const [folder, cache] = [inlineModel(), folderOfFile()];

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { adapterResource } from '../../plan/resources.fixture.ts';
+import type { WorkAtEnd } from '../engine/engine.ts';
 import { adapter, canaryPlan, dataPathOver, good, next, planOf, split } from './data-path.fixture.ts';
 
 const engineDown = new AdaptletError('ENGINE_DOWN', 'The engine process 7 was ended by SIGKILL');
@@ -27,7 +28,21 @@ const world = (plan = canaryPlan) => {
       () => 'OK',
       (error: unknown) => (error instanceof AdaptletError ? error.code : 'unknown'),
     );
-  return { ...made, kills, answers, codeOf };
+  /** Callers of these users leave while the engine has their requests; it works on those until it ends. */
+  const leave = async (...users: readonly string[]): Promise<WorkAtEnd> => {
+    state.admits = false;
+    const before = made.asked.length;
+    for (const user of users) {
+      const leaving = new AbortController();
+      const answer = made.ask('sql', user, leaving.signal);
+      await setImmediate();
+      leaving.abort(new Error('left'));
+      await expect(answer).rejects.toMatchObject({ code: 'REQUEST_CANCELLED' });
+    }
+    const left = made.asked.slice(before);
+    return new Map(left.map(({ requestId, engineName }) => [requestId, { engineName, events: 0 }]));
+  };
+  return { ...made, kills, answers, codeOf, leave };
 };
 
 describe('a request that ends the engine', () => {
@@ -141,6 +156,43 @@ describe('a request that ends the engine', () => {
     expect(await codeOf('sql', 'u2')).toBe('OK');
     expect(holds.all()).toMatchObject([{ digest: next, cause: 'Guard' }]);
     expect(counts.ofRollout('default/sql' as never).stable).toBe(1);
+  });
+
+  it.each([
+    ['a canary', 100, next],
+    ['a stable', 0, good],
+  ])('counts against %s whose callers all left before, once for each end', async (_, weight, digest) => {
+    const { leave, guard, holds, arrive, counts } = world();
+    arrive(split(weight));
+    guard.engineDied(await leave('u1', 'u2'));
+    expect(holds.all()).toEqual([]);
+    guard.engineDied(await leave('u3'));
+    expect(holds.all()).toMatchObject([{ digest, cause: 'Guard' }]);
+    expect(holds.all()[0]?.reason).toContain('whose caller had left');
+    expect(counts.ofRollout('default/sql' as never)).toMatchObject({ canary: 0, stable: 0 });
+  });
+
+  it('counts once against a canary some of whose callers left before', async () => {
+    const { leave, kills, codeOf, guard, holds, state, running } = world();
+    const left = await leave('u1');
+    state.admits = true;
+    kills('next');
+    state.onFail = () => guard.engineDied(new Map([...left, ...running]));
+    await codeOf('sql', 'u2');
+    expect(holds.all()).toEqual([]);
+  });
+
+  it('counts against no version whose callers left where others were there, or the engine was done with it', async () => {
+    const { leave, guard, holds } = world();
+    for (let death = 0; death < 3; death += 1) {
+      const left = await leave(`beside${death}`);
+      guard.engineDied(new Map([...left, ['stable', { engineName: 'default/good--x', events: 3 }]]));
+    }
+    for (let death = 0; death < 3; death += 1) {
+      await leave(`done${death}`);
+      guard.engineDied(new Map([['another', { engineName: 'default/next--x', events: 3 }]]));
+    }
+    expect(holds.all()).toEqual([]);
   });
 
   it('counts against no version once it happened to another one', async () => {

@@ -248,14 +248,15 @@ export class DataPath {
     begin: (acquired: Acquired, watch: RequestWatch) => Promise<Result>,
   ): Promise<Begun<Result>> {
     const { id, answers, context, input, signal, stages } = passage;
-    const ids = Array.from({ length: answers }, (_, choice) => idOf(id, choice));
+    const others = Array.from({ length: answers - 1 }, (_, index) => idOf(id, index + 1));
+    const ids = [id, ...others] as const;
     const { sessions, guard } = this.#parts;
     const { inputs } = guard;
     let deaths = 0;
     for (;;) {
       const { acquired, first } = await this.#admit(passage);
       const { served } = acquired;
-      const watch = new RequestWatch(this.#parts, id, acquired, signal);
+      const watch = new RequestWatch(this.#parts, ids, acquired, signal);
       this.#inEngine++;
       this.#parts.mirror?.loadChanged(this.#inEngine);
       using given = new DisposableStack();

@@ -9,7 +9,10 @@ import type { Outcome } from './guard/outcome.ts';
 
 export type WatchParts = {
   readonly clock: Pick<Clock, 'monotonic'>;
-  readonly guard: Pick<Guard, 'canaries' | 'classifying' | 'excuses' | 'holdInForce' | 'pending' | 'stables'>;
+  readonly guard: Pick<
+    Guard,
+    'canaries' | 'classifying' | 'holdInForce' | 'left' | 'pending' | 'recordResult' | 'stables'
+  >;
   readonly counts: RolloutCounts;
 };
 
@@ -27,6 +30,8 @@ export class RequestWatch {
   /** Of the call of the engine. */
   readonly signal: AbortSignal;
   readonly #parts: WatchParts;
+  /** Of its answers, in the engine. */
+  readonly #ids: readonly string[];
   /** Undefined when no rollout chose. */
   readonly #request: TalliedRequest | undefined;
   /** Of the version that answers. */
@@ -42,13 +47,20 @@ export class RequestWatch {
   readonly #withdrawal = new AbortController();
   #noLongerPending: () => void = () => undefined;
 
-  constructor(parts: WatchParts, id: string, { candidate, lease, served }: Acquired, caller: AbortSignal) {
+  /** `ids`: of its answers, in the engine; the first one is that of the request. */
+  constructor(
+    parts: WatchParts,
+    ids: readonly [string, ...string[]],
+    { candidate, lease, served }: Acquired,
+    caller: AbortSignal,
+  ) {
     const { clock, guard } = parts;
     const request = requestOf(candidate, served);
     const isCanary = request?.arm === 'canary';
     this.#parts = parts;
+    this.#ids = ids;
     this.#request = request;
-    this.id = request === undefined ? id : parts.counts.feedback.idOf(request);
+    this.id = request === undefined ? ids[0] : parts.counts.feedback.idOf(request);
     this.#engineName = lease?.engineName ?? '';
     this.#startedMs = clock.monotonic();
     this.signal = isCanary ? AbortSignal.any([caller, this.#withdrawal.signal]) : caller;
@@ -98,22 +110,17 @@ export class RequestWatch {
     this.#parts.counts.answered(this.#request, this.#latencyMs);
   }
 
-  /** The engine is done with the request. */
+  /** The request is over. What its caller left, or what was withdrawn, the engine may still work on. */
   recordResult(outcome: Outcome, error: unknown): void {
     this.#noLongerPending();
     if (this.#request === undefined) return;
-    const { split, digest } = this.#request;
-    const asked = { engineName: this.#engineName, rolloutUid: split.uid, digest };
-    const fair = this.#parts.guard.excuses(error, asked) ? 'neutral' : outcome;
-    const counted = this.#guardOutcome(this.#request, fair, error);
-    if (counted === 'failure' && !this.#isComplete) this.#parts.counts.failed(this.#request);
-  }
-
-  #guardOutcome({ split, digest, arm }: TalliedRequest, outcome: Outcome, error: unknown): Outcome {
-    const { canaries, stables } = this.#parts.guard;
-    if (arm === 'canary') return canaries.recordResult(split.uid, digest, outcome, error);
-    stables.recordResult(split.uid, digest, { outcome, isTrial: this.#isTrial }, error);
-    return outcome;
+    const { guard, counts } = this.#parts;
+    const { split, arm, digest } = this.#request;
+    const engineName = this.#engineName;
+    const asked = { engineName, rolloutUid: split.uid, arm, digest, isTrial: this.#isTrial };
+    if (this.signal.aborted && outcome === 'neutral') guard.left(this.#ids, asked);
+    const counted = guard.recordResult(asked, outcome, error);
+    if (counted === 'failure' && !this.#isComplete) counts.failed(this.#request);
   }
 
   #withdraw(): void {

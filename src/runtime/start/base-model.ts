@@ -59,6 +59,7 @@ export const openBaseModel = async (
   };
   delivery?.onState(tell);
   const engine: LateEngine = new LateEngine(() => modelText(state()));
+  disk.nodeDisk.countWhenReady(engine);
   const stop = new AbortController();
   stack.defer(() => engine.close());
   stack.defer(() => stop.abort());
@@ -80,7 +81,6 @@ export const openBaseModel = async (
     const cacheRoomBytes = (): number => disk.nodeDisk.preparedRoom(options.cacheDir);
     engine.begin(startEngine({ ...options, onDoing, besideBytes, cacheRoomBytes }));
     await untilReady(engine);
-    await disk.nodeDisk.countPrepared();
     isReady = true;
     const { kv } = engine.info();
     if (kv !== undefined) parts.logger.info(kvFields(kv), 'room for requests');

@@ -49,6 +49,7 @@ export const openHeads = async (
     clock,
     logger: logger.child({ engine: 'classifiers' }),
   });
+  nodeDisk.countWhenReady(engine);
   stack.defer(() => engine.close());
   const compiler = stack.use(createCompiler({ folder, log: logger, workers: 1, maxRank }));
   const heads = new EncoderHeads({ engine, compiler, artifacts, clock, log: logger });
@@ -58,7 +59,6 @@ export const openHeads = async (
     await untilReady(engine);
     const refusal = tooLarge(residentBytes(), budgetBytes);
     if (refusal !== undefined) throw refusal;
-    await nodeDisk.countPrepared();
   };
   start().catch(async (error: unknown) => {
     logger.error({ err: error }, 'the encoder of classifiers cannot be used: they are uncertain');

@@ -4,6 +4,7 @@ import { beforeEach, expect, it } from 'vitest';
 import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { DiskBudget } from '../../artifact/disk-budget.ts';
 import { silentLog } from '../../telemetry/log.fixture.ts';
+import type { EngineState } from '../engine/engine.ts';
 import { NodeDisk } from './node-disk.ts';
 
 let dataDir: string;
@@ -70,6 +71,24 @@ it('a base model that finds too little takes the place of left-overs of adapters
   disk.onShort(async (bytes) => void freed.push(bytes));
   await models.makeRoom(50);
   expect(freed).toEqual([5]);
+});
+
+it('what is prepared is counted each time that its engine is ready, as one that is started again may prepare anew', async () => {
+  const disk = diskOf(100, [50, 50]);
+  const listeners: ((state: EngineState) => void)[] = [];
+  disk.countWhenReady({
+    onState: (listener) => {
+      listeners.push(listener);
+      return () => undefined;
+    },
+  });
+  const become = (state: EngineState): void => listeners.forEach((listener) => listener(state));
+  await mkdir(join(dataDir, 'base'));
+  for (const bytes of [30, 20]) {
+    await writeFile(join(dataDir, 'base/constants.bin'), 'x'.repeat(bytes));
+    for (const state of ['down', 'starting', 'ready'] as const) become(state);
+    await expect.poll(() => disk.whole.used).toBe(bytes);
+  }
 });
 
 it('what is prepared of a base model and of the encoder of classifiers counts, and what is gone of it does not', async () => {

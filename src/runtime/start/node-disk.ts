@@ -3,6 +3,7 @@ import { DiskBudget, type Within } from '../../artifact/disk-budget.ts';
 import { bytesBelow } from '../../disk/bytes-below.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Settings } from '../config/settings.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { DiskMarks } from '../residency/core.ts';
 
 /** Above this share of its budget the disk is tidied up in the background, down to the other one. */
@@ -80,6 +81,14 @@ export class NodeDisk {
   /** Bytes that one of the folders of what is prepared may have: what is there gives way to what replaces it. */
   preparedRoom(folder: string): number {
     return this.whole.freeWithout(this.#countedOf(folder));
+  }
+
+  /** Counts it each time that this engine is ready: one that is started again may have prepared anew, and removed what is old. */
+  countWhenReady(engine: Pick<Engine, 'onState'>): void {
+    engine.onState((state) => {
+      // It says itself that it failed.
+      if (state === 'ready') void this.countPrepared();
+    });
   }
 
   /** Counts what engines prepared of the base model and of the encoder of classifiers: they write what {@link preparedRoom} allows, and remove what is old. */

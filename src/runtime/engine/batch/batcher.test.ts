@@ -151,10 +151,33 @@ describe('a batcher', () => {
     expect(await Promise.all([running, kept])).toEqual([['A'], ['D']]);
   });
 
+  it('says that a cancelled request is over once nothing of it runs any more', async () => {
+    const { add, batcher, runs, next } = make();
+    const told: unknown[] = [];
+    add(Array.from('abcdef', (work) => piece(work))).catch((error: unknown) => told.push(error));
+    batcher.cancel(1);
+    await setImmediate();
+    expect(told).toEqual([]);
+    await next();
+    expect(told).toMatchObject([{ code: 'REQUEST_CANCELLED' }]);
+    expect(runs).toEqual(['abcd']);
+  });
+
+  it('does not run what waits of a request that failed', async () => {
+    const { add, runs, gates, next } = make();
+    const bad = add(Array.from('abcdef', (work) => piece(work)));
+    const good = add([piece('x')], { request: 2 });
+    gates.shift()?.reject(new Error('broken'));
+    await expect(bad).rejects.toThrow('broken');
+    await next();
+    expect(await good).toEqual(['X']);
+    expect(runs).toEqual(['abcd', 'x']);
+  });
+
   it('fails the requests of a batch that failed, and runs the next one', async () => {
     const { add, runs, gates, next } = make();
     const bad = add([piece('a')]);
-    const good = add([piece('b')]);
+    const good = add([piece('b')], { request: 2 });
     gates.shift()?.reject(new Error('broken'));
     await expect(bad).rejects.toThrow('broken');
     await next();

@@ -101,7 +101,7 @@ export class Batcher<Work, Result> {
   }
 
   /**
-   * Results of the pieces of one request, in order.
+   * Results of the pieces of one request, in order. Settles once none of them runs any more.
    * @throws those of `run`; ENGINE_DOWN after `stop`
    */
   async add(asked: Asked, pieces: readonly Piece<Work>[]): Promise<readonly Result[]> {
@@ -118,10 +118,11 @@ export class Batcher<Work, Result> {
       this.#waiting.charge(asked.flow, asked.cost ?? 0);
       this.#wake();
     }
+    await Promise.allSettled(results);
     return await Promise.all(results);
   }
 
-  /** What still waits of a request is not run; its `add` rejects. */
+  /** What still waits of a request is not run; its `add` rejects, after the batch that has a piece of it. */
   cancel(
     request: number,
     error = new AdaptletError('REQUEST_CANCELLED', `Request ${request} was given up`),
@@ -136,7 +137,7 @@ export class Batcher<Work, Result> {
     this.#drop(() => true, closing('The engine is closing'));
   }
 
-  #drop(of: (waiting: Waiting<Work, Result>) => boolean, error: Error): void {
+  #drop(of: (waiting: Waiting<Work, Result>) => boolean, error: unknown): void {
     for (const waiting of this.#waiting.items().filter(of)) {
       this.#waiting.remove(waiting);
       for (const { reject } of [waiting.first, ...waiting.others]) reject(error);
@@ -218,6 +219,8 @@ export class Batcher<Work, Result> {
       }
     } catch (error) {
       for (const { first } of batch) first.reject(error);
+      const failed = new Set(batch.map(({ request }) => request));
+      this.#drop(({ request }) => failed.has(request), error);
     }
     for (const waiting of batch) this.#waiting.ended(waiting);
     this.#running = false;

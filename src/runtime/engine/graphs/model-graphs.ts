@@ -26,7 +26,6 @@ export type ModelGraphsOptions = PreparedGraphOptions & {
   readonly provider: string;
   /** Absent: adapters come in the portable way. */
   readonly operator?: Operator | undefined;
-  readonly warn: (message: string) => void;
 };
 
 /** The graphs of a base model without and with LoRA inputs, over the same weights, and how to open them. */

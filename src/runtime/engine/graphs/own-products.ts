@@ -62,7 +62,6 @@ type OwnOptions = PreparedGraphOptions & {
   readonly operator: Operator;
   /** Of the operator. */
   readonly of: ProductsOf;
-  readonly warn: (message: string) => void;
   /** Of the process that compares. Default: by the size of the weights. */
   readonly limitMs?: number;
   /** Bytes of linears that a model has at least for its products to be measured. Default: 1 MiB. */

@@ -18,7 +18,7 @@ import { readGraph } from '../onnx/graph.ts';
 import type { Windows } from '../onnx/missing-windows.ts';
 import { MappedWeights } from '../ort/mapped-weights.ts';
 import { machineKey, onnxRuntimeVersion } from '../session/runtime-options.ts';
-import { refuseBeyondBudget, refuseWithoutRoom } from './disk-room.ts';
+import { diskRoom, missingBytes, neededText, refuseWithoutRoom, type Written } from './disk-room.ts';
 
 /** Names of the files in a folder of a prepared graph. */
 export const preparedFiles = {
@@ -68,7 +68,7 @@ const isIntact = async (folder: string, of: string): Promise<boolean> => {
 };
 
 const prepare = async (
-  { graph, bytes, of }: BaseGraph,
+  { graph, of }: BaseGraph,
   folder: string,
   options: PreparedGraphOptions,
 ): Promise<void> => {
@@ -77,8 +77,6 @@ const prepare = async (
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true });
   try {
-    // The optimiser writes its constants into the graph, before they are taken out of it again.
-    refuseWithoutRoom(temporary, bytes);
     const args = [program, graph, temporary, String(threads), String(headSize), task];
     if (windows !== undefined) args.push(JSON.stringify(windows));
     const running = run(process.execPath, args, { signal, killSignal: 'SIGKILL' });
@@ -102,15 +100,15 @@ const prepare = async (
   }
 };
 
-export type BaseGraph = {
+/**
+ * What is written of it: while it is prepared, all of the graph and its weights can become constants, which the optimiser writes into
+ * the graph before they are taken out of it again. Those stay that the files of the model do not have.
+ */
+export type BaseGraph = Written & {
   /** Of the base model. */
   readonly digest: Digest;
   /** Path of its graph. */
   readonly graph: string;
-  /** Of the graph and its weights: as much can become constants, while it is prepared. */
-  readonly bytes: number;
-  /** Of those that the files of the model do not have, so that they stay on the disk; at most. */
-  readonly keptBytes: number;
   /** Digest of the graph that is optimised: another version of this program may make another one of it. */
   readonly of: string;
 };
@@ -141,21 +139,30 @@ export type PreparedGraphOptions = {
   readonly clock: Clock;
   /** See ModelOptions. */
   readonly doing: (what: string) => void;
+  readonly warn: (message: string) => void;
   readonly signal: AbortSignal;
 };
 
 /**
- * Makes room in the disk budget for what is prepared: the latest of the others goes for it, too.
+ * Makes room for what is prepared: the latest of the others goes for it, too, where that is enough. Nobody uses it: the data folder is
+ * this runtime's alone, and its engine uses what it has prepared.
  * @throws Error when it does not fit
  */
 const makeRoom = async (
-  { keptBytes }: BaseGraph,
+  base: BaseGraph,
   folder: string,
-  { cacheDir, cacheRoomBytes = Infinity }: PreparedGraphOptions,
+  { cacheDir, cacheRoomBytes = Infinity, warn }: PreparedGraphOptions,
 ): Promise<void> => {
-  const room = async (): Promise<number> => cacheRoomBytes - (await bytesBelow(cacheDir));
-  if (keptBytes > (await room())) await removeOld(dirname(folder), folder, 0);
-  refuseBeyondBudget(keptBytes, await room());
+  const root = dirname(folder);
+  const missing = missingBytes(base, await diskRoom(cacheDir, cacheRoomBytes));
+  const former = await bytesBelow(root);
+  if (missing > 0 && missing <= former) {
+    await removeOld(root, folder, 0);
+    warn(
+      `what was prepared before, of another base model, processor or ONNX Runtime, is removed to make room: ${neededText(former)}`,
+    );
+  }
+  refuseWithoutRoom(base, await diskRoom(cacheDir, cacheRoomBytes));
 };
 
 /**

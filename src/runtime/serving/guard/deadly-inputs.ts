@@ -12,7 +12,7 @@ const knownMs = 600_000;
 /** Inputs that are remembered; the one that was there longest ago is forgotten first. */
 const maxRemembered = 1000;
 /** Requests whose callers left that are remembered; the one that was left first is forgotten first. */
-const maxLeft = 10_000;
+export const maxLeft = 10_000;
 /** Suspects come back in so many groups, one after the other. */
 const groups = 8;
 /** Milliseconds that a turn takes at most, for each end of the engine that the suspect was there at. */
@@ -251,8 +251,8 @@ export class DeadlyInputs {
   }
 }
 
-/** The ones that came first, until there are at most `max`. */
-const dropFirst = <Key>(of: Map<Key, unknown>, max: number): void => {
+/** Drops the ones that came first, until there are at most `max`. */
+export const dropFirst = <Key>(of: Map<Key, unknown>, max: number): void => {
   for (const key of of.keys()) {
     if (of.size <= max) return;
     of.delete(key);

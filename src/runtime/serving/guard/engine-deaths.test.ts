@@ -6,7 +6,8 @@ import { EngineDeaths } from './engine-deaths.ts';
 
 const digest = `sha256:${'a'.repeat(64)}` as Digest;
 const gone = new AdaptletError('ENGINE_DOWN', 'gone');
-const of = (engineName: string) => ({ engineName, rolloutUid: 'r', digest });
+const asked = (engineName: string) =>
+  ({ engineName, rolloutUid: 'r', arm: 'canary', digest, isTrial: false }) as const;
 
 const start = () => {
   const clock = new FakeClock();
@@ -14,7 +15,7 @@ const start = () => {
   /** The suspects ran with these versions. */
   const died = (...versions: readonly (string | null)[]): void =>
     deaths.died({ isOfInput: false, versions: new Set(versions) });
-  const excuses = (engineName: string): boolean => deaths.excuses(gone, of(engineName));
+  const excuses = (engineName: string): boolean => deaths.excuses(gone, { engineName });
   return { clock, deaths, died, excuses };
 };
 
@@ -23,7 +24,7 @@ describe('a version', () => {
     const { deaths, died, excuses } = start();
     died('canary');
     expect([excuses('canary'), excuses('stable')]).toEqual([false, true]);
-    expect(deaths.excuses(new AdaptletError('INTERNAL', 'x'), of('stable'))).toBe(false);
+    expect(deaths.excuses(new AdaptletError('INTERNAL', 'x'), { engineName: 'stable' })).toBe(false);
   });
 
   it('is not charged with one that happened to others as well, also of its own rollout', () => {
@@ -64,4 +65,20 @@ describe('a version', () => {
     died('canary', 'stable');
     expect([excuses('canary'), excuses('stable')]).toEqual([false, true]);
   });
+});
+
+it('requests that were left are told of the end of the engine that worked on any of their answers, once, and the last 10,000 are remembered', () => {
+  const { deaths } = start();
+  const work = (id: string, engineName: string) => new Map([[id, { engineName, events: 1 }]]);
+  deaths.left(['a', 'a-1'], asked('canary'));
+  expect(deaths.takeLeft(work('a-1', 'canary'))).toEqual([asked('canary')]);
+  expect(deaths.takeLeft(work('a-1', 'canary'))).toEqual([]);
+  deaths.left(['a'], asked('canary'));
+  // Another version answers it now.
+  expect(deaths.takeLeft(work('a', 'stable'))).toEqual([]);
+  for (const last of [10_000, 10_001]) {
+    deaths.left(['first'], asked('canary'));
+    for (let left = 1; left < last; left += 1) deaths.left([`${left}`], asked('canary'));
+    expect(deaths.takeLeft(work('first', 'canary'))).toHaveLength(last === 10_000 ? 1 : 0);
+  }
 });

@@ -1,7 +1,8 @@
 import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
-import type { EngineDeath } from './deadly-inputs.ts';
+import type { WorkAtEnd } from '../../engine/engine.ts';
+import { dropFirst, type EngineDeath, maxLeft } from './deadly-inputs.ts';
 import { versionKey } from './holds.ts';
 
 /** Ends in a row, with other versions each time, that a version is excused for. */
@@ -13,7 +14,10 @@ const inARowMs = 600_000;
 export type AskedVersion = {
   readonly engineName: string;
   readonly rolloutUid: string;
+  readonly arm: 'canary' | 'stable';
   readonly digest: Digest;
+  /** It was out of service, and the request tries it. */
+  readonly isTrial: boolean;
 };
 
 type Excused = { count: number; at: number; inThisDeath: boolean };
@@ -21,6 +25,8 @@ type Excused = { count: number; at: number; inThisDeath: boolean };
 /**
  * Whom an end of the engine was charged to. It may be nobody's fault: a version is charged with one failure for it where the suspects
  * ran with that version alone, and none where an input is known to end the engine whoever is to answer it.
+ *
+ * This holds for requests whose callers left as well: the engine works on until its step ends. The last 10,000 are remembered.
  *
  * A version that ends the engine in steps that others share would never be found on a busy node. So it is excused for three such ends
  * in a row within ten minutes; one that it was not there at shows that it is another one's, and begins the row anew.
@@ -30,6 +36,8 @@ export class EngineDeaths {
   readonly #charged = new Set<string>();
   /** By name in the engine. */
   readonly #excused = new Map<string, Excused>();
+  /** Versions whose requests were left, by id of the request in the engine, which may work on it. */
+  readonly #left = new Map<string, AskedVersion>();
   #death: EngineDeath = { isOfInput: false, versions: new Set() };
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
@@ -47,8 +55,21 @@ export class EngineDeaths {
     }
   }
 
+  /** The caller of a request left, whose answers have these ids in the engine. */
+  left(ids: readonly string[], asked: AskedVersion): void {
+    for (const id of ids) this.#left.set(id, asked);
+    dropFirst(this.#left, maxLeft);
+  }
+
+  /** What was left of the work of an engine that ended: no request of it will fail. It is told once. */
+  takeLeft(work: WorkAtEnd): readonly AskedVersion[] {
+    const left = [...this.#left].filter(([id, { engineName }]) => work.get(id)?.engineName === engineName);
+    this.#left.clear();
+    return left.map(([, asked]) => asked);
+  }
+
   /** True when the error says nothing about the version that was asked: an input, or another version, ended the engine, or may have. */
-  excuses(error: unknown, { engineName }: AskedVersion): boolean {
+  excuses(error: unknown, { engineName }: Pick<AskedVersion, 'engineName'>): boolean {
     if (!(error instanceof AdaptletError) || error.code !== 'ENGINE_DOWN') return false;
     const { isOfInput, versions } = this.#death;
     if (isOfInput || !versions.has(engineName)) return true;

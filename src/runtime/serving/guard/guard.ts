@@ -1,4 +1,5 @@
 import type { Digest } from '../../../api/names.ts';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { WorkAtEnd } from '../../engine/engine.ts';
 import type { Hold } from '../../state/memory.ts';
@@ -7,6 +8,7 @@ import { ClassifyingStables } from './classifying-stables.ts';
 import { DeadlyInputs } from './deadly-inputs.ts';
 import { type AskedVersion, EngineDeaths } from './engine-deaths.ts';
 import { type HoldChange, type Holds, recoversByItself, type Watched } from './holds.ts';
+import type { Outcome } from './outcome.ts';
 import { PendingRequests } from './pending-requests.ts';
 import { StableBreakers } from './stable-breakers.ts';
 
@@ -51,14 +53,24 @@ export class Guard {
     return this.stables.mayTry(rolloutUid, digest) ? undefined : hold;
   }
 
-  /** To be called before its requests fail. */
-  engineDied(work: WorkAtEnd): void {
-    this.#deaths.died(this.inputs.engineDied(work));
+  /** Counts the end of a request. The result is how it ended, as far as the version that was asked is concerned. */
+  recordResult(asked: AskedVersion, ended: Outcome, error: unknown): Outcome {
+    const { rolloutUid, digest, arm, isTrial } = asked;
+    const outcome = this.#deaths.excuses(error, asked) ? 'neutral' : ended;
+    if (arm === 'canary') return this.canaries.recordResult(rolloutUid, digest, outcome, error);
+    this.stables.recordResult(rolloutUid, digest, { outcome, isTrial }, error);
+    return outcome;
   }
 
-  /** True when an error says nothing about the version that was asked. */
-  excuses(error: unknown, asked: AskedVersion): boolean {
-    return this.#deaths.excuses(error, asked);
+  /** The caller of a request left, whose answers have these ids in the engine: until its step ends it works on them. */
+  left(ids: readonly string[], asked: AskedVersion): void {
+    this.#deaths.left(ids, asked);
+  }
+
+  /** To be called before its requests fail. Those that were left count at once. */
+  engineDied(work: WorkAtEnd): void {
+    this.#deaths.died(this.inputs.engineDied(work));
+    for (const asked of this.#deaths.takeLeft(work)) this.recordResult(asked, 'failure', endedUnheard());
   }
 
   /** The rollouts of the plan in force, by uid. */
@@ -89,3 +101,6 @@ export class Guard {
     }
   }
 }
+
+const endedUnheard = (): AdaptletError =>
+  new AdaptletError('ENGINE_DOWN', 'The engine ended while it worked on a request whose caller had left');

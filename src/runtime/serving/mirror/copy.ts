@@ -25,6 +25,8 @@ export type CopyAnswer = {
 
 /** A request that stable answered, as it is put to the canary. */
 export type Copy = {
+  /** Of the call of the engine. */
+  readonly id: string;
   readonly target: MirrorTarget;
   ask(engine: Engine, engineName: string, signal: AbortSignal): Promise<CopyAnswer>;
 };
@@ -73,7 +75,11 @@ export class MirroredGeneration {
   }
 
   copy(): Copy {
-    return { target: this.#target, ask: (engine, name, signal) => this.#ask(engine, name, signal) };
+    return {
+      id: this.#id,
+      target: this.#target,
+      ask: (engine, name, signal) => this.#ask(engine, name, signal),
+    };
   }
 
   async #ask(engine: Engine, engineName: string, signal: AbortSignal): Promise<CopyAnswer> {
@@ -82,7 +88,7 @@ export class MirroredGeneration {
     const input: GenerateInput = {
       ...request,
       ...asCopy,
-      requestId: `${this.#id}-mirror`,
+      requestId: this.#id,
       engineName,
     };
     const canary = new Tokens();
@@ -108,9 +114,10 @@ export const copyOfEncoding = (
   request: EncodeRequest,
   stable: EncodeResult,
 ): Copy => ({
+  id,
   target,
   ask: async (engine, engineName, signal) => {
-    const input = { ...request, ...asCopy, requestId: `${id}-mirror`, engineName };
+    const input = { ...request, ...asCopy, requestId: id, engineName };
     return { comparison: compareEncoded(stable, await engine.encode(input, signal)) };
   },
 });

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { canary, mirrorNode, uid } from './mirror.fixture.ts';
+import { copyLimitMs } from './mirror.ts';
 
 /** The engine ends under the copy for the canary, while it works on this version. */
 const copyThatEnds = async (engineName: 'good' | 'next'): Promise<ReturnType<typeof mirrorNode>> => {
@@ -20,4 +21,17 @@ it('a copy under which the engine ended with another version is dropped, and cou
 it('a canary with which alone the engine ended, under a copy, is held', async () => {
   const node = await copyThatEnds('next');
   await expect.poll(() => node.holds.isHeld(uid, canary)).toBe(true);
+});
+
+it('a canary with which alone the engine ended, under a copy that was taken back, is held', async () => {
+  const node = mirrorNode({ guard: { maxConsecutiveErrors: 1 } });
+  node.close();
+  await node.ask();
+  await expect.poll(() => node.copies()).toHaveLength(1);
+  node.clock.advance(copyLimitMs);
+  await expect.poll(() => node.counts()).toMatchObject({ dropped: 1 });
+  expect(node.holds.isHeld(uid, canary)).toBe(false);
+  const requestId = node.copies()[0]?.requestId ?? '';
+  node.guard.engineDied(new Map([[requestId, { engineName: 'next', events: 0 }]]));
+  expect(node.holds.isHeld(uid, canary)).toBe(true);
 });

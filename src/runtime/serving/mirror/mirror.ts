@@ -8,7 +8,6 @@ import type { Candidate, ServingFacts } from '../../routing/decision.ts';
 import type { ServedBy } from '../../routing/request.ts';
 import type { RoutingTable } from '../../routing/table.ts';
 import type { CopyResult, CopyTally } from '../counts/copy-tally.ts';
-import type { CanaryGuards } from '../guard/canary-guards.ts';
 import type { Guard } from '../guard/guard.ts';
 import type { EncodeRequest, GenerateRequest } from '../serving.ts';
 import { type Copy, type CopyAnswer, copyOfEncoding, MirroredGeneration, type MirrorTarget } from './copy.ts';
@@ -26,9 +25,7 @@ export type MirrorParts = {
   readonly engine: Engine;
   readonly residency: Pick<Residency, 'tryAcquire'>;
   readonly facts: ServingFacts;
-  readonly guards: Pick<CanaryGuards, 'recordResult' | 'recordLatency'>;
-  /** True when an error says nothing about the version that was asked. */
-  readonly excuses: Guard['excuses'];
+  readonly guard: Pick<Guard, 'canaries' | 'left' | 'recordResult'>;
   readonly tally: CopyTally;
   readonly clock: Clock;
   readonly table: () => RoutingTable;
@@ -77,7 +74,7 @@ export class Mirror {
     request: GenerateRequest,
   ): MirroredGeneration | undefined {
     const target = this.#targets.find(candidate, served, id);
-    return target === undefined ? undefined : new MirroredGeneration(target, id, request);
+    return target === undefined ? undefined : new MirroredGeneration(target, copyIdOf(id), request);
   }
 
   /** Stable has given embeddings or classifications. */
@@ -89,7 +86,7 @@ export class Mirror {
     result: EncodeResult,
   ): void {
     const target = this.#targets.find(candidate, served, id);
-    if (target !== undefined) this.offer(copyOfEncoding(target, id, request, result));
+    if (target !== undefined) this.offer(copyOfEncoding(target, copyIdOf(id), request, result));
   }
 
   /** Stable has answered. */
@@ -173,7 +170,7 @@ export class Mirror {
   }
 
   async #run({ copy, abort }: Running): Promise<void> {
-    const { engine, residency, facts, clock, excuses } = this.#parts;
+    const { engine, residency, facts, clock, guard, tally } = this.#parts;
     const { target } = copy;
     const isThere =
       this.#targets.isWanted(target) &&
@@ -189,16 +186,21 @@ export class Mirror {
       this.#answered(target, await copy.ask(engine, lease.engineName, abort.signal));
     } catch (error) {
       const { uid: rolloutUid, digest } = target;
-      const asked = { engineName: lease.engineName, rolloutUid, digest };
-      if (abort.signal.aborted || isOfLoad(error) || excuses(error, asked)) this.#drop(target);
-      else this.#failed(target, error);
+      const { engineName } = lease;
+      const asked = { engineName, rolloutUid, arm: 'canary', digest, isTrial: false } as const;
+      const isTakenBack = abort.signal.aborted;
+      if (isTakenBack) guard.left([copy.id], asked);
+      // Stable has answered the very same request: whatever the error says, it is not the caller's.
+      const outcome = isTakenBack || isOfLoad(error) ? 'neutral' : 'failure';
+      if (guard.recordResult(asked, outcome, error) === 'neutral') this.#drop(target);
+      else tally.add(target, 'failed', { requests: 1, failed: 1 });
     } finally {
       cancelLimit();
     }
   }
 
   #answered(target: MirrorTarget, { comparison, times, canaryMs }: CopyAnswer): void {
-    const { tally, guards } = this.#parts;
+    const { tally, guard } = this.#parts;
     const counts: Partial<CopyCounts> = {
       requests: 1,
       ...(comparison === undefined
@@ -209,15 +211,8 @@ export class Mirror {
     const result: CopyResult =
       comparison === undefined ? 'unchecked' : comparison.equal ? 'equal' : 'different';
     tally.add(target, result, counts);
-    guards.recordResult(target.uid, target.digest, 'success', undefined);
-    if (canaryMs !== undefined) guards.recordLatency(target.uid, target.digest, 'canary', canaryMs);
-  }
-
-  /** Stable has answered the very same request: whatever the error says, it is not the caller's. */
-  #failed(target: MirrorTarget, error: unknown): void {
-    const { tally, guards } = this.#parts;
-    tally.add(target, 'failed', { requests: 1, failed: 1 });
-    guards.recordResult(target.uid, target.digest, 'failure', error);
+    guard.canaries.recordResult(target.uid, target.digest, 'success', undefined);
+    if (canaryMs !== undefined) guard.canaries.recordLatency(target.uid, target.digest, 'canary', canaryMs);
   }
 
   #drop(target: MirrorTarget): void {
@@ -228,6 +223,8 @@ export class Mirror {
 
 const gaveWay = (): AdaptletError =>
   new AdaptletError('REQUEST_CANCELLED', 'A copy for a canary gave way to requests');
+
+const copyIdOf = (request: string): string => `${request}-mirror`;
 
 /** Errors that are neither the request's nor the canary's. */
 const isOfLoad = (error: unknown): boolean =>
