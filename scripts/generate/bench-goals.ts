@@ -272,17 +272,21 @@ export const goals: readonly Goal[] = [
   ...ofHostile,
 ];
 
+const largest = (values: readonly number[]): number | undefined =>
+  values.length === 0 ? undefined : Math.max(...values);
+
 /** The number of a goal's key; undefined when the report has none. */
 export const valueOf = (report: Report, key: string): number | undefined => {
+  if (report.ratios[key] !== undefined) return report.ratios[key];
   const [above = '', below] = key.split(' / ');
   if (below !== undefined) {
     const [value, base] = [valueOf(report, above), valueOf(report, below)];
-    return value === undefined || base === undefined ? undefined : value / base;
+    return value === undefined || base === undefined ? undefined : Number((value / base).toPrecision(4));
   }
-  if (key === 'results.*.p99') return Math.max(...Object.values(report.results).map(({ p99 }) => p99));
+  if (key === 'results.*.p99') return largest(Object.values(report.results).map(({ p99 }) => p99));
   const [, name = '', part] = /^results\.(.+)\.(median|p99)$/.exec(key) ?? [];
   if (part === 'median' || part === 'p99') return report.results[name]?.[part];
-  return report.ratios[key];
+  return undefined;
 };
 
 export const isReached = ({ bound, value }: Goal, measured: number): boolean =>

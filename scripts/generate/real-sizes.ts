@@ -174,7 +174,7 @@ const conditions = (reports: readonly Report[]) =>
   table(
     [
       'model',
-      'measured on',
+      'saved on',
       'load average before',
       'after',
       'the same 16 first tokens as GenAI, rank 16',

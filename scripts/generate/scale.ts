@@ -121,13 +121,13 @@ const beyondLines = (inputs: Inputs, report: Report, large: Report | undefined):
     return found === undefined ? 'not measured' : number(found.median);
   };
   return [
-    `${head} They are wrong for more of these:`,
+    `${head} For more of these they do not hold:`,
     `${sizeText(size)} (runtimes x Adapters x rollouts) took ${told('operator_rss_mib')} MiB and ${told('reconnect_all_s')} s to be connected again, where the lines give`,
     `${line(inputs.rssBase, inputs.rssPerRuntime)} MiB and ${line(inputs.reconnectBase, inputs.reconnectPerRuntime)} s; [its table](#the-large-fleet) is below.`,
   ];
 };
 
-/** The saved curve, fleet.json, is older than what it would measure now. */
+/** A saved curve without a date is older than what it would measure now. */
 const ageOfCurve = (counted: Report | undefined): readonly string[] => [
   'The curve is from before a runtime that comes back is told what changed alone ([ADR 76](../adr/0076-a-reconnect-costs-what-changed.md)), before a node writes',
   'what changed of its plan ([ADR 77](../adr/0077-a-node-writes-what-changed.md)), before what many runtimes say alike is kept once',
@@ -221,8 +221,7 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     'nearly all of them are busy, times say how fast the machine is, and only the counts say something about the operator.',
     `Of the largest size the limit was: ${setup['limit']}.`,
     '',
-    ...ageOfCurve(counted),
-    '',
+    ...(report.date === undefined ? [...ageOfCurve(counted), ''] : []),
     ...timedTable(report),
     '',
     'How that grows with the number of runtimes: exponent of the best power law (1: in proportion, 0: not at all), and the best line.',

@@ -9,7 +9,6 @@ const threads = 1;
 const rounds = roundsOf(10);
 const characters = 131_000;
 const answerTokens = 150;
-const maxDecodeStallMs = 100;
 
 const cjk = (random: () => number): string => String.fromCodePoint(0x4e00 + Math.floor(random() * 20_000));
 
@@ -98,7 +97,6 @@ export const longTexts = async (): Promise<Report> => {
       characters,
       answer_tokens: answerTokens,
       texts_sent: sent,
-      max_decode_stall_ms: maxDecodeStallMs,
     },
   });
 };

@@ -63,9 +63,12 @@ export class EngineDeaths {
 
   /** What was left of the work of an engine that ended: no request of it will fail. It is told once. */
   takeLeft(work: WorkAtEnd): readonly AskedVersion[] {
-    const left = [...this.#left].filter(([id, { engineName }]) => work.get(id)?.engineName === engineName);
+    const left = [...work].flatMap(([id, { engineName }]) => {
+      const asked = this.#left.get(id);
+      return asked?.engineName === engineName ? [asked] : [];
+    });
     this.#left.clear();
-    return left.map(([, asked]) => asked);
+    return left;
   }
 
   /** True when the error says nothing about the version that was asked: an input, or another version, ended the engine, or may have. */

@@ -67,10 +67,13 @@ export class Guard {
     this.#deaths.left(ids, asked);
   }
 
-  /** To be called before its requests fail. Those that were left count at once. */
+  /** To be called right before its requests fail. Those that were left count behind them: a hold withdraws what has not begun. */
   engineDied(work: WorkAtEnd): void {
     this.#deaths.died(this.inputs.engineDied(work));
-    for (const asked of this.#deaths.takeLeft(work)) this.recordResult(asked, 'failure', endedUnheard());
+    const left = this.#deaths.takeLeft(work);
+    queueMicrotask(() => {
+      for (const asked of left) this.recordResult(asked, 'failure', endedUnheard());
+    });
   }
 
   /** The rollouts of the plan in force, by uid. */

@@ -33,5 +33,5 @@ it('a canary with which alone the engine ended, under a copy that was taken back
   expect(node.holds.isHeld(uid, canary)).toBe(false);
   const requestId = node.copies()[0]?.requestId ?? '';
   node.guard.engineDied(new Map([[requestId, { engineName: 'next', events: 0 }]]));
-  expect(node.holds.isHeld(uid, canary)).toBe(true);
+  await expect.poll(() => node.holds.isHeld(uid, canary)).toBe(true);
 });
