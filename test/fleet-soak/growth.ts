@@ -1,18 +1,23 @@
-import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { bytesBelow } from '../../src/disk/bytes-below.ts';
 import { lineThrough } from '../bench/fleet/fit.ts';
 import { childrenCalled } from '../bench/fleet/processes.ts';
 import { childrenOf } from '../bench/process-memory.ts';
 import type { Stage } from './stage.ts';
 
 const everyMs = 10_000;
+/** A collection takes some hundred milliseconds of a process. */
+const collectEvery = 6;
 /**
  * What may be gained in the last two thirds of a run: a share of the mean, or so much if that is more. V8 collects late where
  * there is memory: an engine with 20 MiB of live objects was seen with a heap of 20 and of 160 MiB.
  */
 const allowed = {
   rssMib: { share: 0.1, least: 32 },
+  // In use after a collection, of those that were started to say it.
+  heapMib: { share: 0.1, least: 16 },
   files: { share: 0, least: 10 },
   // A replica that begins to lead has all streams, and twice the connections to the API server.
   sockets: { share: 0, least: 64 },
@@ -38,16 +43,6 @@ export type Fit = {
   readonly gained: number;
   /** What it may gain; absent: it is not judged, because the process did not live that long. */
   readonly limit?: number;
-};
-
-const folderMib = async (folder: string): Promise<number> => {
-  let bytes = 0;
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    // Files of a node that runs come and go.
-    bytes += (await stat(join(entry.parentPath, entry.name)).catch(() => undefined))?.size ?? 0;
-  }
-  return bytes / 2 ** 20;
 };
 
 /** What a process has open. */
@@ -99,8 +94,9 @@ export class Growth {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
+    for (let looks = 0; !signal.aborted; looks++) {
       await this.#look();
+      if (looks % collectEvery === 0) await this.#collect();
       await sleep(everyMs, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -136,8 +132,19 @@ export class Growth {
       const [engine] = await childrenOf(pid).catch(() => []);
       if (engine !== undefined) await this.#lookAt(`engine of node-${i}`, engine);
       // A folder lives on when its process does not.
-      const mib = await folderMib(data).catch(() => undefined);
-      if (mib !== undefined) this.#add(`node-${i}`, 'folderMib', 0, mib);
+      this.#add(`node-${i}`, 'folderMib', 0, (await bytesBelow(data)) / 2 ** 20);
+    }
+  }
+
+  async #collect(): Promise<void> {
+    const { fleet, hollows, heaps } = this.#stage;
+    const processes: (readonly [string, number])[] = [
+      ...fleet.operators.map(({ identity, pid }) => [identity, pid] as const),
+      ...hollows.pids.map((pid) => ['hollow runtimes', pid] as const),
+    ];
+    for (const [what, pid] of processes) {
+      const mib = await heaps.of(pid);
+      if (mib !== undefined) this.#add(what, 'heapMib', pid, mib);
     }
   }
 

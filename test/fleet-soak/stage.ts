@@ -11,6 +11,7 @@ import type { Lie } from '../hollow/lies.ts';
 import type { Enlisted } from '../hollow/orders.ts';
 import { quick } from '../hollow/ports.ts';
 import { systemNamespace, TestFleet } from '../support/fleet.ts';
+import { HeapsInUse } from '../support/heap-in-use.ts';
 import { type TestNode, tiny } from '../support/node.ts';
 import { hasRegistry } from '../support/registry.ts';
 import { Calm } from './calm.ts';
@@ -38,6 +39,7 @@ export type Stage = AsyncDisposable & {
   readonly story: Story;
   readonly calm: Calm;
   readonly fleet: TestFleet;
+  readonly heaps: HeapsInUse;
   readonly api: KubeConnection;
   readonly objects: Objects;
   readonly hollows: HollowFleet;
@@ -90,6 +92,7 @@ export const startStage = async (
   await using stack = new AsyncDisposableStack();
   const root = await mkdtemp(join(tmpdir(), 'adaptlet-soak-'));
   stack.defer(() => rm(root, { recursive: true, force: true }));
+  const heaps = stack.use(await HeapsInUse.open());
   const fleet = stack.use(
     await TestFleet.start({
       replicas,
@@ -98,7 +101,7 @@ export const startStage = async (
       endWithUs: true,
       tokenSeconds,
       operatorSettings: { 'lease-duration': '6s', 'log-level': 'info' },
-      operatorEnv: { NODE_OPTIONS: `--max-old-space-size=${operatorHeap}` },
+      operatorEnv: heaps.env(`--max-old-space-size=${operatorHeap}`),
       nodeSettings: { 'import-roots': `${tiny.root},${root}`, 'log-level': 'info' },
     }),
   );
@@ -122,6 +125,7 @@ export const startStage = async (
       model: await modelOf(fleet.nodes[0]),
       behaviour: quick,
       runtimes,
+      env: heaps.env(),
     }),
   );
   await hollows.connect();
@@ -132,6 +136,7 @@ export const startStage = async (
     story,
     calm: new Calm(story.now),
     fleet,
+    heaps,
     api,
     objects,
     hollows,

@@ -18,6 +18,8 @@ import type { Followed } from './runtime.ts';
 export type HollowFleetOptions = Omit<HostOptions, 'folder'> & {
   /** Runtimes of one process. Default 250. */
   readonly perProcess?: number;
+  /** More of the environment of these processes. */
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 type Argument<Name extends keyof Orders> = Parameters<Orders[Name]>[0];
@@ -28,13 +30,14 @@ class Host {
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
   #orders = 0;
 
-  constructor() {
+  constructor(env: Readonly<Record<string, string>>) {
     this.#child = fork(join(import.meta.dirname, 'host.ts'), {
       execArgv: ['--disable-warning=ExperimentalWarning'],
       env: {
         ...process.env,
         NODE_OPTIONS: '',
         NODE_COMPILE_CACHE: join(repositoryRoot, 'node_modules/.cache/node'),
+        ...env,
       },
     });
     this.#child.on('message', ({ id, answer, error }: Answer) => {
@@ -84,19 +87,27 @@ export class HollowFleet implements AsyncDisposable {
   /** Where plans are written: in memory, since the disk of this machine is not that of many nodes. */
   readonly #folder: string;
 
-  private constructor(starts: readonly HostOptions[], folder: string) {
+  private constructor(
+    starts: readonly HostOptions[],
+    { folder, env }: { readonly folder: string; readonly env: Readonly<Record<string, string>> },
+  ) {
     this.#starts = starts;
-    this.#hosts = starts.map(() => new Host());
+    this.#hosts = starts.map(() => new Host(env));
     this.#folder = folder;
   }
 
   /** Their processes, in which nothing runs yet: who waits for {@link connect} has what to dispose of. */
-  static async open({ runtimes, perProcess = 250, ...options }: HollowFleetOptions): Promise<HollowFleet> {
+  static async open({
+    runtimes,
+    perProcess = 250,
+    env = {},
+    ...options
+  }: HollowFleetOptions): Promise<HollowFleet> {
     const folder = await makeFolder();
     const starts: HostOptions[] = [];
     for (let from = 0; from < runtimes.length; from += perProcess)
       starts.push({ ...options, folder, runtimes: runtimes.slice(from, from + perProcess) });
-    return new HollowFleet(starts, folder);
+    return new HollowFleet(starts, { folder, env });
   }
 
   /**

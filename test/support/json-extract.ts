@@ -14,12 +14,12 @@ export const extractRows = (model: RealModel): readonly ExtractRow[] =>
 /** Of names and places; those of the task have 8 at most. */
 const mostCharacters = 32;
 /** A text without an end would go on until `max_tokens` where a model repeats itself, as json-extract-v2 does in one row. */
-const text = { type: 'string', maxLength: mostCharacters };
+const shortText = { type: 'string', maxLength: mostCharacters };
 
 /** What each answer has to be. */
 export const extractSchema = {
   type: 'object',
-  properties: { customer: text, item: text, quantity: { type: 'integer' }, city: text },
+  properties: { customer: shortText, item: shortText, quantity: { type: 'integer' }, city: shortText },
   required: ['customer', 'item', 'quantity', 'city'],
   additionalProperties: false,
 };

@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AdapterReport, Hello, Report } from '../../../src/gen/adaptlet/control/v1/control.ts';
 import type { RuntimeObject } from '../../../src/operator/objects/objects.ts';
 import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
+import { HeapsInUse } from '../../support/heap-in-use.ts';
 import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
 import type { TestNode } from '../../support/node.ts';
 import { helloOf, RawRuntime } from '../../support/raw-runtime.ts';
@@ -16,11 +14,10 @@ import { waitFor } from '../../support/wait.ts';
 
 // As the chart starts them: a limit of 1 GiB, 40 percent of it for the heap, and little room for young objects.
 const limitMib = 1024;
-const heaps = mkdtempSync(join(tmpdir(), 'adaptlet-heaps-'));
+const heaps = await HeapsInUse.open();
 const operatorEnv = {
-  NODE_OPTIONS: `--max-old-space-size=${Math.floor(0.4 * limitMib)} --max-semi-space-size=4 --import=${join(import.meta.dirname, '../../support/preload/heap-in-use.ts')}`,
+  ...heaps.env(`--max-old-space-size=${Math.floor(0.4 * limitMib)} --max-semi-space-size=4`),
   MALLOC_MMAP_THRESHOLD_: '65536',
-  ADAPTLET_TEST_HEAP: `${heaps}/`,
 };
 
 let fleet: TestFleet;
@@ -42,7 +39,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await fleet[Symbol.asyncDispose]();
-  rmSync(heaps, { recursive: true });
+  await heaps[Symbol.asyncDispose]();
 });
 
 const point = (adapter: string) => fleet.apply(rolloutYaml('shout', adapter, '{setWeight: 100}'));
@@ -102,14 +99,7 @@ const mostResident = async (): Promise<number> => {
   return Number(/VmHWM:\s+(\d+)/.exec(text)?.[1]) / 1024;
 };
 /** MiB that replica 0 has in use, without garbage. */
-const inUse = async (): Promise<number> => {
-  const file = join(heaps, `${pids[0]}`);
-  await rm(file, { force: true });
-  fleet.operators[0]?.signal('SIGUSR2');
-  let text = '';
-  await waitFor('its heap', async () => (text = await readFile(file, 'utf8').catch(() => '')) !== '');
-  return Number(text) / 2 ** 20;
-};
+const inUse = (): Promise<number> => waitFor('its heap', () => heaps.of(pids[0] ?? -1));
 const metric = async (pattern: RegExp): Promise<number> =>
   Number(pattern.exec((await fleet.operators[0]?.metrics()) ?? '')?.[1] ?? Number.NaN);
 
