@@ -2,11 +2,9 @@ import type { Report } from '../../test/bench/report.ts';
 import { goals, outcomeOf, sizeOf, sizeText, verdicts } from './bench-goals.ts';
 import { code, table } from './table.ts';
 
-/** Three digits; what is more than anybody asks for is said to be. */
+/** Three digits. */
 export const number = (value: number): string =>
-  value > 1e6
-    ? 'over 1,000,000'
-    : Number(value.toPrecision(3)).toLocaleString('en-US', { maximumFractionDigits: 9 });
+  Number(value.toPrecision(3)).toLocaleString('en-US', { maximumFractionDigits: 9 });
 
 /** All digits. */
 export const exact = (value: number): string => value.toLocaleString('en-US');
@@ -36,7 +34,7 @@ const timed: readonly Row[] = [
   ['idle_bytes_per_node_hour', 'bytes of an idle node in an hour, both ways', 'median'],
 ];
 
-/** What a busy machine leaves as it is. */
+/** Work, which a busy machine leaves as it is, and times, which it does not. */
 const counted: readonly Row[] = [
   ['commits_per_change', 'commits of a change', 'median', 'commits'],
   ['compilations_per_change', 'compilations of a change', 'median', 'compilations'],
@@ -45,6 +43,10 @@ const counted: readonly Row[] = [
   ['leader_cpu_ms_per_round', 'processor of the leader for one step and one flap, ms', 'median', 'cpu'],
   ['operator_rss_mib', 'memory of the leader, MiB', 'median', 'rss'],
   ['api_writes_per_s', 'writes to the API server per second', 'median', 'writes'],
+  ['apply_to_effective', 'change of a weight to in force on all runtimes, median, ms', 'median', 'effective'],
+  ['apply_to_effective', 'the same, p99', 'p99'],
+  ['abort_to_effective', 'abort to no canary on any runtime, median, ms', 'median', 'abort'],
+  ['abort_to_effective', 'the same, p99', 'p99'],
 ];
 
 const cellsOf = ({ results }: Report, [key, what, of]: Row, suffixes: readonly string[]): string[] => [
@@ -89,21 +91,20 @@ export const countedTable = (report: Report): readonly string[] => {
   return [
     ...table(
       ['runtimes', ...suffixes.map((suffix) => suffix.slice(2)), 'exponent', 'goal', ''],
-      counted.map((row) => [
-        ...cellsOf(report, row, suffixes),
-        ...exponentCells(report, `${row[3]}_exponent`),
-      ]),
+      counted.map((row) => [...cellsOf(report, row, suffixes), ...exponentCells(report, row[3])]),
     ),
     ...failuresOf(report),
   ];
 };
 
-/** An exponent, its goal, and whether it is reached. */
-const exponentCells = (report: Report, key: string): readonly string[] => {
+/** An exponent, its goal, and whether it is reached, as far as there is one. */
+const exponentCells = (report: Report, name: string | undefined): readonly string[] => {
+  const key = `${name}_exponent`;
+  const exponentOf = report.ratios[key];
   const goal = goals.find((one) => one.bench === report.bench && one.key === key);
   const outcome = goal && outcomeOf(goal, [report]);
   return goal === undefined || outcome === undefined
-    ? ['not measured', '', '']
+    ? [exponentOf === undefined ? '' : number(exponentOf), '', '']
     : [number(outcome.value), `${goal.bound} ${goal.value}`, verdicts[outcome.verdict]];
 };
 

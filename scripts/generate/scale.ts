@@ -46,6 +46,10 @@ const paces: readonly (readonly [what: string, perHour: number])[] = [
   ['a step an hour', 1],
 ];
 
+/** More than anybody asks for is said to be. */
+const runtimesText = (limit: number): string =>
+  limit === Infinity ? 'no limit' : limit > 1e6 ? 'over 1,000,000' : number(limit);
+
 const shardTable = (inputs: Inputs): readonly string[] =>
   table(
     [
@@ -61,8 +65,7 @@ const shardTable = (inputs: Inputs): readonly string[] =>
       const { cpu, memory, reconnect, writes, streams } = capacities(inputs, perHour / 3600);
       return [
         what,
-        ...[cpu, memory, reconnect].map(number),
-        writes === Infinity ? 'no limit' : number(writes),
+        ...[cpu, memory, reconnect, writes].map(runtimesText),
         number(streams),
         number(shardsFor(fleetNodes, inputs, perHour / 3600)),
       ];
@@ -155,8 +158,8 @@ const countedPart = (report: Report | undefined): readonly string[] =>
     : [
         '### Counts of more runtimes',
         '',
-        `Up to ${number(sizeOf(report).runtimes)} runtimes with ${number(Number(report.setup['adapters']))} Adapters and ${report.setup['rollouts']} rollouts, and a step and a flap every ${report.setup['every_s'] ?? 1} s. Runtimes and operator share the cores of one machine, so times of it say nothing;`,
-        `counts of work hold. Of the largest size the limit was: ${report.setup['limit']}.`,
+        `Up to ${number(sizeOf(report).runtimes)} runtimes with ${number(Number(report.setup['adapters']))} Adapters and ${report.setup['rollouts']} rollouts, a heap of ${report.setup['operator_heap_mib']} MiB, and a step and a flap every ${report.setup['every_s'] ?? 1} s. Runtimes and operator share the cores of one machine:`,
+        `where it is busy, times say how fast that is, and counts of work hold. Of the largest size the limit was: ${report.setup['limit']}.`,
         ...overtaken(report),
         '',
         ...countedTable(report),
