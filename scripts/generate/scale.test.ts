@@ -33,7 +33,7 @@ const run = (sizes: readonly number[], objects: readonly [number, number, number
     const size = { runtimes, adapters, rollouts, namespaces };
     return { size, measured: { results, cpu: { all: 0.5, machine: 0.1 }, late: 0 } };
   });
-  const settings = { rounds: 10, everySeconds: 15, idleSeconds: 60, heapMib: 410 };
+  const settings = { rounds: 10, everySeconds: 15, idleSeconds: 60, quiet: 'writes' as const, heapMib: 410 };
   return fleetReport(points, settings, failed);
 };
 

@@ -7,10 +7,11 @@ import { all, any, negated, type Verdict } from './verdict.ts';
 type Test = (context: RequestContext, labelOf: LabelOf) => Verdict;
 type HeaderMatch = NonNullable<Match['headers']>[number];
 
-/** What a request must have for a condition to hold: one of some values, of which it may have several. */
+/** What a request must have for a condition to hold: one of some values, or what begins with one. It may have several. */
 export type Anchor = {
   /** What has the values. Anchors of one are given the same by a request. */
   readonly of: string;
+  readonly by: 'Value' | 'Prefix';
   readonly values: readonly string[];
   readonly given: (context: RequestContext) => readonly string[];
 };
@@ -106,7 +107,7 @@ const oneOf = (key: 'user' | 'tenant', values: readonly string[]): Condition => 
       return value !== undefined && set.has(value);
     },
     given: (context) => context[key] ?? '',
-    anchor: { of: key, values: [...set], given: (context) => listOf(context[key]) },
+    anchor: { of: key, by: 'Value', values: [...set], given: (context) => listOf(context[key]) },
   };
 };
 
@@ -116,6 +117,7 @@ const userPrefix = (prefix: string): Condition => ({
   text: `user begins with ${prefix}`,
   test: ({ user }) => user?.startsWith(prefix) === true,
   given: ({ user }) => user ?? '',
+  anchor: { of: 'user', by: 'Prefix', values: [prefix], given: ({ user }) => listOf(user) },
 });
 
 const compileHeader = ({ name, type, value }: HeaderMatch): Condition => {
@@ -129,13 +131,16 @@ const compileHeader = ({ name, type, value }: HeaderMatch): Condition => {
       return given !== undefined && accepts(given);
     },
     given: ({ headers }) => headers.get(key) ?? '',
-    ...(type === 'Exact'
-      ? {
-          anchor: { of: `header ${key}`, values: [value], given: ({ headers }) => listOf(headers.get(key)) },
-        }
-      : {}),
+    ...(type === 'Regex' ? {} : { anchor: headerAnchor(key, type, value) }),
   };
 };
+
+const headerAnchor = (key: string, type: 'Exact' | 'Prefix', value: string): Anchor => ({
+  of: `header ${key}`,
+  by: type === 'Exact' ? 'Value' : 'Prefix',
+  values: [value],
+  given: ({ headers }) => listOf(headers.get(key)),
+});
 
 const compileValue = (type: HeaderMatch['type'], value: string): ((given: string) => boolean) => {
   if (type === 'Exact') return (given) => given === value;
@@ -162,7 +167,7 @@ const compilePreset = (name: Preset, values: readonly string[]): Condition => {
       return ranges.some((range) => given === range || given.startsWith(`${range}-`));
     },
     given: (context) => givenIn(context) ?? '',
-    anchor: { of: name, values: ranges, given: (context) => rangesWith(normalized(context)) },
+    anchor: { of: name, by: 'Value', values: ranges, given: (context) => rangesWith(normalized(context)) },
   };
 };
 
@@ -179,7 +184,12 @@ const compileHint = (names: readonly string[]): Condition => {
     text: `adapterHint in ${listed(names)}`,
     test: ({ headers }) => set.has(headers.get(hintHeader) ?? ''),
     given: ({ headers }) => headers.get(hintHeader) ?? '',
-    anchor: { of: 'hint', values: [...set], given: ({ headers }) => [headers.get(hintHeader) ?? ''] },
+    anchor: {
+      of: 'hint',
+      by: 'Value',
+      values: [...set],
+      given: ({ headers }) => [headers.get(hintHeader) ?? ''],
+    },
   };
 };
 

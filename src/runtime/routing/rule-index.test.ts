@@ -71,6 +71,13 @@ describe('the index of rules', () => {
     expect([...indexRules(matchers)(context('m'))]).toEqual([]);
   });
 
+  it('looks at few rules of a thousand for what must begin in some way', () => {
+    const matchers = Array.from({ length: 1000 }, (_, i) => compileMatches([{ user: { prefix: `u${i}` } }]));
+    expect([...indexRules(matchers)(context('m', { user: 'u700@example.com' }))]).toEqual([7, 70, 700]);
+    expect([...indexRules(matchers)(context('m', { user: 'u' }))]).toEqual([]);
+    expect([...indexRules(matchers)(context('m'))]).toEqual([]);
+  });
+
   it('finds ranges of a length that no rule has to have', () => {
     const range = 'İ'.repeat(maxPresetLength);
     const matchers = [compileMatches([{ locale: { in: [range] } }])];

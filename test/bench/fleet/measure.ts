@@ -96,8 +96,8 @@ const flap = async ({ hollows, size }: Parts, round: number): Promise<void> => {
   await hollows.restore([name]);
 };
 
-const untilQuiet = ({ fleet, size }: Parts): Promise<unknown> =>
-  waitFor('a quiet operator', () => isQuiet(fleet.operators), toldMs + turnsMs(size));
+const untilQuiet = ({ fleet, size, settings: { quiet } }: Parts): Promise<unknown> =>
+  waitFor('a quiet operator', () => isQuiet(fleet.operators, quiet), toldMs + turnsMs(size));
 
 /** One flap of a link a second, and nothing else. */
 const onlyFlaps = async (parts: Parts): Promise<Record<string, Variant>> => {
@@ -230,7 +230,7 @@ const idle = async (parts: Parts): Promise<Record<string, Variant>> => {
   const { writes } = countsSince(counts, await countsOf(fleet.operators));
   return {
     idle_bytes_per_node_hour: one((bytes / size.runtimes / seconds) * 3600),
-    idle_api_writes_per_min: one((writes / seconds) * 60),
+    ...(settings.quiet === 'writes' ? { idle_api_writes_per_min: one((writes / seconds) * 60) } : {}),
   };
 };
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { operatorMetrics } from '../../../src/operator/metrics.ts';
 import type { TestOperator } from '../../support/operator.ts';
+import type { FleetSettings } from './sizes.ts';
 
 /** What replicas counted since their start, all of them together. */
 export type OperatorCounts = {
@@ -47,9 +48,10 @@ export const countsSince = (before: OperatorCounts, now: OperatorCounts): Operat
 /** Renewals of the lease that fit into so many milliseconds. */
 const [quietMs, leaseWrites] = [10_000, 2] as const;
 
-/** Whether nothing but the lease is written for a while: events are told some per second. */
-export const isQuiet = async (operators: readonly TestOperator[]): Promise<boolean> => {
+/** Whether nothing but the lease is written for a while, or no plan is sent: events are told some per second. */
+export const isQuiet = async (operators: readonly TestOperator[], quiet: FleetSettings['quiet']): Promise<boolean> => {
   const before = await countsOf(operators);
   await sleep(quietMs);
-  return countsSince(before, await countsOf(operators)).writes <= leaseWrites;
+  const { writes, commits } = countsSince(before, await countsOf(operators));
+  return quiet === 'plans' ? commits === 0 : writes <= leaseWrites;
 };

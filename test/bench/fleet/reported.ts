@@ -68,7 +68,7 @@ const setupOf = ({ size, measured }: Point, suffix: string): Record<string, stri
  */
 export const fleetReport = (
   points: readonly Point[],
-  settings: Pick<FleetSettings, 'rounds' | 'everySeconds' | 'idleSeconds' | 'heapMib'>,
+  settings: Pick<FleetSettings, 'rounds' | 'everySeconds' | 'idleSeconds' | 'quiet' | 'heapMib'>,
   failed: Readonly<Record<string, string>>,
 ): Report => {
   const last = points.at(-1);
@@ -82,6 +82,7 @@ export const fleetReport = (
     rounds: settings.rounds,
     every_s: settings.everySeconds,
     idle_s: settings.idleSeconds,
+    quiet: settings.quiet,
     operator_heap_mib: settings.heapMib,
     lease_s: 20,
     ...failed,

@@ -19,6 +19,11 @@ export type FleetSettings = {
   /** Whole minutes: runtimes ping every 20 s and the operator every 30 s. */
   readonly idleSeconds: number;
   readonly parts: ReadonlySet<Part>;
+  /**
+   * What is waited for before something is measured. Writes: an operator that writes nothing any more. Plans: runtimes to which
+   * nothing is sent any more, while statuses of a large fleet still take their turns: writes at rest are not measured then.
+   */
+  readonly quiet: 'writes' | 'plans';
   /** Heap of the operator in MiB. */
   readonly heapMib: number;
   /** Where the operator leaves profiles of its processor time; absent: none are made. */
@@ -48,7 +53,11 @@ export const fleetSettings = (env: Readonly<Record<string, string | undefined>>)
   const idleSeconds = count('IDLE', '60');
   if (idleSeconds % 60 !== 0) throw new Error('ADAPTLET_BENCH_IDLE: write whole minutes in seconds: 60, 120');
   const profile = env['ADAPTLET_BENCH_PROFILE'];
+  const quiet = read('QUIET', 'writes');
+  if (quiet !== 'writes' && quiet !== 'plans') throw new Error('ADAPTLET_BENCH_QUIET: write writes or plans');
   const asked = read('PARTS', parts.join()).split(',');
+  // A replica that is killed leaves no profile.
+  const left: Readonly<Record<string, boolean>> = { failover: profile !== undefined, flaps: quiet === 'plans' };
   return {
     sizes: read('FLEET', '50')
       .split(',')
@@ -56,10 +65,8 @@ export const fleetSettings = (env: Readonly<Record<string, string | undefined>>)
     rounds: count('ROUNDS', '30'),
     everySeconds: count('EVERY', '1'),
     idleSeconds,
-    // A replica that is killed leaves no profile.
-    parts: new Set(
-      parts.filter((part) => asked.includes(part) && (part !== 'failover' || profile === undefined)),
-    ),
+    parts: new Set(parts.filter((part) => asked.includes(part) && left[part] !== true)),
+    quiet,
     heapMib: count('HEAP_MIB', '410'),
     profile,
   };

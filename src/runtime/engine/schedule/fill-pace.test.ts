@@ -15,8 +15,15 @@ describe('the piece of a prompt that runs at once', () => {
     [200, 2, 64],
     [100, 0.5, 128],
     [100, 5, 16],
-  ])('fits about the %d ms that others may wait, at %d ms a token: %d', (stall, ms, tokens) => {
+  ])('fits in the %d ms that others may wait, at %d ms a token: %d', (stall, ms, tokens) => {
     expect(measured(stall, ms).max).toBe(tokens);
+  });
+
+  it('leaves room for pieces that take longer than those before them', () => {
+    const pace = measured(100, 0.7);
+    expect(pace.max).toBe(128);
+    for (let ms = 70; ms <= 110; ms += 0.5) pace.ran(100, ms);
+    expect(pace.max).toBe(64);
   });
 
   it('is 16 tokens at least: fewer take as long', () => {

@@ -6,8 +6,11 @@ const minTokens = 16;
 const first = { tokens: 64, msPerToken: 1 };
 /** Share of the latest measurement in the estimate. */
 const weight = 0.3;
-/** Shares of the time that others may wait, beyond which a piece is halved, and below which one twice as large would stay. */
-const bounds = { halve: 1.25, double: 0.75 };
+/**
+ * Shares of the time that others may wait, beyond which a piece is halved, and below which one twice as large would stay. Some
+ * pieces take longer than the estimate: the deeper in a prompt, the more there is to attend to.
+ */
+const bounds = { halve: 0.9, double: 0.7 };
 
 /**
  * How many tokens of a prompt run at once, so that others get their next token in time: a power of two that changes
