@@ -17,8 +17,9 @@ const WHITESPACE: &str = r"[\x20\x09]{1,4}|\x0D?\x0A[\x20\x09]{0,40}";
 /// Without `u`: `\u0061` would be a name of its own beside `a`, and the same one to who reads it.
 const ESCAPES: &str = "nrbtf\\\"";
 
-/// What most tokens of texts are: their masks are computed once. More such sets are faster, and each is a vocabulary of its own.
-const TEXT: &str = r#"[^"\\\x00-\x1F\x7F]+"#;
+/// What most tokens of texts are: their masks are computed once, for every text that has room for as many characters. Few tokens
+/// have more. More such sets are faster, and each is a vocabulary of its own.
+const TEXT: &str = r#"[^"\\\x00-\x1F\x7F]{1,16}"#;
 
 /// Half a second of work at most to build, some milliseconds for a mask; a state takes 1 to 2 kB.
 const LIMITS: ParserLimits = ParserLimits {

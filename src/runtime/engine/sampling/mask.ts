@@ -3,8 +3,12 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 /** Finite, so that sums of logits stay numbers; nothing is left of it beside a token that may come. */
 const lowest = -3.4028234663852886e38;
 
+/** Whether the bit of a token is set, 32 of them a word. Those beyond the mask never come. */
+export const mayCome = (mask: Uint32Array, id: number): boolean =>
+  (((mask[id >> 5] ?? 0) >>> (id & 31)) & 1) === 1;
+
 /**
- * Leaves the logits of tokens whose bit in `mask` is set, 32 of them a word. Those beyond it never come.
+ * Leaves the logits of tokens that may come.
  * @throws LOGITS_NOT_FINITE, also of those that may not come
  */
 export const allowOnly = (mask: Uint32Array, logits: Float32Array): void => {

@@ -3,6 +3,7 @@ import { unsettle } from '../../../errors/across-threads.ts';
 import type { Structure } from '../engine.ts';
 import { openModelFolder } from '../model/folder.ts';
 import { openTextCodec } from '../model/tokenizer.ts';
+import { mayCome } from '../sampling/mask.ts';
 import compile, { type Compiled } from './compile-worker.ts';
 import { Grammar } from './grammar.ts';
 import type { VocabularyOf } from './vocabulary.ts';
@@ -25,13 +26,10 @@ export const grammarOf = async (structure: Structure): Promise<Grammar> =>
 
 export const ofSchema = (schema: unknown): Structure => ({ kind: 'json', source: JSON.stringify(schema) });
 
-export const isSet = (mask: Uint32Array, id: number): boolean =>
-  ((mask[id >> 5] ?? 0) & (1 << (id & 31))) !== 0;
-
 /** Tokens that a mask has, the text of each, and `undefined` for the end. */
 export const allowed = (mask: Uint32Array): readonly (string | undefined)[] =>
   Array.from({ length: tinyVocabulary.vocabSize }, (_, id) => id)
-    .filter((id) => isSet(mask, id))
+    .filter((id) => mayCome(mask, id))
     .map((id) => (id === end ? undefined : tinyCodec.describe(id).token));
 
 /** True when an answer may be this text as a whole. */
@@ -39,10 +37,10 @@ export const admits = (grammar: Grammar, text: string): boolean => {
   const mask = grammar.begin(false);
   try {
     for (const id of tinyCodec.encodePart(text)) {
-      if (mask.isOver || !isSet(mask.mask(), id)) return false;
+      if (mask.isOver || !mayCome(mask.mask(), id)) return false;
       mask.took(id);
     }
-    return mask.isOver || isSet(mask.mask(), end);
+    return mask.isOver || mayCome(mask.mask(), end);
   } finally {
     mask.release();
   }
@@ -57,7 +55,7 @@ export const written = (grammar: Grammar, random: () => number, most = 300): str
       if (mask.isOver) return tinyCodec.decode(ids);
       const may = mask.mask();
       const choices = Array.from({ length: tinyVocabulary.vocabSize }, (_, id) => id).filter((id) =>
-        isSet(may, id),
+        mayCome(may, id),
       );
       if (choices.includes(end) && random() < 0.5) return tinyCodec.decode(ids);
       const likely = choices.filter(
