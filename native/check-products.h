@@ -8,8 +8,8 @@ typedef struct {
   double *weight; /* [columns, in] */
 } Node;
 
-static Node nodeOf(size_t in, size_t columns, size_t bits, int zeros, int largest) {
-  const size_t blocks = (in + blockValues - 1) / blockValues, own = blockValues * bits / 8, zerosOwn = (blocks * bits + 7) / 8;
+static Node nodeOf(size_t in, size_t columns, size_t bits, size_t wide, int zeros, int largest) {
+  const size_t blocks = (in + wide - 1) / wide, own = wide * bits / 8, zerosOwn = (blocks * bits + 7) / 8;
   uint8_t *values = malloc(columns * blocks * own), *points = zeros ? malloc(columns * zerosOwn) : NULL;
   float *scales = malloc(columns * blocks * sizeof(float));
   double *weight = malloc(columns * in * sizeof(double));
@@ -18,13 +18,13 @@ static Node nodeOf(size_t in, size_t columns, size_t bits, int zeros, int larges
   for (size_t i = 0; i < columns * blocks; i++) scales[i] = number() / 8;
   for (size_t c = 0; c < columns; c++)
     for (size_t k = 0; k < in; k++) {
-      const size_t b = k / blockValues;
+      const size_t b = k / wide;
       const uint8_t *block = values + (c * blocks + b) * own, *point = zeros ? points + c * zerosOwn : NULL;
-      const int value = bits == 8 ? block[k % blockValues] : block[k % blockValues / 2] >> k % 2 * 4 & 15;
+      const int value = bits == 8 ? block[k % wide] : block[k % wide / 2] >> k % 2 * 4 & 15;
       const int zero = !zeros ? 1 << (bits - 1) : bits == 8 ? point[b] : point[b / 2] >> b % 2 * 4 & 15;
       weight[c * in + k] = (double)(value - zero) * scales[c * blocks + b];
     }
-  Node node = {{values, points, scales, in, columns, bits}, malloc(packedBytes(in, columns, bits)), weight};
+  Node node = {{values, points, scales, in, columns, bits, wide}, malloc(packedBytes(in, columns, bits)), weight};
   pack(&node.stored, node.packed);
   return node;
 }
@@ -105,10 +105,11 @@ static uint64_t digest = 14695981039346656037u;
 
 static void products(uint64_t seed) {
   state = seed * 2654435761u + 7;
-  const size_t tokens = between(1, 20), in = between(1, 200), columns = between(1, 70), bits = next() % 2 == 0 ? 4 : 8;
+  const size_t tokens = between(1, 20), in = between(1, 300), columns = between(1, 70), bits = next() % 2 == 0 ? 4 : 8;
+  const size_t wide = blockValues << next() % 4;
   /* All as large as can be: no sum may be cut off. */
   const int largest = next() % 8 == 0;
-  Node node = nodeOf(in, columns, bits, next() % 4 != 0, largest);
+  Node node = nodeOf(in, columns, bits, wide, next() % 4 != 0, largest);
   float *x = malloc(tokens * in * sizeof(float)), *first = NULL;
   const float size = next() % 4 == 0 ? 0x1p-130f : next() % 4 == 0 ? 1e30f : 1;
   for (size_t i = 0; i < tokens * in; i++) x[i] = (largest ? i / in % 2 == 0 ? 1 : -1 : next() % 64 == 0 ? 0 : number()) * size;

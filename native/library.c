@@ -37,7 +37,7 @@ Status dimsOf(Api api, const void *tensor, int64_t *dims, size_t *count) {
 }
 
 /* Of the table of an adapter, and of the attributes: who asks for another one must not use this. */
-EXPORT int AdaptletOperatorVersion(void) { return 5; }
+EXPORT int AdaptletOperatorVersion(void) { return 6; }
 
 /* The instruction set that is used here. */
 EXPORT const char *AdaptletInstructionSet(void) { return (*halvesHere())->name; }
@@ -47,8 +47,9 @@ EXPORT const char *AdaptletProducts(size_t at) { return productsHere(at) == NULL
 
 EXPORT size_t AdaptletPackedBytes(size_t in, size_t columns, size_t bits) { return packedBytes(in, columns, bits); }
 
-EXPORT void AdaptletPack(const uint8_t *values, const float *scales, const uint8_t *zeros, size_t in, size_t columns, size_t bits, uint8_t *to) {
-  const Stored from = {values, zeros, scales, in, columns, bits};
+EXPORT void AdaptletPack(const uint8_t *values, const float *scales, const uint8_t *zeros, size_t in, size_t columns, size_t bits, size_t block,
+                         uint8_t *to) {
+  const Stored from = {values, zeros, scales, in, columns, bits, block};
   pack(&from, to);
 }
 

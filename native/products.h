@@ -42,11 +42,11 @@ typedef struct {
 /* All that this processor can run, the best one at 0; NULL behind the last one. They read the same weights and give the same bits. */
 const Products *productsHere(size_t at);
 
-/* Weights as MatMulNBits has them. `zeros`: NULL where there are none. */
+/* Weights as MatMulNBits has them. `zeros`: NULL where there are none. `block`: values of a scale, a multiple of `blockValues`. */
 typedef struct {
   const uint8_t *values, *zeros;
   const float *scales;
-  size_t in, columns, bits;
+  size_t in, columns, bits, block;
 } Stored;
 
 size_t packedBytes(size_t in, size_t columns, size_t bits);

@@ -20,13 +20,16 @@ export type Product = {
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly bits: 4 | 8;
+  /** Values of a column that have one scale. */
+  readonly block: number;
   readonly values: string;
   readonly scales: string;
   /** Absent: zero is the middle. */
   readonly zeros?: string;
 };
 
-const block = 32;
+/** Of the operator: what has wider blocks is packed as several of them with one scale. */
+const ownBlock = 32;
 /** The level of MatMulNBits that rounds activations to 8 bits, as the operator does. */
 const roundedLevel = 4;
 /** x, and its weights; behind them are an order of groups and a bias. */
@@ -38,8 +41,9 @@ const productOf = (graph: Graph, node: Node): Product | undefined => {
   const integer = (name: string): number => integerAttribute(node, name) ?? 0;
   const bits = integerAttribute(node, 'bits') ?? 4;
   const [, values = '', scales = '', zeros = ''] = node.inputs;
-  const [inFeatures, outFeatures] = [integer('K'), integer('N')];
-  if (integer('block_size') !== block || integer('accuracy_level') !== roundedLevel) return undefined;
+  const [inFeatures, outFeatures, block] = [integer('K'), integer('N'), integer('block_size')];
+  if (block < ownBlock || block % ownBlock !== 0 || integer('accuracy_level') !== roundedLevel)
+    return undefined;
   if ((bits !== 4 && bits !== 8) || inFeatures < 1 || outFeatures < 1) return undefined;
   if (node.inputs.slice(takenInputs).some((name) => name !== '')) return undefined;
   const blocks = Math.ceil(inFeatures / block);
@@ -59,7 +63,17 @@ const productOf = (graph: Graph, node: Node): Product | undefined => {
     (zeros === '' || has(zeros, elementType.uint8, outFeatures * Math.ceil((blocks * bits) / 8)));
   if (!fits) return undefined;
   const key = [values, scales, zeros].join('\n');
-  return { node, key, inFeatures, outFeatures, bits, values, scales, ...(zeros === '' ? {} : { zeros }) };
+  return {
+    node,
+    key,
+    inFeatures,
+    outFeatures,
+    bits,
+    block,
+    values,
+    scales,
+    ...(zeros === '' ? {} : { zeros }),
+  };
 };
 
 /** The linears of a graph that the operator `adaptlet.MatMulNBits` can compute (native/linear.c). */

@@ -24,7 +24,7 @@ it('weights that begin behind the end of their file are refused', () => {
 
 it('weights are packed whole, or not at all, and once', async () => {
   const weights = MappedWeights.open([weight('a', 0, 4096)], fileOf(4096));
-  const product = { inFeatures: 32, outFeatures: 16, bits: 4, values: 'a', scales: 'a' } as const;
+  const product = { inFeatures: 32, outFeatures: 16, bits: 4, block: 32, values: 'a', scales: 'a' } as const;
   const all = ['one', 'two'].map((name) => ({ ...product, name }));
   let packs = 0;
   const failing = {

@@ -4,7 +4,7 @@ import { cpuMemory, type Handle, ort } from './library.ts';
 import type { Products, StoredProduct } from './operator.ts';
 
 /** Weights that are packed: the names of what they are, and their own. */
-export type NamedProduct = Pick<StoredProduct, 'inFeatures' | 'outFeatures' | 'bits'> & {
+export type NamedProduct = Pick<StoredProduct, 'inFeatures' | 'outFeatures' | 'bits' | 'block'> & {
   readonly name: string;
   readonly values: string;
   readonly scales: string;

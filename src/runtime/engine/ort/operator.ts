@@ -20,6 +20,8 @@ export type StoredProduct = {
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly bits: 4 | 8;
+  /** Values of a column that have one scale. */
+  readonly block: number;
   readonly values: bigint;
   readonly scales: bigint;
   /** 0n: none. */
@@ -36,7 +38,7 @@ export type Products = {
 };
 
 /** As in native/lora.c: of the table of an adapter, and of the operator's attributes. */
-const wantedVersion = 5;
+const wantedVersion = 6;
 
 /** A library that was unloaded would leave ONNX Runtime with addresses of nothing. */
 const loaded = new Map<string, LibraryHandle>();
@@ -60,14 +62,14 @@ const productsOf = (library: LibraryHandle): Products | undefined => {
     'size_t AdaptletPackedBytes(size_t in, size_t columns, size_t bits)',
   ) as unknown as (...sizes: number[]) => number;
   const pack = library.func(
-    'void AdaptletPack(void *values, void *scales, void *zeros, size_t in, size_t columns, size_t bits, void *to)',
+    'void AdaptletPack(void *values, void *scales, void *zeros, size_t in, size_t columns, size_t bits, size_t block, void *to)',
   ) as unknown as KoffiFunc<(...args: (bigint | number)[]) => void>;
   return {
     levels,
     bytesOf: ({ inFeatures, outFeatures, bits }) => packedBytes(inFeatures, outFeatures, bits),
-    pack: ({ inFeatures, outFeatures, bits, values, scales, zeros }, to) =>
+    pack: ({ inFeatures, outFeatures, bits, block, values, scales, zeros }, to) =>
       new Promise((resolve, reject) => {
-        pack.async(values, scales, zeros, inFeatures, outFeatures, bits, to, (cause: unknown) => {
+        pack.async(values, scales, zeros, inFeatures, outFeatures, bits, block, to, (cause: unknown) => {
           if (cause === null || cause === undefined) resolve();
           else reject(new Error('weights were not packed', { cause }));
         });
