@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { roundsActivations } from '../engine/onnx/exact-activations.ts';
 import { type Graph, integerAttribute, readGraph } from '../engine/onnx/graph.ts';
 import { elementType } from '../engine/onnx/schema.ts';
 
@@ -10,6 +11,8 @@ export type GraphFacts = {
   readonly precision: string;
   /** Files with the weights, relative to the graph, sorted; none when they are in it. */
   readonly weightFiles: readonly string[];
+  /** Linears in int4 and int8, and those of them that take float32 activations: on a CPU such a token takes many times as long. */
+  readonly quantised: { readonly linears: number; readonly exact: number };
   /** Bytes of the graph's file. */
   readonly bytes: number;
 };
@@ -44,6 +47,12 @@ const add = (counts: Map<string, number>, precision: string, parameters: number)
   counts.set(precision, (counts.get(precision) ?? 0) + parameters);
 };
 
+const linearsOf = ({ nodes }: Graph): GraphFacts['quantised'] => {
+  const linears = nodes.filter(({ opType }) => opType === 'MatMulNBits');
+  const exact = linears.filter((node) => !roundsActivations({ nodes: [node] }));
+  return { linears: linears.length, exact: exact.length };
+};
+
 export const graphFactsOf = (graph: Graph): GraphFacts => {
   const counts = new Map<string, number>();
   const known = quantised(graph, counts);
@@ -61,6 +70,7 @@ export const graphFactsOf = (graph: Graph): GraphFacts => {
     parameters: [...counts.values()].reduce((sum, count) => sum + count, 0),
     precision,
     weightFiles: [...weightFiles].sort(),
+    quantised: linearsOf(graph),
     bytes: graph.model.length,
   };
 };

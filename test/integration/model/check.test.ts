@@ -66,6 +66,17 @@ describe('adaptlet model check', () => {
     expect(said).toEqual(areKnownFaster(best) ? [`have products of the native operator by ${best}`] : []);
   });
 
+  it('says that linears with float32 activations are slow', async () => {
+    const exported = join(tiny.model, '../../../../exports/qwen3');
+    const said = async (how: string) => {
+      const { warnings } = (await check(join(exported, how))).report;
+      return warnings.filter((warning) => warning.includes('float32 activations'));
+    };
+    expect(await said('int4')).toEqual([expect.stringMatching(/^(\d+) of \1 linears .*accuracy_level=4/)]);
+    expect(await said('default')).toEqual([]);
+    expect((await check(join(tiny.model, '../onnx-int4'))).report.warnings).toEqual([]);
+  });
+
   it('says which file of a hub is taken, and with which flags it is served', async () => {
     const whole = await check(hub);
     expect(whole.code).toBe(0);
