@@ -5,6 +5,7 @@ import type { HashOn } from '../../api/rollout.ts';
 import type { PerUser, Target } from '../../api/route.ts';
 import type { Source } from '../../api/source.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Change } from '../../plan/changes.ts';
 import type {
   AdapterResource,
   KeysResource,
@@ -132,6 +133,59 @@ export const buildTable = (
     if (taken === undefined) names.routes.set(model, entry);
   }
   return { base, namespaces, splits, adapters, routes, keys, ...policiesIn(plan) };
+};
+
+/**
+ * The table of a plan that has these changes since `before`. Where adapters and rollouts only took the place of others of their
+ * name, all else is taken over.
+ */
+export const tableAfter = (before: RoutingTable, plan: Plan, changes: readonly Change[]): RoutingTable => {
+  const placed: Placed[] = [];
+  for (const { before: old, now } of changes) {
+    if (old === undefined || (now?.type !== 'Split' && now?.type !== 'AdapterSpec'))
+      return buildTable(plan, before.base, before);
+    placed.push(now);
+  }
+  const namespaces = new Map(before.namespaces);
+  for (const [namespace, here] of Map.groupBy(placed, ({ name }) => partsOf(name)[0])) {
+    const { routes, rollouts, adapters } = before.namespaces.get(namespace) ?? noNames;
+    const names = withPlaced({ splits: rollouts, adapters }, here, (key) => partsOf(key)[1]);
+    namespaces.set(namespace, { routes, rollouts: names.splits, adapters: names.adapters });
+  }
+  return { ...before, namespaces, ...withPlaced(before, placed, (key) => key) };
+};
+
+type Placed = Versioned<SplitResource> | Versioned<AdapterResource>;
+type Splits<Name> = ReadonlyMap<Name, Versioned<SplitResource>>;
+type Adapters<Name> = ReadonlyMap<Name, Versioned<AdapterResource>>;
+
+const noNames: NamespaceNames = { routes: new Map(), rollouts: new Map(), adapters: new Map() };
+
+/** The same maps, or copies of those in which something took the place of another. */
+const withPlaced = <Name>(
+  { splits, adapters }: { readonly splits: Splits<Name>; readonly adapters: Adapters<Name> },
+  placed: readonly Placed[],
+  nameOf: (key: ObjectKey) => Name,
+) => {
+  const ofSplits = placed.filter((one) => one.type === 'Split');
+  const ofAdapters = placed.filter((one) => one.type === 'AdapterSpec');
+  return {
+    splits: copied(
+      splits,
+      ofSplits.map((one) => [nameOf(one.name), one]),
+    ),
+    adapters: copied(
+      adapters,
+      ofAdapters.map((one) => [nameOf(one.name), one]),
+    ),
+  };
+};
+
+const copied = <K, V>(map: ReadonlyMap<K, V>, entries: readonly (readonly [K, V])[]): ReadonlyMap<K, V> => {
+  if (entries.length === 0) return map;
+  const copy = new Map(map);
+  for (const [key, value] of entries) copy.set(key, value);
+  return copy;
 };
 
 type Policies = {

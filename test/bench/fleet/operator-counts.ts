@@ -49,7 +49,10 @@ export const countsSince = (before: OperatorCounts, now: OperatorCounts): Operat
 const [quietMs, leaseWrites] = [10_000, 2] as const;
 
 /** Whether nothing but the lease is written for a while, or no plan is sent: events are told some per second. */
-export const isQuiet = async (operators: readonly TestOperator[], quiet: FleetSettings['quiet']): Promise<boolean> => {
+export const isQuiet = async (
+  operators: readonly TestOperator[],
+  quiet: FleetSettings['quiet'],
+): Promise<boolean> => {
   const before = await countsOf(operators);
   await sleep(quietMs);
   const { writes, commits } = countsSince(before, await countsOf(operators));

@@ -57,7 +57,10 @@ export const fleetSettings = (env: Readonly<Record<string, string | undefined>>)
   if (quiet !== 'writes' && quiet !== 'plans') throw new Error('ADAPTLET_BENCH_QUIET: write writes or plans');
   const asked = read('PARTS', parts.join()).split(',');
   // A replica that is killed leaves no profile.
-  const left: Readonly<Record<string, boolean>> = { failover: profile !== undefined, flaps: quiet === 'plans' };
+  const left: Readonly<Record<string, boolean>> = {
+    failover: profile !== undefined,
+    flaps: quiet === 'plans',
+  };
   return {
     sizes: read('FLEET', '50')
       .split(',')
