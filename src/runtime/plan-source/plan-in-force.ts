@@ -60,6 +60,8 @@ export class PlanInForce {
   /** The disk refused. */
   #isUnsaved = false;
   #looks = false;
+  /** What looks changed since the last plan came. */
+  readonly #looked: Change[] = [];
 
   constructor(parts: PlanParts) {
     this.#parts = parts;
@@ -104,13 +106,14 @@ export class PlanInForce {
 
   /** Something is held back, or in another state: decides anew what serves in place of a stable. */
   look(): void {
-    if (this.#handover(this.#plan)) this.#enforce();
+    if (this.#handover(this.#plan)) this.#looked.push(...this.#enforce());
   }
 
-  apply(plan: Plan): void {
+  /** What is in force otherwise than after the last call. */
+  apply(plan: Plan): readonly Change[] {
     this.#handover(plan);
     this.#plan = plan;
-    this.#enforce();
+    return [...this.#looked.splice(0), ...this.#enforce()];
   }
 
   /** Decides anew what is kept; true when that is something else. */
@@ -146,7 +149,7 @@ export class PlanInForce {
     );
   }
 
-  #enforce(): void {
+  #enforce(): readonly Change[] {
     const { residency, guard, counts, quotas, trials } = this.#parts;
     const before = this.#followed;
     this.#followed = withKept(this.#plan, this.#kept);
@@ -168,6 +171,7 @@ export class PlanInForce {
       const again = triedAgain(table.splits.get(split.name), split);
       if (again !== undefined && residency.state(again)?.kind === 'Failed') residency.retry(again);
     }
+    return changes;
   }
 }
 
