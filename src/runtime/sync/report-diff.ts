@@ -163,7 +163,14 @@ const toldRollouts = (
 ): Snapshot['rollouts'] => {
   if (before === now) return now;
   const told = new Set(sent.map(({ key }) => key));
-  return new Map([...now].map(([key, value]) => [key, told.has(key) ? value : (before.get(key) ?? value)]));
+  let all: Map<string, RolloutReport> | undefined;
+  for (const [key, value] of now) {
+    const old = before.get(key);
+    if (old === undefined || old === value || told.has(key)) continue;
+    all ??= new Map(now);
+    all.set(key, old);
+  }
+  return all ?? now;
 };
 
 /** All but how many bytes of it are here, and the message that says so. */
