@@ -34,8 +34,8 @@ const start = () => {
       },
     },
     counts: {
-      follow: (put, gone = []) => {
-        for (const { body } of gone) told.counted.delete(body.uid);
+      follow: (put, gone) => {
+        for (const { body } of gone ?? []) told.counted.delete(body.uid);
         for (const one of put) told.counted.set(one.body.uid, one);
       },
     },
@@ -45,14 +45,16 @@ const start = () => {
   const state = () => {
     const { namespaces, splits, adapters, routes, policies, defaultPolicy } = plan.table;
     const entries = [...routes.values()].map(({ key, resource, accepted }) => [key, resource, accepted]);
-    const names = [...namespaces].map(([namespace, of]) => [
-      namespace,
-      [...of.rollouts],
-      [...of.adapters],
-      [...of.routes].map(([model, { key }]) => [model, key]),
-    ]);
+    const names = [...namespaces]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([namespace, of]) => [
+        namespace,
+        [...of.rollouts],
+        [...of.adapters],
+        [...of.routes].map(([model, { key }]) => [model, key]),
+      ]);
     return {
-      table: [names.sort(), [...splits], [...adapters], entries, [...policies], defaultPolicy],
+      table: [names, [...splits], [...adapters], entries, [...policies], defaultPolicy],
       residency: told.residency,
       rollouts: [...told.rollouts].sort(([a], [b]) => (a < b ? -1 : 1)),
       counted: [...told.counted].sort(([a], [b]) => (a < b ? -1 : 1)),

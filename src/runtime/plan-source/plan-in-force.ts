@@ -181,15 +181,8 @@ const goneRollout = ({ before, now }: Change): SplitResource[] =>
 
 /** What residency does depends on no more than this: a step of a rollout costs it nothing. */
 const concernsResidency = ({ before, now }: Change): boolean => {
-  switch ((now ?? before)?.type) {
-    case 'AdapterSpec':
-    case 'Policy':
-      return true;
-    case 'Split':
-      return formersIn(before) !== formersIn(now);
-    default:
-      return false;
-  }
+  const type = (now ?? before)?.type;
+  return type === 'AdapterSpec' || type === 'Policy' || formersIn(before) !== formersIn(now);
 };
 
 const formersIn = (resource: Versioned | undefined): string =>

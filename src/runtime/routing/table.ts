@@ -136,56 +136,67 @@ export const buildTable = (
 };
 
 /**
- * The table of a plan that has these changes since `before`. Where adapters and rollouts only took the place of others of their
- * name, all else is taken over.
+ * The table of a plan that has these changes since `before`. Where adapters and rollouts alone changed, of namespaces that there
+ * were and are, all else is taken over.
  */
 export const tableAfter = (before: RoutingTable, plan: Plan, changes: readonly Change[]): RoutingTable => {
-  const placed: Placed[] = [];
-  for (const { before: old, now } of changes) {
-    if (old === undefined || (now?.type !== 'Split' && now?.type !== 'AdapterSpec'))
-      return buildTable(plan, before.base, before);
-    placed.push(now);
-  }
+  const splits = changes.flatMap(({ before: old, now = old }) =>
+    now?.type === 'Split' ? [placed(now, now !== old)] : [],
+  );
+  const adapters = changes.flatMap(({ before: old, now = old }) =>
+    now?.type === 'AdapterSpec' ? [placed(now, now !== old)] : [],
+  );
+  const anew = (): RoutingTable => buildTable(plan, before.base, before);
+  if (splits.length + adapters.length < changes.length) return anew();
+  const splitsIn = Map.groupBy(splits, ({ namespace }) => namespace);
+  const adaptersIn = Map.groupBy(adapters, ({ namespace }) => namespace);
   const namespaces = new Map(before.namespaces);
-  for (const [namespace, here] of Map.groupBy(placed, ({ name }) => partsOf(name)[0])) {
-    const { routes, rollouts, adapters } = before.namespaces.get(namespace) ?? noNames;
-    const names = withPlaced({ splits: rollouts, adapters }, here, (key) => partsOf(key)[1]);
-    namespaces.set(namespace, { routes, rollouts: names.splits, adapters: names.adapters });
+  for (const namespace of new Set([...splitsIn.keys(), ...adaptersIn.keys()])) {
+    const names = before.namespaces.get(namespace);
+    if (names === undefined) return anew();
+    const next = {
+      routes: names.routes,
+      rollouts: withPlaced(names.rollouts, splitsIn.get(namespace), ({ name }) => name),
+      adapters: withPlaced(names.adapters, adaptersIn.get(namespace), ({ name }) => name),
+    };
+    if (next.routes.size + next.rollouts.size + next.adapters.size === 0) return anew();
+    namespaces.set(namespace, next);
   }
-  return { ...before, namespaces, ...withPlaced(before, placed, (key) => key) };
-};
-
-type Placed = Versioned<SplitResource> | Versioned<AdapterResource>;
-type Splits<Name> = ReadonlyMap<Name, Versioned<SplitResource>>;
-type Adapters<Name> = ReadonlyMap<Name, Versioned<AdapterResource>>;
-
-const noNames: NamespaceNames = { routes: new Map(), rollouts: new Map(), adapters: new Map() };
-
-/** The same maps, or copies of those in which something took the place of another. */
-const withPlaced = <Name>(
-  { splits, adapters }: { readonly splits: Splits<Name>; readonly adapters: Adapters<Name> },
-  placed: readonly Placed[],
-  nameOf: (key: ObjectKey) => Name,
-) => {
-  const ofSplits = placed.filter((one) => one.type === 'Split');
-  const ofAdapters = placed.filter((one) => one.type === 'AdapterSpec');
   return {
-    splits: copied(
-      splits,
-      ofSplits.map((one) => [nameOf(one.name), one]),
-    ),
-    adapters: copied(
-      adapters,
-      ofAdapters.map((one) => [nameOf(one.name), one]),
-    ),
+    ...before,
+    namespaces,
+    splits: withPlaced(before.splits, splits, ({ key }) => key),
+    adapters: withPlaced(before.adapters, adapters, ({ key }) => key),
   };
 };
 
-const copied = <K, V>(map: ReadonlyMap<K, V>, entries: readonly (readonly [K, V])[]): ReadonlyMap<K, V> => {
-  if (entries.length === 0) return map;
+/** What has a name from now on; undefined: nothing. */
+type Placed<R> = {
+  readonly key: ObjectKey;
+  readonly namespace: string;
+  readonly name: string;
+  readonly resource: R | undefined;
+};
+
+const placed = <R extends Versioned>(resource: R, isThere: boolean): Placed<R> => {
+  const [namespace, name] = partsOf(resource.name);
+  return { key: resource.name, namespace, name, resource: isThere ? resource : undefined };
+};
+
+/** The same map, or a copy in the order of keys. */
+const withPlaced = <K extends string, R>(
+  map: ReadonlyMap<K, R>,
+  all: readonly Placed<R>[] = [],
+  keyOf: (one: Placed<R>) => K,
+): ReadonlyMap<K, R> => {
+  if (all.length === 0) return map;
   const copy = new Map(map);
-  for (const [key, value] of entries) copy.set(key, value);
-  return copy;
+  for (const one of all) {
+    if (one.resource === undefined) copy.delete(keyOf(one));
+    else copy.set(keyOf(one), one.resource);
+  }
+  const isSorted = all.every((one) => map.has(keyOf(one)));
+  return isSorted ? copy : new Map([...copy].sort(([a], [b]) => (a < b ? -1 : 1)));
 };
 
 type Policies = {
