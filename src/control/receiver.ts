@@ -10,7 +10,7 @@ import type { Clock } from '../time/clock.ts';
 import { type HeldPlan, noHeldPlan } from './held-plan.ts';
 import { heldHashOfPlan, heldPartHashes } from './held-versions.ts';
 import { arePartHashes, partOf, samePartsOf } from './parts.ts';
-import { type RemovalLimits, Removals, type RemovalsHeld, removalLimits } from './removals.ts';
+import { type RemovalLimits, Removals, type RemovalsHeld, removalLimits, without } from './removals.ts';
 import { covers, followed, noRevision, type Revision, revisionFromWire, revisionText } from './revision.ts';
 import { type FromWire, maxBodyBytes, type Refusal, refusalOf, resourceFromWire } from './wire.ts';
 
@@ -188,7 +188,7 @@ export class Receiver {
     }
     session.lastNonce = commit.nonce;
     this.#revision = revision;
-    const { planned, refused } = this.#planned(staged);
+    const { planned, refused, isSorted } = this.#planned(staged);
     const gone = this.#removals.decide({
       before: this.#plan,
       planned,
@@ -197,7 +197,7 @@ export class Receiver {
       confirmed: commit.confirmedRemovals,
       isFirst: commit.nonce === 1n,
     });
-    return { outcome: 'Applied', refused, ...this.#inForce(planned, gone) };
+    return { outcome: 'Applied', refused, ...this.#inForce(planned, gone, isSorted) };
   }
 
   /** The stream ended: what was not committed is forgotten. */
@@ -242,30 +242,38 @@ export class Receiver {
     }
   }
 
-  #planned(staged: ReadonlyMap<string, FromWire | 'Remove'>): { planned: Plan; refused: Refusal[] } {
+  /** `planned` is the plan in force itself where nothing is put; not `isSorted`: something new is at its end. */
+  #planned(staged: ReadonlyMap<string, FromWire | 'Remove'>): {
+    planned: Plan;
+    refused: Refusal[];
+    isSorted: boolean;
+  } {
     const refused: Refusal[] = [];
-    const planned = new Map(this.#plan);
+    let copy: Map<string, Versioned> | undefined;
     for (const [key, change] of staged) {
       if (change === 'Remove') continue;
+      const planned = copy ?? this.#plan;
       if ('refusal' in change) refused.push(change.refusal);
       else if (!planned.has(key) && planned.size >= this.#limits.maxResources) {
         const reason = `this runtime holds ${planned.size} resources already, the most that it takes`;
         refused.push(refusalOf({ key, version: change.resource.version }, reason));
-      } else if (planned.get(key)?.version !== change.resource.version) planned.set(key, change.resource);
+      } else if (planned.get(key)?.version !== change.resource.version) {
+        copy ??= new Map(this.#plan);
+        copy.set(key, change.resource);
+      }
     }
-    return { planned, refused };
+    const planned = copy ?? this.#plan;
+    return { planned, refused, isSorted: planned.size === this.#plan.size };
   }
 
-  #inForce(planned: Plan, gone: ReadonlySet<string>): InForce {
+  /** `gone` are keys of the plan before. */
+  #inForce(planned: Plan, gone: ReadonlySet<string>, isSorted = true): InForce {
     const before = this.#plan;
-    const entries = [...planned].filter(([key]) => !gone.has(key));
-    const changed =
-      entries.length !== before.size || entries.some(([key, resource]) => before.get(key) !== resource);
+    const plan = without(planned, gone);
+    const changed = plan !== before;
     if (changed) {
       this.#removals.replaced(before);
-      // What only took the place of another is in its order already.
-      const isSorted = planned.size === before.size;
-      this.#plan = isSorted ? new Map(entries) : sorted(entries);
+      this.#plan = isSorted ? plan : sorted([...plan]);
     }
     return { plan: this.#plan, changed, removals: this.removals };
   }

@@ -211,7 +211,8 @@ export class Removals {
   }
 }
 
-const without = (plan: Plan, keys: ReadonlySet<string>): Plan =>
+/** The very same plan for no keys. */
+export const without = (plan: Plan, keys: ReadonlySet<string>): Plan =>
   keys.size === 0 ? plan : new Map([...plan].filter(([key]) => !keys.has(key)));
 
 /** 16 hexadecimal digits over keys and versions: an object that is created again is another removal. */

@@ -128,7 +128,7 @@ class Fleet {
   /** The plan leaves the rollout out for a while, which forgets all feedback about it. `isTold`: the replica hears of that. */
   goAndCome(node: Node, isTold: boolean): void {
     const process = this.#of(node);
-    process.counts.follow([]);
+    process.counts.follow([], [planned]);
     if (isTold) this.#tell(node, snapshotOf([]));
     process.counts.follow([planned]);
   }

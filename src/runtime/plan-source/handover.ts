@@ -1,4 +1,5 @@
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
+import type { BoundAdapter } from '../../api/rollout-status.ts';
 import { type Plan, resourceKey, type SplitResource, versioned } from '../../plan/resources.ts';
 import { partsOf, policiesIn, type RoutingTable, sourceRefusalOf } from '../routing/table.ts';
 import type { Kept } from '../state/kept.ts';
@@ -46,7 +47,7 @@ const keptFor = (
   const { stable, uid } = body;
   const known = kept.get(name);
   const lost = known === undefined ? beforeLost({ name, body }, plan, facts) : undefined;
-  const served = known ?? lost ?? servedOf(table, name, facts);
+  const served = known ?? lost ?? servedOf(table, name, facts, stable);
   if (stable === undefined || served?.uid !== uid || served.bound.digest === stable.digest) return undefined;
   const [namespace] = partsOf(name);
   const next = objectKey(namespace, stable.adapter);
@@ -79,18 +80,20 @@ const beforeLost = (
   return { rollout: name, uid, bound: former, adapter };
 };
 
-/** Stable, or the one before it where stable is held back. */
+/** Stable, or the one before it where stable is held back; undefined also where that is `next`. */
 const servedOf = (
   { splits, adapters }: Before['table'],
   rollout: ObjectKey,
   facts: HandoverFacts,
+  next: BoundAdapter | undefined,
 ): Kept | undefined => {
   const split = splits.get(rollout);
   if (split === undefined) return undefined;
   const { uid, stable, former } = split.body;
   const bound = [stable, former].find((one) => one !== undefined && !facts.isHeld(uid, one.digest));
-  const adapter = bound && adapters.get(objectKey(partsOf(rollout)[0], bound.adapter));
-  return bound === undefined || adapter === undefined ? undefined : { rollout, uid, bound, adapter };
+  if (bound === undefined || bound.digest === next?.digest) return undefined;
+  const adapter = adapters.get(objectKey(partsOf(rollout)[0], bound.adapter));
+  return adapter === undefined ? undefined : { rollout, uid, bound, adapter };
 };
 
 /**

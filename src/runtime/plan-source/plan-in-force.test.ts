@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { policySpecSchema } from '../../api/policy.ts';
-import { adapter, arm, route, split } from '../../control/plans.fixture.ts';
+import { adapter, adapters, arm, route, split } from '../../control/plans.fixture.ts';
 import { type Resource, resourceKey, type Versioned, versioned } from '../../plan/resources.ts';
 import { world } from '../residency/fake-ports.ts';
 import type { Residency } from '../residency/manager.ts';
@@ -44,8 +44,39 @@ const start = () => {
     plan.apply(new Map(resources));
     return told - before;
   };
-  return { set, remove, plan };
+  return { set, remove, plan, resources };
 };
+
+/** The same resource, which counts how often its body is read. */
+const watched = (resource: Versioned, read: () => void): Versioned =>
+  Object.defineProperty({ ...resource }, 'body', {
+    get: () => {
+      read();
+      return resource.body;
+    },
+  });
+
+it('looks into what is other than before, however much else there is', () => {
+  const { set, plan, resources } = start();
+  let reads = 0;
+  for (const one of adapters(50).flatMap((each, n) => [each, split(`s-${n}`), route(`r-${n}`)]))
+    resources.set(
+      resourceKey(one),
+      watched(versioned(one), () => {
+        reads += 1;
+      }),
+    );
+  set(split('s', { weight: 1 }));
+  const { table } = plan;
+  reads = 0;
+  set(split('s', { weight: 2 }));
+  expect(reads).toBe(0);
+  expect(plan.table.adapters).toBe(table.adapters);
+  expect(plan.table.routes).toBe(table.routes);
+  expect([...plan.table.splits.values()].filter((one) => table.splits.get(one.name) !== one)).toEqual([
+    versioned(split('s', { weight: 2 })),
+  ]);
+});
 
 it('tells residency of what it depends on, and not of a step of a rollout nor of a route', () => {
   const { set, remove, plan } = start();

@@ -1,15 +1,17 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { BoundAdapter } from '../../api/rollout-status.ts';
-import {
-  type AdapterResource,
-  type Plan,
-  resourceKey,
-  type SplitResource,
-  type Versioned,
-} from '../../plan/resources.ts';
+import { type Change, changesBetween } from '../../plan/changes.ts';
+import { type Plan, resourceKey, type SplitResource, type Versioned } from '../../plan/resources.ts';
 import type { Transition } from '../residency/core.ts';
 import type { Residency } from '../residency/manager.ts';
-import { buildTable, partsOf, type RoutingTable, signatureOf, sourceRefusalOf } from '../routing/table.ts';
+import {
+  buildTable,
+  partsOf,
+  type RoutingTable,
+  signatureOf,
+  sourceRefusalOf,
+  tableAfter,
+} from '../routing/table.ts';
 import type { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import type { Guard } from '../serving/guard/guard.ts';
 import type { Trials } from '../serving/guard/trials.ts';
@@ -20,7 +22,7 @@ import { type HandoverFacts, keptOf, withKept } from './handover.ts';
 export type PlanParts = {
   readonly residency: Residency;
   readonly guard: Pick<Guard, 'follow'>;
-  readonly counts: RolloutCounts;
+  readonly counts: Pick<RolloutCounts, 'follow'>;
   readonly quotas: Pick<Quotas, 'follow'>;
   /** Called when another plan is in force. */
   readonly changed?: () => void;
@@ -40,20 +42,26 @@ export type PlanParts = {
  * The plan that this runtime follows: what requests are routed by, what residency holds, which guards watch.
  *
  * Guarantees: a request sees the table of one plan, as a whole; a stable that is not here yet takes nothing out of service.
+ * What is the same in the next plan is looked at once, to see that, and not worked on.
  */
 export class PlanInForce {
   readonly #parts: PlanParts;
-  readonly #uids = new Map<ObjectKey, string>();
-  /** What residency was told last. */
-  #told: Told | undefined;
+  /** Of the plan in force, by uid. */
+  readonly #rollouts = new Map<string, SplitResource['body']>();
+  /** With what residency was told last; undefined: it was told nothing. */
+  #keptTold: ReadonlyMap<ObjectKey, Kept> | undefined;
   #table: RoutingTable;
   /** As it was given. */
   #plan: Plan = new Map();
+  /** As this node can follow it now. */
+  #followed: Plan = new Map();
   #kept: ReadonlyMap<ObjectKey, Kept>;
   #saved: Promise<void> = Promise.resolve();
   /** The disk refused. */
   #isUnsaved = false;
   #looks = false;
+  /** What looks changed since the last plan came. */
+  readonly #looked: Change[] = [];
 
   constructor(parts: PlanParts) {
     this.#parts = parts;
@@ -67,7 +75,7 @@ export class PlanInForce {
 
   /** uid of the Adapter object that residency has under this key. */
   uidOf(key: ObjectKey): string | undefined {
-    return this.#uids.get(key);
+    return this.#table.adapters.get(key)?.body.uid;
   }
 
   /** The stable that the plan names for a rollout, while another one serves in its place. */
@@ -98,13 +106,14 @@ export class PlanInForce {
 
   /** Something is held back, or in another state: decides anew what serves in place of a stable. */
   look(): void {
-    if (this.#handover(this.#plan)) this.#enforce();
+    if (this.#handover(this.#plan)) this.#looked.push(...this.#enforce());
   }
 
-  apply(plan: Plan): void {
+  /** What is in force otherwise than after the last call. */
+  apply(plan: Plan): readonly Change[] {
     this.#handover(plan);
     this.#plan = plan;
-    this.#enforce();
+    return [...this.#looked.splice(0), ...this.#enforce()];
   }
 
   /** Decides anew what is kept; true when that is something else. */
@@ -112,10 +121,9 @@ export class PlanInForce {
     const { handover } = this.#parts;
     if (handover === undefined) return false;
     const before = this.#kept;
-    this.#kept = keptOf(plan, { table: this.#table, kept: before }, handover.facts);
-    const isSame =
-      this.#kept.size === before.size && [...this.#kept].every(([key, kept]) => before.get(key) === kept);
-    if (isSame) return false;
+    const kept = keptOf(plan, { table: this.#table, kept: before }, handover.facts);
+    if (kept.size === before.size && [...kept].every(([key, one]) => before.get(key) === one)) return false;
+    this.#kept = kept;
     this.#save();
     return true;
   }
@@ -129,64 +137,56 @@ export class PlanInForce {
     });
   }
 
-  #tell(adapters: Told['adapters'], keptOnDisk: Told['keptOnDisk']): void {
+  #tell(): void {
     const table = this.#table;
-    const { policies, defaultPolicy } = table;
-    const told = { adapters, keptOnDisk, policies, defaultPolicy };
-    if (this.#told !== undefined && isSameTold(this.#told, told)) return;
-    this.#told = told;
+    this.#keptTold = this.#kept;
+    const kept = [...this.#kept.values()].map(({ adapter }) => adapter.name);
     this.#parts.residency.apply(
-      adapters,
+      [...table.adapters.values()],
       (key, source) => sourceRefusalOf(table, partsOf(key)[0], source),
-      keptOnDisk,
+      new Set([...kept, ...[...table.splits.values()].flatMap(formerOf)]),
       ({ name, body }) => signatureOf(table, partsOf(name)[0], body),
     );
   }
 
-  #enforce(): void {
-    const { residency, guard, counts, quotas, baseModel, trials } = this.#parts;
-    const before = this.#table;
-    const plan = withKept(this.#plan, this.#kept);
-    const resources = [...plan.values()];
-    const adapters = resources.filter((r) => r.type === 'AdapterSpec');
-    const splits = resources.filter((r) => r.type === 'Split');
-    this.#uids.clear();
-    for (const { name, body } of adapters) this.#uids.set(name, body.uid);
-    const rollouts = new Map(splits.map((s) => [s.body.uid, s.body]));
-    guard.follow(rollouts);
-    trials?.follow(rollouts);
-    counts.follow(splits);
+  #enforce(): readonly Change[] {
+    const { residency, guard, counts, quotas, trials } = this.#parts;
+    const before = this.#followed;
+    this.#followed = withKept(this.#plan, this.#kept);
+    const changes = changesBetween(before, this.#followed);
+    const splits = changes.flatMap(({ now }) => (now?.type === 'Split' ? [now] : []));
+    const gone = changes.flatMap(goneRollout);
+    for (const { body } of gone) this.#rollouts.delete(body.uid);
+    for (const { body } of splits) this.#rollouts.set(body.uid, body);
+    guard.follow(this.#rollouts);
+    trials?.follow(this.#rollouts);
+    counts.follow(splits, gone);
     // Routing first: from here on nothing new asks for what residency is about to drain.
-    this.#table = buildTable(plan, { name: baseModel }, before);
+    const table = this.#table;
+    this.#table = tableAfter(table, this.#followed, changes);
     quotas.follow(this.#table);
     this.#parts.changed?.();
-    this.#tell(
-      adapters,
-      new Set([...[...this.#kept.values()].map(({ adapter }) => adapter.name), ...splits.flatMap(formerOf)]),
-    );
+    if (this.#keptTold !== this.#kept || changes.some(concernsResidency)) this.#tell();
     for (const split of splits) {
-      const again = triedAgain(before.splits.get(split.name), split);
+      const again = triedAgain(table.splits.get(split.name), split);
       if (again !== undefined && residency.state(again)?.kind === 'Failed') residency.retry(again);
     }
+    return changes;
   }
 }
 
+/** A rollout that is there no more, or whose name another one has. */
+const goneRollout = ({ before, now }: Change): SplitResource[] =>
+  before?.type === 'Split' && !(now?.type === 'Split' && now.body.uid === before.body.uid) ? [before] : [];
+
 /** What residency does depends on no more than this: a step of a rollout costs it nothing. */
-type Told = {
-  readonly adapters: readonly Versioned<AdapterResource>[];
-  readonly keptOnDisk: ReadonlySet<ObjectKey>;
-  readonly policies: RoutingTable['policies'];
-  readonly defaultPolicy: RoutingTable['defaultPolicy'];
+const concernsResidency = ({ before, now }: Change): boolean => {
+  const type = (now ?? before)?.type;
+  return type === 'AdapterSpec' || type === 'Policy' || formersIn(before) !== formersIn(now);
 };
 
-const isSameTold = (a: Told, b: Told): boolean =>
-  a.defaultPolicy === b.defaultPolicy &&
-  a.adapters.length === b.adapters.length &&
-  a.adapters.every((adapter, index) => adapter === b.adapters[index]) &&
-  a.keptOnDisk.size === b.keptOnDisk.size &&
-  [...a.keptOnDisk].every((key) => b.keptOnDisk.has(key)) &&
-  a.policies.size === b.policies.size &&
-  [...a.policies].every(([namespace, policy]) => b.policies.get(namespace) === policy);
+const formersIn = (resource: Versioned | undefined): string =>
+  resource?.type === 'Split' ? formerOf(resource).join() : '';
 
 /** What a rollback by hand goes back to, where nothing can be downloaded. */
 const formerOf = ({ name, body: { former } }: SplitResource): ObjectKey[] =>

@@ -5,6 +5,7 @@ import type { HashOn } from '../../api/rollout.ts';
 import type { PerUser, Target } from '../../api/route.ts';
 import type { Source } from '../../api/source.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Change } from '../../plan/changes.ts';
 import type {
   AdapterResource,
   KeysResource,
@@ -132,6 +133,70 @@ export const buildTable = (
     if (taken === undefined) names.routes.set(model, entry);
   }
   return { base, namespaces, splits, adapters, routes, keys, ...policiesIn(plan) };
+};
+
+/**
+ * The table of a plan that has these changes since `before`. Where adapters and rollouts alone changed, of namespaces that there
+ * were and are, all else is taken over.
+ */
+export const tableAfter = (before: RoutingTable, plan: Plan, changes: readonly Change[]): RoutingTable => {
+  const splits = changes.flatMap(({ before: old, now = old }) =>
+    now?.type === 'Split' ? [placed(now, now !== old)] : [],
+  );
+  const adapters = changes.flatMap(({ before: old, now = old }) =>
+    now?.type === 'AdapterSpec' ? [placed(now, now !== old)] : [],
+  );
+  const anew = (): RoutingTable => buildTable(plan, before.base, before);
+  if (splits.length + adapters.length < changes.length) return anew();
+  const splitsIn = Map.groupBy(splits, ({ namespace }) => namespace);
+  const adaptersIn = Map.groupBy(adapters, ({ namespace }) => namespace);
+  const namespaces = new Map(before.namespaces);
+  for (const namespace of new Set([...splitsIn.keys(), ...adaptersIn.keys()])) {
+    const names = before.namespaces.get(namespace);
+    if (names === undefined) return anew();
+    const next = {
+      routes: names.routes,
+      rollouts: withPlaced(names.rollouts, splitsIn.get(namespace), ({ name }) => name),
+      adapters: withPlaced(names.adapters, adaptersIn.get(namespace), ({ name }) => name),
+    };
+    if (next.routes.size + next.rollouts.size + next.adapters.size === 0) return anew();
+    namespaces.set(namespace, next);
+  }
+  return {
+    ...before,
+    namespaces,
+    splits: withPlaced(before.splits, splits, ({ key }) => key),
+    adapters: withPlaced(before.adapters, adapters, ({ key }) => key),
+  };
+};
+
+/** What has a name from now on; undefined: nothing. */
+type Placed<R> = {
+  readonly key: ObjectKey;
+  readonly namespace: string;
+  readonly name: string;
+  readonly resource: R | undefined;
+};
+
+const placed = <R extends Versioned>(resource: R, isThere: boolean): Placed<R> => {
+  const [namespace, name] = partsOf(resource.name);
+  return { key: resource.name, namespace, name, resource: isThere ? resource : undefined };
+};
+
+/** The same map, or a copy in the order of keys. */
+const withPlaced = <K extends string, R>(
+  map: ReadonlyMap<K, R>,
+  all: readonly Placed<R>[] = [],
+  keyOf: (one: Placed<R>) => K,
+): ReadonlyMap<K, R> => {
+  if (all.length === 0) return map;
+  const copy = new Map(map);
+  for (const one of all) {
+    if (one.resource === undefined) copy.delete(keyOf(one));
+    else copy.set(keyOf(one), one.resource);
+  }
+  const isSorted = all.every((one) => map.has(keyOf(one)));
+  return isSorted ? copy : new Map([...copy].sort(([a], [b]) => (a < b ? -1 : 1)));
 };
 
 type Policies = {

@@ -122,10 +122,10 @@ export const resumedReport = (before: Snapshot, now: Snapshot): Report => {
 /** Something was forgotten that a report of what changed cannot take back: the other end goes on knowing it. */
 export const forgets = (before: Snapshot, now: Snapshot): boolean =>
   missing(before.limits, now.limits).length > 0 ||
-  [...before.rollouts].some(([key, told]) => lostCounts(told, now.rollouts.get(key)));
+  before.rollouts.entries().some(([key, told]) => lostCounts(told, now.rollouts.get(key)));
 
 const lostCounts = (told: RolloutReport, now: RolloutReport | undefined): boolean => {
-  if (now === undefined || told.counts.length === 0 || !isSameTrial(told, now)) return false;
+  if (told === now || now === undefined || told.counts.length === 0 || !isSameTrial(told, now)) return false;
   const weights = new Set(now.counts.map(({ weight }) => weight));
   return told.counts.some(({ weight }) => !weights.has(weight));
 };
@@ -137,10 +137,11 @@ const changed = <T extends AdapterReport | RolloutReport | LimitReport | RouteCl
   now: ReadonlyMap<string, T>,
   isSame: (old: T, value: T) => boolean,
 ): T[] => {
+  if (before === now) return [];
   const found: T[] = [];
   for (const [key, value] of now) {
     const old = before.get(key);
-    if (old === undefined || !isSame(old, value)) found.push(value);
+    if (old !== value && (old === undefined || !isSame(old, value))) found.push(value);
   }
   return found;
 };
@@ -152,7 +153,7 @@ const changedRoutes = (before: Snapshot['classifiers'], now: Snapshot['classifie
 ];
 
 const missing = (before: ReadonlyMap<string, unknown>, now: ReadonlyMap<string, unknown>): string[] =>
-  [...before.keys()].filter((key) => !now.has(key));
+  before === now ? [] : [...before.keys()].filter((key) => !now.has(key));
 
 /** Counts that were not sent stay as they were told. */
 const toldRollouts = (
@@ -160,8 +161,16 @@ const toldRollouts = (
   now: Snapshot['rollouts'],
   sent: readonly RolloutReport[],
 ): Snapshot['rollouts'] => {
+  if (before === now) return now;
   const told = new Set(sent.map(({ key }) => key));
-  return new Map([...now].map(([key, value]) => [key, told.has(key) ? value : (before.get(key) ?? value)]));
+  let all: Map<string, RolloutReport> | undefined;
+  for (const [key, value] of now) {
+    const old = before.get(key);
+    if (old === undefined || old === value || told.has(key)) continue;
+    all ??= new Map(now);
+    all.set(key, old);
+  }
+  return all ?? now;
 };
 
 /** All but how many bytes of it are here, and the message that says so. */

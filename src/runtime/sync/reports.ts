@@ -2,7 +2,7 @@ import type { Report, ReportLike, ReportsKept } from '../../gen/adaptlet/control
 import type { Clock } from '../../time/clock.ts';
 import { forgets, reportSince, resumedReport, wholeReport } from './report-diff.ts';
 import { likeReport } from './report-like.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { Since, Snapshot } from './snapshot.ts';
 
 /** Least milliseconds between two reports of changed states. */
 const stateMs = 50;
@@ -11,7 +11,7 @@ const counterMs = 2_000;
 
 export type ReportsParts = {
   readonly clock: Clock;
-  readonly snapshot: () => Snapshot;
+  readonly snapshot: (since?: Since) => Snapshot;
   /** A report is due: `next` has it. */
   readonly due: () => void;
 };
@@ -50,6 +50,8 @@ export class Reports {
   #cancelState: (() => void) | undefined;
   #cancelCounters: (() => void) | undefined;
   #countersDue = false;
+  /** Rollouts that may be other than was told; undefined: anything may. */
+  #unlike: Set<string> | undefined;
 
   constructor(parts: ReportsParts) {
     this.#parts = parts;
@@ -72,8 +74,10 @@ export class Reports {
     this.#cancelCounters = undefined;
   }
 
-  /** A state changed: an adapter's, a rollout's, the runtime's. */
-  changed(): void {
+  /** A state changed: an adapter's, a rollout's, the runtime's. `rollouts`: of adapters none, and of rollouts no others. */
+  changed(rollouts?: Iterable<string>): void {
+    if (rollouts === undefined) this.#unlike = undefined;
+    else for (const key of rollouts) this.#unlike?.add(key);
     if (this.#connectionSeq === undefined || this.#cancelState !== undefined) return;
     const { clock, due } = this.#parts;
     const wait = Math.max(0, this.#lastState + stateMs - clock.monotonic());
@@ -99,13 +103,16 @@ export class Reports {
   next(): Report | undefined {
     const connectionSeq = this.#connectionSeq;
     if (connectionSeq === undefined) return undefined;
-    const now = this.#parts.snapshot();
-    // Bytes arrive without a change of state.
-    const isArriving = now.baseModel.state === 'Downloading';
-    if (isArriving || [...now.adapters.values()].some(({ state }) => state === 'Fetching')) this.counted();
     const told = this.#told;
     const counters = this.#countersDue;
+    const isAny = counters || told?.connectionSeq !== connectionSeq;
+    const rollouts = isAny ? undefined : this.#unlike;
     this.#countersDue = false;
+    this.#unlike = new Set();
+    const now = this.#parts.snapshot(rollouts && told && { last: told.snapshot, rollouts });
+    // Bytes arrive without a change of state.
+    const isArriving = now.baseModel.state === 'Downloading';
+    if (isArriving || now.adapters.values().some(({ state }) => state === 'Fetching')) this.counted();
     if (told?.connectionSeq !== connectionSeq) return this.#first(connectionSeq, now);
     const since = reportSince(told.snapshot, now, counters);
     if (since === undefined) return undefined;

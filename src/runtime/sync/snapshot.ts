@@ -1,3 +1,4 @@
+import type { ObjectKey } from '../../api/names.ts';
 import { countsToWire } from '../../control/arm-counts.ts';
 import { copiesToWire } from '../../control/copies-wire.ts';
 import { elsewhereToWire } from '../../control/rewards-wire.ts';
@@ -58,19 +59,19 @@ export type SnapshotParts = {
   readonly model: () => ModelView & ProviderView & Pick<RuntimeStatus, 'baseDigest'>;
 };
 
-export const takeSnapshot = (parts: SnapshotParts, removalsHeld: RemovalsHeld | undefined): Snapshot => {
+/** An earlier snapshot, where no adapter is other than it says, and no rollout but these may be. */
+export type Since = { readonly last: Snapshot; readonly rollouts: ReadonlySet<string> };
+
+/** `since`: adapters, and rollouts that are not in it, are not looked at. */
+export const takeSnapshot = (
+  parts: SnapshotParts,
+  removalsHeld: RemovalsHeld | undefined,
+  since?: Since,
+): Snapshot => {
   const { ok, reason } = parts.ready();
   return {
-    // Adapters of single users are not objects of a cluster: they are in no plan, and nobody else's business.
-    adapters: new Map(
-      parts.adapters().flatMap((view) => {
-        const uid = parts.plan.uidOf(view.key);
-        return uid === undefined ? [] : [[view.key, adapterReport(view, uid)]];
-      }),
-    ),
-    rollouts: new Map(
-      [...parts.plan.table.splits.values()].map((split) => [split.name, rolloutReport(split, parts)]),
-    ),
+    adapters: since?.last.adapters ?? adaptersNow(parts),
+    rollouts: since === undefined ? rolloutsNow(parts) : rolloutsSince(since, parts),
     memory: usage(parts.memory()),
     disk: usage(parts.disk()),
     ready: ok,
@@ -92,6 +93,29 @@ export const takeSnapshot = (parts: SnapshotParts, removalsHeld: RemovalsHeld | 
       ]),
     ),
   };
+};
+
+const adaptersNow = ({ adapters, plan }: SnapshotParts): Snapshot['adapters'] =>
+  new Map(
+    adapters().flatMap((view) => {
+      // Adapters of single users are not objects of a cluster: they are in no plan, and nobody else's business.
+      const uid = plan.uidOf(view.key);
+      return uid === undefined ? [] : [[view.key, adapterReport(view, uid)]];
+    }),
+  );
+
+const rolloutsNow = (parts: SnapshotParts): Snapshot['rollouts'] =>
+  new Map([...parts.plan.table.splits.values()].map((split) => [split.name, rolloutReport(split, parts)]));
+
+const rolloutsSince = ({ last, rollouts }: Since, parts: SnapshotParts): Snapshot['rollouts'] => {
+  if (rollouts.size === 0) return last.rollouts;
+  const now = new Map(last.rollouts);
+  for (const key of rollouts) {
+    const split = parts.plan.table.splits.get(key as ObjectKey);
+    if (split === undefined) now.delete(key);
+    else now.set(key, rolloutReport(split, parts));
+  }
+  return now;
 };
 
 const modelReport = (model: ReturnType<SnapshotParts['model']>): BaseModelReport => {

@@ -5,6 +5,7 @@ import { Receiver } from '../../control/receiver.ts';
 import { revisionToWire } from '../../control/revision.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Hello, Welcome } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Change } from '../../plan/changes.ts';
 import { enforcedFields } from '../../plan/policy-fields.ts';
 import { resourceKey, type Versioned } from '../../plan/resources.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -112,15 +113,15 @@ export class SyncSource implements PlanSource {
         await memory.plan.write(held);
       },
       apply: (next) => {
-        plan.apply(next);
+        const changes = plan.apply(next);
         this.demand.applied();
-        this.#reports.changed();
+        this.#reports.changed(rolloutsAlone(changes));
       },
-      changed: () => this.#reports.changed(),
+      changed: () => this.#reports.changed([]),
     });
     this.#reports = new Reports({
       clock,
-      snapshot: () => takeSnapshot({ ...node, plan, holds }, this.#follower.removalsHeld),
+      snapshot: (since) => takeSnapshot({ ...node, plan, holds }, this.#follower.removalsHeld, since),
       due: () => this.#connection?.report(),
     });
     this.#sequence = new ConnectionSequence(this.#link.reservedSeq, {
@@ -334,6 +335,17 @@ export class SyncSource implements PlanSource {
     };
   }
 }
+
+/** The rollouts that changed; undefined: something else changed, too. */
+const rolloutsAlone = (changes: readonly Change[]): ObjectKey[] | undefined => {
+  const rollouts: ObjectKey[] = [];
+  for (const { before, now } of changes) {
+    const resource = now ?? before;
+    if (resource?.type !== 'Split') return undefined;
+    rollouts.push(resource.name);
+  }
+  return rollouts;
+};
 
 /**
  * Why this runtime does not take a resource whose form is right; undefined: it does. Only what is wrong with the

@@ -46,8 +46,8 @@ export class CopyTally {
     return Object.fromEntries(this.#totals);
   }
 
-  /** Forgets rollouts that are no longer in the plan. */
-  keep(uids: ReadonlySet<string>): void {
-    for (const uid of this.#ofRollout.keys()) if (!uids.has(uid)) this.#ofRollout.delete(uid);
+  /** These are no longer in the plan. */
+  forget(uids: Iterable<string>): void {
+    for (const uid of uids) this.#ofRollout.delete(uid);
   }
 }

@@ -97,11 +97,10 @@ export class ElsewhereRewards {
     return [...trial.places.values()].map((place) => place.snapshot());
   }
 
-  /** The rollouts of the plan in force. As for counts: those of the last canary stay while there is none. */
-  follow(splits: Iterable<Pick<SplitResource['body'], 'uid' | 'canary'>>): void {
-    const uids = new Set<string>();
-    for (const { uid, canary } of splits) {
-      uids.add(uid);
+  /** As {@link RolloutCounts.follow}. As for counts: those of the last canary stay while there is none. */
+  follow(put: Iterable<Pick<SplitResource['body'], 'uid' | 'canary'>>, gone: Iterable<string> = []): void {
+    for (const uid of gone) this.#forget(uid);
+    for (const { uid, canary } of put) {
       if (canary === undefined) continue;
       const { digest: canaryDigest, attempt } = canary;
       const kept = this.#trials.get(uid);
@@ -109,7 +108,6 @@ export class ElsewhereRewards {
       this.#forget(uid);
       this.#trials.set(uid, { canaryDigest, attempt, places: new Map(), size: 0 });
     }
-    for (const uid of this.#trials.keys()) if (!uids.has(uid)) this.#forget(uid);
   }
 
   #checkRoom({ size }: Trial): void {

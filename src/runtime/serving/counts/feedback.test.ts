@@ -128,7 +128,7 @@ describe('feedback', () => {
 
   it('is about one answer, also when the rollout left the plan and came back meanwhile', () => {
     const before = answer();
-    tally.follow([]);
+    tally.follow([], [planned('r1')]);
     tally.follow([planned('r1')]);
     const after = answer();
     expect(after).not.toBe(before);
@@ -157,7 +157,7 @@ describe('feedback', () => {
   it('is taken for answers of rollouts that are still in the plan', () => {
     tally.follow([planned('r1'), planned('r2')]);
     const [a, b] = [answer(), answer({ uid: 'r2' })];
-    tally.follow([planned('r2')]);
+    tally.follow([], [planned('r1')]);
     expect(() => tally.feedback.record(a, 1)).toThrow(refused('FEEDBACK_UNKNOWN'));
     expect(tally.feedback.record(b, 1)).toMatchObject({ isFirst: true });
   });

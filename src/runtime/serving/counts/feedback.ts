@@ -50,7 +50,7 @@ export class Feedback {
   /** Number of the next answer that is not counted; they come from the other end. */
   #uncounted = maxNumber;
   /** Rollouts of the plan, by their name in ids. */
-  #rollouts: ReadonlyMap<string, Followed> = new Map();
+  readonly #rollouts = new Map<string, Followed>();
   /** By uid: the present canary and its attempt, or the last one. */
   readonly #trials = new Map<string, string>();
 
@@ -96,17 +96,17 @@ export class Feedback {
     return { rollout, arm, digest, isFirst, replaced: !isFirst && before !== 'Kept' && before !== reward };
   }
 
-  /** The rollouts of the plan in force: there is feedback for their answers alone. */
-  follow(splits: readonly Pick<SplitResource, 'name' | 'body'>[]): void {
-    this.#rollouts = new Map(
-      splits.map(({ name, body: { uid } }) => [hash64Hex(uid), { uid, name }] as const),
-    );
-    for (const { body } of splits) {
+  /** As {@link RolloutCounts.follow}. There is feedback for answers of rollouts of the plan alone. */
+  follow(put: Iterable<Pick<SplitResource, 'name' | 'body'>>, gone: Iterable<string> = []): void {
+    for (const uid of gone) {
+      this.#rollouts.delete(hash64Hex(uid));
+      this.#trials.delete(uid);
+    }
+    for (const { name, body } of put) {
       const { uid, canary } = body;
+      this.#rollouts.set(hash64Hex(uid), { uid, name });
       if (canary !== undefined) this.#trials.set(uid, trialOf(canary.digest, canary.attempt));
     }
-    const uids = new Set(splits.map(({ body }) => body.uid));
-    for (const uid of this.#trials.keys()) if (!uids.has(uid)) this.#trials.delete(uid);
   }
 
   #numberOfUncounted(): number {

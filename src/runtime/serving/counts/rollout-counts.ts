@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Digest, ObjectKey } from '../../../api/names.ts';
+import type { Digest } from '../../../api/names.ts';
 import type { SplitResource } from '../../../plan/resources.ts';
 import type { SplitAtRequest } from '../../routing/decision.ts';
 import { CopyTally } from './copy-tally.ts';
@@ -51,14 +51,21 @@ export class RolloutCounts {
     this.splits.failed(split, arm);
   }
 
-  /** The rollouts of the plan in force; what is known of others is forgotten. */
-  follow(splits: readonly SplitResource[]): void {
-    const bodies = splits.map(({ body }) => body);
-    const uids = new Set(bodies.map(({ uid }) => uid));
-    this.served.keep(uids, new Set<ObjectKey>(splits.map(({ name }) => name)));
-    this.splits.follow(bodies);
-    this.elsewhere.follow(bodies);
-    this.feedback.follow(splits);
-    this.copies.keep(uids);
+  /**
+   * The rollouts of the plan in force have changed: `put` are new or other than before. `gone`, as they were, are there no more
+   * or have given their name to another one; what is known of them is forgotten.
+   */
+  follow(put: readonly SplitResource[], gone: readonly SplitResource[] = []): void {
+    const bodies = put.map(({ body }) => body);
+    const uids = gone.map(({ body }) => body.uid);
+    const names = new Set(put.map(({ name }) => name));
+    this.served.forget(
+      uids,
+      gone.flatMap(({ name }) => (names.has(name) ? [] : [name])),
+    );
+    this.splits.follow(bodies, uids);
+    this.elsewhere.follow(bodies, uids);
+    this.feedback.follow(put, uids);
+    this.copies.forget(uids);
   }
 }

@@ -26,11 +26,11 @@ it('counts in all and while a canary had a weight; going back to a weight goes o
 it('forgets rollouts that are not in the plan any more', () => {
   const counts = new ServedCounts();
   counts.add(at(5), 'canary');
-  counts.keep(new Set(['r1']), new Set([sql]));
+  counts.forget(['r2'], []);
   expect(counts.ofRollout(sql).canary).toBe(1);
-  counts.keep(new Set(['r2']), new Set([sql]));
+  counts.forget(['r1'], []);
   expect([counts.ofRollout(sql).canary, counts.atWeight('r1', fakeDigest('a'), 5).canary]).toEqual([1, 0]);
-  counts.keep(new Set(), new Set());
+  counts.forget([], [sql]);
   expect(counts.ofRollout(sql).canary).toBe(0);
 });
 

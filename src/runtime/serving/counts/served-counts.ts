@@ -55,9 +55,9 @@ export class ServedCounts {
     return this.#bySplit.get(uid)?.get(`${canaryDigest} ${weight}`) ?? none;
   }
 
-  /** Forgets rollouts that are no longer in the plan. */
-  keep(uids: ReadonlySet<string>, keys: ReadonlySet<ObjectKey>): void {
-    for (const uid of this.#bySplit.keys()) if (!uids.has(uid)) this.#bySplit.delete(uid);
-    for (const key of this.#totals.keys()) if (!keys.has(key as ObjectKey)) this.#totals.delete(key);
+  /** These are no longer in the plan. */
+  forget(uids: Iterable<string>, keys: Iterable<ObjectKey>): void {
+    for (const uid of uids) this.#bySplit.delete(uid);
+    for (const key of keys) this.#totals.delete(key);
   }
 }

@@ -104,7 +104,7 @@ describe('the counts of a split', () => {
     counts.follow([{ uid: 'r1', canary: canaryOf(1) }]);
     counts.follow([{ uid: 'r1' }]);
     expect(counts.reports('r1', digest, 1)).toHaveLength(1);
-    counts.follow([]);
+    counts.follow([], ['r1']);
     expect(counts.reports('r1', digest, 1)).toEqual([]);
   });
 

@@ -167,13 +167,12 @@ export class SplitCounts {
   }
 
   /**
-   * The rollouts of the plan in force. Another canary, or another attempt, begins with no counts. Those of the last one are
+   * As {@link RolloutCounts.follow}. Another canary, or another attempt, begins with no counts. Those of the last one are
    * kept while there is none: feedback about it may still come.
    */
-  follow(splits: Iterable<Pick<SplitResource['body'], 'uid' | 'canary'>>): void {
-    const uids = new Set<string>();
-    for (const { uid, canary } of splits) {
-      uids.add(uid);
+  follow(put: Iterable<Pick<SplitResource['body'], 'uid' | 'canary'>>, gone: Iterable<string> = []): void {
+    for (const uid of gone) this.#forget(uid);
+    for (const { uid, canary } of put) {
       if (canary === undefined) continue;
       const { digest: canaryDigest, attempt } = canary;
       const kept = this.#attempts.get(uid);
@@ -182,7 +181,6 @@ export class SplitCounts {
       const numbers = { firstNumber: this.#firstNumber, nextNumber: this.#firstNumber };
       this.#attempts.set(uid, { canaryDigest, attempt, weights: new Map(), gone: new Map(), ...numbers });
     }
-    for (const uid of this.#attempts.keys()) if (!uids.has(uid)) this.#forget(uid);
   }
 
   /** Undefined: what a former canary, or an attempt before this one, still answers says nothing about the present one. */

@@ -31,7 +31,7 @@ export type CanaryGuardsParts = {
 export class CanaryGuards {
   readonly #parts: CanaryGuardsParts;
   readonly #guards = new Map<string, GuardState>();
-  #limits: ReadonlyMap<string, GuardLimits> = new Map();
+  #rollouts: ReadonlyMap<string, Pick<Watched, 'guard'>> = new Map();
 
   constructor(parts: CanaryGuardsParts) {
     this.#parts = parts;
@@ -55,7 +55,7 @@ export class CanaryGuards {
 
   /** The rollouts of the plan in force, by uid. Another canary of a rollout is counted from nothing. */
   follow(rollouts: ReadonlyMap<string, Pick<Watched, 'guard' | 'canary'>>): void {
-    this.#limits = new Map([...rollouts].map(([uid, { guard }]) => [uid, guardLimits(guard)]));
+    this.#rollouts = rollouts;
     for (const [key, { rolloutUid, canaryDigest }] of this.#guards) {
       const rollout = rollouts.get(rolloutUid);
       const isAnother = rollout?.canary !== undefined && rollout.canary.digest !== canaryDigest;
@@ -73,12 +73,21 @@ export class CanaryGuards {
 
   #observe(rolloutUid: string, canary: Digest, seen: Observation): void {
     const { holds, clock } = this.#parts;
-    const limits = this.#limits.get(rolloutUid);
-    if (limits === undefined || holds.isHeld(rolloutUid, canary)) return;
+    const rollout = this.#rollouts.get(rolloutUid);
+    if (rollout === undefined || holds.isHeld(rolloutUid, canary)) return;
     const key = versionKey(rolloutUid, canary);
     const before = this.#guards.get(key) ?? newGuard(rolloutUid, canary);
-    const next = observe(before, seen, limits, clock.monotonic());
+    const next = observe(before, seen, limitsOf(rollout.guard), clock.monotonic());
     if (next !== before) this.#guards.set(key, next);
     if (next.tripped !== undefined) holds.hold(rolloutUid, canary, 'Guard', next.tripped.reason);
   }
 }
+
+const limits = new WeakMap<Watched['guard'], GuardLimits>();
+
+/** Read once: each request asks for them. */
+const limitsOf = (guard: Watched['guard']): GuardLimits => {
+  const known = limits.get(guard) ?? guardLimits(guard);
+  limits.set(guard, known);
+  return known;
+};

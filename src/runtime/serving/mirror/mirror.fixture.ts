@@ -225,6 +225,8 @@ export const mirrorNode = (change: SplitChange = {}) => {
     mirror,
     path,
     follow,
+    /** The rollout leaves the plan. */
+    remove: () => tally.follow([], [splitOf(change)]),
     begin,
     ask,
     embed,

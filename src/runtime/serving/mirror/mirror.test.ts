@@ -385,7 +385,7 @@ describe('the end of mirroring', () => {
     await node.ask();
     await expect.poll(() => node.counts(2)).toMatchObject({ requests: 1 });
     expect(node.counts(1)).toBeUndefined();
-    node.tally.follow([]);
+    node.remove();
     expect(node.counts(2)).toBeUndefined();
   });
 });
