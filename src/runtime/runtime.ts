@@ -291,6 +291,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     plan.moved(transition);
     source.wake();
   });
+  residency.onNoted(() => source.wake());
 
   for (const { trial, reason } of trials.suspects()) {
     holds.hold(trial.rolloutUid, trial.digest, 'Guard', reason, { attempt: trial.attempt });

@@ -155,6 +155,7 @@ export const startHollow = async (options: HollowOptions) => {
     source.wake();
     changed();
   });
+  residency.onNoted(() => source.wake());
   source.resume();
   await source.follow();
   trials.start();

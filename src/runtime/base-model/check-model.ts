@@ -16,6 +16,7 @@ import { sitesOf } from '../engine/onnx/inject.ts';
 import { lengthUseOf } from '../engine/onnx/lengths.ts';
 import { gatherLogitsRows } from '../engine/onnx/logits-rows.ts';
 import { withMissingWindows } from '../engine/onnx/missing-windows.ts';
+import { growthOfProducts } from '../engine/onnx/own-products.ts';
 import { joinPositionTables } from '../engine/onnx/position-tables.ts';
 import { cacheEntries } from '../engine/onnx/quantised-cache.ts';
 import { rowsInPlace, writesInPlace } from '../engine/onnx/rows-in-place.ts';
@@ -136,7 +137,7 @@ export const checkModel = async (
   const { linears, exact } = facts.quantised;
   if (exact > 0 && provider === cpuProvider)
     found.warnings.push(
-      `${exact} of ${linears} linears in int4 and int8 have float32 activations, for which a token takes many times as long on a CPU: export the model with accuracy_level=4, as ONNX Runtime GenAI's model builder does where nothing else is said`,
+      `${exact} of ${linears} linears in int4 and int8 have float32 activations, for which a token takes far longer on a CPU: export the model with accuracy_level=4, as ONNX Runtime GenAI's model builder does where nothing else is said`,
     );
   if (task === 'infer') return found;
   const isForeign = attempt(() => refuseForm(task, graph, choice)) === undefined;
@@ -157,12 +158,13 @@ export const checkModel = async (
       ? attempt(() => decoderOf(graph, config, { found, settings }))
       : undefined;
   if (task === 'embed') attempt(() => checkEncoder(graph, model, settings));
+  const modelBytes = found.modelBytes + growthOfProducts(graph);
   found.memory = memoryNeedOf({
     settings,
-    modelBytes: found.modelBytes,
+    modelBytes,
     precision: facts.precision,
     features: (sites ?? []).reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures + outFeatures, 0),
-    ...(cache === undefined ? {} : { kv: kvOf(cache, settings, { found, contextLength, wanted }) }),
+    ...(cache === undefined ? {} : { kv: kvOf(cache, settings, { found, contextLength, weightBytes: modelBytes, wanted }) }),
   });
   return found;
 };
@@ -231,8 +233,14 @@ const kvOf = (
   {
     found,
     contextLength: most,
+    weightBytes,
     wanted: { requests = together ? settings.maxConcurrent : 1, tokens = usualTokens },
-  }: { readonly found: Found; readonly contextLength: number; readonly wanted: Partial<Wanted> },
+  }: {
+    readonly found: Found;
+    readonly contextLength: number;
+    readonly weightBytes: number;
+    readonly wanted: Partial<Wanted>;
+  },
 ) => {
   const { kvMemory, kvPrecision: precision, adapterMemory, structureMemory, maxConcurrent } = settings;
   const contextLength = found.contextLength ?? most;
@@ -244,7 +252,7 @@ const kvOf = (
       besideBytes: adapterMemory + structureMemory + encoderBytesOf(settings),
       requests: maxConcurrent,
     },
-    { shape, contextLength, weightBytes: found.modelBytes ?? 0 },
+    { shape, contextLength, weightBytes },
   );
   const { budgetBytes, because } = plan;
   if (because !== undefined)

@@ -42,7 +42,7 @@ export type PlanParts = {
  * The plan that this runtime follows: what requests are routed by, what residency holds, which guards watch.
  *
  * Guarantees: a request sees the table of one plan, as a whole; a stable that is not here yet takes nothing out of service.
- * What is the same in the next plan is looked at once, to see that, and not worked on.
+ * What only some resources have otherwise in the next plan is worked on for these; of the others it is seen that they are the same.
  */
 export class PlanInForce {
   readonly #parts: PlanParts;

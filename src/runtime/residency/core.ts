@@ -126,6 +126,7 @@ export class Core {
   /** Removed ones that still have something in the engine or under way. */
   readonly retiring = new Set<Entry>();
   readonly listeners = new Set<(t: Transition) => void>();
+  readonly noteListeners = new Set<() => void>();
   /** Grows by one each time the engine process ended: what was loaded or referenced in another life is void. */
   life = 0;
   /** By the policies of the plan in force. */
@@ -159,6 +160,11 @@ export class Core {
     this.diskUses = new DiskUses(policy, options.usedBefore);
     this.strangers = new Strangers(options.clock);
     this.prefetchBytes = new HourlyBytes(options.prefetch?.hourlyBytes ?? 0, options.clock);
+  }
+
+  /** What is said of an adapter changed without a transition. */
+  noted(): void {
+    for (const listener of this.noteListeners) listener();
   }
 
   /** A number higher than all before. */

@@ -151,6 +151,8 @@ export type Residency = {
   readonly awaitedOnDisk: number;
   /** Called for every arrow of the lifecycle, in order; must not throw. The result ends it. */
   onTransition(listener: (transition: Transition) => void): () => void;
+  /** Called when what its facts say of an adapter is other without one, as when it finds no room. Not for bytes that come. */
+  onNoted(listener: () => void): void;
   /** Refuses who waits and stops the work under way. The engine and what it holds are closed by their owner. */
   close(): Promise<void>;
 };
@@ -327,6 +329,9 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     },
     get awaitedOnDisk() {
       return refetch.waiting;
+    },
+    onNoted: (listener) => {
+      core.noteListeners.add(listener);
     },
     onTransition: (listener) => {
       core.listeners.add(listener);

@@ -108,6 +108,20 @@ it('a request whose adapter finds no room because memory is short is told so, an
   expect(stateOf(w, 'a')).toBe('Resident');
 });
 
+it('that an adapter finds no room is told once, though it stays where it is', async () => {
+  const w = world({ budgetBytes: 100 });
+  let told = 0;
+  w.residency.onNoted(() => {
+    told += 1;
+  });
+  w.residency.apply([adapter('a')]);
+  w.residency.limitMemory(5);
+  const asked = () => w.residency.acquire(key('a'), { signal: never() });
+  for (let time = 0; time < 2; time += 1) await expect(asked()).rejects.toMatchObject({ code: 'MEMORY_PRESSURE' });
+  expect(told).toBe(1);
+  expect(w.residency.facts()[0]).toMatchObject({ state: 'Compiled', message: expect.stringContaining('bytes') });
+});
+
 it('one that would not fit the whole budget either is not told to come again', async () => {
   const w = world({ budgetBytes: 100, sizes: { huge: 101 } });
   w.residency.apply([adapter('huge')]);

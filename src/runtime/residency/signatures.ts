@@ -119,7 +119,7 @@ export class Signatures {
       const { key, state } = entry;
       // Who asks for it does not bring it back.
       entry.wasResident = false;
-      if (state.kind !== 'Resident') return;
+      if (state.kind !== 'Resident') return this.#core.noted();
       this.#core.options.logger.warn(
         { err: error, key },
         'an adapter is not signed any more as it has to be',

@@ -165,10 +165,12 @@ export class Work {
   }
 
   #park(entry: Entry, error: AdaptletError, reason: string, log: string): void {
-    if (entry.note !== reason) this.#core.options.logger.warn({ key: entry.key, reason }, log);
+    const isNews = entry.note !== reason;
+    if (isNews) this.#core.options.logger.warn({ key: entry.key, reason }, log);
     entry.blocked = true;
     entry.note = reason;
     this.refuse(entry, error);
+    if (isNews) this.#core.noted();
     this.#unblockLater(entry);
   }
 

@@ -7,7 +7,7 @@ import { all, any, negated, type Verdict } from './verdict.ts';
 type Test = (context: RequestContext, labelOf: LabelOf) => Verdict;
 type HeaderMatch = NonNullable<Match['headers']>[number];
 
-/** What a request must have for a condition to hold: one of some values, or what begins with one. It may have several. */
+/** A condition holds exactly when a request has one of some values, or what begins with one. It may have several. */
 export type Anchor = {
   /** What has the values. Anchors of one are given the same by a request. */
   readonly of: string;
@@ -25,6 +25,8 @@ export type Condition = {
   readonly given: (context: RequestContext, labelOf: LabelOf) => string;
   /** Absent: a request has to be asked. */
   readonly anchor?: Anchor;
+  /** Of a negation: it holds exactly when a request has none of the values. */
+  readonly excludes?: Anchor;
 };
 
 /** The matches of a rule. */
@@ -68,6 +70,7 @@ const isCheap = ({ text }: Condition): boolean => !text.startsWith('classifier '
 const compileNegation = (leaf: Leaf): Condition => {
   const conditions = compileLeaf(leaf);
   const test = together(conditions);
+  const [only] = conditions.length === 1 ? conditions : [];
   return {
     text: `not (${conditions.map((one) => one.text).join(' and ')})`,
     test: (context, labelOf) => negated(test(context, labelOf)),
@@ -76,6 +79,7 @@ const compileNegation = (leaf: Leaf): Condition => {
         .map((one) => one.given(context, labelOf))
         .filter((given) => given !== '')
         .join('; '),
+    ...(only?.anchor === undefined ? {} : { excludes: only.anchor }),
   };
 };
 

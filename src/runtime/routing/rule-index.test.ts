@@ -78,6 +78,24 @@ describe('the index of rules', () => {
     expect([...indexRules(matchers)(context('m'))]).toEqual([]);
   });
 
+  it('looks at no rule that asks a request not to have what it has', () => {
+    const not = (prefix: string) => compileMatches([{ not: [{ user: { prefix } }] }]);
+    const matchers = Array.from({ length: 100 }, (_, i) => not(`u${i}`));
+    const candidates = [...indexRules(matchers)(context('m', { user: 'u70' }))];
+    expect(candidates).toHaveLength(98);
+    expect(candidates).not.toContain(7);
+    expect(candidates).not.toContain(70);
+    expect([...indexRules(matchers)(context('m'))]).toHaveLength(100);
+  });
+
+  it('looks a rule up by a value rather than by a prefix that others have too', () => {
+    const matchers = Array.from({ length: 100 }, (_, i) =>
+      compileMatches([{ headers: [{ name: 'x-one', type: 'Prefix', value: 'a' }], user: { in: [`u${i}`] } }]),
+    );
+    const who = { user: 'u7', headers: { 'x-one': 'abc' } };
+    expect([...indexRules(matchers)(context('m', who))]).toEqual([7]);
+  });
+
   it('finds ranges of a length that no rule has to have', () => {
     const range = 'İ'.repeat(maxPresetLength);
     const matchers = [compileMatches([{ locale: { in: [range] } }])];

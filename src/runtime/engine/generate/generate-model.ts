@@ -16,6 +16,7 @@ import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
 import { familyOf } from '../onnx/families.ts';
 import { type Graph, readGraph, tensorsOf } from '../onnx/graph.ts';
 import { withMissingWindows } from '../onnx/missing-windows.ts';
+import { growthOfProducts } from '../onnx/own-products.ts';
 import { checkSoftCapping } from '../onnx/soft-capping.ts';
 import type { Operator } from '../ort/operator.ts';
 import { cpuProvider } from '../ort/providers.ts';
@@ -140,7 +141,10 @@ export const openGenerateModel = async (
   const plan = kvPlanOf(wish, {
     shape: exportedShape(graph, headSize),
     contextLength,
-    weightBytes: graph.model.length + weightFiles.reduce((sum, path) => sum + statSync(path).size, 0),
+    weightBytes:
+      graph.model.length +
+      weightFiles.reduce((sum, path) => sum + statSync(path).size, 0) +
+      growthOfProducts(graph),
   });
   const samples = {
     learned: sampleTexts.learned.map((text) => sampleOf(codec, text, settings)),

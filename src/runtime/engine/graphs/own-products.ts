@@ -183,7 +183,7 @@ export const ownProducts = async (
   const of = operator === undefined ? undefined : usedProducts(operator);
   if (operator?.products === undefined || of === undefined) return asIs;
   const linears = productsOf(readGraph(graph));
-  const least = areKnownFaster(of.level) ? 1 : leastMeasured;
+  const least = areKnownFaster(of.level, linears) ? 1 : leastMeasured;
   if (bytesOf(linears) < least) return asIs;
   try {
     if (!(await isProved(folder, { limitMs: limitOf(linears), ...options, operator, of }))) return asIs;

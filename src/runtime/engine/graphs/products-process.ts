@@ -83,7 +83,7 @@ const measured = async (): Promise<ProductsTimes | undefined> => {
 const verdict = async (): Promise<ProductsVerdict> => {
   const refused = await refusal();
   if (refused !== undefined) return { refused };
-  if (areKnownFaster(level)) return {};
+  if (areKnownFaster(level, linears)) return {};
   const times = await measured();
   const again = onceDeleted(folder, { digest: operator.digest, level });
   if (times === undefined)

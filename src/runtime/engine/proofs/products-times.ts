@@ -1,9 +1,12 @@
 import type { Answering } from './prove-prepared.ts';
 
-/** Instruction sets whose products were measured to be faster on every machine so far: docs/adr/0097. */
+/** Instruction sets whose products were measured to be faster on every machine so far, and the blocks: docs/adr/0097. */
 const known: ReadonlySet<string> = new Set(['vnni']);
+const knownBlock = 32;
 
-export const areKnownFaster = (level: string): boolean => known.has(level);
+/** In wider blocks ONNX Runtime's are faster as well. */
+export const areKnownFaster = (level: string, linears: readonly { readonly block: number }[] = []): boolean =>
+  known.has(level) && linears.every(({ block }) => block === knownBlock);
 
 /** Rounds in which both run by turns. */
 const rounds = 15;

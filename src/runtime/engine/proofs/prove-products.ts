@@ -10,13 +10,13 @@ import { type RunOptions, sessionOptions } from '../session/runtime-options.ts';
 
 /** Two tiles of tokens, and one that is not whole. */
 const tokens = 19;
-/**
- * Of a column over all tokens, over what ONNX Runtime gives. One of 1,000 weights that is a step of 16 off comes to 0.007; what ONNX
- * Runtime loses where it rounds a whole token by one scale to 0.004.
- */
+/** Of a column over all tokens, over what ONNX Runtime gives. One of 1,000 weights that is a step of 16 off comes to 0.007. */
 const mostOfColumn = 0.005;
-/** x is whole numbers, of which one in each so many is the largest: in 8 bits it is exact, in blocks of whatever size. */
-const [largest, largestEvery] = [127, 16];
+/**
+ * x is whole numbers, of which one in each so many is the largest, times one of some powers of two for each block: in 8 bits it is
+ * exact, and what takes the scale of another block or token is far off.
+ */
+const [largest, largestEvery, powers] = [127, 16, 5];
 /** Of all logits: a difference in the last bit decides how inputs are rounded to 8 bits in the layers after it. */
 const mostOfGraph = 0.1;
 
@@ -58,12 +58,14 @@ const farthestColumn = async (
     weightsFolder,
     weights,
   });
-  const { inFeatures, outFeatures } = product;
+  const { inFeatures, outFeatures, block } = product;
   const room = new NativeMemory(tokens * inFeatures * Float32Array.BYTES_PER_ELEMENT);
   const random = seededRandom(inFeatures);
-  const x = new Float32Array(room.buffer).map((_, at) =>
-    (at % inFeatures) % largestEvery === 0 ? largest : Math.round(largest * (2 * random() - 1)),
-  );
+  const x = new Float32Array(room.buffer).map((_, at) => {
+    const [token, place] = [Math.floor(at / inFeatures), at % inFeatures];
+    const whole = place % largestEvery === 0 ? largest : Math.round(largest * (2 * random() - 1));
+    return whole * 2 ** -((token + Math.floor(place / block)) % powers);
+  });
   new Float32Array(room.buffer).set(x);
   const tensor = new OrtTensor('float32', [tokens, inFeatures], room.address);
   const run = new TensorRun(session, ['x']);

@@ -36,7 +36,7 @@ export const checkSampling = (sampling: Sampling): void => {
 
 /**
  * The most likely token of those that may come, all without `mask`; of equals the first. By index: an iterator over a
- * vocabulary costs a tenth of a step. Bits are read of few tokens: of those that are likelier than what came before.
+ * vocabulary costs a tenth of a step. Bits are read only of tokens that are likelier than the best one so far.
  * @throws LOGITS_NOT_FINITE, also of those that may not come
  */
 const mostLikely = (logits: Float32Array, mask?: Uint32Array): number => {

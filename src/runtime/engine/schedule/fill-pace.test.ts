@@ -22,7 +22,7 @@ describe('the piece of a prompt that runs at once', () => {
   it('leaves room for pieces that take longer than those before them', () => {
     const pace = measured(100, 0.5);
     expect(pace.max).toBe(128);
-    for (let ms = 70; ms <= 110; ms += 0.5) pace.ran(100, ms);
+    for (let run = 0; run < 50; run += 1) pace.ran(100, 70);
     expect(pace.max).toBe(64);
   });
 

@@ -10,11 +10,11 @@ const weight = 0.3;
  * Shares of the time that others may wait, beyond which a piece is halved, and below which one twice as large would stay. Some
  * pieces take longer than the estimate: the deeper in a prompt, the more there is to attend to.
  */
-const bounds = { halve: 0.9, double: 0.7 };
+const bounds = { halve: 0.8, double: 0.66 };
 
 /**
  * How many tokens of a prompt run at once, so that others get their next token in time: a power of two that changes
- * only when the machine's speed does, not with who waits. Pieces of another size round differently, so a prompt is cut the same
+ * with the machine's speed and with how deep prompts are, not with who waits. Pieces of another size round differently, so a prompt is cut the same
  * way whether somebody waits or not.
  */
 export class FillPace {

@@ -18,10 +18,15 @@ export class CopyTally {
   readonly #ofRollout = new Map<string, Counted>();
   readonly #totals = new Map<CopyResult, number>(mirrorResults.map((result) => [result, 0]));
   readonly #changed: () => void;
+  readonly #isPlanned: (uid: string) => boolean;
 
-  /** `changed` is called with every count. */
-  constructor(changed: () => void = () => undefined) {
+  /** `changed` is called with every count. `isPlanned`: of a rollout that is not, a late copy counts in the totals alone. */
+  constructor(
+    changed: () => void = () => undefined,
+    isPlanned: (uid: string) => boolean = () => true,
+  ) {
     this.#changed = changed;
+    this.#isPlanned = isPlanned;
   }
 
   add(mirrored: Mirrored, result: CopyResult, counts: Partial<CopyCounts>): void {
@@ -29,7 +34,8 @@ export class CopyTally {
     const known = this.#ofRollout.get(uid);
     const isSame = known?.digest === digest && known.attempt === attempt;
     const before = isSame ? known.counts : noCopyCounts;
-    this.#ofRollout.set(uid, { uid, digest, attempt, counts: addCopyCounts(before, counts) });
+    if (this.#isPlanned(uid))
+      this.#ofRollout.set(uid, { uid, digest, attempt, counts: addCopyCounts(before, counts) });
     this.#totals.set(result, (this.#totals.get(result) ?? 0) + 1);
     this.#changed();
   }

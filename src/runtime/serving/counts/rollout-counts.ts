@@ -28,6 +28,8 @@ export class RolloutCounts {
   readonly elsewhere: ElsewhereRewards;
   readonly feedback: Feedback;
   readonly copies: CopyTally;
+  /** Of the rollouts of the plan in force. A request may end after its rollout is gone. */
+  readonly #planned = new Set<string>();
 
   /** `changed` is called with every count of requests, `mirrored` with every one of copies. */
   constructor(
@@ -39,11 +41,11 @@ export class RolloutCounts {
     this.splits = new SplitCounts(changed);
     this.elsewhere = new ElsewhereRewards(changed);
     this.feedback = new Feedback({ ...signing, splits: this.splits, elsewhere: this.elsewhere });
-    this.copies = new CopyTally(mirrored);
+    this.copies = new CopyTally(mirrored, (uid) => this.#planned.has(uid));
   }
 
   answered({ split, arm }: TalliedRequest, ms: number): void {
-    this.served.add(split, arm);
+    if (this.#planned.has(split.uid)) this.served.add(split, arm);
     this.splits.answered(split, arm, ms);
   }
 
@@ -59,6 +61,8 @@ export class RolloutCounts {
     const bodies = put.map(({ body }) => body);
     const uids = gone.map(({ body }) => body.uid);
     const names = new Set(put.map(({ name }) => name));
+    for (const uid of uids) this.#planned.delete(uid);
+    for (const { uid } of bodies) this.#planned.add(uid);
     this.served.forget(
       uids,
       gone.flatMap(({ name }) => (names.has(name) ? [] : [name])),
