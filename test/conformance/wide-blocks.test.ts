@@ -5,7 +5,7 @@ import { packProducts } from '../../src/runtime/engine/graphs/own-products.ts';
 import { externalWeights, moveValues } from '../../src/runtime/engine/onnx/external-weights.ts';
 import { readGraph } from '../../src/runtime/engine/onnx/graph.ts';
 import { floatsMessage, nodeMessage, valueInfoMessage } from '../../src/runtime/engine/onnx/messages.ts';
-import { productsOf } from '../../src/runtime/engine/onnx/own-products.ts';
+import { growthOfProducts, productsOf } from '../../src/runtime/engine/onnx/own-products.ts';
 import {
   elementType,
   graphField,
@@ -111,6 +111,14 @@ describe.runIf(products !== undefined)('linears in blocks of more than 32', () =
     const weights = MappedWeights.open(externalWeights(graph), () => join(folder, location));
     const [product] = productsOf(graph);
     expect(product).toMatchObject({ block: shape.block });
+    const stored = externalWeights(graph).reduce(
+      (sum, { dims, dataType }) =>
+        sum + dims.reduce((all, dim) => all * dim, dataType === elementType.float ? 4 : 1),
+      0,
+    );
+    const ofColumn = products!.bytesOf(product!) / (Math.ceil(columns / 16) * 16);
+    expect(ofColumn).toBeGreaterThan((0.95 * (stored + growthOfProducts(graph))) / columns);
+    expect(ofColumn).toBeLessThan((1.15 * (stored + growthOfProducts(graph))) / columns);
     const { packed } = await packProducts(model, weights, { products: products!, location });
     const options = { threads: 1, operator };
     const refused = [];

@@ -17,11 +17,11 @@ it('a request and a copy that end after their rollout is gone count for nothing 
   const served = () => [
     counts.served.ofRollout(planned.name).canary,
     counts.served.atWeight('r1', digest, 5).canary,
-    counts.copies.ofAttempt('r1', digest, 1)?.sent ?? 0,
+    counts.copies.ofAttempt('r1', digest, 1)?.requests ?? 0,
   ];
   const end = () => {
     counts.answered(request, 1);
-    counts.copies.add(copied, 'equal', { sent: 1 });
+    counts.copies.add(copied, 'equal', { requests: 1 });
   };
   counts.follow([planned]);
   end();
