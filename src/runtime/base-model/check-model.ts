@@ -164,7 +164,9 @@ export const checkModel = async (
     modelBytes,
     precision: facts.precision,
     features: (sites ?? []).reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures + outFeatures, 0),
-    ...(cache === undefined ? {} : { kv: kvOf(cache, settings, { found, contextLength, weightBytes: modelBytes, wanted }) }),
+    ...(cache === undefined
+      ? {}
+      : { kv: kvOf(cache, settings, { found, contextLength, weightBytes: modelBytes, wanted }) }),
   });
   return found;
 };

@@ -117,9 +117,13 @@ it('that an adapter finds no room is told once, though it stays where it is', as
   w.residency.apply([adapter('a')]);
   w.residency.limitMemory(5);
   const asked = () => w.residency.acquire(key('a'), { signal: never() });
-  for (let time = 0; time < 2; time += 1) await expect(asked()).rejects.toMatchObject({ code: 'MEMORY_PRESSURE' });
+  for (let time = 0; time < 2; time += 1)
+    await expect(asked()).rejects.toMatchObject({ code: 'MEMORY_PRESSURE' });
   expect(told).toBe(1);
-  expect(w.residency.facts()[0]).toMatchObject({ state: 'Compiled', message: expect.stringContaining('bytes') });
+  expect(w.residency.facts()[0]).toMatchObject({
+    state: 'Compiled',
+    message: expect.stringContaining('bytes'),
+  });
 });
 
 it('one that would not fit the whole budget either is not told to come again', async () => {

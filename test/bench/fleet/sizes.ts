@@ -58,7 +58,9 @@ export const fleetSettings = (env: Readonly<Record<string, string | undefined>>)
   const usual = parts.filter((part) => part !== 'flaps' || quiet === 'writes');
   const asked = read('PARTS', usual.join()).split(',');
   if (quiet === 'plans' && asked.includes('flaps'))
-    throw new Error('ADAPTLET_BENCH_QUIET=plans: what flaps write cannot be told from what is written at rest: leave flaps out of ADAPTLET_BENCH_PARTS');
+    throw new Error(
+      'ADAPTLET_BENCH_QUIET=plans: what flaps write cannot be told from what is written at rest: leave flaps out of ADAPTLET_BENCH_PARTS',
+    );
   return {
     sizes: read('FLEET', '50')
       .split(',')

@@ -21,10 +21,7 @@ export class CopyTally {
   readonly #isPlanned: (uid: string) => boolean;
 
   /** `changed` is called with every count. `isPlanned`: of a rollout that is not, a late copy counts in the totals alone. */
-  constructor(
-    changed: () => void = () => undefined,
-    isPlanned: (uid: string) => boolean = () => true,
-  ) {
+  constructor(changed: () => void = () => undefined, isPlanned: (uid: string) => boolean = () => true) {
     this.#changed = changed;
     this.#isPlanned = isPlanned;
   }
