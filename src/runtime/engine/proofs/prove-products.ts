@@ -62,9 +62,9 @@ const farthestColumn = async (
   const room = new NativeMemory(tokens * inFeatures * Float32Array.BYTES_PER_ELEMENT);
   const random = seededRandom(inFeatures);
   const x = new Float32Array(room.buffer).map((_, at) => {
-    const [token, place] = [Math.floor(at / inFeatures), at % inFeatures];
-    const whole = place % largestEvery === 0 ? largest : Math.round(largest * (2 * random() - 1));
-    return whole * 2 ** -((token + Math.floor(place / block)) % powers);
+    const [token, position] = [Math.floor(at / inFeatures), at % inFeatures];
+    const whole = position % largestEvery === 0 ? largest : Math.round(largest * (2 * random() - 1));
+    return whole * 2 ** -((token + Math.floor(position / block)) % powers);
   });
   new Float32Array(room.buffer).set(x);
   const tensor = new OrtTensor('float32', [tokens, inFeatures], room.address);
