@@ -80,15 +80,19 @@ const productOf = (graph: Graph, node: Node): Product | undefined => {
 export const productsOf = (graph: Graph): readonly Product[] =>
   graph.nodes.flatMap((node) => productOf(graph, node) ?? []);
 
-/** Of a scale and a zero point that are packed for each block of the operator. */
-const packedScaleBytes = 5;
+/** Of a scale and a zero point. */
+const scaleBytes = 5;
+
+/** Bytes of a linear in blocks of so many values. */
+const bytesInBlocks = ({ inFeatures, outFeatures, bits }: Product, block: number): number =>
+  outFeatures * Math.ceil(inFeatures / block) * ((block * bits) / 8 + scaleBytes);
 
 /** Bytes by which the linears of a graph grow as they are packed: those in wide blocks get a scale for each block of the operator. */
 export const growthOfProducts = (graph: Graph): number =>
-  productsOf(graph).reduce((sum, { inFeatures, outFeatures, block }) => {
-    const more = Math.ceil(inFeatures / ownBlock) - Math.ceil(inFeatures / block);
-    return sum + more * outFeatures * packedScaleBytes;
-  }, 0);
+  productsOf(graph).reduce(
+    (sum, product) => sum + bytesInBlocks(product, ownBlock) - bytesInBlocks(product, product.block),
+    0,
+  );
 
 /** True where a graph has linears in int4 or int8, and the native operator computes all of them. */
 export const hasOwnProducts = ({ nodes }: Graph): boolean => {
