@@ -173,7 +173,7 @@ const largePart = (report: Report | undefined): readonly string[] =>
         '### The large fleet',
         '',
         `${sizeText(sizeOf(report))} (runtimes x Adapters x rollouts) in ${report.setup['namespaces']} namespaces, beside the goals. The limit was: ${report.setup['limit']}.`,
-        'Memory and writes are those of the leader under a step and a flap a second, some minutes after the canaries of 200 rollouts were bound: events and statuses of that are still',
+        'Memory and writes are those of the leader under a step and a flap a second, some minutes after the canaries of 200 rollouts were bound: events and statuses of that may still be',
         'told then. An earlier run, which waited until nothing was written any more, took 481 MiB (489 at most) and 10.2 writes a second ([ADR 82](../adr/0082-what-a-fleet-says-alike-is-said-once.md)).',
         '',
         ...largeTable(report),
