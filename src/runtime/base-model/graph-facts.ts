@@ -11,7 +11,7 @@ export type GraphFacts = {
   readonly precision: string;
   /** Files with the weights, relative to the graph, sorted; none when they are in it. */
   readonly weightFiles: readonly string[];
-  /** Linears in int4 and int8, and those of them that take float32 activations: on a CPU such a token takes many times as long. */
+  /** Linears in int4 and int8, and those of them that take float32 activations: a token of such a one takes far longer on a CPU. */
   readonly quantised: { readonly linears: number; readonly exact: number };
   /** Bytes of the graph's file. */
   readonly bytes: number;

@@ -1,3 +1,4 @@
+import type { ObjectKey } from '../../api/names.ts';
 import type { Report, ReportLike, ReportsKept } from '../../gen/adaptlet/control/v1/control.ts';
 import type { Clock } from '../../time/clock.ts';
 import { forgets, reportSince, resumedReport, wholeReport } from './report-diff.ts';
@@ -51,7 +52,7 @@ export class Reports {
   #cancelCounters: (() => void) | undefined;
   #countersDue = false;
   /** Rollouts that may be other than was told; undefined: anything may. */
-  #unlike: Set<string> | undefined;
+  #unlike: Set<ObjectKey> | undefined;
 
   constructor(parts: ReportsParts) {
     this.#parts = parts;
@@ -75,7 +76,7 @@ export class Reports {
   }
 
   /** A state changed: an adapter's, a rollout's, the runtime's. `rollouts`: of adapters none, and of rollouts no others. */
-  changed(rollouts?: Iterable<string>): void {
+  changed(rollouts?: Iterable<ObjectKey>): void {
     if (rollouts === undefined) this.#unlike = undefined;
     else for (const key of rollouts) this.#unlike?.add(key);
     if (this.#connectionSeq === undefined || this.#cancelState !== undefined) return;

@@ -60,7 +60,7 @@ export type SnapshotParts = {
 };
 
 /** An earlier snapshot, where no adapter is other than it says, and no rollout but these may be. */
-export type Since = { readonly last: Snapshot; readonly rollouts: ReadonlySet<string> };
+export type Since = { readonly last: Snapshot; readonly rollouts: ReadonlySet<ObjectKey> };
 
 /** `since`: adapters, and rollouts that are not in it, are not looked at. */
 export const takeSnapshot = (
@@ -111,7 +111,7 @@ const rolloutsSince = ({ last, rollouts }: Since, parts: SnapshotParts): Snapsho
   if (rollouts.size === 0) return last.rollouts;
   const now = new Map(last.rollouts);
   for (const key of rollouts) {
-    const split = parts.plan.table.splits.get(key as ObjectKey);
+    const split = parts.plan.table.splits.get(key);
     if (split === undefined) now.delete(key);
     else now.set(key, rolloutReport(split, parts));
   }

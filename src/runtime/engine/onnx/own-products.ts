@@ -87,7 +87,10 @@ const scaleBytes = 5;
 const bytesInBlocks = ({ inFeatures, outFeatures, bits }: Product, block: number): number =>
   outFeatures * Math.ceil(inFeatures / block) * ((block * bits) / 8 + scaleBytes);
 
-/** Bytes by which the linears of a graph grow as they are packed: those in wide blocks get a scale for each block of the operator. */
+/**
+ * Bytes by which the linears of a graph grow as they are packed: those in wide blocks get a scale for each block of the operator, and
+ * lose what a last block was padded with. Less than 0: they shrink.
+ */
 export const growthOfProducts = (graph: Graph): number =>
   productsOf(graph).reduce(
     (sum, product) => sum + bytesInBlocks(product, ownBlock) - bytesInBlocks(product, product.block),

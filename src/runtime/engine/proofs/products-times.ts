@@ -4,7 +4,7 @@ import type { Answering } from './prove-prepared.ts';
 const known: ReadonlySet<string> = new Set(['vnni']);
 const knownBlock = 32;
 
-/** In wider blocks ONNX Runtime's are faster as well. */
+/** ONNX Runtime's own are faster in wider blocks than in these, so that the machine has to measure. */
 export const areKnownFaster = (level: string, linears: readonly { readonly block: number }[] = []): boolean =>
   known.has(level) && linears.every(({ block }) => block === knownBlock);
 
