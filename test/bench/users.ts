@@ -126,6 +126,7 @@ const measure = async (population: Population) => {
         if (answer.served.arm === 'base') fallbacks += 1;
       }
       before = now;
+      if ((asked + 1) % 1000 === 0) console.error(`users: ${asked + 1} of ${requests} requests`);
     }
     await node.end();
     const counted = places.reduce((sum, place) => sum + firstMs[place].length, 0);
