@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
 import { smollm } from '../support/models.ts';
 import { TestNode, tiny } from '../support/node.ts';
@@ -57,18 +58,27 @@ const writeAdapters = async ({ adapter, users }: Population, folder: string): Pr
   }
 };
 
-/** How often adapters were fetched and loaded since the node started. */
-const changesOf = async (node: TestNode): Promise<{ readonly fetched: number; readonly loaded: number }> => {
-  const text = await (await fetch(`${node.http}/metrics`)).text();
-  const sum = (to: string): number =>
-    [
-      ...text.matchAll(
-        new RegExp(`^adaptlet_adapter_transitions_total\\{[^}]*to="${to}"[^}]*\\} (\\d+)`, 'gm'),
-      ),
-    ]
-      .map(([, count]) => Number(count))
-      .reduce((a, b) => a + b, 0);
-  return { fetched: sum('Fetching'), loaded: sum('Loaded') };
+/**
+ * Says where the adapter of the request came from that was answered last, by the log of a node that is asked one request after the
+ * other. Its metrics say that too, but are a page of 400 KB, which is too much to make for each request.
+ */
+const watchPlaces = (log: readonly string[]): (() => Promise<Place>) => {
+  let before: string | undefined;
+  return async () => {
+    for (let tries = 0; tries < 1_000; tries++) {
+      const end = log.findLastIndex((line) => line.includes('"request answered"'));
+      const last = log[end];
+      if (last !== undefined && last !== before) {
+        const lines = log.slice(before === undefined ? 0 : log.lastIndexOf(before, end), end);
+        before = last;
+        const isThere = (state: string): boolean => lines.some((line) => line.includes(`"to":"${state}"`));
+        if (isThere('Fetching')) return 'source';
+        return isThere('Loaded') ? 'disk' : 'ram';
+      }
+      await sleep(1);
+    }
+    throw new Error('the node did not log its answer');
+  };
 };
 
 /** Bytes of one adapter in RAM, and on the disk with its compiled file. */
@@ -89,7 +99,7 @@ const measure = async (population: Population) => {
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-bench-'));
   const roots = join(folder, 'roots');
   const start = async (settings: Readonly<Record<string, string>>): Promise<TestNode> => {
-    const common = { 'log-level': 'warn', 'import-roots': roots, prefetch: 'off' };
+    const common = { 'log-level': 'debug', 'import-roots': roots, prefetch: 'off' };
     const node = await TestNode.start({
       folder,
       model,
@@ -113,19 +123,16 @@ const measure = async (population: Population) => {
     const draw = zipf(users, exponent, random);
     const firstMs: Record<Place, number[]> = { ram: [], disk: [], source: [] };
     let fallbacks = 0;
-    let before = await changesOf(node);
+    const lastPlace = watchPlaces(node.log);
     for (let asked = 0; asked < requests; asked++) {
       const user = userName(order[draw()] ?? 0);
       const answer = await node.client.ask({ model: 'personal', prompt, user, maxTokens: 1 });
-      const now = await changesOf(node);
+      const place = await lastPlace();
       // The first third fills RAM and disk.
       if (asked >= requests / 3) {
-        const isFetched = now.fetched > before.fetched;
-        const place = isFetched ? 'source' : now.loaded > before.loaded ? 'disk' : 'ram';
         firstMs[place].push(answer.firstMs);
         if (answer.served.arm === 'base') fallbacks += 1;
       }
-      before = now;
       if ((asked + 1) % 1000 === 0) console.error(`users: ${asked + 1} of ${requests} requests`);
     }
     await node.end();
