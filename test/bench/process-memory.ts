@@ -23,6 +23,18 @@ export const memoryOfOne = async (pid: number): Promise<ProcessMemory> => {
   return { pss: of('Pss'), rss: of('Rss'), anonymous: of('Pss_Anon') };
 };
 
+/**
+ * Resident set size in MiB of a process and of all that it started, by counters of the kernel: nothing holds the process up, as adding
+ * up its pages does.
+ */
+export const residentOf = async (pid: number): Promise<number> => {
+  const text = await readFile(`/proc/${pid}/status`, 'utf8');
+  const own = Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]) / kibPerMib;
+  // One that ends meanwhile has none.
+  const below = (await childrenOf(pid)).map((child) => residentOf(child).catch(() => 0));
+  return (await Promise.all(below)).reduce((sum, mib) => sum + mib, own);
+};
+
 /** Processes that a process started. */
 export const childrenOf = async (pid: number): Promise<readonly number[]> => {
   const threads = await readdir(`/proc/${pid}/task`);

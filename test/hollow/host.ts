@@ -122,17 +122,14 @@ const orders: Orders = {
     return { at: watch.at, missing: [...left] };
   },
   census: async () => {
-    const states: Record<string, number> = {};
     const errors: Record<string, number> = {};
     let [connected, traffic] = [0, noTraffic];
     for (const { runtime, link } of hosted.values()) {
       if (runtime.isConnected) connected++;
       traffic = addTraffic(traffic, link.traffic);
-      for (const [state, count] of Object.entries(runtime.states()))
-        states[state] = (states[state] ?? 0) + count;
       if (runtime.lastError !== '') errors[runtime.lastError] = (errors[runtime.lastError] ?? 0) + 1;
     }
-    return { connected, traffic, states, errors, lies };
+    return { connected, traffic, errors, lies };
   },
   followed: async () => {
     const all: Record<string, Followed> = {};

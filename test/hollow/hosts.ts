@@ -157,7 +157,6 @@ export class HollowFleet implements AsyncDisposable {
     return {
       connected: all.reduce((count, { connected }) => count + connected, 0),
       traffic: all.map(({ traffic }) => traffic).reduce(addTraffic, noTraffic),
-      states: sum(({ states }) => states),
       errors: sum(({ errors }) => errors),
       lies: sum(({ lies }) => lies),
     };

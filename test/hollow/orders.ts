@@ -39,8 +39,6 @@ export type Reached = {
 export type Census = {
   readonly connected: number;
   readonly traffic: Traffic;
-  /** Adapters in each state, of all runtimes. */
-  readonly states: Readonly<Record<string, number>>;
   /** Why streams ended last, and how many say so. */
   readonly errors: Readonly<Record<string, number>>;
   /** False reports that were sent, by what they say falsely. */

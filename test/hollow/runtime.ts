@@ -196,12 +196,6 @@ export const startHollow = async (options: HollowOptions) => {
       const keys = [...splits.keys(), ...adapters.keys(), ...routes.keys()];
       return { rollouts, namespaces: [...new Set(keys.map(namespaceOf))] };
     },
-    /** How many adapters are in each state. */
-    states(): Record<string, number> {
-      const states: Record<string, number> = {};
-      for (const { state } of residency.facts()) states[state] = (states[state] ?? 0) + 1;
-      return states;
-    },
     async close(): Promise<void> {
       await trials.close();
       await source.close();

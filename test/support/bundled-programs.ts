@@ -27,7 +27,7 @@ const keptMs = 86_400_000;
 const completion = 'kubectl_complete-adaptlet';
 
 const writeProgram = async (path: string, script: string): Promise<void> => {
-  await writeFile(path, `#!/bin/sh\nexec "${join(modules, '.bin/node')}" "${script}" "$@"\n`);
+  await writeFile(path, `#!/bin/sh\nexec "${join(modules, '.bin/node')}" --v8-pool-size=0 "${script}" "$@"\n`);
   await chmod(path, 0o755);
 };
 

@@ -203,17 +203,25 @@ const aborts = async (parts: Parts): Promise<Record<string, Variant>> => {
 
 /** All links are cut and put back at once, and one change is made at this moment. */
 const reconnectAll = async (parts: Parts): Promise<Record<string, Variant>> => {
-  const { hollows, size } = parts;
+  const { fleet, hollows, size } = parts;
   await hollows.cut();
   await waitFor('all links to be cut', async () => (await hollows.census()).connected === 0);
   const began = machineMs();
+  const meter = await startCpuMeter({
+    operator: fleet.operators.map(({ pid }) => pid),
+    hollow: hollows.pids,
+    api_server: await childrenCalled('kube-apiserver'),
+  });
   const effective = change(parts, size.rollouts - 1);
   await hollows.restore();
   const connected = await hollows.whenConnected(patienceMs);
   if (connected.missing.length > 0) throw new Error(`${connected.missing.length} runtimes did not come back`);
+  const seconds = (lastOf(connected) - began) / 1000;
+  const cores = Object.entries(await meter()).map(([who, share]) => [`reconnect_cores_${who}`, one(share)]);
   const time = await effective;
   return {
-    reconnect_all_s: one((lastOf(connected) - began) / 1000),
+    reconnect_all_s: one(seconds),
+    ...Object.fromEntries(cores),
     ...(time === undefined ? {} : { reconnect_to_effective_s: one(time / 1000) }),
   };
 };

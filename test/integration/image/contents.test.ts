@@ -17,6 +17,8 @@ type Found = {
   readonly time: number;
   /** Machine of an ELF file. */
   readonly machine: number | undefined;
+  /** Of a script. */
+  readonly firstLine: string | undefined;
 };
 
 /** Of ELF: EM_X86_64, EM_AARCH64. */
@@ -28,11 +30,14 @@ const filesOf = async (layer: string): Promise<Found[]> => {
   const reader = extract();
   reader.on('entry', ({ name, type, mode, uid, gid, mtime }, stream, next) => {
     let machine: number | undefined;
+    let firstLine: string | undefined;
     stream.once('data', (chunk) => {
-      if (Buffer.isBuffer(chunk) && chunk.subarray(0, 4).equals(elf)) machine = chunk.readUInt16LE(18);
+      if (!Buffer.isBuffer(chunk)) return;
+      if (chunk.subarray(0, 4).equals(elf)) machine = chunk.readUInt16LE(18);
+      if (chunk.subarray(0, 2).toString() === '#!') firstLine = chunk.subarray(0, 80).toString().split('\n')[0];
     });
     stream.once('end', () => {
-      found.push({ name, type: type ?? '', mode, owner: `${uid}:${gid}`, time: Number(mtime), machine });
+      found.push({ name, type: type ?? '', mode, owner: `${uid}:${gid}`, time: Number(mtime), machine, firstLine });
       next();
     });
     stream.resume();
@@ -53,6 +58,8 @@ describe.each(architectureNames)('the files of the image for %s', (architecture)
 
   it('are programs of Node and adaptlet alone: no shell, no package manager', () => {
     expect(named(/^usr\/(bin|sbin)\//).toSorted()).toEqual(['usr/bin/adaptlet', 'usr/bin/node']);
+    const program = files.find(({ name }) => name === 'usr/lib/adaptlet/main.mjs');
+    expect(program?.firstLine).toBe('#!/usr/bin/node --v8-pool-size=0');
     expect(named(/(^|\/)(sh|bash|dash|busybox|npm|npx|corepack|apt|dpkg)$/)).toEqual(['var/lib/dpkg']);
   });
 

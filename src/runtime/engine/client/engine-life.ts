@@ -91,7 +91,8 @@ export class EngineLife {
     this.#child = fork(program, [], {
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      execArgv: [],
+      // As bin/adaptlet starts this process.
+      execArgv: ['--v8-pool-size=0'],
       env: { ...process.env, ...noTelemetry, ...libraryOf(options.start) },
     });
     this.#watchdog = new Watchdog({
