@@ -75,7 +75,11 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
       const object = preloaded.has(key) ? undefined : objects.adapters.get(key)?.object;
       if (object !== undefined) look(key, object);
     }
-    for (const key of moves.adapters) if (objects.adapters.get(key) !== undefined) counted(key);
+    // Many runtimes come at once, and have the same adapters: each is wanted once for all of them.
+    const theirs = new Set(moves.adapters);
+    for (const runtime of moves.connections)
+      for (const key of fleet.get(runtime)?.adapters.keys() ?? []) theirs.add(key);
+    for (const key of theirs) if (objects.adapters.get(key) !== undefined) counted(key);
   };
   /** Base models of runtimes that are not away, with the scope of the runtimes. */
   let models: ReadonlyMap<string, Scope> = new Map();
@@ -113,10 +117,7 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
     resolver.onChange((key) => enqueue(key, 0)),
     verdicts.onChange((key) => known(key, 0)),
     signatures.onChange((key) => known(key, 0)),
-    fleet.onChange(({ runtime, connection, adapters, rollouts }) => {
-      if (connection)
-        for (const key of fleet.get(runtime)?.adapters.keys() ?? [])
-          if (objects.adapters.get(key) !== undefined) counted(key);
+    fleet.onChange(({ adapters, rollouts }) => {
       for (const key of adapters) known(key, reportMs);
       namedBy(rollouts, (key) => {
         if (objects.adapters.get(key) !== undefined) counted(key, servingMs);

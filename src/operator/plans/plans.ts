@@ -41,6 +41,13 @@ const compiledAtOnce = 256;
 /** Work of telling runtimes in a turn: what one costs, and that a new one is compared with all of its plan. */
 const toldAtOnce = 4_096;
 const perTold = 64;
+/**
+ * How long a plan is kept that nobody follows: as long as a replica knows what a runtime held that left. Where all of them come back at
+ * once, what changed meanwhile is compared with what they hold, and not the whole of a plan that was compiled anew with it.
+ */
+const keptMs = 60_000;
+/** Resources of all plans that are kept so; one is kept however many it has. Whoever serves another model each time leaves many. */
+const keptResources = 20_000;
 
 export type PlansParts = {
   readonly objects: Objects;
@@ -87,6 +94,8 @@ export class Plans {
   readonly #ends: (() => void)[];
   readonly #followers = new Map<ObjectKey, Set<Follower>>();
   readonly #tables = new Map<Scope, Map<string, Table>>();
+  /** Tables that nobody follows, and what keeps each from being dropped. */
+  readonly #left = new Map<Table, () => void>();
   /** Tables with something to do, the oldest first. */
   readonly #due = new Set<Table>();
   /** Followers to tell, those first that have waited longest. */
@@ -167,6 +176,8 @@ export class Plans {
   close(): void {
     this.#timer?.stop();
     for (const end of this.#ends) end();
+    for (const stop of this.#left.values()) stop();
+    this.#left.clear();
     this.#followers.clear();
     this.#tables.clear();
     this.#due.clear();
@@ -262,11 +273,13 @@ export class Plans {
       table = new Table({ scope, baseModel }, parts);
       byModel.set(baseModel, table);
     }
+    this.#left.get(table)?.();
+    this.#left.delete(table);
     return table;
   }
 
   #forget(follower: Follower, table: Table): void {
-    const { key, scope, baseModel } = follower;
+    const { key } = follower;
     const all = this.#followers.get(key);
     all?.delete(follower);
     if (all?.size === 0) this.#followers.delete(key);
@@ -275,6 +288,26 @@ export class Plans {
     table.unplaced.delete(follower);
     table.followers.delete(follower);
     if (table.followers.size > 0) return;
+    // What nobody waited for is not compiled to its end.
+    if (table.reached === undefined) this.#drop(table);
+    else this.#keep(table);
+  }
+
+  #keep(table: Table): void {
+    const stop = this.#clock.after(keptMs, () => this.#drop(table));
+    this.#left.set(table, stop);
+    let resources = [...this.#left.keys()].reduce((sum, { size }) => sum + size, 0);
+    for (const oldest of this.#left.keys()) {
+      if (resources <= keptResources || oldest === table) return;
+      resources -= oldest.size;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(table: Table): void {
+    const { scope, baseModel } = table;
+    this.#left.get(table)?.();
+    this.#left.delete(table);
     this.#due.delete(table);
     const byModel = this.#tables.get(scope);
     byModel?.delete(baseModel);

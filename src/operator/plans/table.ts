@@ -97,7 +97,8 @@ export class Table {
    * further version of a Split.
    */
   get views(): number {
-    let views = Math.max(1, new Set([...this.followers].map(({ chosenBy }) => chosenBy)).size);
+    if (this.followers.size === 0) return 0;
+    let views = new Set([...this.followers].map(({ chosenBy }) => chosenBy)).size;
     for (const key of this.#varied) {
       if (!key.startsWith('Split ')) continue;
       const versions = new Set<string | undefined>();

@@ -11,6 +11,8 @@ export type Moves = {
   readonly spots: Spots;
   /** Of which those that are seen by others than before say something: how large an adapter is counts for all who see them. */
   readonly adapters: ReadonlySet<ObjectKey>;
+  /** Those whose connection began or ended. */
+  readonly connections: ReadonlySet<RuntimeKey>;
 };
 
 type Sources = Pick<ControllerParts, 'clock' | 'objects' | 'fleet'> & {
@@ -27,7 +29,11 @@ export const followMoves = (
   tell: (moves: Moves) => void,
 ): (() => void) => {
   const known = new Map<RuntimeKey, Spot>();
-  const gathered = { spots: new Set<Spot>(), adapters: new Set<ObjectKey>() };
+  const gathered = {
+    spots: new Set<Spot>(),
+    adapters: new Set<ObjectKey>(),
+    connections: new Set<RuntimeKey>(),
+  };
   let cancel: (() => void) | undefined;
   const move = (key: RuntimeKey): void => {
     const [was, is] = [known.get(key), spotOf(presences.of(key))];
@@ -45,7 +51,12 @@ export const followMoves = (
     move(key);
     cancel ??= clock.after(afterMs, () => {
       cancel = undefined;
-      const moves = { spots: new Spots(gathered.spots), adapters: new Set(gathered.adapters) };
+      const { spots, adapters, connections } = gathered;
+      const moves = {
+        spots: new Spots(spots),
+        adapters: new Set(adapters),
+        connections: new Set(connections),
+      };
       for (const set of Object.values(gathered)) set.clear();
       tell(moves);
     });
@@ -59,6 +70,7 @@ export const followMoves = (
       if (movedIn(change) !== 'None') moved(change.key);
     }),
     fleet.onChange(({ runtime, connection }) => {
+      if (connection) gathered.connections.add(runtime);
       // One that is forgotten is again what is written of it.
       if (connection || fleet.get(runtime) === undefined) moved(runtime);
     }),
