@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
+import { objectKey } from '../../api/names.ts';
 import { anAdapter, aPolicy, aRollout } from '../../plan/manifests.fixture.ts';
-import { aRuntimeObject, aRuntimeStatus, runtimeKey } from '../testing/fake-fleet.ts';
+import { anAdapterState, aRuntimeObject, aRuntimeStatus, runtimeKey } from '../testing/fake-fleet.ts';
 import { AdapterWorld } from './world.fixture.ts';
 
 const zone = (value: string) => ({ runtimeSelector: { matchLabels: { zone: value } } });
@@ -67,4 +68,24 @@ it('wants of a thousand Adapters the four that a runtime which comes or goes may
   stop();
   world.fleet.report(runtimeKey('a'), { connected: false });
   expect(woken()).toEqual([]);
+});
+
+it('wants an Adapter once for all the runtimes that have it and go at once', () => {
+  const world = new AdapterWorld();
+  world.cluster.apply({
+    ...anAdapter({ name: 'held', namespace: 'team-a' }, { digest: fakeDigest('1') }),
+    status: schedulable('Placeable'),
+  });
+  const names = ['a', 'b', 'c', 'd'];
+  world.join(...names, 'stays');
+  const held = new Map([[objectKey('team-a', 'held'), anAdapterState('uid', fakeDigest('1'), 'Stored')]]);
+  for (const name of names) world.fleet.report(runtimeKey(name), { adapters: held });
+  const wanted: string[] = [];
+  const stop = world.controller.follow((key) => void wanted.push(key));
+  world.clock.advance(500);
+  wanted.length = 0;
+  for (const name of names) world.fleet.report(runtimeKey(name), { connected: false });
+  world.clock.advance(500);
+  expect(wanted).toEqual(['team-a/held']);
+  stop();
 });

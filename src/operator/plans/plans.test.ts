@@ -52,6 +52,69 @@ describe('the plans of runtimes', () => {
     expect(all.map(({ told }) => told)).toEqual([1, 1, 1]);
   });
 
+  describe('that nobody follows any more', () => {
+    const lookedAt = (): number => plans.gauges().resources;
+    const leaveAndComeBack = (name: string, afterMs: number): number => {
+      const before = lookedAt();
+      clock.advance(afterMs);
+      follow(name);
+      clock.advance(50);
+      return lookedAt() - before;
+    };
+
+    it('are there for who comes back within a minute, and compiled anew after it', () => {
+      for (let n = 0; n < 100; n++) objects.adapters.put(adapter(`a-${n}`));
+      const a = follow('a');
+      clock.advance(50);
+      const plan = a.plan()?.plan;
+      a.close();
+      expect(plans.gauges().views).toBe(0);
+      clock.advance(59_000);
+      const again = follow('a');
+      clock.advance(50);
+      expect(again.plan()?.plan).toBe(plan);
+      again.close();
+      expect(leaveAndComeBack('b', 61_000)).toBeGreaterThanOrEqual(100);
+    });
+
+    it('have what changed meanwhile, which alone was compiled', () => {
+      for (let n = 0; n < 100; n++) objects.adapters.put(adapter(`a-${n}`));
+      const a = follow('a');
+      clock.advance(50);
+      a.close();
+      objects.adapters.put(adapter('more'));
+      expect(leaveAndComeBack('a', 100)).toBeLessThan(10);
+      const b = follow('b');
+      clock.advance(50);
+      expect(keysOf(b)).toContain('AdapterSpec team-a/more');
+    });
+
+    it('are no more than a bound, the newest first', () => {
+      for (let n = 0; n < 6_000; n++) objects.adapters.put(adapter(`a-${n}`));
+      for (const model of ['one', 'two', 'three', 'four']) {
+        for (let n = 0; n < 6_000; n++) objects.adapters.put(adapter(`${model}-${n}`, { baseModel: model }));
+        const following = follow(`of-${model}`, {}, model);
+        clock.advance(2_000);
+        expect(keysOf(following)).toHaveLength(6_000);
+        following.close();
+      }
+      const before = lookedAt();
+      follow('again', {}, 'four');
+      clock.advance(2_000);
+      expect(lookedAt() - before).toBeLessThan(10);
+      follow('others', {}, 'one');
+      clock.advance(2_000);
+      expect(lookedAt() - before).toBeGreaterThanOrEqual(6_000);
+    });
+
+    it('are not compiled to their end for who left before', () => {
+      for (let n = 0; n < 1_000; n++) objects.adapters.put(adapter(`a-${n}`));
+      follow('a').close();
+      clock.advance(5_000);
+      expect(lookedAt()).toBe(0);
+    });
+  });
+
   it('are two when a selector names one of many nodes', () => {
     objects.adapters.put(adapter('sql'));
     const [a, b, c] = ['a', 'b', 'c'].map((name) => follow(name, { host: name }));
