@@ -203,8 +203,8 @@ const aborts = async (parts: Parts): Promise<Record<string, Variant>> => {
 
 /** All links are cut and put back at once, and one change is made at this moment. */
 const reconnectAll = async (parts: Parts): Promise<Record<string, Variant>> => {
-  const { fleet, hollows, size, audit } = parts;
-  const before = { requests: (await audit.requests()).length, traffic: (await hollows.census()).traffic };
+  const { fleet, hollows, size } = parts;
+  const before = (await hollows.census()).traffic;
   await hollows.cut();
   await waitFor('all links to be cut', async () => (await hollows.census()).connected === 0);
   const began = machineMs();
@@ -219,16 +219,11 @@ const reconnectAll = async (parts: Parts): Promise<Record<string, Variant>> => {
   if (connected.missing.length > 0) throw new Error(`${connected.missing.length} runtimes did not come back`);
   const seconds = (lastOf(connected) - began) / 1000;
   const cores = Object.entries(await meter()).map(([who, share]) => [`reconnect_cores_${who}`, one(share)]);
-  const made = (await audit.requests()).slice(before.requests);
-  const kinds = Object.groupBy(made, ({ verb, resource }) => `${verb} ${resource}`);
-  say(
-    `requests: ${JSON.stringify(Object.fromEntries(Object.entries(kinds).map(([k, v = []]) => [k, v.length])))}`,
-  );
-  say(`dials: ${(await hollows.census()).traffic.connections - before.traffic.connections}`);
-  say(`errors: ${JSON.stringify((await hollows.census()).errors)}`);
+  const { traffic } = await hollows.census();
   const time = await effective;
   return {
     reconnect_all_s: one(seconds),
+    reconnect_dials: one((traffic.connections - before.connections) / size.runtimes),
     ...Object.fromEntries(cores),
     ...(time === undefined ? {} : { reconnect_to_effective_s: one(time / 1000) }),
   };
