@@ -36,7 +36,10 @@ export const applicationLayer = (bundle: string, packages: readonly BundledPacka
     mode: 0o755,
     content: {
       kind: 'bytes',
-      bytes: Buffer.concat([Buffer.from('#!/usr/bin/node --v8-pool-size=0\n'), readFileSync(join(bundle, main))]),
+      bytes: Buffer.concat([
+        Buffer.from('#!/usr/bin/node --v8-pool-size=0\n'),
+        readFileSync(join(bundle, main)),
+      ]),
     },
   },
   link('usr/bin/adaptlet', `../lib/adaptlet/${main}`),

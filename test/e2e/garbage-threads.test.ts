@@ -7,7 +7,8 @@ import { waitFor } from '../support/wait.ts';
 
 const v8Threads = async (pid: number): Promise<number> => {
   const names = (await readdir(`/proc/${pid}/task`)).map((thread) =>
-    readFile(`/proc/${pid}/task/${thread}/comm`, 'utf8'),
+    // It can end meanwhile.
+    readFile(`/proc/${pid}/task/${thread}/comm`, 'utf8').catch(() => ''),
   );
   return (await Promise.all(names)).filter((name) => name.trim() === 'V8Worker').length;
 };

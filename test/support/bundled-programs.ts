@@ -26,8 +26,9 @@ const keptMs = 86_400_000;
 /** kubectl looks for it beside the plug-in. */
 const completion = 'kubectl_complete-adaptlet';
 
-const writeProgram = async (path: string, script: string): Promise<void> => {
-  await writeFile(path, `#!/bin/sh\nexec "${join(modules, '.bin/node')}" --v8-pool-size=0 "${script}" "$@"\n`);
+const writeProgram = async (path: string, script: string, flags = ''): Promise<void> => {
+  const node = join(modules, '.bin/node');
+  await writeFile(path, `#!/bin/sh\nexec "${node}"${flags} "${script}" "$@"\n`);
   await chmod(path, 0o755);
 };
 
@@ -42,7 +43,7 @@ const fill = async (draft: string, folder: string, plugin: Uint8Array): Promise<
     await symlink(join(repositoryRoot, 'native', name), join(application, 'native', name));
   await writeFile(join(draft, 'kubectl-adaptlet.cjs'), plugin);
   await copyFile(join(repositoryRoot, 'bin', completion), join(draft, completion));
-  await writeProgram(join(draft, 'adaptlet'), join(folder, 'application/main.mjs'));
+  await writeProgram(join(draft, 'adaptlet'), join(folder, 'application/main.mjs'), ' --v8-pool-size=0');
   await writeProgram(join(draft, 'kubectl-adaptlet'), join(folder, 'kubectl-adaptlet.cjs'));
 };
 

@@ -78,7 +78,13 @@ it('wants an Adapter once for all the runtimes that have it and go at once', () 
   });
   const names = ['a', 'b', 'c', 'd'];
   world.join(...names, 'stays');
-  const held = new Map([[objectKey('team-a', 'held'), anAdapterState('uid', fakeDigest('1'), 'Stored')]]);
+  world.cluster.apply({
+    ...anAdapter({ name: 'used', namespace: 'team-a' }, { digest: fakeDigest('1') }),
+    status: schedulable('Placeable'),
+  });
+  world.cluster.apply(aRollout({ name: 'of-used' }, { adapter: 'used' }));
+  const state = anAdapterState('uid', fakeDigest('1'), 'Stored');
+  const held = new Map(['held', 'used'].map((name) => [objectKey('team-a', name), state]));
   for (const name of names) world.fleet.report(runtimeKey(name), { adapters: held });
   const wanted: string[] = [];
   const stop = world.controller.follow((key) => void wanted.push(key));
@@ -86,6 +92,6 @@ it('wants an Adapter once for all the runtimes that have it and go at once', () 
   wanted.length = 0;
   for (const name of names) world.fleet.report(runtimeKey(name), { connected: false });
   world.clock.advance(500);
-  expect(wanted).toEqual(['team-a/held']);
+  expect(wanted.toSorted()).toEqual(['team-a/held', 'team-a/used']);
   stop();
 });

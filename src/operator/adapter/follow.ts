@@ -67,19 +67,19 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
       ...(countsAll(status) ? {} : { baseModel: spec.baseModel }),
     });
   const wanted = (moves: Moves): void => {
+    // Many runtimes come at once, and have the same adapters: each is wanted once for all of them.
+    const keys = new Set(moves.adapters);
     const look = (key: ObjectKey, object: AdapterObject): void => {
-      if (concerns(object, moves)) counted(key);
+      if (concerns(object, moves)) keys.add(key);
     };
     for (const [key, object] of preloaded) look(key, object);
     for (const key of uses.adapters()) {
       const object = preloaded.has(key) ? undefined : objects.adapters.get(key)?.object;
       if (object !== undefined) look(key, object);
     }
-    // Many runtimes come at once, and have the same adapters: each is wanted once for all of them.
-    const theirs = new Set(moves.adapters);
     for (const runtime of moves.connections)
-      for (const key of fleet.get(runtime)?.adapters.keys() ?? []) theirs.add(key);
-    for (const key of theirs) if (objects.adapters.get(key) !== undefined) counted(key);
+      for (const key of fleet.get(runtime)?.adapters.keys() ?? []) keys.add(key);
+    for (const key of keys) if (objects.adapters.get(key) !== undefined) counted(key);
   };
   /** Base models of runtimes that are not away, with the scope of the runtimes. */
   let models: ReadonlyMap<string, Scope> = new Map();

@@ -89,6 +89,22 @@ describe('the plans of runtimes', () => {
       expect(keysOf(b)).toContain('AdapterSpec team-a/more');
     });
 
+    it('are still one for all where labels decide what changed', () => {
+      objects.adapters.put(adapter('sql'));
+      const rollout = (name: string) =>
+        aRollout({ name }, { adapter: 'sql', runtimeSelector: { matchLabels: { zone: 'a' } } }, aStatus());
+      objects.rollouts.put(rollout('r'));
+      const names = ['a', 'b', 'c'];
+      const all = names.map((name) => follow(name, { zone: 'a' }));
+      clock.advance(50);
+      for (const one of all) one.close();
+      objects.rollouts.put(rollout('s'));
+      const again = names.map((name) => follow(name, { zone: 'a' }));
+      clock.advance(50);
+      expect(keysOf(again[0] ?? expect.fail())).toContain('Split team-a/s');
+      expect(new Set(again.map((one) => one.plan()?.plan)).size).toBe(1);
+    });
+
     it('are no more than a bound, the newest first', () => {
       for (let n = 0; n < 6_000; n++) objects.adapters.put(adapter(`a-${n}`));
       for (const model of ['one', 'two', 'three', 'four']) {

@@ -46,8 +46,8 @@ const perTold = 64;
  * once, what changed meanwhile is compared with what they hold, and not the whole of a plan that was compiled anew with it.
  */
 const keptMs = 60_000;
-/** Resources of all plans that are kept so; one is kept however many it has. Whoever serves another model each time leaves many. */
-const keptResources = 20_000;
+/** Most plans that are kept so, and resources in them; one is kept however many it has. Whoever serves another model each time leaves many. */
+const mostKept = { plans: 16, resources: 20_000 };
 
 export type PlansParts = {
   readonly objects: Objects;
@@ -140,6 +140,8 @@ export class Plans {
     const now = this.#clock.monotonic();
     const follower = new Follower({ key, scope: scopeOf(kind, key), baseModel }, labels, { now, changed });
     const table = this.#tableOf(follower);
+    // Nobody lacked what changed while nobody followed.
+    if (table.followers.size === 0 && table.touchedAt !== undefined) table.touchedAt = now;
     this.#followers.set(key, (this.#followers.get(key) ?? new Set()).add(follower));
     table.followers.add(follower);
     this.#due.add(table);
@@ -259,7 +261,8 @@ export class Plans {
     for (const scope of scopes) {
       for (const table of this.#tables.get(scope)?.values() ?? []) {
         table.touch(key, now, this.#isUrgent);
-        this.#due.add(table);
+        // What most have of it is not known before somebody follows.
+        if (table.followers.size > 0) this.#due.add(table);
       }
     }
   }
@@ -294,11 +297,15 @@ export class Plans {
   }
 
   #keep(table: Table): void {
-    const stop = this.#clock.after(keptMs, () => this.#drop(table));
-    this.#left.set(table, stop);
+    this.#due.delete(table);
+    this.#left.set(
+      table,
+      this.#clock.after(keptMs, () => this.#drop(table)),
+    );
     let resources = [...this.#left.keys()].reduce((sum, { size }) => sum + size, 0);
     for (const oldest of this.#left.keys()) {
-      if (resources <= keptResources || oldest === table) return;
+      const isMuch = this.#left.size > mostKept.plans || resources > mostKept.resources;
+      if (!isMuch || oldest === table) return;
       resources -= oldest.size;
       this.#drop(oldest);
     }

@@ -205,20 +205,21 @@ const aborts = async (parts: Parts): Promise<Record<string, Variant>> => {
 const reconnectAll = async (parts: Parts): Promise<Record<string, Variant>> => {
   const { fleet, hollows, size } = parts;
   const before = (await hollows.census()).traffic;
-  await hollows.cut();
-  await waitFor('all links to be cut', async () => (await hollows.census()).connected === 0);
-  const began = machineMs();
-  const meter = await startCpuMeter({
+  const who = {
     operator: fleet.operators.map(({ pid }) => pid),
     hollow: hollows.pids,
     api_server: await childrenCalled('kube-apiserver'),
-  });
+  };
+  await hollows.cut();
+  await waitFor('all links to be cut', async () => (await hollows.census()).connected === 0);
+  const meter = await startCpuMeter(who);
+  const began = machineMs();
   const effective = change(parts, size.rollouts - 1);
   await hollows.restore();
   const connected = await hollows.whenConnected(patienceMs);
   if (connected.missing.length > 0) throw new Error(`${connected.missing.length} runtimes did not come back`);
   const seconds = (lastOf(connected) - began) / 1000;
-  const cores = Object.entries(await meter()).map(([who, share]) => [`reconnect_cores_${who}`, one(share)]);
+  const cores = Object.entries(await meter()).map(([name, share]) => [`reconnect_cores_${name}`, one(share)]);
   const { traffic } = await hollows.census();
   const time = await effective;
   return {

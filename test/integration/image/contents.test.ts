@@ -34,10 +34,19 @@ const filesOf = async (layer: string): Promise<Found[]> => {
     stream.once('data', (chunk) => {
       if (!Buffer.isBuffer(chunk)) return;
       if (chunk.subarray(0, 4).equals(elf)) machine = chunk.readUInt16LE(18);
-      if (chunk.subarray(0, 2).toString() === '#!') firstLine = chunk.subarray(0, 80).toString().split('\n')[0];
+      if (chunk.subarray(0, 2).toString() === '#!')
+        firstLine = chunk.subarray(0, 80).toString().split('\n')[0];
     });
     stream.once('end', () => {
-      found.push({ name, type: type ?? '', mode, owner: `${uid}:${gid}`, time: Number(mtime), machine, firstLine });
+      found.push({
+        name,
+        type: type ?? '',
+        mode,
+        owner: `${uid}:${gid}`,
+        time: Number(mtime),
+        machine,
+        firstLine,
+      });
       next();
     });
     stream.resume();
