@@ -10,6 +10,7 @@ import { type Scope, scopeOf } from '../objects/scope.ts';
 import { type Ages, agesByRuntime, agesOf } from './ages.ts';
 import { Follower, type Settled } from './follower.ts';
 import { inputOf } from './inputs.ts';
+import { KeptTables } from './kept-tables.ts';
 import { type KeysOfPlans, PlannedKeys } from './planned-keys.ts';
 import { isPolicy, type Reached, Table } from './table.ts';
 import { takesBack } from './urgency.ts';
@@ -41,14 +42,6 @@ const compiledAtOnce = 256;
 /** Work of telling runtimes in a turn: what one costs, and that a new one is compared with all of its plan. */
 const toldAtOnce = 4_096;
 const perTold = 64;
-/**
- * How long a plan is kept that nobody follows: as long as a replica knows what a runtime held that left. Where all of them come back at
- * once, what changed meanwhile is compared with what they hold, and not the whole of a plan that was compiled anew with it.
- */
-const keptMs = 60_000;
-/** Most plans that are kept so, and resources in them; one is kept however many it has. Whoever serves another model each time leaves many. */
-const mostKept = { plans: 16, resources: 20_000 };
-
 export type PlansParts = {
   readonly objects: Objects;
   readonly clock: Clock;
@@ -94,8 +87,7 @@ export class Plans {
   readonly #ends: (() => void)[];
   readonly #followers = new Map<ObjectKey, Set<Follower>>();
   readonly #tables = new Map<Scope, Map<string, Table>>();
-  /** Tables that nobody follows, and what keeps each from being dropped. */
-  readonly #left = new Map<Table, () => void>();
+  readonly #kept: KeptTables;
   /** Tables with something to do, the oldest first. */
   readonly #due = new Set<Table>();
   /** Followers to tell, those first that have waited longest. */
@@ -120,6 +112,7 @@ export class Plans {
       isWatched: () => this.#tables.size > 0,
       sessionSecret,
     });
+    this.#kept = new KeptTables(clock, (table) => this.#drop(table));
     this.#withheld = new Withheld(policies, objects.adapters);
     this.#ends = [
       this.#observe('AdapterPolicy', objects.policies, policies.inForce),
@@ -178,8 +171,7 @@ export class Plans {
   close(): void {
     this.#timer?.stop();
     for (const end of this.#ends) end();
-    for (const stop of this.#left.values()) stop();
-    this.#left.clear();
+    this.#kept.close();
     this.#followers.clear();
     this.#tables.clear();
     this.#due.clear();
@@ -276,8 +268,7 @@ export class Plans {
       table = new Table({ scope, baseModel }, parts);
       byModel.set(baseModel, table);
     }
-    this.#left.get(table)?.();
-    this.#left.delete(table);
+    this.#kept.take(table);
     return table;
   }
 
@@ -291,31 +282,14 @@ export class Plans {
     table.unplaced.delete(follower);
     table.followers.delete(follower);
     if (table.followers.size > 0) return;
+    this.#due.delete(table);
     // What nobody waited for is not compiled to its end.
     if (table.reached === undefined) this.#drop(table);
-    else this.#keep(table);
-  }
-
-  #keep(table: Table): void {
-    this.#due.delete(table);
-    this.#left.set(
-      table,
-      this.#clock.after(keptMs, () => this.#drop(table)),
-    );
-    let resources = [...this.#left.keys()].reduce((sum, { size }) => sum + size, 0);
-    for (const oldest of this.#left.keys()) {
-      const isMuch = this.#left.size > mostKept.plans || resources > mostKept.resources;
-      if (!isMuch || oldest === table) return;
-      resources -= oldest.size;
-      this.#drop(oldest);
-    }
+    else this.#kept.keep(table);
   }
 
   #drop(table: Table): void {
     const { scope, baseModel } = table;
-    this.#left.get(table)?.();
-    this.#left.delete(table);
-    this.#due.delete(table);
     const byModel = this.#tables.get(scope);
     byModel?.delete(baseModel);
     if (byModel?.size === 0) this.#tables.delete(scope);
