@@ -24,8 +24,8 @@ export const memoryOfOne = async (pid: number): Promise<ProcessMemory> => {
 };
 
 /**
- * Resident set size in MiB of a process and of all that it started, by counters of the kernel: nothing holds the process up, as adding
- * up its pages does.
+ * Resident set size in MiB of a process and of all that it started, by counters of the kernel: its pages are not gone through, so that it
+ * can be asked often while something else is measured.
  */
 export const residentOf = async (pid: number): Promise<number> => {
   const text = await readFile(`/proc/${pid}/status`, 'utf8');
