@@ -74,11 +74,20 @@ export const runSuite = async (suite: string): Promise<Outcome> => {
   }
 };
 
-/** Each failure with the first lines of its message. */
+const mostLines = 12;
+
+/** The first lines of a message and the last: what a program said before it failed is at the end. */
+const shortened = (message: string): string[] => {
+  const lines = message.split('\n');
+  const left = lines.length - 3 * mostLines;
+  if (left <= 0) return lines;
+  return [...lines.slice(0, mostLines), `(${left} lines left out)`, ...lines.slice(-2 * mostLines)];
+};
+
+/** Each failure with its message, a long one shortened. */
 export const describeFailures = (failures: readonly Failure[]): string =>
   failures
-    .map(({ file, test, message }) => {
-      const lines = message.split('\n').slice(0, 12);
-      return [`  ${file}: ${test}`, ...lines.map((line) => `      ${line.slice(0, 400)}`)].join('\n');
-    })
+    .map(({ file, test, message }) =>
+      [`  ${file}: ${test}`, ...shortened(message).map((line) => `      ${line.slice(0, 400)}`)].join('\n'),
+    )
     .join('\n');

@@ -166,6 +166,11 @@ const keep = async (): Promise<void> => {
   await new Promise((resolve) => process.once('SIGINT', resolve));
 };
 
-for (const part of [preload, canary, promoteAndUndo, broken, withoutControl]) await part();
+for (const part of [preload, canary, promoteAndUndo, broken, withoutControl])
+  await part().catch((error: unknown) => {
+    // Now, not when all has ended: that takes its time, and may hang.
+    say(`failed: ${String(error)}`);
+    throw error;
+  });
 process.exitCode = findings.summary() ? 0 : 1;
 if (process.argv.includes('--keep')) await keep();
