@@ -13,6 +13,8 @@ const parts = process.env['ADAPTLET_BENCH_PARTS']?.split(',') ?? Object.keys(att
 /** How long an attack goes on, and how long nobody attacks before it. */
 const windowMs = 10_000;
 const memoryEveryMs = 250;
+/** How long an attack goes on before it is measured: at first clients that leave are few, and those that stay are load. */
+const settleMs = 3000;
 const protocols = ['http', 'grpc'] as const;
 type Protocol = (typeof protocols)[number];
 
@@ -118,6 +120,7 @@ export const hostile = async (): Promise<Report> => {
       for (const name of parts as AttackName[]) {
         const alone = await measure(node, asks);
         const attack = await runAttack(name, target, { isIdle: true });
+        await new Promise((resolve) => setTimeout(resolve, settleMs));
         const pids = { node: node.pid, engine: enginePid(node) ?? -1, attackers: attack.pid };
         const { result: beside, cores } = await busyCores(pids, () => measure(node, asks));
         await attack.stop();
@@ -144,6 +147,6 @@ export const hostile = async (): Promise<Report> => {
   return report('hostile', 'ms', {
     results: Object.fromEntries([...samples].map(([key, values]) => [key, variant(values)])),
     ratios: Object.fromEntries([...ratios].map(([key, values]) => [key, quantile(values, 0.5)])),
-    setup: { model: 'tiny fp32', rounds, window_ms: windowMs, ...tries },
+    setup: { model: 'tiny fp32', rounds, window_ms: windowMs, settle_ms: settleMs, ...tries },
   });
 };

@@ -57,6 +57,22 @@ it('a wait is over by itself, also where nobody waited', () => {
   expect(test.began).toHaveLength(1);
 });
 
+it('the next connection waits for clients of its address that left early too often', () => {
+  const test = start();
+  for (let i = 0; i < 40; i += 1) test.penalties.left(attacker, 1000);
+  test.connect(attacker);
+  expect(test.began).toHaveLength(1);
+  test.penalties.left(attacker, 1001);
+  test.connect(attacker);
+  expect(test.began).toHaveLength(2);
+  test.penalties.left(attacker, 1000);
+  test.connect(attacker);
+  expect(test.began).toHaveLength(2);
+  test.clock.advance(20);
+  expect(test.began).toHaveLength(3);
+  expect(test.told).toEqual(['grpc left', 'grpc delayed']);
+});
+
 it('connections that waited begin one after another, in the order in which they came', () => {
   const test = start();
   test.penalties.charge(attacker, 'chunks');
@@ -114,6 +130,7 @@ it.each([['192.0.2.99'], [undefined]])(
     const test = start();
     test.penalties.charge(attacker, 'messages');
     test.penalties.charge(address, 'messages');
+    for (let i = 0; i < 100; i += 1) test.penalties.left(address, 1);
     test.connect(address);
     expect(test.began).toHaveLength(1);
     expect(test.told).toEqual(['grpc messages', 'grpc messages']);
@@ -152,6 +169,7 @@ it('behind its close nothing waits, begins or is charged', () => {
   test.penalties.close();
   expect(waits.destroyed).toBe(true);
   test.penalties.charge(attacker, 'messages');
+  for (let i = 0; i < 100; i += 1) test.penalties.left(attacker, 1);
   test.clock.advance(3000);
   expect(test.began).toEqual([]);
   expect(test.told).toEqual(['grpc messages', 'grpc delayed']);

@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../../time/clock.ts';
 import { clientNetworkOf } from '../callers/addresses.ts';
+import { earlyMs, Leaves } from './leaves.ts';
 import type { ConnectionLimits } from './limits.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
 
 /**
- * Why a connection was ended, and milliseconds that the next ones of its address wait for that: about ten times what it took of the thread that
+ * Why a connection was or is ended, and milliseconds that the next ones of its address wait for that: about ten times what it took of the thread that
  * all requests share.
  */
 const penaltyMs = {
@@ -19,6 +20,8 @@ const penaltyMs = {
   resets: 50,
   /** Messages that did not come to their end. */
   messages: 1000,
+  /** A client left its answer early, as others of its address had too often (leaves.ts). */
+  left: 20,
 } as const;
 export type PenaltyCause = keyof typeof penaltyMs;
 
@@ -39,8 +42,9 @@ type PenaltyParts = {
 };
 
 /**
- * Has the next connections of an address wait where one of it was ended for what came on it. To end a connection costs more than to begin one:
- * whoever comes again at once would keep the thread busy that all requests share.
+ * Has the next connections of an address wait where one of it was ended for what came on it, or where its clients left early too often. To end
+ * a connection costs more than to begin one, and a request more than to ask: whoever comes again at once would keep the thread busy that all
+ * requests share.
  *
  * Guarantees: connections that are there go on as before. Those of an address that wait begin one after another, 10 ms apart, and each within 2 s:
  * none is refused, since others may share the address, but where a quarter of all that the port may have waits already. Of one that waits
@@ -51,11 +55,13 @@ export class Penalties {
   readonly #protocol: 'grpc' | 'http';
   /** Of addresses that have to wait, or have waiting connections. */
   readonly #lines = new Map<string, Line>();
+  readonly #leaves: Leaves;
   #isClosed = false;
 
   constructor(parts: PenaltyParts, protocol: 'grpc' | 'http') {
     this.#parts = parts;
     this.#protocol = protocol;
+    this.#leaves = new Leaves(parts.clock);
   }
 
   /** A connection of `address` is ended. */
@@ -69,6 +75,13 @@ export class Penalties {
     const line = this.#lines.get(key) ?? this.#open(key, now);
     line.nextAt = Math.min(now + longestMs, Math.max(now, line.nextAt) + penaltyMs[cause]);
     this.#arm(key, line);
+  }
+
+  /** A client left before its answer was whole, so many milliseconds behind the beginning of its request. */
+  left(address: string | undefined, afterMs: number): void {
+    const key = this.#keyOf(address);
+    if (key === undefined || this.#isClosed || afterMs > earlyMs || this.#leaves.isFree(key)) return;
+    this.charge(address, 'left');
   }
 
   /** Calls `begin` when it is the turn of a connection, mostly at once; never of one that is gone by then. */

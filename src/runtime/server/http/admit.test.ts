@@ -51,6 +51,8 @@ const start = async (isGateway?: () => boolean) => {
   };
 };
 
+type Http = Awaited<ReturnType<typeof start>>;
+
 it.each(['chunks', 'pipelined', 'unfinished'] as const)(
   'the next connection of an address waits for one that was ended (%s), those that are there do not, and it is counted',
   async (why) => {
@@ -81,6 +83,55 @@ it('the next connection of a gateway does not wait: its clients are many', async
   const ended = send(http.port, harmful.chunks);
   await once(ended.socket, 'close');
   await answered(send(http.port, live));
+});
+
+const streamOf = (tokens: number): string => {
+  const body = JSON.stringify({ model: 'sql', prompt: 'abc', stream: true, max_tokens: tokens });
+  return `${head}content-length: ${body.length}\r\n\r\n${body}`;
+};
+
+/** Asks so many times, and leaves while it waits for the first token. */
+const leaveStreams = async ({ port, parts }: Http, many: number): Promise<void> => {
+  const { serving } = parts;
+  const { promise: held, resolve: open } = Promise.withResolvers<void>();
+  serving.gate = () => held;
+  for (let i = 0; i < many; i += 1) {
+    const before = serving.calls.length;
+    const { socket } = send(port, streamOf(10));
+    await vi.waitFor(() => expect(serving.calls).toHaveLength(before + 1), { timeout: 20_000 });
+    socket.destroy();
+    await vi.waitFor(() => expect(serving.calls.at(-1)?.signal.aborted).toBe(true), { timeout: 20_000 });
+  }
+  open();
+};
+
+it('the next connection of an address waits where its clients leave their streams early over and over', async () => {
+  await using http = await start();
+  await leaveStreams(http, 40);
+  const there = send(http.port, live);
+  await answered(there);
+  await leaveStreams(http, 1);
+  const next = send(http.port, live);
+  await once(next.socket, 'connect');
+  there.text = '';
+  there.socket.write(live);
+  await answered(there);
+  expect(next.text).toBe('');
+  http.clock.advance(20);
+  await answered(next);
+  const counted = /^adaptlet_ended_connections_total\{protocol="http",cause="left"[^}]*\} 1$/m;
+  expect(await http.metrics()).toMatch(counted);
+});
+
+it('who leaves a stream that is whole does not leave early', async () => {
+  await using http = await start();
+  await leaveStreams(http, 40);
+  for (let i = 0; i < 5; i += 1) {
+    const whole = send(http.port, streamOf(2));
+    await vi.waitFor(() => expect(whole.text).toMatch(/\[DONE\]\n\n\r\n0\r\n\r\n$/), { timeout: 20_000 });
+    whole.socket.destroy();
+  }
+  expect(await http.metrics()).not.toMatch(/cause="left"/);
 });
 
 it('of a client that waits and leaves nothing is begun', async () => {
@@ -148,7 +199,7 @@ it('what a client sent while its connection waited is read then, over TLS as wel
 });
 
 /** What well-behaved clients do, over bad networks as well. */
-const usual: Readonly<Record<string, (http: Awaited<ReturnType<typeof start>>) => Promise<void>>> = {
+const usual: Readonly<Record<string, (http: Http) => Promise<void>>> = {
   async 'send a body in a few hundred segments of a few bytes'({ port }) {
     const admit = vi.spyOn(Penalties.prototype, 'admit');
     const body = JSON.stringify({ model: 'sql', prompt: 'x'.repeat(1000), max_tokens: 1 });

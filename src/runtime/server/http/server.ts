@@ -144,6 +144,12 @@ const listenWith = async (app: Hono, options: Parts & Listening): Promise<Runnin
     cut(socket);
   };
   const connections = new OpenConnections(endFor('pipelined'));
+  const noteLeave = ({ remoteAddress }: Socket, res: ServerResponse): void => {
+    const began = options.clock.monotonic();
+    res.once('close', () => {
+      if (!res.writableFinished) penalties.left(remoteAddress, options.clock.monotonic() - began);
+    });
+  };
   const take: RequestListener = (req, res) => {
     if (!connections.isWithin(req.socket, res)) return;
     cutCrumbs(req, endFor('chunks'));
@@ -166,6 +172,7 @@ const listenWith = async (app: Hono, options: Parts & Listening): Promise<Runnin
     });
     afterWhatCame(() => {
       if (req.destroyed || req.socket.destroyed) return;
+      noteLeave(req.socket, res);
       listener(req, res).catch((error: unknown) =>
         options.log.warn({ err: error }, 'http connection failed'),
       );
