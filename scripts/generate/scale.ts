@@ -192,7 +192,7 @@ const reconnectsOfLarge = (large: Report | undefined): readonly string[] => {
   const seconds = large?.results['reconnect_all_s']?.median ?? 0;
   if (large === undefined || seconds <= limits.reconnectSeconds) return [];
   return [
-    `**The column of reconnects is not for fleets as large as the one above**: its ${number(sizeOf(large).runtimes)} runtimes took ${number(seconds)} s to be connected again. That was before a plan is kept for those who come back ([ADR 109](../adr/0109-a-plan-is-kept-for-those-who-come-back.md)), with which 500 runtimes with 5,000 Adapters and 100 rollouts took 8.6 s in place of 22.8.`,
+    `**The column of reconnects is not for fleets as large as the one above**: its ${number(sizeOf(large).runtimes)} runtimes took ${number(seconds)} s to be connected again.`,
   ];
 };
 

@@ -22,7 +22,7 @@ export const frontSettings = {
   gatewayAddresses: networkList
     .prefault('')
     .describe(
-      'Addresses and networks (10.0.0.0/8) of gateways, separated by commas, that are believed what they say of a request: x-llm-d-inference-fairness-id or x-gateway-inference-fairness-id is its tenant, x-llm-d-inference-objective or x-gateway-inference-objective its objective, x-session-id its session. The rights of its credential hold. They have to take these headers off what clients send. Their connections do not wait for others that were ended for what clients sent through them. Empty: none is.',
+      'Addresses and networks (10.0.0.0/8) of gateways, separated by commas, that are believed what they say of a request: x-llm-d-inference-fairness-id or x-gateway-inference-fairness-id is its tenant, x-llm-d-inference-objective or x-gateway-inference-objective its objective, x-session-id its session. The rights of its credential hold. They have to take these headers off what clients send. Their connections do not wait for others that were ended for what clients sent through them, or that clients left. Empty: none is.',
     ),
   gatewayObjectives: objectives
     .prefault('')

@@ -139,6 +139,30 @@ describe('a connection whose messages do not come to their end', () => {
     session.destroy();
   });
 
+  it.each([
+    ['ends', 'others of its own took it', 10 << 20, false],
+    ['goes on', 'others of other connections took it', 3 << 20, true],
+  ])('%s where there was no room for them since %s', async (_, _why, bodyBytes, goesOn) => {
+    const clock = { ...systemClock, monotonic: () => 0 };
+    await using fake = await startFakeGrpc({ limits: { ...limits, bodyBytes }, clock });
+    const session = rawSession(fake.address);
+    session.on('error', () => undefined);
+    // Of each comes as much as will come: 1.9 MiB of 4.
+    for (let i = 0; i < 12 && !session.destroyed; i += 1) {
+      const stream = rawCall(session, `${oip}ServerLive`).on('error', () => undefined);
+      stream.write(messageOf(4_000_000, 1_900_000));
+      // Another call is through: so is what was sent before it.
+      if (!session.destroyed)
+        await endOf(
+          rawCall(session, `${oip}ServerLive`)
+            .on('error', () => undefined)
+            .end(messageOf(0)),
+        ).catch(() => undefined);
+    }
+    expect(session.destroyed).toBe(!goesOn);
+    session.destroy();
+  });
+
   it('goes on where as many come to theirs, and where few do not', async () => {
     await using fake = await startFakeGrpc({ limits });
     expect(await send(fake.address, left(7))).toEqual({ sent: 7, why: undefined });

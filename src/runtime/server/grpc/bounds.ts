@@ -93,18 +93,25 @@ export const boundCalls = (
       const came = bytes;
       bytes = 0;
       if (session === undefined || came === 0) return;
+      waste.coming(session, -came);
       if (hasCome) waste.came(session, came);
       else if (!waste.lost(session, came)) endFor(session);
     };
+    const forgive = (): void => {
+      if (session === undefined || waste.takesRoom(session)) return;
+      waste.coming(session, -bytes);
+      bytes = 0;
+    };
     const took = (chunk: Buffer): void => {
       bytes += chunk.length;
+      if (session !== undefined) waste.coming(session, chunk.length);
       coming?.took(chunk.length);
     };
     const begin = (): void => {
       coming ??= slow.begin((error) => {
         coming = undefined;
-        // What there is no room for is no waste of its client, which is told to send it again.
-        if (error.code === 'QUEUE_FULL') bytes = 0;
+        // What others leave no room for is no waste of its client, which is told to send it again.
+        if (error.code === 'QUEUE_FULL') forgive();
         const { code, details, metadata } = toServiceError(error);
         call.sendStatus({ code, details, metadata });
         watch();

@@ -10,6 +10,7 @@ const start = () => {
   const session = {} as Http2Session;
   return {
     clock,
+    waste,
     came: (bytes: number) => waste.came(session, bytes),
     lost: (bytes: number) => waste.lost(session, bytes),
     other: (bytes: number) => waste.lost({} as Http2Session, bytes),
@@ -40,4 +41,15 @@ it('messages that came whole make up for as much, and for 8 MiB that will be was
   came(1000 * mib);
   clock.advance(1000);
   expect([lost(16 * mib), lost(1)]).toEqual([true, false]);
+});
+
+it('more than 8 MiB on their way on one connection take the room of others', () => {
+  const { waste } = start();
+  const [session, other] = [{}, {}] as [Http2Session, Http2Session];
+  waste.coming(session, 8 * mib);
+  expect(waste.takesRoom(session)).toBe(false);
+  waste.coming(session, 1);
+  expect([waste.takesRoom(session), waste.takesRoom(other)]).toEqual([true, false]);
+  waste.coming(session, -1);
+  expect(waste.takesRoom(session)).toBe(false);
 });

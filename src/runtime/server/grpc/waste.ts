@@ -11,9 +11,21 @@ const most = { bytes: 8 << 20, perMs: (1 << 20) / 1000 } as const;
 export class Waste {
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #seen = new WeakMap<Http2Session, { bytes: number; at: number }>();
+  /** Bytes of messages on their way. */
+  readonly #coming = new WeakMap<Http2Session, number>();
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock;
+  }
+
+  /** So many bytes more of messages on their way are there; less than zero: these have come, or will not be. */
+  coming(session: Http2Session, bytes: number): void {
+    this.#coming.set(session, (this.#coming.get(session) ?? 0) + bytes);
+  }
+
+  /** There is no room for a message, as the others of its own connection are many: it is no accident of its client. */
+  takesRoom(session: Http2Session): boolean {
+    return (this.#coming.get(session) ?? 0) > most.bytes;
   }
 
   /** A message of so many bytes is whole. */
