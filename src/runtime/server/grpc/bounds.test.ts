@@ -140,9 +140,9 @@ describe('a connection whose messages do not come to their end', () => {
   });
 
   it.each([
-    ['ends', 'others of its own took it', 10 << 20, false],
-    ['goes on', 'others of other connections took it', 3 << 20, true],
-  ])('%s where there was no room for them since %s', async (_, _why, bodyBytes, goesOn) => {
+    ['ends', 'more than 8 MiB', 10 << 20, false],
+    ['goes on', 'less', 3 << 20, true],
+  ])('%s where there was no room for them beside %s of its own', async (_, _much, bodyBytes, goesOn) => {
     const clock = { ...systemClock, monotonic: () => 0 };
     await using fake = await startFakeGrpc({ limits: { ...limits, bodyBytes }, clock });
     const session = rawSession(fake.address);
