@@ -123,8 +123,11 @@ it.each(Object.keys(served))('a node process serves what is signed: %s', async (
 it.each(Object.entries(refused))(
   'a node process says by its own reason why it does not serve: %s',
   async (name, { code }) => {
-    await waitFor(code, async () => (await viewOf(name))?.state === 'Failed');
-    const { reason = '', message = '' } = (await viewOf(name)) ?? {};
+    // It is tried again now and then, and is not failed meanwhile.
+    const { reason, message } = await waitFor(code, async () => {
+      const view = await viewOf(name);
+      return view?.state === 'Failed' && view;
+    });
     expect({ reason, message }).toEqual({ reason: code, message: expect.stringMatching(/./) });
     const asked = node.client.ask({ model: name, prompt: 'moon:' });
     await expect(asked).rejects.toMatchObject({

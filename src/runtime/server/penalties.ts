@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../../time/clock.ts';
 import { clientNetworkOf } from '../callers/addresses.ts';
+import { hold } from './hold.ts';
 import { earlyMs, Leaves } from './leaves.ts';
 import type { ConnectionLimits } from './limits.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
@@ -47,8 +48,9 @@ type PenaltyParts = {
  * requests share.
  *
  * Guarantees: connections that are there go on as before. Those of an address that wait begin one after another, 10 ms apart, and each within 2 s:
- * none is refused, since others may share the address, but where a quarter of all that the port may have waits already. Of one that waits
- * 64 KiB are read at most. Gateways and unix sockets do not wait.
+ * none is refused, since others may share the address, but where a quarter of all that the port may have waits already. Over HTTP
+ * 128 KiB are read of one that waits, at most, and it ends when its client ends its side; over gRPC nothing is read of it. Gateways and unix
+ * sockets do not wait.
  */
 export class Penalties {
   readonly #parts: PenaltyParts;
@@ -93,17 +95,17 @@ export class Penalties {
       return;
     }
     const { clock, limits, telemetry } = this.#parts;
-    // Who resets what waits would fill the port with it: of one that is not read nobody knows that it is gone.
+    // Who resets what waits would fill the port with it: of one that is not read, over gRPC, nobody knows that it is gone.
     if (line.waiting.size >= waitingPart * limits.maxConnections) {
       socket.destroy();
       return;
     }
     telemetry.delayedConnection(this.#protocol);
-    const waiting = { socket, since: clock.monotonic(), begin };
+    const release = this.#hold(socket);
+    const waiting = { socket, since: clock.monotonic(), begin: () => release(begin) };
     line.waiting.add(waiting);
     // One that breaks before anybody listens must not end the process.
     socket.on('error', () => undefined).once('close', () => line.waiting.delete(waiting));
-    socket.pause();
     this.#arm(key, line);
   }
 
@@ -115,6 +117,16 @@ export class Penalties {
       for (const { socket } of waiting) socket.destroy();
     }
     this.#lines.clear();
+  }
+
+  /** Of HTTP it is known so when a client is gone. What is read of HTTP/2 would be work at once, whatever becomes of the connection. */
+  #hold(socket: Socket): (begin: () => void) => void {
+    if (this.#protocol === 'http') return hold(socket);
+    socket.pause();
+    return (begin) => {
+      begin();
+      socket.resume();
+    };
   }
 
   #keyOf(address: string | undefined): string | undefined {
@@ -152,7 +164,6 @@ export class Penalties {
       if (one.socket.destroyed) continue;
       mayBegin = false;
       one.begin();
-      one.socket.resume();
     }
     this.#arm(key, line);
   }

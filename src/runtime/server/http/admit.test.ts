@@ -32,10 +32,14 @@ const send = (port: number, text: string) => {
 const answered = (seen: { text: string }): Promise<void> =>
   vi.waitFor(() => expect(seen.text).toMatch(/^HTTP\/1.1 200 /), { timeout: 20_000 });
 
-const start = async (isGateway?: () => boolean) => {
+const start = async (isGateway?: () => boolean, maxConnections?: number) => {
   const clock = new FakeClock();
   const parts = fakeParts({ clock });
-  const limits = { ...parts.limits, ...(isGateway === undefined ? {} : { isGateway }) };
+  const limits = {
+    ...parts.limits,
+    ...(isGateway === undefined ? {} : { isGateway }),
+    ...(maxConnections === undefined ? {} : { maxConnections }),
+  };
   const server = await startHttp({ ...parts, limits, address: '127.0.0.1:0' });
   return {
     clock,
@@ -250,4 +254,24 @@ it.each(Object.entries(usual))('the next connections of clients that %s do not w
   for (let i = 0; i < 5; i += 1) await act(http);
   await answered(send(http.port, live));
   expect(await http.metrics()).not.toMatch(/^adaptlet_(ended|delayed)_connections_total\{/m);
+});
+
+it('clients that ask and are gone while they wait leave room for who stays', async () => {
+  await using http = await start(undefined, 16);
+  const admit = vi.spyOn(Penalties.prototype, 'admit');
+  await once(send(http.port, harmful.chunks).socket, 'close');
+  // A quarter of the connections may wait.
+  for (let i = 0; i < 10; i += 1) {
+    admit.mockClear();
+    const gone = send(http.port, live);
+    await vi.waitFor(() => expect(admit).toHaveBeenCalled(), { timeout: 20_000 });
+    const [taken] = admit.mock.lastCall ?? [];
+    gone.socket.end();
+    await vi.waitFor(() => expect(taken?.destroyed).toBe(true), { timeout: 20_000 });
+    expect(gone.text).toBe('');
+  }
+  const stays = send(http.port, live);
+  await vi.waitFor(() => expect(admit).toHaveBeenCalledTimes(2), { timeout: 20_000 });
+  http.clock.advance(20);
+  await answered(stays);
 });
