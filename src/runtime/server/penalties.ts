@@ -22,7 +22,7 @@ const penaltyMs = {
   /** Messages that did not come to their end. */
   messages: 1000,
   /** A client left its answer early, as others of its address had too often (leaves.ts). */
-  left: 20,
+  left: 50,
 } as const;
 export type PenaltyCause = keyof typeof penaltyMs;
 

@@ -121,7 +121,7 @@ it('the next connection of an address waits where its clients leave their stream
   there.socket.write(live);
   await answered(there);
   expect(next.text).toBe('');
-  http.clock.advance(20);
+  http.clock.advance(50);
   await answered(next);
   const counted = /^adaptlet_ended_connections_total\{protocol="http",cause="left"[^}]*\} 1$/m;
   expect(await http.metrics()).toMatch(counted);
