@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-/** Bytes that are read of a connection that waits. */
+/** Bytes of a connection that waits, behind which it is paused: its socket reads as much once more by itself, and whether it ended is not seen. */
 const mostBytes = 64 << 10;
 
 /**
