@@ -6,7 +6,7 @@ import type { Structure } from '../engine.ts';
 import { CompileThread } from './compile-thread.ts';
 import { ofSchema, tinyVocabulary } from './compiled.fixture.ts';
 import { Grammar } from './grammar.ts';
-import { readModule } from './instance.ts';
+import { Instance, readModule } from './instance.ts';
 
 const of = tinyVocabulary;
 const clock = systemClock;
@@ -57,7 +57,7 @@ describe('hostile structures are refused within bounds, and the thread goes on',
 
   it('thousands of choices are no hostility', async () => {
     const { module, memory } = await patient.compile(ofSchema({ enum: words }), whose);
-    const mask = new Grammar({ module, memory }, () => undefined).begin(true);
+    const mask = new Grammar(new Instance(module, () => undefined, memory)).begin(true);
     expect(mask.mask().some((word) => word !== 0)).toBe(true);
   });
 });

@@ -16,6 +16,8 @@ const unknown = (): undefined => undefined;
 
 /** The memory of an instance that has the vocabulary alone. */
 let opened: Promise<Compiled> | undefined;
+/** It compiled before, and can again: a new one costs a collection of garbage every few times. */
+let spare: Instance | undefined;
 
 const open = async (of: VocabularyOf): Promise<Compiled> => {
   const module = await readModule();
@@ -31,9 +33,16 @@ const run = async ({ structure, ...of }: CompileTask): Promise<Compiled> => {
     throw error;
   });
   const { module, memory } = await opened;
-  const instance = new Instance(module, unknown, memory);
-  instance.compile(sourceOf(structure));
-  return { module, memory: instance.copy() };
+  const instance = spare ?? new Instance(module, unknown);
+  spare = undefined;
+  instance.become(memory);
+  try {
+    instance.compile(sourceOf(structure));
+    return { module, memory: instance.copy() };
+  } finally {
+    // What grew would have the next one send more than it is.
+    if (!instance.isBroken && instance.bytes === memory.length) spare = instance;
+  }
 };
 
 /** Entry point of the thread that compiles structures, beside the one that runs steps. */

@@ -6,6 +6,7 @@ import { openTextCodec } from '../model/tokenizer.ts';
 import { mayCome } from '../sampling/mask.ts';
 import compile, { type Compiled } from './compile-worker.ts';
 import { Grammar } from './grammar.ts';
+import { Instance } from './instance.ts';
 import type { VocabularyOf } from './vocabulary.ts';
 
 const model = openModelFolder(
@@ -21,8 +22,10 @@ const end = 2;
 export const compiled = async (structure: Structure): Promise<Compiled> =>
   unsettle(await compile({ ...tinyVocabulary, structure }));
 
-export const grammarOf = async (structure: Structure): Promise<Grammar> =>
-  new Grammar(await compiled(structure), (text) => tinyCodec.encodePart(text));
+export const grammarOf = async (structure: Structure): Promise<Grammar> => {
+  const { module, memory } = await compiled(structure);
+  return new Grammar(new Instance(module, (text) => tinyCodec.encodePart(text), memory));
+};
 
 export const ofSchema = (schema: unknown): Structure => ({ kind: 'json', source: JSON.stringify(schema) });
 

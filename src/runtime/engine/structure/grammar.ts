@@ -1,6 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { Compiled } from './compile-worker.ts';
-import { Instance, type Tokenize } from './instance.ts';
+import type { Instance } from './instance.ts';
 import type { TokenMask } from './token-mask.ts';
 
 /**
@@ -29,12 +28,23 @@ export class Grammar {
   #users = 0;
   #failed = false;
   #isStopped = false;
+  #isGone = false;
+  #isNew = true;
 
-  constructor({ module, memory }: Compiled, tokenize: Tokenize, keeper: GrammarKeeper = nobody) {
-    this.#instance = new Instance(module, tokenize, memory);
-    this.#compiledBytes = memory.length;
-    this.#knownBytes = memory.length;
+  /** `instance`: which has the compiled grammar, and is its own. */
+  constructor(instance: Instance, keeper: GrammarKeeper = nobody) {
+    this.#instance = instance;
+    this.#compiledBytes = instance.bytes;
+    this.#knownBytes = instance.bytes;
     this.#keeper = keeper;
+  }
+
+  /** Its instance, for another grammar: once, and not where it trapped, or was stopped, or grew large. No answer may use this one, and none can from then on. */
+  giveUp(): Instance | undefined {
+    if (this.isUsed || this.#isGone || this.#isStopped || this.#instance.isBroken) return undefined;
+    if (this.grownBytes > growth) return undefined;
+    this.#isGone = true;
+    return this.#instance;
   }
 
   get bytes(): number {
@@ -46,14 +56,14 @@ export class Grammar {
     return this.bytes - this.#compiledBytes;
   }
 
-  /** True while answers use it. */
+  /** True while answers use it, and before the first one does. */
   get isUsed(): boolean {
-    return this.#users > 0;
+    return this.#users > 0 || this.#isNew;
   }
 
-  /** False once new answers had better have it compiled again: it failed, or found out so much that it is large. */
+  /** False once new answers must have it compiled again: it failed, or found out so much that it is large, or gave its instance up. */
   get isGood(): boolean {
-    return !this.#failed && !this.#isStopped && this.grownBytes <= growth;
+    return !this.#failed && !this.#isStopped && !this.#isGone && this.grownBytes <= growth;
   }
 
   get isStopped(): boolean {
@@ -67,6 +77,8 @@ export class Grammar {
 
   /** `forces`: what can only follow comes at once, without a step for each token. */
   begin(forces: boolean): TokenMask {
+    if (this.#isGone) throw new AdaptletError('INTERNAL', 'the grammar gave its instance up');
+    this.#isNew = false;
     this.#users += 1;
     const handle = this.#begun();
     let isOver = false;

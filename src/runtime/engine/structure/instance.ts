@@ -78,10 +78,18 @@ export class Instance {
       },
     });
     this.#exports = instance.exports as unknown as Exports;
-    if (memory === undefined) return;
-    const lacks = memory.length - this.#exports.memory.buffer.byteLength;
+    if (memory !== undefined) this.become(memory);
+  }
+
+  /**
+   * Goes on as another one, whose memory this is; nothing of what it was is left. It does not get smaller. Before its first trap only.
+   */
+  become(memory: Uint8Array): void {
+    const lacks = memory.length - this.bytes;
     if (lacks > 0) this.#exports.memory.grow(lacks / pageBytes);
-    this.#bytes().set(memory);
+    const bytes = this.#bytes();
+    bytes.set(memory);
+    bytes.fill(0, memory.length);
   }
 
   /** Of its memory. */

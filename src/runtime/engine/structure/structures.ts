@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Structure } from '../engine.ts';
 import type { CompileThread } from './compile-thread.ts';
+import type { Compiled } from './compile-worker.ts';
 import { Grammar } from './grammar.ts';
-import type { Tokenize } from './instance.ts';
+import { Instance, type Tokenize } from './instance.ts';
+import { Spares } from './spares.ts';
 import type { TokenMask } from './token-mask.ts';
 
 /** Memory of all grammars, those in use and those that are kept, where nobody said it. */
@@ -44,14 +46,15 @@ export class Structures {
   readonly #entries = new Map<string, Entry>();
   /** Grammars that answers use and that are not kept any more. */
   readonly #leaving = new Set<Grammar>();
+  readonly #spares = new Spares();
 
   constructor(parts: StructuresParts) {
     this.#parts = parts;
   }
 
-  /** Bytes of all grammars. */
+  /** Bytes of all grammars, and of instances that wait for one. */
   get bytes(): number {
-    return [...this.#grammars()].reduce((sum, { bytes }) => sum + bytes, 0);
+    return [...this.#grammars()].reduce((sum, { bytes }) => sum + bytes, this.#spares.bytes);
   }
 
   /**
@@ -70,11 +73,7 @@ export class Structures {
     this.#forgetOld();
     try {
       const grammar = await entry.made;
-      if (grammar.isGood) {
-        // It had to make room at this very moment.
-        if (this.#entries.get(key) !== entry) this.#leaving.add(grammar);
-        return grammar.begin(forces);
-      }
+      if (grammar.isGood) return grammar.begin(forces);
     } catch (error) {
       if (!isLasting(error)) this.#forget(key, entry);
       throw error;
@@ -90,6 +89,7 @@ export class Structures {
   /** Memory is short: what no answer uses is compiled again when somebody asks for it. */
   forgetUnused(): void {
     for (const [key, entry] of this.#idle()) this.#forget(key, entry);
+    this.#spares.clear();
   }
 
   #compile(key: string, structure: Structure, { namespace, tenant }: Whose): Entry {
@@ -100,12 +100,11 @@ export class Structures {
       made: this.#parts.thread
         .compile(structure, { namespace, tenant })
         .then((compiled) => {
-          this.#makeRoom(compiled.memory.length);
-          const grammar = new Grammar(compiled, this.#parts.tokenize, {
+          const grammar = new Grammar(this.#instanceOf(compiled), {
             grew: () => this.#fit(),
             unused: () => {
-              this.#leaving.delete(grammar);
-              if (!grammar.isGood) this.#forget(key, entry);
+              if (this.#leaving.delete(grammar)) this.#reuse(grammar);
+              else if (!grammar.isGood) this.#forget(key, entry);
             },
           });
           entry.grammar = grammar;
@@ -118,6 +117,28 @@ export class Structures {
     return entry;
   }
 
+  /** @throws QUEUE_FULL where answers use all of the memory, STRUCTURE_TOO_COMPLEX for more than that */
+  #instanceOf({ module, memory }: Compiled): Instance {
+    const { maxBytes: most, tokenize } = this.#parts;
+    const bytes = memory.length;
+    if (bytes > most)
+      throw new AdaptletError(
+        'STRUCTURE_TOO_COMPLEX',
+        `it takes ${bytes >> 20} MiB of the ${most >> 20} MiB of --structure-memory`,
+        { advice: 'Raise --structure-memory of the node, or ask for a simpler one.' },
+      );
+    for (;;) {
+      const room = most - this.bytes;
+      const spare = this.#spares.become(memory, room);
+      if (spare !== undefined) return spare;
+      if (bytes <= room) return new Instance(module, tokenize, memory);
+      if (this.#spares.drop() || this.#leave()) continue;
+      throw new AdaptletError('QUEUE_FULL', 'the structures of running answers fill the memory for them', {
+        retryAfterMs,
+      });
+    }
+  }
+
   *#grammars(): Generator<Grammar> {
     for (const { grammar } of this.#entries.values()) if (grammar !== undefined) yield grammar;
     for (const grammar of this.#leaving) {
@@ -126,34 +147,18 @@ export class Structures {
     }
   }
 
-  /** @throws QUEUE_FULL where answers use all of it, STRUCTURE_TOO_COMPLEX for more than that */
-  #makeRoom(bytes: number): void {
-    const { maxBytes: most } = this.#parts;
-    if (bytes > most)
-      throw new AdaptletError(
-        'STRUCTURE_TOO_COMPLEX',
-        `it takes ${bytes >> 20} MiB of the ${most >> 20} MiB of --structure-memory`,
-        { advice: 'Raise --structure-memory of the node, or ask for a simpler one.' },
-      );
-    while (this.bytes + bytes > most) {
-      const [key, entry] = this.#leastWanted() ?? [];
-      if (key === undefined || entry === undefined) {
-        throw new AdaptletError('QUEUE_FULL', 'the structures of running answers fill the memory for them', {
-          retryAfterMs,
-        });
-      }
-      this.#forget(key, entry);
-    }
+  /** The least wanted one that no answer uses leaves. False where there is none. */
+  #leave(): boolean {
+    const [key, entry] = this.#leastWanted() ?? [];
+    if (key === undefined || entry === undefined) return false;
+    this.#forget(key, entry);
+    return true;
   }
 
   /** A grammar grew: others make way for it, and of those in use the one that grew most ends, which may be told to come again for what others hold. */
   #fit(): void {
     const { maxBytes: most } = this.#parts;
-    while (this.bytes > most) {
-      const [key, entry] = this.#leastWanted() ?? [];
-      if (key === undefined || entry === undefined) break;
-      this.#forget(key, entry);
-    }
+    while (this.bytes > most && (this.#spares.drop() || this.#leave()));
     const used = [...this.#grammars()].toSorted((a, b) => b.grownBytes - a.grownBytes);
     let bytes = used.reduce((sum, grammar) => sum + (grammar.isStopped ? 0 : grammar.bytes), 0);
     for (const grammar of used) {
@@ -189,6 +194,12 @@ export class Structures {
   #forget(key: string, entry: Entry): void {
     if (this.#entries.get(key) === entry) this.#entries.delete(key);
     if (entry.grammar?.isUsed === true) this.#leaving.add(entry.grammar);
+    else this.#reuse(entry.grammar);
+  }
+
+  #reuse(grammar: Grammar | undefined): void {
+    const instance = grammar?.giveUp();
+    if (instance !== undefined) this.#spares.add(instance);
   }
 }
 
