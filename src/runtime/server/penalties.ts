@@ -16,12 +16,12 @@ const penaltyMs = {
   /** More requests than may be under way. */
   pipelined: 20,
   /** Its answer came before its request, one of more than 64 KiB, was whole. */
-  unfinished: 20,
+  unfinished: 50,
   /** Streams that were reset before they began. */
   resets: 50,
   /** Messages that did not come to their end. */
   messages: 1000,
-  /** A client left its answer early, as others of its address had too often (leaves.ts). */
+  /** A client left its answer early, as others of its address had too often (leaves.ts). Of gRPC calls of its connection wait as well (grpc/left-calls.ts). */
   left: 50,
 } as const;
 export type PenaltyCause = keyof typeof penaltyMs;
@@ -79,11 +79,12 @@ export class Penalties {
     this.#arm(key, line);
   }
 
-  /** A client left before its answer was whole, so many milliseconds behind the beginning of its request. */
-  left(address: string | undefined, afterMs: number): void {
+  /** A client left before its answer was whole, so many milliseconds behind the beginning of its request. True: too often, and it is charged. */
+  left(address: string | undefined, afterMs: number): boolean {
     const key = this.#keyOf(address);
-    if (key === undefined || this.#isClosed || afterMs > earlyMs || this.#leaves.isFree(key)) return;
+    if (key === undefined || this.#isClosed || afterMs > earlyMs || this.#leaves.isFree(key)) return false;
     this.charge(address, 'left');
+    return true;
   }
 
   /** Calls `begin` when it is the turn of a connection, mostly at once; never of one that is gone by then. */

@@ -1,6 +1,7 @@
 import { connect as connectHttp2, constants } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NodeClient } from '../client.ts';
 
 /** A node without TLS. */
 export type Target = {
@@ -213,6 +214,24 @@ const cancelled: Attack = async ({ http, model }, signal, count) => {
   });
 };
 
+/** Calls of gRPC whose client leaves after some milliseconds, and keeps its connection. */
+const cancelledCalls: Attack = async ({ grpc, model }, signal, count) => {
+  const client = new NodeClient(grpc, grpc);
+  let turn = 0;
+  await again(16, signal, async () => {
+    turn += 1;
+    const leaves = AbortSignal.any([signal, AbortSignal.timeout(turn % 20)]);
+    const call = client.ask({ model, prompt: 'moon:', maxTokens: 200, signal: leaves });
+    count(
+      await call.then(
+        () => 'answered',
+        () => 'left',
+      ),
+    );
+  });
+  client.close();
+};
+
 const bomb = (index: number): object => {
   const n = 100 + (index % 900);
   const kinds = [
@@ -254,6 +273,7 @@ export const attacks = {
   deepJson,
   crumbs,
   cancelled,
+  cancelledCalls,
   structures,
 } as const satisfies Record<string, Attack>;
 

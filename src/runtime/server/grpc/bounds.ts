@@ -4,6 +4,7 @@ import { streamOf } from '../../../grpc/stream-of.ts';
 import type { Parts } from '../exchange.ts';
 import type { Penalties } from '../penalties.ts';
 import { toServiceError } from './call.ts';
+import type { LeftCalls } from './left-calls.ts';
 import { endSession } from './listen.ts';
 import { type Coming, SlowCalls } from './slow-calls.ts';
 import { Waste } from './waste.ts';
@@ -47,17 +48,21 @@ type BoundParts = Pick<Parts, 'clock' | 'log' | 'slowClientMs' | 'limits' | 'tel
  * message, and what is not read of an answer, would stay in memory for as long as the client keeps its side open.
  *
  * Guarantees: a call whose message does not come ends ({@link SlowCalls}), and what came of it is let go; so is one of a single message
- * whose client does not say that this is all. Once the status of a call is sent, nothing more of it is read. A connection on which too much comes for nothing ends ({@link Waste}); of one of a gateway the stream, as others' answers are on it. An answer that is all there, and that its reader does not take within `slowClientMs` and a second for each 64 KiB, ends with its stream.
+ * whose client does not say that this is all. Once the status of a call is sent, nothing more of it is read. A connection on which too much comes for nothing ends ({@link Waste}); of one of a gateway the stream, as others' answers are on it. A call that its client left is told to {@link LeftCalls}. An answer that is all there, and that its reader does not take within `slowClientMs` and a second for each 64 KiB, ends with its stream.
  */
 export const boundCalls = (
   { clock, log, slowClientMs, limits, telemetry }: BoundParts,
   penalties: Penalties,
+  leftCalls: LeftCalls,
 ): ServerInterceptor => {
   const slow = new SlowCalls({ clock, ...limits });
   const waste = new Waste(clock);
   return (method, call) => {
     const stream = streamOf(call);
     const { session } = stream;
+    const [address, began] = [session?.socket.remoteAddress, clock.monotonic()];
+    /** Its status is sent. */
+    let isAnswered = false;
     const ends = messageEnds();
     /** What came is whole messages. */
     let isWhole = false;
@@ -113,6 +118,7 @@ export const boundCalls = (
         // What others leave no room for is no waste of its client, which is told to send it again.
         if (error.code === 'QUEUE_FULL') forgive();
         const { code, details, metadata } = toServiceError(error);
+        isAnswered = true;
         call.sendStatus({ code, details, metadata });
         watch();
         over(false);
@@ -144,6 +150,8 @@ export const boundCalls = (
           onCancel: () => {
             stream.off('data', onData);
             over(isWhole);
+            if (session !== undefined && !isAnswered)
+              leftCalls.left(session, address, clock.monotonic() - began);
             // The status is on its way, also where grpc-js made it (a deadline, a message that cannot be read), and what the client goes on to send
             // would be read for nothing. nghttp2 calls us while it sends: a reset goes before the status unless it waits for a turn. An answer that
             // is not read yet has its trailers still to come.
@@ -158,6 +166,7 @@ export const boundCalls = (
         if (!method.responseStream) watch();
       },
       sendStatus: (status, next) => {
+        isAnswered = true;
         next(status);
         watch();
       },

@@ -5,8 +5,8 @@ import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { listenOn } from '../../../settings/address.ts';
 import type { Clock } from '../../../time/clock.ts';
-import { afterWhatCame } from '../after-what-came.ts';
 import type { Penalties, PenaltyCause } from '../penalties.ts';
+import type { LeftCalls } from './left-calls.ts';
 
 export type Listening = {
   readonly port: number;
@@ -67,11 +67,17 @@ class Unbegun {
   }
 }
 
+type Admission = {
+  readonly clock: Clock;
+  readonly penalties: Penalties;
+  readonly leftCalls: LeftCalls;
+};
+
 /**
  * Lets calls begin when what came behind them is read: one that its client reset at once costs its stream and nothing of grpc-js, which
  * would make all of a call first. grpc-js shows its HTTP/2 server to nobody.
  */
-const skipReset = (server: Server, clock: Clock, penalties: Penalties): void => {
+const skipReset = (server: Server, { clock, penalties, leftCalls }: Admission): void => {
   const unbegun = new Unbegun(clock, penalties);
   // Node takes no more streams in a turn than may be open, and would end the connection with the hundredth that is one too many.
   server['commonServerOptions'].maxSessionRejectedStreams = resets.most;
@@ -86,7 +92,7 @@ const skipReset = (server: Server, clock: Clock, penalties: Penalties): void => 
       stream.on('error', () => undefined);
       const { session } = stream;
       if (session === undefined || !unbegun.came(session)) return;
-      afterWhatCame(() => {
+      leftCalls.admit(session, () => {
         if (stream.destroyed) return;
         unbegun.began(session);
         for (const listener of listeners) listener.call(http2, stream, ...rest);
@@ -107,12 +113,10 @@ export const listenWithin = async (
     readonly address: string;
     readonly credentials: ServerCredentials;
     readonly most: number;
-    readonly clock: Clock;
-    readonly penalties: Penalties;
-  },
+  } & Admission,
 ): Promise<Listening> => {
   const { clock, penalties } = options;
-  skipReset(server, clock, penalties);
+  skipReset(server, options);
   const injector = server.createConnectionInjector(options.credentials);
   const open = new Set<Socket>();
   // Nothing of one that waits is read: Node hands HTTP/2 all of what was, whatever becomes of the connection meanwhile.

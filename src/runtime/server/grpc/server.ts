@@ -13,6 +13,7 @@ import { grpcCredentials } from '../tls/grpc-credentials.ts';
 import { boundCalls } from './bounds.ts';
 import { inferenceService } from './generate.ts';
 import { createHealth } from './health.ts';
+import { LeftCalls } from './left-calls.ts';
 import { listenWithin, maxStreams } from './listen.ts';
 import { oipService } from './oip.ts';
 import { addReflection } from './reflection.ts';
@@ -55,9 +56,10 @@ export const createServer = (log: Log, more: ServerOptions = {}): Server => {
 export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> => {
   const { idleMs, maxConnections } = options.limits;
   const penalties = new Penalties(options, 'grpc');
+  const leftCalls = new LeftCalls(options.clock, penalties);
   const server = createServer(options.log, {
     'grpc.max_connection_idle_ms': idleMs,
-    interceptors: [boundCalls(options, penalties)],
+    interceptors: [boundCalls(options, penalties, leftCalls)],
   });
   const services = ['inference.GRPCInferenceService', 'adaptlet.inference.v1.Inference'];
   const health = createHealth(options, services, () => options.serving.ready().ok);
@@ -73,6 +75,7 @@ export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> =>
     most: maxConnections,
     clock: options.clock,
     penalties,
+    leftCalls,
   });
   return {
     port: listening.port,

@@ -57,9 +57,13 @@ const start = async (isGateway?: () => boolean, maxConnections?: number) => {
 
 type Http = Awaited<ReturnType<typeof start>>;
 
-it.each(['chunks', 'pipelined', 'unfinished'] as const)(
-  'the next connection of an address waits for one that was ended (%s), those that are there do not, and it is counted',
-  async (why) => {
+it.each([
+  ['chunks', 20],
+  ['pipelined', 20],
+  ['unfinished', 50],
+] as const)(
+  'the next connection of an address waits for one that was ended (%s: %i ms), those that are there do not, and it is counted',
+  async (why, ms) => {
     await using http = await start();
     const there = send(http.port, live);
     await answered(there);
@@ -72,10 +76,12 @@ it.each(['chunks', 'pipelined', 'unfinished'] as const)(
     there.socket.write(live);
     await answered(there);
     expect(await http.metrics()).toMatch(/^adaptlet_delayed_connections_total\{protocol="http"[^}]*\} 1$/m);
+    http.clock.advance(ms - 1);
+    await http.metrics();
     expect(next.text).toBe('');
-    http.clock.advance(20);
+    http.clock.advance(1);
     await answered(next);
-    http.clock.advance(20);
+    http.clock.advance(ms);
     const counted = `^adaptlet_ended_connections_total\\{protocol="http",cause="${why}"[^}]*\\} 1$`;
     expect(await http.metrics()).toMatch(new RegExp(counted, 'm'));
     await answered(send(http.port, live));
@@ -197,7 +203,7 @@ it('what a client sent while its connection waited is read then, over TLS as wel
       ),
     { timeout: 20_000 },
   );
-  clock.advance(20);
+  clock.advance(50);
   expect((await next).status).toBe(200);
   clock.advance(5000);
 });

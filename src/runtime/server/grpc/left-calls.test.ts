@@ -1,0 +1,119 @@
+import { constants } from 'node:http2';
+import { afterEach, expect, it, vi } from 'vitest';
+import { GenerateRequest } from '../../../gen/adaptlet/inference/v1/inference.ts';
+import { FakeClock } from '../../../time/fake-clock.ts';
+import { Penalties } from '../penalties.ts';
+import { startFakeGrpc, unaryCall } from '../testing/grpc-client.ts';
+import { endOf, messageOf, rawCall, rawSession } from '../testing/raw-call.ts';
+
+const generate = '/adaptlet.inference.v1.Inference/Generate';
+const request = GenerateRequest.encode(
+  GenerateRequest.fromPartial({ model: 'upper', prompt: { $case: 'text', value: 'x' } }),
+).finish();
+const message = Buffer.concat([messageOf(request.length, 0), request]);
+const live = '/inference.GRPCInferenceService/ServerLive';
+
+const start = async (gateway = false) => {
+  const clock = new FakeClock();
+  const fake = await startFakeGrpc({
+    clock,
+    limits: {
+      maxConnections: 100,
+      idleMs: 120_000,
+      bodyMs: 60_000,
+      bodyBytes: 8 << 20,
+      isGateway: () => gateway,
+    },
+  });
+  const { serving } = fake.parts;
+  // Who asks waits for a place.
+  serving.admits = false;
+  const left = vi.spyOn(Penalties.prototype, 'left');
+  const session = rawSession(fake.address);
+  const isLive = () => unaryCall((callback) => fake.oip.serverLive({}, callback));
+  // A connection that is there.
+  await isLive();
+  return {
+    clock,
+    isLive,
+    left,
+    session,
+    /** Begins calls, and leaves them so much later. */
+    async leave(count: number, afterMs = 0) {
+      const streams = Array.from({ length: count }, () => rawCall(session, generate).end(message));
+      await vi.waitFor(() => expect(serving.waiting).toBe(count));
+      clock.advance(afterMs);
+      for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
+      await vi.waitFor(() => expect(left).toHaveBeenCalledTimes(count));
+    },
+    /** A call of the same connection. */
+    ask() {
+      const stream = rawCall(session, live);
+      stream.end(messageOf(0));
+      const state = { end: undefined as unknown };
+      void endOf(stream).then(({ status }) => (state.end = status));
+      return state;
+    },
+    async [Symbol.asyncDispose]() {
+      session.destroy();
+      await fake[Symbol.asyncDispose]();
+    },
+  };
+};
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** Others are answered meanwhile, several turns of the event loop. */
+const aWhile = async (isLive: () => Promise<unknown>): Promise<void> => {
+  for (let turn = 0; turn < 5; turn += 1) await isLive();
+};
+
+it('calls of a connection whose client left more than it may wait, and those of others do not', async () => {
+  await using test = await start();
+  await test.leave(60);
+  const asked = test.ask();
+  await aWhile(test.isLive);
+  test.clock.advance(999);
+  await aWhile(test.isLive);
+  expect(asked.end).toBeUndefined();
+  test.clock.advance(1);
+  await vi.waitFor(() => expect(asked.end).toBe('0'));
+  // What it did is made up for.
+  const next = test.ask();
+  await vi.waitFor(() => expect(next.end).toBe('0'));
+});
+
+it('no call waits for more than 2 s, however many were left', async () => {
+  await using test = await start();
+  await test.leave(200);
+  const asked = test.ask();
+  await aWhile(test.isLive);
+  test.clock.advance(2000);
+  await vi.waitFor(() => expect(asked.end).toBe('0'));
+});
+
+it.each<[string, Parameters<typeof start>, [count: number, afterMs?: number]]>([
+  ['some calls', [], [40]],
+  ['calls that went on for more than a second', [], [200, 1001]],
+  ['calls over a gateway', [true], [200]],
+])('who leaves %s does not wait', async (_, options, left) => {
+  await using test = await start(...options);
+  await test.leave(...left);
+  const asked = test.ask();
+  await vi.waitFor(() => expect(asked.end).toBe('0'));
+});
+
+it('one that is reset while it waits never begins', async () => {
+  await using test = await start();
+  await test.leave(60);
+  const stream = rawCall(test.session, generate).end(message);
+  await aWhile(test.isLive);
+  stream.close(constants.NGHTTP2_CANCEL);
+  await aWhile(test.isLive);
+  test.clock.advance(1000);
+  await aWhile(test.isLive);
+  // Who leaves a call that began is told of.
+  expect(test.left).toHaveBeenCalledTimes(60);
+});
