@@ -97,6 +97,7 @@ describe('beside hostile clients', () => {
     ['with JSON that is nested without an end', 'deepJson', usual, 250],
     ['with bodies in single bytes', 'crumbs', usual, 150],
     ['that leave their streams', 'cancelled', withQueueFull, 150],
+    ['that leave their calls', 'cancelledCalls', withQueueFull, 150],
     [
       'with patterns and grammars that are made to explode',
       'structures',

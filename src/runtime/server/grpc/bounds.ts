@@ -60,7 +60,8 @@ export const boundCalls = (
   return (method, call) => {
     const stream = streamOf(call);
     const { session } = stream;
-    const [address, began] = [session?.socket.remoteAddress, clock.monotonic()];
+    const began = clock.monotonic();
+    const address = session?.destroyed === false ? session.socket.remoteAddress : undefined;
     /** Its status is sent. */
     let isAnswered = false;
     const ends = messageEnds();

@@ -1,4 +1,5 @@
-import { constants } from 'node:http2';
+import { connect, constants } from 'node:http2';
+import { createConnection } from 'node:net';
 import { afterEach, expect, it, vi } from 'vitest';
 import { GenerateRequest } from '../../../gen/adaptlet/inference/v1/inference.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
@@ -37,6 +38,8 @@ const start = async (gateway = false) => {
     clock,
     isLive,
     left,
+    serving,
+    address: fake.address,
     session,
     /** Begins calls, and leaves them so much later. */
     async leave(count: number, afterMs = 0) {
@@ -46,9 +49,9 @@ const start = async (gateway = false) => {
       for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
       await vi.waitFor(() => expect(left).toHaveBeenCalledTimes(count));
     },
-    /** A call of the same connection. */
-    ask() {
-      const stream = rawCall(session, live);
+    /** A call of the same connection, or of another one. */
+    ask(by = session) {
+      const stream = rawCall(by, live);
       stream.end(messageOf(0));
       const state = { end: undefined as unknown };
       void endOf(stream).then(({ status }) => (state.end = status));
@@ -116,4 +119,21 @@ it('one that is reset while it waits never begins', async () => {
   await aWhile(test.isLive);
   // Who leaves a call that began is told of.
   expect(test.left).toHaveBeenCalledTimes(60);
+});
+
+it('a connection that ends with its calls is one client that left', async () => {
+  await using test = await start();
+  const [host = '', port] = test.address.split(':');
+  const socket = createConnection(Number(port), host);
+  const session = connect(`http://${test.address}`, { createConnection: () => socket });
+  session.on('error', () => undefined);
+  for (let call = 0; call < 200; call += 1) rawCall(session, generate).end(message);
+  await vi.waitFor(() => expect(test.serving.waiting).toBe(200));
+  socket.destroy();
+  await vi.waitFor(() => expect(test.serving.waiting).toBe(0));
+  expect(test.left).toHaveBeenCalledTimes(1);
+  const next = rawSession(test.address);
+  const asked = test.ask(next);
+  await vi.waitFor(() => expect(asked.end).toBe('0'));
+  next.destroy();
 });

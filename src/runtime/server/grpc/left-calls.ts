@@ -17,6 +17,8 @@ export class LeftCalls {
   readonly #penalties: Penalties;
   /** When calls of a connection begin. */
   readonly #beginAt = new WeakMap<Http2Session, number>();
+  /** Connections that ended with calls. */
+  readonly #ended = new WeakSet<Http2Session>();
 
   constructor(clock: Pick<Clock, 'monotonic' | 'after'>, penalties: Penalties) {
     this.#clock = clock;
@@ -25,6 +27,11 @@ export class LeftCalls {
 
   /** The client of a call left before its answer was whole, so many milliseconds behind the beginning of the call. */
   left(session: Http2Session, address: string | undefined, afterMs: number): void {
+    if (session.destroyed) {
+      // All of its calls end with a connection, which is one client that left, or a link that broke.
+      if (this.#ended.has(session)) return;
+      this.#ended.add(session);
+    }
     if (!this.#penalties.left(address, afterMs)) return;
     const now = this.#clock.monotonic();
     const at = Math.max(now, this.#beginAt.get(session) ?? now) + waitMs.each;

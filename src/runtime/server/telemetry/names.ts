@@ -22,7 +22,7 @@ export const metrics = {
   },
   endedConnections: {
     name: 'adaptlet_ended_connections_total',
-    help: 'Connections that were ended for what came on them, by protocol (grpc, http) and cause: chunks of a few bytes, pipelined requests, a request of more than 64 KiB that was answered before it was whole, resets of streams, messages that did not come to their end; and clients that left their answer over HTTP within a second, more often than those of an address may.',
+    help: 'Connections that were ended for what came on them, by protocol (grpc, http) and cause: chunks of a few bytes, pipelined requests, a request of more than 64 KiB that was answered before it was whole, resets of streams, messages that did not come to their end; and clients that left their answer within a second, more often than those of an address may.',
   },
   endedStreams: {
     name: 'adaptlet_ended_streams_total',
