@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import type { Agent, RequestOptions } from 'node:https';
 import { dirname, resolve } from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
+import { KubeConfig } from './kube-config.ts';
 
 /** Options of an HTTP request that authenticate it. */
 export type Credentials = Readonly<
