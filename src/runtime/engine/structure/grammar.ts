@@ -73,6 +73,8 @@ export class Grammar {
   /** Its memory is needed: its answers fail where they ask for their next token. */
   stop(): void {
     this.#isStopped = true;
+    // No answer begins any more.
+    this.#isNew = false;
   }
 
   /** `forces`: what can only follow comes at once, without a step for each token. */

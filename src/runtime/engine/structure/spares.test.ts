@@ -91,8 +91,10 @@ it('one that trapped, or is needed no more for want of memory, is nobody else’
   expect(used.giveUp()).toBe(instance);
   expect(used.giveUp()).toBeUndefined();
   expect(() => used.begin(false)).toThrow(expect.objectContaining({ code: 'INTERNAL' }));
-  stopped.begin(false).release();
+  expect(stopped.isUsed).toBe(true);
   stopped.stop();
+  // Else nobody would let go of one that was stopped before its first answer.
+  expect(stopped.isUsed).toBe(false);
   expect(stopped.giveUp()).toBeUndefined();
 });
 
