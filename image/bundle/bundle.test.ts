@@ -70,6 +70,13 @@ describe('the bundle', () => {
     expect(all).not.toContain(import.meta.dirname);
   });
 
+  it('has the way to a cluster without the generated client', () => {
+    expect(made.inputs).toContain('node_modules/@kubernetes/client-node/dist/config.js');
+    expect(made.inputs.filter((path) => /client-node\/dist\/gen\/(apis|models|types)/.test(path))).toEqual(
+      [],
+    );
+  });
+
   it('brings what packages look for beside themselves', () => {
     const files = keptFiles.flatMap((one) => one.files);
     expect(files.length).toBeGreaterThan(0);

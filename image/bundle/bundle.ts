@@ -1,6 +1,7 @@
 import { copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { build, type OutputFile, type Plugin } from 'esbuild';
+import { namesOfClient } from './names-of-client.ts';
 import { keptFiles, unbundled } from './packages.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -107,7 +108,7 @@ const once = async (entries: ReadonlyMap<string, string>, folder: string, found:
     banner: { js: banner },
     metafile: true,
     logLevel: 'silent',
-    plugins: [programPaths(found), packageFolders(looking)],
+    plugins: [namesOfClient, programPaths(found), packageFolders(looking)],
     write: false,
   });
 

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { namesOfClient } from '../../image/bundle/names-of-client.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -61,7 +62,7 @@ export const bundlePlugin = async (): Promise<Bundle> => {
     metafile: true,
     write: false,
     outfile: 'kubectl-adaptlet.cjs',
-    plugins: [hashAtOnce],
+    plugins: [hashAtOnce, namesOfClient],
     logLevel: 'error',
   });
   const [output] = outputFiles;

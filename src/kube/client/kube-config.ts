@@ -1,10 +1,7 @@
 import { registerHooks } from 'node:module';
+import { clientNames } from './client-names.ts';
 
-/** As its config.js names the generated client, and what it takes of it. */
-const client = './gen/index.js';
-const taken =
-  "export { createConfiguration } from './configuration.js'; export { ServerConfiguration } from './servers.js';";
-const mark = '?of=config';
+const { importer, specifier: client, mark, source } = clientNames;
 
 /**
  * The library's way to a cluster and its credentials, without its generated client of every API: that is 830 modules, 41 MiB and 0.4 s, of
@@ -15,12 +12,12 @@ const loadConfig = async () => {
   const hooks = registerHooks({
     resolve(specifier, context, next) {
       const resolved = next(specifier, context);
-      const isAsked = specifier === client && context.parentURL?.endsWith('/client-node/dist/config.js');
-      return isAsked === true ? { ...resolved, url: `${resolved.url}${mark}` } : resolved;
+      const isAsked = specifier === client && context.parentURL?.endsWith(importer) === true;
+      return isAsked ? { ...resolved, url: `${resolved.url}${mark}` } : resolved;
     },
     load: (url, context, next) =>
       url.endsWith(`${client.slice(1)}${mark}`)
-        ? { format: 'module', shortCircuit: true, source: taken }
+        ? { format: 'module', shortCircuit: true, source }
         : next(url, context),
   });
   try {

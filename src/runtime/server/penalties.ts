@@ -47,7 +47,7 @@ type PenaltyParts = {
  * a connection costs more than to begin one, and a request more than to ask: whoever comes again at once would keep the thread busy that all
  * requests share.
  *
- * Guarantees: connections that are there go on as before. Those of an address that wait begin one after another, 10 ms apart, and each within 2 s:
+ * Guarantees: connections that are there go on as before, but for calls of gRPC that wait (grpc/left-calls.ts). Those of an address that wait begin one after another, 10 ms apart, and each within 2 s:
  * none is refused, since others may share the address, but where a quarter of all that the port may have waits already. Over HTTP
  * 128 KiB are read of one that waits, at most, and it ends when its client ends its side; over gRPC nothing is read of it. Gateways and unix
  * sockets do not wait.

@@ -4,6 +4,7 @@ import type { Structure } from '../engine.ts';
 import { admits, allowed, compiled, grammarOf, ofSchema, tinyCodec } from './compiled.fixture.ts';
 import { Grammar } from './grammar.ts';
 import { Instance } from './instance.ts';
+import { Spares } from './spares.ts';
 import { Structures } from './structures.ts';
 import type { TokenMask } from './token-mask.ts';
 
@@ -79,6 +80,30 @@ it('what comes has the instance of what left for it', async () => {
       expect(w.structures.bytes).toBeLessThanOrEqual(w.maxBytes);
     }
   expect(w.made).toHaveBeenCalledTimes(3);
+});
+
+it('the smallest that fits is taken, and none where there is no room for it, or of one that is much too large', async () => {
+  const { module, memory } = await known(structures[0] as Structure);
+  const page = 65_536;
+  const larger = (bytes: number): Instance => {
+    const all = new Uint8Array(memory.length + bytes);
+    all.set(memory);
+    return new Instance(module, () => undefined, all);
+  };
+  const spares = new Spares();
+  const [large, middle, tooLarge] = [larger(8 * page), larger(page), larger((4 << 20) + page)];
+  for (const one of [tooLarge, large, middle]) spares.add(one);
+  expect(spares.become(memory, -1)).toBeUndefined();
+  expect(spares.become(memory, 0)).toBe(middle);
+  expect(spares.become(memory, 0)).toBe(large);
+  expect(spares.become(memory, 0)).toBeUndefined();
+  const small = new Instance(module, () => undefined, memory);
+  spares.add(small);
+  const grown = new Uint8Array(memory.length + 2 * page);
+  grown.set(memory);
+  expect(spares.become(grown, page)).toBe(tooLarge);
+  expect(spares.become(grown, page)).toBeUndefined();
+  expect(spares.become(grown, 2 * page)).toBe(small);
 });
 
 it('one that trapped, or is needed no more for want of memory, is nobody else’s', async () => {

@@ -19,10 +19,14 @@ export class Spares {
     this.#instances.add(instance);
   }
 
-  /** One that became what this memory is, and is larger than before by `room` bytes at most; undefined where none fits. */
+  /** The smallest one that became what this memory is, and grew by `room` bytes at most for that; undefined where none fits. */
   become(memory: Uint8Array, room: number): Instance | undefined {
     const [least, largest] = [memory.length - room, memory.length + mostTooLarge];
-    const fits = this.#instances.values().find(({ bytes }) => bytes >= least && bytes <= largest);
+    const [fits] = this.#instances
+      .values()
+      .filter(({ bytes }) => room >= 0 && bytes >= least && bytes <= largest)
+      .toArray()
+      .sort((a, b) => a.bytes - b.bytes);
     if (fits === undefined) return undefined;
     this.#instances.delete(fits);
     fits.become(memory);

@@ -151,7 +151,8 @@ export const boundCalls = (
           onCancel: () => {
             stream.off('data', onData);
             over(isWhole);
-            if (session !== undefined && !isAnswered)
+            // Of a status that grpc-js makes itself the stream is not closed yet. Who asks several times on a stream ends it as it likes.
+            if (session !== undefined && stream.closed && !isAnswered && !method.requestStream)
               leftCalls.left(session, address, clock.monotonic() - began);
             // The status is on its way, also where grpc-js made it (a deadline, a message that cannot be read), and what the client goes on to send
             // would be read for nothing. nghttp2 calls us while it sends: a reset goes before the status unless it waits for a turn. An answer that

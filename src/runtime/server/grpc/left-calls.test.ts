@@ -1,4 +1,4 @@
-import { connect, constants } from 'node:http2';
+import { connect, constants, type Http2Session } from 'node:http2';
 import { createConnection } from 'node:net';
 import { afterEach, expect, it, vi } from 'vitest';
 import { GenerateRequest } from '../../../gen/adaptlet/inference/v1/inference.ts';
@@ -6,6 +6,7 @@ import { FakeClock } from '../../../time/fake-clock.ts';
 import { Penalties } from '../penalties.ts';
 import { startFakeGrpc, unaryCall } from '../testing/grpc-client.ts';
 import { endOf, messageOf, rawCall, rawSession } from '../testing/raw-call.ts';
+import { LeftCalls } from './left-calls.ts';
 
 const generate = '/adaptlet.inference.v1.Inference/Generate';
 const request = GenerateRequest.encode(
@@ -84,8 +85,63 @@ it('calls of a connection whose client left more than it may wait, and those of 
   test.clock.advance(1);
   await vi.waitFor(() => expect(asked.end).toBe('0'));
   // What it did is made up for.
+  test.clock.advance(10);
   const next = test.ask();
   await vi.waitFor(() => expect(next.end).toBe('0'));
+});
+
+it('calls that wait begin one after another', async () => {
+  await using test = await start();
+  await test.leave(60);
+  const first = test.ask();
+  await aWhile(test.isLive);
+  const second = test.ask();
+  await aWhile(test.isLive);
+  test.clock.advance(1000);
+  await vi.waitFor(() => expect(first.end).toBe('0'));
+  await aWhile(test.isLive);
+  expect(second.end).toBeUndefined();
+  test.clock.advance(10);
+  await vi.waitFor(() => expect(second.end).toBe('0'));
+});
+
+it('of all connections 256 calls wait at most: what comes of their messages is counted nowhere meanwhile', async () => {
+  const clock = new FakeClock();
+  const calls = new LeftCalls(clock, { left: () => true } as unknown as Penalties);
+  const session = { destroyed: false } as Http2Session;
+  calls.left(session, '192.0.2.1', 1);
+  const begin = vi.fn();
+  for (let call = 0; call < 256; call += 1) calls.admit(session, begin);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(begin).not.toHaveBeenCalled();
+  const oneMore = Promise.withResolvers<void>();
+  calls.admit(session, oneMore.resolve);
+  await oneMore.promise;
+  clock.advance(2000);
+  expect(begin).toHaveBeenCalledTimes(256);
+});
+
+it.each([
+  [
+    'a stream of requests, whose client ends it as it likes',
+    '/inference.GRPCInferenceService/ModelStreamInfer',
+    undefined,
+  ],
+  ['a call that is refused for its message', generate, messageOf(8 << 20, 10)],
+  ['a call with a message that cannot be read', generate, messageOf(10, 10)],
+])('%s does not count', async (_, path, sent) => {
+  await using test = await start();
+  const streams = Array.from({ length: 60 }, () => rawCall(test.session, path));
+  const ends = streams.map(endOf);
+  for (const stream of streams) {
+    if (sent === undefined) stream.write(messageOf(0));
+    else stream.end(sent);
+  }
+  await aWhile(test.isLive);
+  if (sent === undefined) for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
+  await Promise.all(ends);
+  await aWhile(test.isLive);
+  expect(test.left).not.toHaveBeenCalled();
 });
 
 it('no call waits for more than 2 s, however many were left', async () => {
