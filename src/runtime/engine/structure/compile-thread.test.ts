@@ -67,6 +67,15 @@ it('what was compiled comes without a copy: the thread that runs steps would hav
   expect(memory.buffer).toBeInstanceOf(SharedArrayBuffer);
 });
 
+it('all of it is of one module, also behind a thread that ended', async () => {
+  const hurried = new CompileThread({ of, clock, limits: { firstMs: 60_000, ms: 1 } });
+  const { module } = await hurried.compile(regex('ab'), whose);
+  const many = ofSchema({ enum: Array.from({ length: 8_000 }, (_, index) => `w${index * 7919}`) });
+  await expect(hurried.compile(many, whose)).rejects.toMatchObject({ code: 'STRUCTURE_TOO_COMPLEX' });
+  expect((await hurried.compile(regex('ab'), whose)).module).toBe(module);
+  await hurried.close();
+});
+
 it('who comes when too many wait is told to come again', async () => {
   const all = Array.from({ length: 70 }, (_, index) => patient.compile(regex(`a{${index}}`), whose));
   const outcomes = await Promise.allSettled(all);

@@ -4,8 +4,10 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { Structure } from '../engine.ts';
 import { TextQueue, type Waiting } from '../model/text-queue.ts';
-import type { Compiled, CompileTask } from './compile-worker.ts';
+import type { CompileTask } from './compile-worker.ts';
+import { readModule } from './instance.ts';
 import type { VocabularyOf } from './vocabulary.ts';
+import type { MaskModule } from './web-assembly.ts';
 
 /** Structures that wait. */
 const maxWaiting = 64;
@@ -19,6 +21,9 @@ const idleMs = 300_000;
 const niceIncrement = 10;
 /** Milliseconds after which a refused request may find room. */
 const retryAfterMs = 1000;
+
+/** The module, and the memory of an instance of it that has a grammar. */
+export type Compiled = { readonly module: MaskModule; readonly memory: Uint8Array };
 
 type Job = Waiting & {
   readonly structure: Structure;
@@ -41,7 +46,9 @@ export type CompileThreadParts = {
  */
 export class CompileThread {
   readonly #parts: CompileThreadParts;
-  readonly #pool: Piscina<CompileTask, Settled<Compiled>>;
+  readonly #pool: Piscina<CompileTask, Settled<Uint8Array>>;
+  /** Read once: what a thread compiles has to be of the module of all instances, also where its file is another one meanwhile. */
+  #module: MaskModule | undefined;
   readonly #waiting = new TextQueue<Job>();
   #running = false;
   /** The thread has the vocabulary. */
@@ -106,8 +113,9 @@ export class CompileThread {
       late.abort();
     });
     try {
-      const task = { ...this.#parts.of, structure };
-      resolve(unsettle(await this.#pool.run(task, { signal: late.signal })));
+      const module = (this.#module ??= await readModule());
+      const task = { ...this.#parts.of, module, structure };
+      resolve({ module, memory: unsettle(await this.#pool.run(task, { signal: late.signal })) });
       this.#warm = true;
     } catch (error) {
       if (late.signal.aborted) this.#warm = false;

@@ -2,48 +2,41 @@ import { settle } from '../../../errors/across-threads.ts';
 import type { Structure } from '../engine.ts';
 import { sourceOf } from './calls-grammar.ts';
 import { checkStructure } from './check-structure.ts';
-import { Instance, readModule } from './instance.ts';
+import { Instance } from './instance.ts';
 import { readVocabulary, type VocabularyOf } from './vocabulary.ts';
 import type { MaskModule } from './web-assembly.ts';
 
-export type CompileTask = VocabularyOf & { readonly structure: Structure };
-
-/** The module, and the memory of an instance that has a grammar. */
-export type Compiled = { readonly module: MaskModule; readonly memory: Uint8Array };
+/** `module`: the one that all instances of the process are of. */
+export type CompileTask = VocabularyOf & { readonly module: MaskModule; readonly structure: Structure };
 
 /** The grammar is not asked here what can only follow. */
 const unknown = (): undefined => undefined;
 
 /** The memory of an instance that has the vocabulary alone. */
-let opened: Promise<Compiled> | undefined;
+let opened: Uint8Array | undefined;
 /** It compiled before, and can again: a new one costs a collection of garbage every few times. */
 let spare: Instance | undefined;
 
-const open = async (of: VocabularyOf): Promise<Compiled> => {
-  const module = await readModule();
+const open = (module: MaskModule, of: VocabularyOf): Uint8Array => {
   const instance = new Instance(module, unknown);
   instance.open(readVocabulary(of));
-  return { module, memory: instance.copy() };
+  return instance.copy();
 };
 
-const run = async ({ structure, ...of }: CompileTask): Promise<Compiled> => {
+const run = ({ module, structure, ...of }: CompileTask): Uint8Array => {
   checkStructure(structure);
-  opened ??= open(of).catch((error: unknown) => {
-    opened = undefined;
-    throw error;
-  });
-  const { module, memory } = await opened;
+  opened ??= open(module, of);
   const instance = spare ?? new Instance(module, unknown);
   spare = undefined;
-  instance.become(memory);
+  instance.become(opened);
   try {
     instance.compile(sourceOf(structure));
-    return { module, memory: instance.copy() };
+    return instance.copy();
   } finally {
     // What grew would have the next one send more than it is.
-    if (!instance.isBroken && instance.bytes === memory.length) spare = instance;
+    if (!instance.isBroken && instance.bytes === opened.length) spare = instance;
   }
 };
 
-/** Entry point of the thread that compiles structures, beside the one that runs steps. */
+/** Entry point of the thread that compiles structures, beside the one that runs steps: the memory of an instance that has the grammar. */
 export default (task: CompileTask) => settle(() => run(task));

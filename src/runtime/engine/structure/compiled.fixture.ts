@@ -4,9 +4,10 @@ import type { Structure } from '../engine.ts';
 import { openModelFolder } from '../model/folder.ts';
 import { openTextCodec } from '../model/tokenizer.ts';
 import { mayCome } from '../sampling/mask.ts';
-import compile, { type Compiled } from './compile-worker.ts';
+import type { Compiled } from './compile-thread.ts';
+import compile from './compile-worker.ts';
 import { Grammar } from './grammar.ts';
-import { Instance } from './instance.ts';
+import { Instance, readModule } from './instance.ts';
 import type { VocabularyOf } from './vocabulary.ts';
 
 const model = openModelFolder(
@@ -18,9 +19,13 @@ export const tinyVocabulary: VocabularyOf = { model, vocabSize: 259, eosIds: [2]
 export const tinyCodec = openTextCodec(model, tinyVocabulary.vocabSize);
 const end = 2;
 
+const maskModule = await readModule();
+
 /** On this thread. */
-export const compiled = async (structure: Structure): Promise<Compiled> =>
-  unsettle(await compile({ ...tinyVocabulary, structure }));
+export const compiled = async (structure: Structure): Promise<Compiled> => ({
+  module: maskModule,
+  memory: unsettle(await compile({ ...tinyVocabulary, module: maskModule, structure })),
+});
 
 export const grammarOf = async (structure: Structure): Promise<Grammar> => {
   const { module, memory } = await compiled(structure);

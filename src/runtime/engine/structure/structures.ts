@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Structure } from '../engine.ts';
-import type { CompileThread } from './compile-thread.ts';
-import type { Compiled } from './compile-worker.ts';
+import type { Compiled, CompileThread } from './compile-thread.ts';
 import { Grammar } from './grammar.ts';
 import { Instance, type Tokenize } from './instance.ts';
 import { Spares } from './spares.ts';
