@@ -89,8 +89,8 @@ describe.each(architectureNames)('the files of the image for %s', (architecture)
       ),
     );
     expect(contained).toContain('@grpc/grpc-js');
-    // Node is one of the two for another reason; tar-stream comes with the client of Kubernetes.
-    expect(development.filter((name) => contained.has(name)).toSorted()).toEqual(['node', 'tar-stream']);
+    // Node is one for another reason.
+    expect(development.filter((name) => contained.has(name)).toSorted()).toEqual(['node']);
   });
 
   it('are native for this architecture alone, with one ONNX Runtime, one koffi and one operator', () => {
