@@ -148,7 +148,7 @@ export const runtimeStatusSchema = z
     connectedSince: time
       .meta({
         description:
-          'RFC 3339 time since when it is shown as connected; a stream that comes back within 10 s changes nothing.',
+          'RFC 3339 time since when it is shown as connected; a stream that comes back within 10 s changes nothing, nor does one of many that come back within a minute.',
       })
       .optional(),
     disconnectedAt: time.meta({ description: 'RFC 3339 time when it went away.' }).optional(),

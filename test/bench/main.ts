@@ -2,6 +2,7 @@
  * `npm run -s bench -- NAME [--json]`: runs one benchmark; with --json prints exactly one JSON line on stdout.
  * Progress goes to stderr.
  */
+import { setup as bundlePrograms } from '../support/bundled-programs.ts';
 import { cache } from './cache.ts';
 import { cold } from './cold.ts';
 import { dashboard } from './dashboard.ts';
@@ -79,6 +80,8 @@ if (unknown.length > 0 || (json && names.length !== 1)) {
   process.exit(2);
 }
 
+// As images and releases have them. Saved reports from before 2026-12-01 ran from the sources.
+await bundlePrograms();
 // Without names all but those that install something.
 const usual = Object.keys(benches).filter((name) => !['peers', 'sizes', 'load'].includes(name));
 for (const name of names.length > 0 ? names : usual) {

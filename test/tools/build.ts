@@ -11,7 +11,7 @@ import { goBuild, keyOf } from './go-build.ts';
  */
 const packages = {
   registry: '.',
-  distribution: 'github.com/distribution/distribution/v3/cmd/registry',
+  distribution: '.',
   oras: 'oras.land/oras/cmd/oras',
   crane: 'github.com/google/go-containerregistry/cmd/crane',
   grpcurl: 'github.com/fullstorydev/grpcurl/cmd/grpcurl',

@@ -3,8 +3,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { anAdapterState } from '../testing/fake-fleet.ts';
+import { disconnectedAfterMs } from './absences.ts';
 import type { FleetChange } from './fleet.ts';
-import { disconnectedAfterMs, FleetStore, type LocalEvent, local, type Source } from './store.ts';
+import { FleetStore, type LocalEvent, local, type Source } from './store.ts';
 import type { Update } from './update.ts';
 
 const node = objectKey('nodes', 'n1');

@@ -2,8 +2,9 @@ import * as fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { digestSchema, type ObjectKey, objectKey } from '../../api/names.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
+import { disconnectedAfterMs } from './absences.ts';
 import type { AdapterState, FleetChange } from './fleet.ts';
-import { disconnectedAfterMs, FleetStore, local, type Source } from './store.ts';
+import { FleetStore, local, type Source } from './store.ts';
 import { type Change, maxLimits, type Update } from './update.ts';
 
 const digest = digestSchema.parse(`sha256:${'a'.repeat(64)}`);

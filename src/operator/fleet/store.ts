@@ -3,6 +3,7 @@ import type { ObjectKey } from '../../api/names.ts';
 import { noRevision } from '../../control/revision.ts';
 import type { Clock } from '../../time/clock.ts';
 import { scopeOf } from '../objects/scope.ts';
+import { Absences } from './absences.ts';
 import { AdapterTable } from './adapter-table.ts';
 import { Cells } from './cells.ts';
 import type { Fleet, FleetChange, RuntimeKey, RuntimeState } from './fleet.ts';
@@ -17,8 +18,6 @@ export type Source = { readonly name: string };
 /** The streams of this replica. */
 export const local: Source = { name: 'local' };
 
-/** A runtime that no replica has for so long is shown as disconnected. */
-export const disconnectedAfterMs = 10_000;
 /** A runtime that is away for longer is forgotten; its AdapterRuntime has what is to be remembered. */
 const forgetMs = 3_600_000;
 
@@ -30,7 +29,6 @@ type Entry = {
   bytes: number;
   /** Who has it; undefined: nobody. */
   holder: Source | undefined;
-  stopGrace: (() => void) | undefined;
   /**
    * A connection with a lower connectionSeq that was opened later: the runtime may have lost its disk while the stream of
    * before hangs. It counts once that is over, and nobody is told of it before.
@@ -50,7 +48,7 @@ const nothing: ReadonlySet<ObjectKey> = new Set();
  * - Of two connections of one runtime the higher connectionSeq counts. A lower one that was opened later counts as soon as
  *   nobody has the other one: then the runtime lost its disk.
  * - Only who has a runtime can say that it is gone, and it is shown as disconnected only when nobody has it for 10
- *   seconds: a runtime that moves from one replica to another never is.
+ *   seconds, or longer where many come back (absences.ts): a runtime that moves from one replica to another never is.
  * - Counters are cumulative: telling something twice changes nothing.
  * - What a pod tells of another namespace than its own is left out.
  */
@@ -59,11 +57,13 @@ export class FleetStore implements Fleet {
   readonly #entries = new Map<RuntimeKey, Entry>();
   readonly #cells = new Cells();
   readonly #shared = new SharedRollouts();
+  readonly #absences: Absences;
   readonly #listeners = new Set<(change: FleetChange) => void>();
   readonly #localListeners = new Set<(event: LocalEvent) => void>();
 
   constructor({ clock }: { readonly clock: Clock }) {
     this.#clock = clock;
+    this.#absences = new Absences(clock, () => this.#entries.size);
   }
 
   get(key: RuntimeKey): RuntimeState | undefined {
@@ -120,8 +120,7 @@ export class FleetStore implements Fleet {
     entry.reports = source === local ? 0n : undefined;
     // The same connection, told anew by a source that reconnected, is no news.
     const connection = !isSame || !known.state.connected;
-    entry.stopGrace?.();
-    entry.stopGrace = undefined;
+    this.#absences.end(update.key);
     entry.holder = source;
     this.#apply(entry, update, { connection, opened: true, former: known?.state });
     if (known !== undefined && known !== entry && known !== entry.rival) known.state.adapters.clear();
@@ -160,7 +159,7 @@ export class FleetStore implements Fleet {
   }
 
   close(): void {
-    for (const { stopGrace } of this.#entries.values()) stopGrace?.();
+    this.#absences.close();
     this.#listeners.clear();
     this.#localListeners.clear();
   }
@@ -177,8 +176,7 @@ export class FleetStore implements Fleet {
     if (known === undefined || !isDeepStrictEqual(kept, resumes)) return false;
     const { update, bytes } = taken(known, told);
     known.bytes = bytes;
-    known.stopGrace?.();
-    known.stopGrace = undefined;
+    this.#absences.end(told.key);
     known.holder = source;
     known.reports = 0n;
     known.state = { ...known.state, instance, connectionSeq, ...opened };
@@ -187,7 +185,6 @@ export class FleetStore implements Fleet {
   }
 
   #open(known: Entry | undefined, update: Update, opened: NonNullable<Update['opened']>): Entry {
-    known?.stopGrace?.();
     const entry = this.#entryOf(update, opened);
     const isLater = (one: Entry | undefined): boolean =>
       one?.holder !== undefined && one.state.connectedAt > opened.connectedAt;
@@ -223,7 +220,6 @@ export class FleetStore implements Fleet {
   /** Nobody has the connection that counted: the rival counts from now on. */
   #promote(entry: Entry, rival: Entry): void {
     const { key } = entry.state;
-    entry.stopGrace?.();
     entry.rival = undefined;
     this.#entries.set(key, rival);
     const touched = differenceOf(entry.state, rival.state);
@@ -254,7 +250,6 @@ export class FleetStore implements Fleet {
       reports: undefined,
       bytes: 0,
       holder: undefined,
-      stopGrace: undefined,
       rival: undefined,
     };
   }
@@ -320,9 +315,7 @@ export class FleetStore implements Fleet {
       this.#promote(entry, entry.rival);
       return;
     }
-    entry.stopGrace?.();
-    entry.stopGrace = this.#clock.after(disconnectedAfterMs, () => {
-      entry.stopGrace = undefined;
+    this.#absences.begin(key, () => {
       entry.state = { ...entry.state, connected: false, disconnectedAt: lostAt };
       this.#tell(changeOf(entry.state, true));
       this.#forget();

@@ -50,8 +50,11 @@ const delays = { firstMs: 200, maxMs: 30_000, jitter: 1 };
 const maxRetryAfterMs = 60_000;
 /** Of another cluster: only a person can change that. */
 const untrustedMs = 60_000;
-/** An operator that takes the connection and says nothing is none. */
-const welcomeMs = 15_000;
+/**
+ * An operator that takes the connection and says nothing is none. One to which a thousand come at once takes as long for the last of them:
+ * who gave up sooner would make it begin again with TLS.
+ */
+const welcomeMs = 30_000;
 /** Streams that end sooner count as failures in a row. */
 const stableMs = 10_000;
 
