@@ -134,7 +134,10 @@ export type FleetChange = {
   readonly runtime: RuntimeKey;
   /** The only namespace that it counts for. */
   readonly scope: Scope;
-  /** It connected or went away, or its base model was loaded. */
+  /**
+   * It connected or went away, as another process or after it was shown as away, or its base model was loaded. The next stream of a process
+   * that was never away is none of that.
+   */
   readonly connection: boolean;
   readonly adapters: ReadonlySet<ObjectKey>;
   readonly rollouts: ReadonlySet<ObjectKey>;

@@ -126,6 +126,14 @@ describe('a connection that goes on from them', () => {
     expect(fleet.get(node)?.connected).toBe(true);
   });
 
+  it('is no news of a runtime that was never shown as disconnected', () => {
+    fleet.gone(local, node, 1n);
+    const told: FleetChange[] = [];
+    fleet.onChange((each) => told.push(each));
+    expect(resume()).toBe(true);
+    expect(told).toMatchObject([{ connection: false, adapters: new Set([b]) }]);
+  });
+
   it('does not begin where a report came after they were counted', () => {
     fleet.update(local, about(1n, { change: change({ [a]: 'Failed' }) }));
     expect(resume()).toBe(false);

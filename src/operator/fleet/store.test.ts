@@ -110,7 +110,30 @@ describe('the fleet', () => {
     fleet.update(b, opened(1n, { [one]: 'Resident' }));
     fleet.update(local, opened(2n, { [two]: 'Stored' }));
     expect(adapters()).toEqual([`${two} Stored`]);
-    expect(changes[1]).toMatchObject({ connection: true, adapters: new Set([one, two]) });
+    expect(changes[1]).toMatchObject({ connection: false, adapters: new Set([one, two]) });
+  });
+
+  it.each([
+    ['the same process in its next stream', {}, false],
+    ['another process', { instance: 'other' }, true],
+    [
+      'a process with other facts about itself',
+      { opened: { info: { ...info, version: '9' }, connectedAt: 2_000 } },
+      true,
+    ],
+  ])('tells of %s: whether those who follow have to look at all that it is for', (_, other, connection) => {
+    fleet.update(local, opened(1n, { [one]: 'Stored' }));
+    fleet.gone(local, node, 1n);
+    fleet.update(b, { ...opened(2n, { [one]: 'Stored' }), ...other });
+    expect(changes[1]).toMatchObject({ connection, adapters: new Set() });
+  });
+
+  it('tells of a runtime that comes back after it was shown as disconnected', () => {
+    fleet.update(local, opened(1n));
+    fleet.gone(local, node, 1n);
+    clock.advance(disconnectedAfterMs);
+    fleet.update(local, opened(2n));
+    expect(changes.map(({ connection }) => connection)).toEqual([true, true, true]);
   });
 
   it('drops what an older connection says', () => {
@@ -139,7 +162,7 @@ describe('the fleet', () => {
     clock.advance(10 * disconnectedAfterMs);
     expect(fleet.get(node)).toMatchObject({ connected: true });
     expect(fleet.get(node)).not.toHaveProperty('disconnectedAt');
-    expect(changes.filter(({ connection }) => connection)).toHaveLength(2);
+    expect(changes.filter(({ connection }) => connection)).toHaveLength(1);
   });
 
   it('shows it as disconnected when nobody has it for ten seconds, since it was lost', () => {
@@ -312,12 +335,12 @@ describe('reports in any order', () => {
   it('that have everything tell what is other than before, on a new connection and on the same', () => {
     fleet.update(local, opened(1n, { [one]: 'Stored', [two]: 'Stored' }));
     fleet.update(local, opened(2n, { [one]: 'Stored', [two]: 'Resident' }));
-    expect(changes.at(-1)).toMatchObject({ connection: true, adapters: new Set([two]) });
+    expect(changes.at(-1)).toMatchObject({ connection: false, adapters: new Set([two]) });
     // Told anew, as by a relay that was interrupted.
     fleet.update(local, opened(2n, { [one]: 'Stored', [two]: 'Loaded' }));
     expect(changes.at(-1)).toMatchObject({ connection: false, adapters: new Set([two]) });
     fleet.update(local, opened(3n, { [two]: 'Loaded' }));
-    expect(changes.at(-1)).toMatchObject({ connection: true, adapters: new Set([one]) });
+    expect(changes.at(-1)).toMatchObject({ connection: false, adapters: new Set([one]) });
   });
 
   it('open a connection only with everything: what is missing would not be known to be gone', () => {

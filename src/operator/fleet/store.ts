@@ -115,11 +115,12 @@ export class FleetStore implements Fleet {
       return false;
     }
     const { update, bytes } = taken(isSame ? known : undefined, inScope);
+    // The same process as before that was never shown as away is no news, in whichever stream.
+    const connection =
+      known === undefined || !known.state.connected || !isSameProcess(known.state, inScope, opened);
     const entry = isSame ? known : this.#open(known, update, opened);
     entry.bytes = bytes;
     entry.reports = source === local ? 0n : undefined;
-    // The same connection, told anew by a source that reconnected, is no news.
-    const connection = !isSame || !known.state.connected;
     this.#absences.end(update.key);
     entry.holder = source;
     this.#apply(entry, update, { connection, opened: true, former: known?.state });
@@ -134,9 +135,7 @@ export class FleetStore implements Fleet {
   kept({ key, kind, instance, connectionSeq }: Update, info: RuntimeState['info']): Kept | undefined {
     const { state, reports } = this.#entries.get(key) ?? {};
     if (state === undefined || reports === undefined) return undefined;
-    const isOfProcess =
-      state.kind === kind && state.instance === instance && state.connectionSeq < connectionSeq;
-    return isOfProcess && isDeepStrictEqual(state.info, info)
+    return state.connectionSeq < connectionSeq && isSameProcess(state, { kind, instance }, { info })
       ? { connectionSeq: state.connectionSeq, count: reports }
       : undefined;
   }
@@ -179,8 +178,9 @@ export class FleetStore implements Fleet {
     this.#absences.end(told.key);
     known.holder = source;
     known.reports = 0n;
+    const connection = !known.state.connected;
     known.state = { ...known.state, instance, connectionSeq, ...opened };
-    this.#apply(known, update, { connection: true, opened: true, former: undefined });
+    this.#apply(known, update, { connection, opened: true, former: undefined });
     return true;
   }
 
@@ -367,6 +367,13 @@ const counts = (
   const isOver = known.holder === undefined || known.holder === source;
   return isOver && connectedAt > known.state.connectedAt;
 };
+
+/** With the same facts about itself, so that whoever knows it has nothing to look at anew but what it reports otherwise. */
+const isSameProcess = (
+  state: Pick<RuntimeState, 'kind' | 'instance' | 'info'>,
+  { kind, instance }: Pick<Update, 'kind' | 'instance'>,
+  { info }: Pick<NonNullable<Update['opened']>, 'info'>,
+): boolean => state.kind === kind && state.instance === instance && isDeepStrictEqual(state.info, info);
 
 const setRival = (entry: Entry | undefined, rival: Entry | undefined): void => {
   if (entry === undefined) return;
