@@ -148,7 +148,7 @@ export const runtimeStatusSchema = z
     connectedSince: time
       .meta({
         description:
-          'RFC 3339 time since when it is shown as connected; a stream that comes back within 10 s changes nothing, nor does one of many that come back within a minute.',
+          'RFC 3339 time since when it is shown as connected; a stream that comes back within 10 s changes nothing, nor does one within a minute while others of many come back.',
       })
       .optional(),
     disconnectedAt: time.meta({ description: 'RFC 3339 time when it went away.' }).optional(),

@@ -11,7 +11,7 @@ let over: string[];
 const leave = (names: readonly string[]): void => {
   for (const name of names) absences.begin(objectKey('nodes', name), () => over.push(name));
 };
-const comeBack = (name: string): void => absences.end(objectKey('nodes', name));
+const comeBack = (name: string, goesOn = true): void => absences.end(objectKey('nodes', name), goesOn);
 const named = (count: number): string[] => Array.from({ length: count }, (_, i) => `n${i}`);
 
 const fleetOf = (runtimes: number): void => {
@@ -78,6 +78,15 @@ describe('of a crowd', () => {
     expect(over).toEqual([]);
     clock.advance(1);
     expect(over).toEqual(crowd.slice(10));
+  });
+
+  it('those that were started anew delay nobody: as behind a canary that kills them', () => {
+    const crowd = named(60);
+    leave(crowd);
+    clock.advance(4_000);
+    comeBack('n0', false);
+    clock.advance(6_000);
+    expect(over).toEqual(crowd.slice(1));
   });
 
   it('all are shown as away after a minute, whoever comes back', () => {

@@ -135,10 +135,12 @@ export type FleetChange = {
   /** The only namespace that it counts for. */
   readonly scope: Scope;
   /**
-   * It connected or went away, as another process or after it was shown as away, or its base model was loaded. The next stream of a process
-   * that was never away is none of that.
+   * It connected or went away, is ready or not any more, or its base model was loaded. The next stream of a process that was never shown as
+   * away is none of that.
    */
   readonly connection: boolean;
+  /** It is the first report of a stream. What the runtime refuses may be told again only behind it. */
+  readonly opened: boolean;
   readonly adapters: ReadonlySet<ObjectKey>;
   readonly rollouts: ReadonlySet<ObjectKey>;
   /** Of these: those of which it says something else than other counts. */

@@ -132,3 +132,22 @@ const touchRollout = (
   rollouts.add(key);
   if (!isSameDecisive(was, now)) decisive.add(key);
 };
+
+/** Another object once there is something new. */
+export const withLimits = <State extends RuntimeState>(
+  state: State,
+  told: NonNullable<RuntimeState['limits']>,
+): State => {
+  const limits = new Map([...(state.limits ?? []), ...told]);
+  const isNews = [...told].some(([name, count]) => state.limits?.get(name) !== count);
+  return isNews ? { ...state, limits } : state;
+};
+
+/** Without them once there are none. */
+export const withRemovals = <State extends RuntimeState>(
+  state: State,
+  held: NonNullable<RuntimeState['removalsHeld']>,
+): Omit<State, 'removalsHeld'> & Pick<RuntimeState, 'removalsHeld'> => {
+  const { removalsHeld: _, ...rest } = state;
+  return held.count > 0 ? { ...rest, removalsHeld: held } : rest;
+};

@@ -7,10 +7,19 @@ import { Absences } from './absences.ts';
 import { AdapterTable } from './adapter-table.ts';
 import { Cells } from './cells.ts';
 import type { Fleet, FleetChange, RuntimeKey, RuntimeState } from './fleet.ts';
-import { differenceOf, type Former, merge, nothingTouched, type Reported, type Touched } from './merge.ts';
+import {
+  differenceOf,
+  type Former,
+  merge,
+  nothingTouched,
+  type Reported,
+  type Touched,
+  withLimits,
+  withRemovals,
+} from './merge.ts';
 import { SharedRollouts } from './shared-rollouts.ts';
 import { taken } from './taken.ts';
-import { type Kept, type Update, within } from './update.ts';
+import { isSameProcess, type Kept, type Update, within } from './update.ts';
 
 /** Who tells of a runtime: this replica itself, or one connection of another. */
 export type Source = { readonly name: string };
@@ -35,6 +44,9 @@ type Entry = {
    */
   rival: Entry | undefined;
 };
+
+/** What was known before an update. */
+type Before = Former & Pick<RuntimeState, 'ready'>;
 
 /** What happened to a runtime of this replica's own streams. */
 export type LocalEvent = { readonly key: RuntimeKey; readonly change: FleetChange | 'Opened' | 'Gone' };
@@ -63,7 +75,7 @@ export class FleetStore implements Fleet {
 
   constructor({ clock }: { readonly clock: Clock }) {
     this.#clock = clock;
-    this.#absences = new Absences(clock, () => this.#entries.size);
+    this.#absences = new Absences(clock, () => this.#connected());
   }
 
   get(key: RuntimeKey): RuntimeState | undefined {
@@ -115,13 +127,12 @@ export class FleetStore implements Fleet {
       return false;
     }
     const { update, bytes } = taken(isSame ? known : undefined, inScope);
-    // The same process as before that was never shown as away is no news, in whichever stream.
-    const connection =
-      known === undefined || !known.state.connected || !isSameProcess(known.state, inScope, opened);
+    const goesOn = known !== undefined && isSameProcess(known.state, { ...inScope, ...opened });
+    const connection = !goesOn || !known.state.connected;
     const entry = isSame ? known : this.#open(known, update, opened);
     entry.bytes = bytes;
     entry.reports = source === local ? 0n : undefined;
-    this.#absences.end(update.key);
+    this.#absences.end(update.key, goesOn);
     entry.holder = source;
     this.#apply(entry, update, { connection, opened: true, former: known?.state });
     if (known !== undefined && known !== entry && known !== entry.rival) known.state.adapters.clear();
@@ -135,7 +146,7 @@ export class FleetStore implements Fleet {
   kept({ key, kind, instance, connectionSeq }: Update, info: RuntimeState['info']): Kept | undefined {
     const { state, reports } = this.#entries.get(key) ?? {};
     if (state === undefined || reports === undefined) return undefined;
-    return state.connectionSeq < connectionSeq && isSameProcess(state, { kind, instance }, { info })
+    return state.connectionSeq < connectionSeq && isSameProcess(state, { kind, instance, info })
       ? { connectionSeq: state.connectionSeq, count: reports }
       : undefined;
   }
@@ -175,13 +186,20 @@ export class FleetStore implements Fleet {
     if (known === undefined || !isDeepStrictEqual(kept, resumes)) return false;
     const { update, bytes } = taken(known, told);
     known.bytes = bytes;
-    this.#absences.end(told.key);
+    this.#absences.end(told.key, true);
     known.holder = source;
     known.reports = 0n;
     const connection = !known.state.connected;
     known.state = { ...known.state, instance, connectionSeq, ...opened };
     this.#apply(known, update, { connection, opened: true, former: undefined });
     return true;
+  }
+
+  /** How many are not shown as disconnected. */
+  #connected(): number {
+    let connected = 0;
+    for (const { state } of this.#entries.values()) if (state.connected) connected += 1;
+    return connected;
   }
 
   #open(known: Entry | undefined, update: Update, opened: NonNullable<Update['opened']>): Entry {
@@ -261,13 +279,15 @@ export class FleetStore implements Fleet {
       connection,
       opened,
       former,
-    }: { readonly connection: boolean; readonly opened: boolean; readonly former: Former | undefined },
+    }: { readonly connection: boolean; readonly opened: boolean; readonly former: Before | undefined },
   ): void {
+    const wasReady = (former ?? entry.state).ready;
     const { isLoaded, ...touched } = this.#take(entry, update, former);
     const told: FleetChange = {
       runtime: update.key,
       scope: scopeOf(entry.state.kind, update.key),
-      connection: connection || isLoaded,
+      connection: connection || isLoaded || entry.state.ready !== wasReady,
+      opened,
       ...touched,
       acknowledged: update.acknowledged !== undefined || update.refused !== undefined,
     };
@@ -346,6 +366,7 @@ const changeOf = ({ key, kind }: RuntimeState, connection: boolean): FleetChange
   runtime: key,
   scope: scopeOf(kind, key),
   connection,
+  opened: false,
   adapters: nothing,
   rollouts: nothing,
   decisive: nothing,
@@ -368,31 +389,8 @@ const counts = (
   return isOver && connectedAt > known.state.connectedAt;
 };
 
-/** With the same facts about itself, so that whoever knows it has nothing to look at anew but what it reports otherwise. */
-const isSameProcess = (
-  state: Pick<RuntimeState, 'kind' | 'instance' | 'info'>,
-  { kind, instance }: Pick<Update, 'kind' | 'instance'>,
-  { info }: Pick<NonNullable<Update['opened']>, 'info'>,
-): boolean => state.kind === kind && state.instance === instance && isDeepStrictEqual(state.info, info);
-
 const setRival = (entry: Entry | undefined, rival: Entry | undefined): void => {
   if (entry === undefined) return;
   entry.rival?.state.adapters.clear();
   entry.rival = rival;
-};
-
-/** Another object once there is something new. */
-const withLimits = (state: Entry['state'], told: NonNullable<RuntimeState['limits']>): Entry['state'] => {
-  const limits = new Map([...(state.limits ?? []), ...told]);
-  const isNews = [...told].some(([name, count]) => state.limits?.get(name) !== count);
-  return isNews ? { ...state, limits } : state;
-};
-
-const withRemovals = (
-  state: Entry['state'],
-  held: NonNullable<RuntimeState['removalsHeld']>,
-): Entry['state'] => {
-  if (held.count > 0) return { ...state, removalsHeld: held };
-  const { removalsHeld: _, ...rest } = state;
-  return rest;
 };

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { maxStatusMessage } from '../../api/condition.ts';
 import { type Digest, isDigest, namespaceOf, type ObjectKey } from '../../api/names.ts';
 import { countsFromWire } from '../../control/arm-counts.ts';
@@ -67,6 +68,12 @@ export type Update = {
   readonly acknowledged?: Revision;
   readonly refused?: ReadonlyMap<string, string>;
 };
+
+/** Whether it is the process that is known, with the same facts about itself: nothing but what it reports may be other than before. */
+export const isSameProcess = (
+  known: Pick<RuntimeState, 'kind' | 'instance' | 'info'>,
+  { kind, instance, info }: Pick<RuntimeState, 'kind' | 'instance' | 'info'>,
+): boolean => known.kind === kind && known.instance === instance && isDeepStrictEqual(known.info, info);
 
 /** The update without what is about other namespaces than the one of the scope. */
 export const within = (scope: Scope, update: Update): Update => {

@@ -11,7 +11,7 @@ export type Moves = {
   readonly spots: Spots;
   /** Of which those that are seen by others than before say something: how large an adapter is counts for all who see them. */
   readonly adapters: ReadonlySet<ObjectKey>;
-  /** Those whose connection began or ended. */
+  /** Those that came or went away, or are ready or not any more (`FleetChange.connection`). */
   readonly connections: ReadonlySet<RuntimeKey>;
 };
 

@@ -185,8 +185,8 @@ const isEventReason = (reason: string): reason is EventReason => Object.hasOwn(e
 const followRuntimes = ({ objects, fleet, nodes }: RuntimeParts, enqueue: Enqueue): (() => void) => {
   const stops = [
     objects.runtimes.onChange(({ key }) => enqueue(key, 0)),
-    fleet.onChange(({ runtime, connection, acknowledged }) => {
-      enqueue(runtime, connection ? connectionMs : acknowledged ? reportMs : countsMs);
+    fleet.onChange(({ runtime, connection, opened, acknowledged }) => {
+      enqueue(runtime, connection || opened ? connectionMs : acknowledged ? reportMs : countsMs);
     }),
     nodes.onChange((node) => {
       for (const { key, object } of objects.runtimes.list())

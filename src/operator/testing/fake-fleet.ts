@@ -11,6 +11,7 @@ import type {
   RuntimeKey,
   RuntimeState,
 } from '../fleet/fleet.ts';
+import { isSameProcess } from '../fleet/update.ts';
 import type { RuntimeObject } from '../objects/objects.ts';
 import { scopeOf } from '../objects/scope.ts';
 
@@ -41,7 +42,12 @@ export class FakeFleet implements Fleet {
     const change: FleetChange = {
       runtime: key,
       scope: scopeOf(state.kind, key),
-      connection: before?.connected !== state.connected,
+      connection:
+        before === undefined ||
+        before.connected !== state.connected ||
+        before.ready !== state.ready ||
+        !isSameProcess(before, state),
+      opened: before?.connectionSeq !== state.connectionSeq,
       adapters: changedKeys(state.adapters, before?.adapters),
       rollouts,
       decisive: new Set([...rollouts].filter(isDecisive)),
@@ -60,6 +66,7 @@ export class FakeFleet implements Fleet {
       runtime: key,
       scope,
       connection: connected,
+      opened: false,
       adapters: new Set(adapters.keys()),
       rollouts: none,
       decisive: none,

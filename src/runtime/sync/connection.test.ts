@@ -170,7 +170,7 @@ describe('a connection', () => {
   it('gives up an operator that takes the connection and says nothing', async () => {
     const { operator, connection, advance } = make();
     await settle();
-    await advance(30_000);
+    await advance(20_000);
     expect(operator.last.cancelled).toBe(true);
     expect(connection.state).toMatchObject({
       kind: 'waiting',

@@ -51,10 +51,10 @@ const maxRetryAfterMs = 60_000;
 /** Of another cluster: only a person can change that. */
 const untrustedMs = 60_000;
 /**
- * An operator that takes the connection and says nothing is none. One to which a thousand come at once takes as long for the last of them:
- * who gave up sooner would make it begin again with TLS.
+ * Without a Welcome within this time there is no operator: its address is dead, or it hangs. An operator to which a thousand come at once needs
+ * long for the last of them. A new leader waits 30 s until it takes runtimes for away: a second dial is within that.
  */
-const welcomeMs = 30_000;
+const welcomeMs = 20_000;
 /** Streams that end sooner count as failures in a row. */
 const stableMs = 10_000;
 
