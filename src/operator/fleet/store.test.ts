@@ -1,61 +1,12 @@
 import * as fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { digestSchema, type ObjectKey, objectKey } from '../../api/names.ts';
+import { objectKey } from '../../api/names.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { disconnectedAfterMs } from './absences.ts';
-import type { AdapterState, FleetChange } from './fleet.ts';
+import type { FleetChange } from './fleet.ts';
+import { change, digest, info, node, one, opened, two, update } from './store.fixture.ts';
 import { FleetStore, local, type Source } from './store.ts';
 import { type Change, maxLimits, type Update } from './update.ts';
-
-const digest = digestSchema.parse(`sha256:${'a'.repeat(64)}`);
-const node = objectKey('nodes', 'n1');
-const one = objectKey('team-a', 'one');
-const two = objectKey('team-a', 'two');
-
-const adapterState = (state: string): AdapterState => ({
-  uid: 'u',
-  digest,
-  state,
-  reason: '',
-  message: '',
-  isFinal: false,
-  inTurn: false,
-  storedBytes: 1,
-  residentBytes: 1,
-  neededBytes: 1,
-  rank: 8,
-  targetModules: [],
-});
-const change = (adapters: Record<string, string>, more: Partial<Change> = {}): Change => ({
-  whole: true,
-  adapters: new Map(Object.entries(adapters).map(([key, state]) => [key as ObjectKey, adapterState(state)])),
-  gone: [],
-  rollouts: new Map(),
-  goneRollouts: [],
-  ...more,
-});
-const info = {
-  version: '1',
-  baseModel: 'tiny',
-  baseDigest: '' as const,
-  executionProvider: 'cpu',
-  node: 'n1',
-  pod: 'p',
-  ownerUid: '',
-  maxRank: 256,
-};
-const update = (connectionSeq: bigint, more: Partial<Update> = {}): Update => ({
-  key: node,
-  kind: 'Node',
-  instance: 'i',
-  connectionSeq,
-  ...more,
-});
-const opened = (connectionSeq: bigint, adapters: Record<string, string> = {}): Update =>
-  update(connectionSeq, {
-    opened: { info, connectedAt: Number(connectionSeq) * 1_000 },
-    change: change(adapters),
-  });
 
 let clock: FakeClock;
 let fleet: FleetStore;
@@ -111,63 +62,6 @@ describe('the fleet', () => {
     fleet.update(local, opened(2n, { [two]: 'Stored' }));
     expect(adapters()).toEqual([`${two} Stored`]);
     expect(changes[1]).toMatchObject({ connection: false, adapters: new Set([one, two]) });
-  });
-
-  it.each([
-    ['the same process in its next stream', {}, false],
-    ['another process', { instance: 'other' }, true],
-    [
-      'a process with other facts about itself',
-      { opened: { info: { ...info, version: '9' }, connectedAt: 2_000 } },
-      true,
-    ],
-  ])('tells of %s: whether those who follow have to look at all that it is for', (_, other, connection) => {
-    fleet.update(local, opened(1n, { [one]: 'Stored' }));
-    fleet.gone(local, node, 1n);
-    fleet.update(b, { ...opened(2n, { [one]: 'Stored' }), ...other });
-    expect(changes[1]).toMatchObject({ connection, adapters: new Set() });
-  });
-
-  it('tells of one that is ready, or not any more', () => {
-    const ready = (ok: boolean) => ({ ready: { ok, message: '' } });
-    const told = (ok: boolean, seq = 1n) =>
-      update(seq, { change: change({}, { whole: false, ...ready(ok) }) });
-    fleet.update(local, { ...opened(1n), change: change({}, ready(false)) });
-    for (const ok of [false, true, true]) fleet.update(local, told(ok));
-    fleet.update(local, { ...opened(2n), change: change({}, ready(true)) });
-    fleet.update(local, { ...opened(3n), change: change({}, ready(false)) });
-    expect(changes.map(({ connection }) => connection)).toEqual([true, false, true, false, false, true]);
-    expect(changes.map((each) => each.opened)).toEqual([true, false, false, false, true, true]);
-  });
-
-  it('shows none of many as disconnected that another replica had and that come back one after another', () => {
-    const names = Array.from({ length: 60 }, (_, i) => `m${i}`);
-    const tell = (source: Source, name: string, seq: bigint, more: Partial<Update> = {}) =>
-      fleet.update(source, { ...opened(seq), key: objectKey('nodes', name), ...more });
-    for (const name of names) tell(b, name, 1n);
-    fleet.lost(b);
-    for (const name of names) {
-      clock.advance(500);
-      tell(local, name, 2n);
-    }
-    clock.advance(60_000);
-    expect([...fleet.all()].filter(({ connected }) => !connected)).toEqual([]);
-    expect(changes.filter(({ connection }) => connection)).toHaveLength(names.length);
-    // Started anew, they say nothing of those that are still away.
-    for (const { key, connectionSeq } of fleet.all()) fleet.gone(local, key, connectionSeq);
-    for (const name of names.slice(0, 20)) {
-      clock.advance(500);
-      tell(local, name, 3n, { instance: 'anew' });
-    }
-    expect([...fleet.all()].filter(({ connected }) => !connected)).toHaveLength(40);
-  });
-
-  it('tells of a runtime that comes back after it was shown as disconnected', () => {
-    fleet.update(local, opened(1n));
-    fleet.gone(local, node, 1n);
-    clock.advance(disconnectedAfterMs);
-    fleet.update(local, opened(2n));
-    expect(changes.map(({ connection }) => connection)).toEqual([true, true, true]);
   });
 
   it('drops what an older connection says', () => {
