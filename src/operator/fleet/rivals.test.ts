@@ -1,26 +1,13 @@
 import * as fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type ObjectKey, objectKey } from '../../api/names.ts';
+import type { ObjectKey } from '../../api/names.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { anAdapterState } from '../testing/fake-fleet.ts';
 import { disconnectedAfterMs } from './absences.ts';
 import type { FleetChange } from './fleet.ts';
+import { info, node, one, two } from './store.fixture.ts';
 import { FleetStore, type LocalEvent, local, type Source } from './store.ts';
 import type { Update } from './update.ts';
-
-const node = objectKey('nodes', 'n1');
-const one = objectKey('team-a', 'one');
-const two = objectKey('team-a', 'two');
-const info = {
-  version: '1',
-  baseModel: 'tiny',
-  baseDigest: '' as const,
-  executionProvider: 'cpu',
-  node: 'n1',
-  pod: 'p',
-  ownerUid: '',
-  maxRank: 256,
-};
 
 type Said = Readonly<Record<string, string>>;
 const told = (connectionSeq: bigint, said: Said, more: Partial<Update> = {}): Update => ({

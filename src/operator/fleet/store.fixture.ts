@@ -1,5 +1,5 @@
 import { digestSchema, type ObjectKey, objectKey } from '../../api/names.ts';
-import type { AdapterState } from './fleet.ts';
+import { anAdapterState } from '../testing/fake-fleet.ts';
 import type { Change, Update } from './update.ts';
 
 export const digest = digestSchema.parse(`sha256:${'a'.repeat(64)}`);
@@ -8,20 +8,8 @@ export const node = objectKey('nodes', 'n1');
 export const one = objectKey('team-a', 'one');
 export const two = objectKey('team-a', 'two');
 
-const adapterState = (state: string): AdapterState => ({
-  uid: 'u',
-  digest,
-  state,
-  reason: '',
-  message: '',
-  isFinal: false,
-  inTurn: false,
-  storedBytes: 1,
-  residentBytes: 1,
-  neededBytes: 1,
-  rank: 8,
-  targetModules: [],
-});
+const sizes = { storedBytes: 1, residentBytes: 1, neededBytes: 1, rank: 8 };
+const adapterState = (state: string) => anAdapterState('u', digest, state, sizes);
 export const change = (adapters: Record<string, string>, more: Partial<Change> = {}): Change => ({
   whole: true,
   adapters: new Map(Object.entries(adapters).map(([key, state]) => [key as ObjectKey, adapterState(state)])),
