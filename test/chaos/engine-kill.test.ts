@@ -21,6 +21,13 @@ beforeAll(async () => {
 });
 afterAll(() => node.dispose());
 
+/** Requests that this runtime has taken and not answered. */
+const underWay = async (): Promise<number> => {
+  const text = await (await fetch(`${node.http}/metrics`)).text();
+  const counts = [...text.matchAll(/^vllm:num_requests_(?:running|waiting) (\d+)$/gm)];
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+};
+
 const portOpen = (): Promise<boolean> =>
   new Promise((resolve) => {
     const [host, port] = node.grpc.split(':');
@@ -45,6 +52,9 @@ describe('kill -9 of the engine process under load', () => {
       const before = load.answered();
       await waitFor('answers', () => load.answered() > before + 30);
       const pid = await waitFor('the engine', () => enginePid(node));
+      // It finishes nothing more, wherever it is: what is under way then is lost with it, for certain.
+      process.kill(pid, 'SIGSTOP');
+      await waitFor('a request in each lane', async () => (await underWay()) === 6);
       process.kill(pid, 'SIGKILL');
       for (let i = 0; i < 20; i++) if (!(await portOpen())) closed++;
       await waitFor('another engine', () => enginePid(node) !== undefined && enginePid(node) !== pid);

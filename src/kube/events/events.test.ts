@@ -220,6 +220,27 @@ describe('the end of a recorder', () => {
     expect(writes('POST').length).toBe(2);
   });
 
+  it('tells an event once that is on its way to the server then', async () => {
+    const { api, recorder, pass, writes } = start();
+    const answer = Promise.withResolvers<void>();
+    api.before = async (request) => {
+      // As the real one: a series of one is none.
+      if (request.method === 'PATCH') throw new AdaptletError('KUBE_INVALID', 'should be at least 2');
+      api.serve(request);
+      await answer.promise;
+      return {};
+    };
+    recorder.record(noted('w', 'x'));
+    await pass(0);
+    const closing = recorder.close();
+    await pass(0);
+    answer.resolve();
+    await pass(0);
+    await closing;
+    expect(recorder.dropped).toBe(0);
+    expect(writes('PATCH')).toEqual([]);
+  });
+
   it('waits no longer than it was told to, also for a server that never answers', async () => {
     const { api, recorder, pass } = start();
     api.before = () => new Promise<void>(() => {});

@@ -157,6 +157,11 @@ export class EventRecorder {
 
   async #sendAll(): Promise<void> {
     for (let series = this.#next(); series !== undefined; series = this.#next()) {
+      if (series.count === series.toldCount) {
+        // It was on its way to the server when it was sent once more.
+        this.#waiting.delete(series);
+        continue;
+      }
       await this.#sleep(this.#total.waitMs());
       if (this.#stop.signal.aborted) break;
       this.#total.take();
