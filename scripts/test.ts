@@ -17,6 +17,14 @@ const allSuites = ['unit', 'conformance', 'portable', 'integration', 'chaos', 'e
 /** Those that start foreign programs. */
 const processSuites: readonly string[] = ['integration', 'chaos', 'e2e'];
 let isPrepared = false;
+/** Where the time went, in order. */
+const spent: string[] = [];
+const timed = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+  const started = performance.now();
+  const result = await work();
+  spent.push(`${what} ${Math.round((performance.now() - started) / 1000)} s`);
+  return result;
+};
 
 /**
  * Where no binaries are found, a build takes up to 10 minutes: too long for a test to wait, and files that run beside each
@@ -25,13 +33,14 @@ let isPrepared = false;
 const prepare = async (suite: string): Promise<void> => {
   if (isPrepared || !processSuites.includes(suite)) return;
   isPrepared = true;
-  if ((await run('node test/cluster/build.ts')) !== 0)
-    console.error('the programs of a test cluster are not there');
-  await run('node test/tools/build.ts');
+  const programs = async (what: string, file: string): Promise<void> => {
+    if ((await timed(what, () => run(`node ${file}`))) !== 0) console.error(`${what}: not there`);
+  };
+  await programs('the programs of a test cluster', 'test/cluster/build.ts');
+  await programs('tools of tests', 'test/tools/build.ts');
   // Downloads Node, of which files that run beside each other would each take a copy.
-  if ((await run('node image/main.ts')) !== 0) console.error('the image could not be built');
-  if ((await run('node test/cluster/lab/build.ts')) !== 0)
-    console.error('what the nodes of a lab are made of is not there');
+  await programs('the image', 'image/main.ts');
+  await programs('what the nodes of a lab are made of', 'test/cluster/lab/build.ts');
 };
 
 const failure = (test: string, message: string): Failure => ({ file: 'scripts/test.ts', test, message });
@@ -40,28 +49,30 @@ const total: Outcome = { passed: 0, skipped: [], failures: [], slow: [] };
 const names = process.argv.slice(2).filter((a) => !a.startsWith('--'));
 
 if (names.length === 0) {
-  for (const [what, command] of checks) {
-    console.log(`==> check: ${what}`);
-    if ((await run(command)) === 0) total.passed++;
-    else total.failures.push(failure(what, command));
-  }
+  await timed('checks', async () => {
+    for (const [what, command] of checks) {
+      console.log(`==> check: ${what}`);
+      if ((await run(command)) === 0) total.passed++;
+      else total.failures.push(failure(what, command));
+    }
+  });
 }
 if (!process.argv.includes('--checks-only')) {
   for (const suite of names.length > 0 ? names : allSuites) {
-    const started = performance.now();
     console.log(`==> tests: ${suite}`);
     await prepare(suite);
-    const outcome = await runSuite(suite).catch((error: unknown) => ({
-      passed: 0,
-      skipped: [],
-      failures: [failure(suite, `no report: ${String(error)}`)],
-      slow: [],
-    }));
+    const outcome = await timed(suite, () =>
+      runSuite(suite).catch((error: unknown) => ({
+        passed: 0,
+        skipped: [],
+        failures: [failure(suite, `no report: ${String(error)}`)],
+        slow: [],
+      })),
+    );
     if (outcome.passed + outcome.failures.length === 0)
       outcome.failures.push(failure(suite, 'it ran no test'));
-    const seconds = Math.round((performance.now() - started) / 1000);
     console.log(
-      `${suite}: ${outcome.passed} passed, ${outcome.failures.length} failed, ${outcome.skipped.length} skipped in ${seconds} s`,
+      `${spent.at(-1)}: ${outcome.passed} passed, ${outcome.failures.length} failed, ${outcome.skipped.length} skipped`,
     );
     for (const line of outcome.slow) console.log(`  ${line}`);
     total.passed += outcome.passed;
@@ -79,5 +90,6 @@ if (total.skipped.length > 0) {
 }
 if (total.failures.length > 0) console.log(`\nFAILED:\n${describeFailures(total.failures)}`);
 const skippedNote = total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : '';
-console.log(`\n${total.passed} passed, ${total.failures.length} failed${skippedNote}`);
+console.log(`\nTIME: ${spent.join(', ')}`);
+console.log(`${total.passed} passed, ${total.failures.length} failed${skippedNote}`);
 process.exit(total.failures.length === 0 ? 0 : 1);
