@@ -20,10 +20,10 @@ import {
   aRuntimeObject,
   aRuntimeState,
   aRuntimeStatus,
-  FakeFleet,
   runtimeKey,
 } from './testing/fake-fleet.ts';
 import { partsOf } from './testing/parts-of.ts';
+import { Processes } from './testing/processes.ts';
 
 const zone = (value: string): Selector => ({ matchLabels: { zone: value } });
 const team = (name: string): ObjectKey => objectKey('team-a', name);
@@ -47,6 +47,18 @@ const adapterNames = ['v1', 'v2', 'v3', 'v4', 'v5'] as const;
 
 const runtime = fc.constantFrom('a', 'b', 'c', 'team-a/p', 'team-b/p');
 const where = fc.constantFrom('north', 'north', 'south', 'west', '');
+const said = {
+  adapter: fc.constantFrom(...adapterNames),
+  state: fc.constantFrom('Fetching', 'Stored', 'Resident', 'Resident', 'Failed', 'gone'),
+  sizes: fc.constantFrom(
+    {},
+    {},
+    { neededBytes: 500 },
+    { neededBytes: 2000 },
+    { storedBytes: 2000 },
+    { rank: 512 },
+  ),
+};
 const happening = fc.oneof(
   {
     weight: 3,
@@ -69,24 +81,13 @@ const happening = fc.oneof(
     }),
   },
   fc.record({ do: fc.constant('delete' as const), runtime }),
-  fc.record({ do: fc.constant('forget' as const), runtime }),
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      do: fc.constant('say' as const),
-      runtime,
-      adapter: fc.constantFrom(...adapterNames),
-      state: fc.constantFrom('Fetching', 'Stored', 'Resident', 'Resident', 'Failed'),
-      sizes: fc.constantFrom(
-        {},
-        {},
-        { neededBytes: 500 },
-        { neededBytes: 2000 },
-        { storedBytes: 2000 },
-        { rank: 512 },
-      ),
-    }),
-  },
+  // The next stream of the process that is there; in the place of the one that it has, or with what it did without one.
+  fc.record({ do: fc.constant('dial' as const), runtime }),
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('blink' as const), runtime, ...said }) },
+  fc.record({ do: fc.constant('ready' as const), runtime, ready: fc.boolean() }),
+  // Who is away for so long is forgotten when another one is shown as away.
+  fc.constant({ do: 'hour' as const }),
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('say' as const), runtime, ...said }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('follow' as const), runtime }) },
   fc.record({
     do: fc.constant('spec' as const),
@@ -98,12 +99,14 @@ const happening = fc.oneof(
 );
 const leftOfGrace = fc.constantFrom(0, 20_000);
 type Happening = typeof happening extends fc.Arbitrary<infer T> ? T : never;
+type Saying = Extract<Happening, { do: 'say' | 'blink' }>;
 
 /** Rollouts, Adapters and runtimes, and controllers that look only at what they want to look at. */
 class World {
   readonly cluster = new FakeCluster();
-  readonly fleet = new FakeFleet();
   readonly clock = new FakeClock();
+  readonly processes = new Processes(this.clock);
+  readonly fleet = this.processes.store;
   readonly #controllers: Readonly<Record<'rollouts' | 'adapters', Controller>>;
   /** When what is wanted is due, in monotonic milliseconds. */
   readonly #due = new Map<string, number>();
@@ -129,35 +132,30 @@ class World {
       case 'join': {
         const { model: baseModel, build: baseDigest, budget: budgetBytes } = what;
         const key = runtimeKey(what.runtime);
-        if (this.fleet.get(key)?.connected === true) return;
+        if (this.processes.isConnected(key)) return;
         if (this.cluster.runtimes.get(key) === undefined) this.#object(what.runtime, '', {});
         const info = { ...aRuntimeState(key).info, baseModel, baseDigest };
         const memory = { budgetBytes, usedBytes: 0 };
-        return this.fleet.report(key, { connected: true, kind: kindOf(what.runtime), info, memory });
+        return this.processes.start(key, { kind: kindOf(what.runtime), info, memory });
       }
-      case 'leave': {
-        const key = runtimeKey(what.runtime);
-        if (this.fleet.get(key) !== undefined)
-          this.fleet.report(key, { connected: false, disconnectedAt: this.clock.now() });
-        return;
-      }
+      case 'dial':
+        return this.processes.dial(runtimeKey(what.runtime));
+      case 'leave':
+        return this.processes.cut(runtimeKey(what.runtime));
+      case 'hour':
+        return this.clock.advance(3_600_000);
+      case 'ready':
+        return this.processes.say(runtimeKey(what.runtime), { ready: what.ready });
       case 'object':
         return this.#object(what.runtime, what.zone, what.spec);
       case 'delete':
         return this.cluster.remove('AdapterRuntime', runtimeKey(what.runtime));
-      case 'forget': {
-        const key = runtimeKey(what.runtime);
-        return this.fleet.get(key)?.connected === false ? this.fleet.forget(key) : undefined;
-      }
-      case 'say': {
-        const { adapter, state, sizes } = what;
-        const key = runtimeKey(what.runtime);
-        const before = this.fleet.get(key);
-        if (before?.connected !== true) return;
-        const more = { reason: 'ADAPTER_SHAPE', ...sizes };
-        const said = anAdapterState(uidOf(adapter), digestOf(adapter), state, more);
-        return this.fleet.report(key, { adapters: new Map([...before.adapters, [team(adapter), said]]) });
-      }
+      case 'say':
+        return this.#say(what);
+      case 'blink':
+        this.processes.cut(runtimeKey(what.runtime));
+        this.#say(what);
+        return this.processes.dial(runtimeKey(what.runtime));
       case 'follow':
         return this.#follow(runtimeKey(what.runtime));
       case 'spec':
@@ -219,9 +217,17 @@ class World {
     );
   }
 
+  #say({ runtime: name, adapter, state, sizes }: Saying): void {
+    const key = runtimeKey(name);
+    const all = new Map(this.processes.of(key)?.adapters);
+    const more = { reason: 'ADAPTER_SHAPE', ...sizes };
+    if (state === 'gone') all.delete(team(adapter));
+    else all.set(team(adapter), anAdapterState(uidOf(adapter), digestOf(adapter), state, more));
+    this.processes.say(key, { adapters: all });
+  }
+
   /** It follows each rollout as its status is now. */
   #follow(key: ObjectKey): void {
-    if (this.fleet.get(key)?.connected !== true) return;
     const labels = this.cluster.runtimes.get(key)?.object?.metadata.labels ?? {};
     const reports = rolloutNames.flatMap((name) => {
       const { status, metadata } = this.cluster.rollouts.server.get(team(name))?.object ?? {};
@@ -236,7 +242,7 @@ class World {
       });
       return [[team(name), report] as const];
     });
-    this.fleet.report(key, { rollouts: new Map(reports) });
+    this.processes.say(key, { rollouts: new Map(reports) });
   }
 
   #spec(name: (typeof rolloutNames)[number], adapter: string): void {
@@ -277,8 +283,8 @@ it('rollouts and Adapters are as a look at all of them would write them, whereve
       async (happenings, left) => {
         const world = new World(left);
         for (const what of happenings) await world.happen(what);
-        // What is only observed is written within ten seconds.
-        await world.work(15 + left / 1000);
+        // Who is away is shown as that after ten seconds, and what is only observed is written within ten more.
+        await world.work(25 + left / 1000);
         const statuses = world.statuses();
         await world.lookAtAll();
         await world.work(15);
@@ -315,7 +321,20 @@ it('rollouts and Adapters are as a look at all of them would write them, whereve
             { do: 'join', runtime: 'b', model: 'other', build: '', budget: 1000 },
             { do: 'leave', runtime: 'b' },
             { do: 'work' },
-            { do: 'forget', runtime: 'b' },
+            { do: 'hour' },
+            ...joined('a', 'north', 1000),
+            { do: 'leave', runtime: 'a' },
+          ],
+          0,
+        ],
+        // One that comes when the rollout is late already is not ready in time.
+        [
+          [
+            { do: 'work' },
+            { do: 'hour' },
+            { do: 'join', runtime: 'a', model: 'tiny', build: '', budget: 1000 },
+            { do: 'work' },
+            { do: 'hour' },
           ],
           0,
         ],
@@ -338,7 +357,9 @@ it('rollouts and Adapters are as a look at all of them would write them, whereve
             ...tooLargeForNorth,
             { do: 'leave', runtime: 'b' },
             { do: 'work' },
-            { do: 'forget', runtime: 'b' },
+            { do: 'hour' },
+            ...joined('a', 'north', 1000),
+            { do: 'leave', runtime: 'a' },
           ],
           0,
         ],

@@ -28,6 +28,23 @@ describe('the progress deadline', () => {
     expect(world.status.phase).toBe('Paused');
   });
 
+  it('is looked at again when a runtime that came behind it is late as well', async () => {
+    const world = await awaited();
+    await wait(world, 630);
+    world.join('c');
+    await world.settle();
+    expect(world.status.failures?.map(({ runtime }) => runtime)).toEqual(['edge/a', 'edge/b']);
+    // Nothing happens any more: it is looked at when it asked for that.
+    for (let look = 0; look < 10; look++) {
+      const { requeueAfterMs } = await world.run();
+      if (requeueAfterMs === undefined) break;
+      world.advance(requeueAfterMs);
+    }
+    expect(world.status.failures).toContainEqual(
+      expect.objectContaining({ runtime: 'edge/c', reason: 'NotReadyInTime' }),
+    );
+  });
+
   it('waits without end for runtimes that are all offline', async () => {
     const world = await awaited();
     world.leave('a').leave('b');

@@ -8,6 +8,7 @@ import type { RolloutEvent } from '../../rollout/draft.ts';
 import type { Facts } from '../../rollout/facts.ts';
 import { type RolloutRequest, requestText } from '../../rollout/request.ts';
 import { checkpointMs, durationOf } from '../../rollout/step-state.ts';
+import { soonest } from '../reconcile/controller.ts';
 import { sizeOf } from '../reconcile/runtime-sets.ts';
 import { writeRates } from '../reconcile/write-budget.ts';
 import { type Attempt, attemptOf } from './attempt.ts';
@@ -20,7 +21,7 @@ import type { AcceptedReason } from './reasons.ts';
 import { runtimesOf } from './runtimes.ts';
 import { type SetAside, setAsideOf } from './set-aside.ts';
 import { acceptedType, type RolloutView } from './view.ts';
-import { overdueOf, type Waits, waitsOf } from './waits.ts';
+import { nextOverdueMs, overdueOf, type Waits, waitsOf } from './waits.ts';
 
 /** Milliseconds that a first observation waits for others. */
 export const settleMs = 1000;
@@ -102,7 +103,8 @@ export const turnOf = (input: TurnInput): Turn => {
   if (memory.unkeptSince !== undefined && monotonic - memory.unkeptSince < keepMs) {
     return { memory, requeueAfterMs: lookAgainMs };
   }
-  const overdue = overdueOf(memory.waits, deadlineOf(view));
+  const deadlineMs = deadlineOf(view);
+  const overdue = overdueOf(memory.waits, deadlineMs);
   const aside = setAsideOf(view, attempt, { overdue, outliers: memory.compared?.outliers ?? [] });
   const facts = {
     ...factsOf(view, attempt, aside),
@@ -112,7 +114,9 @@ export const turnOf = (input: TurnInput): Turn => {
     analysis: input.analysis,
   };
   if (isUnheard(view, facts) && !isAsked) return { memory, requeueAfterMs: lookAgainMs };
-  return weigh(input, memory, facts, aside);
+  const turn = weigh(input, memory, facts, aside);
+  // A rollout that is late already waits for nothing, but somebody may have come since.
+  return { ...turn, ...soonest(turn.requeueAfterMs, nextOverdueMs(memory.waits, deadlineMs)) };
 };
 
 /** A retry begins another attempt: of a canary that was given up, or of a group that failed. */

@@ -74,3 +74,10 @@ const writtenWaits = ({ rollout }: RolloutView, deadlineMs: number) => {
 /** Who is awaited now and has been for the deadline. */
 export const overdueOf = (waits: Waits | undefined, deadlineMs: number): ReadonlySet<string> =>
   new Set([...(waits?.awaited ?? [])].filter((name) => (waits?.ms.get(name) ?? 0) >= deadlineMs));
+
+/** Milliseconds until somebody else who is awaited now will have been for the deadline; undefined: nobody. */
+export const nextOverdueMs = (waits: Waits | undefined, deadlineMs: number): number | undefined => {
+  const left = [...(waits?.awaited ?? [])].map((name) => deadlineMs - (waits?.ms.get(name) ?? 0));
+  const next = Math.min(...left.filter((ms) => ms > 0));
+  return Number.isFinite(next) ? next : undefined;
+};

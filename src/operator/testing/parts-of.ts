@@ -1,6 +1,7 @@
 import { fakeDigest } from '../../api/names.fixture.ts';
 import type { Verified } from '../../signature/verify.ts';
 import type { FakeClock } from '../../time/fake-clock.ts';
+import type { Fleet } from '../fleet/fleet.ts';
 import { Policies } from '../objects/policies.ts';
 import type { Term } from '../reconcile/controller.ts';
 import { NameClaims } from '../reconcile/name-claims.ts';
@@ -11,9 +12,8 @@ import { type SignatureQuestion, SignatureVerdicts } from '../reconcile/signatur
 import { Spread } from '../reconcile/spread.ts';
 import { Uses } from '../reconcile/uses.ts';
 import type { FakeCluster } from './fake-cluster.ts';
-import type { FakeFleet } from './fake-fleet.ts';
 
-type World = { readonly cluster: FakeCluster; readonly fleet: FakeFleet; readonly clock: FakeClock };
+type World = { readonly cluster: FakeCluster; readonly fleet: Fleet; readonly clock: FakeClock };
 type Given = {
   readonly term?: Partial<Term>;
   readonly resolve?: Resolve;
