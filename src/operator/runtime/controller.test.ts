@@ -150,6 +150,22 @@ describe('the runtime controller', () => {
     expect(status()?.rollouts).toEqual([]);
   });
 
+  it('shows the first of many canaries by their names, in that order', async () => {
+    const { cluster, fleet, run, status } = start();
+    const canary = { adapter: 'v2', uid: 'u2', digest: fakeDigest('2'), seed: '0', attempt: 1 };
+    const names = Array.from({ length: 100 }, (_, at) => `r${199 - at}`);
+    const rollouts = names.map((name) => {
+      const rollout = aRollout({ name }, { adapter: 'v2' }, aStatus({ canary }));
+      const report = aRolloutState(rollout.metadata.uid, { canaryDigest: fakeDigest('2') });
+      return [cluster.apply(rollout), report] as const;
+    });
+    fleet.report(key, { rollouts: new Map(rollouts) });
+    await run();
+    expect(status()?.rollouts?.map(({ rollout }) => rollout)).toEqual(
+      Array.from({ length: 64 }, (_, at) => `team-a/r${100 + at}`),
+    );
+  });
+
   it('writes no weight of a canary where the runtime follows the rollout, and each where it does not', async () => {
     const { report, cluster, status } = startWithCanary();
     expect(await report({ weight: 10 })).toMatchObject({ writes: 1, weight: 10, follows: true });

@@ -142,19 +142,6 @@ describe('the status of a runtime', () => {
       decide(here({ removalsHeld: { ...held, remainingMs: 1 } }), written({ removalsHeld: held })),
     ).toEqual(written({ removalsHeld: held }));
   });
-
-  it('lists the rollouts under way in a fixed order', () => {
-    const underWay = ['team-b/x', 'team-a/y'].map((rollout) => ({
-      rollout,
-      adapter: 'v2',
-      state: 'Resident',
-      weight: 5,
-    }));
-    expect(decide(here(), undefined, { underWay })?.rollouts?.map(({ rollout }) => rollout)).toEqual([
-      'team-a/y',
-      'team-b/x',
-    ]);
-  });
 });
 
 describe('the base model of a runtime', () => {

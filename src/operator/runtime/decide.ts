@@ -9,7 +9,7 @@ import {
   verdictsOf,
 } from '../../api/condition.ts';
 import { isDigest } from '../../api/names.ts';
-import { maxNamed, maxUnderWay, type RuntimeObjectStatus, type RuntimeSpec } from '../../api/runtime.ts';
+import { maxNamed, type RuntimeObjectStatus, type RuntimeSpec } from '../../api/runtime.ts';
 import { revisionText } from '../../control/revision.ts';
 import type { ModelProgress, RuntimeState, Usage } from '../fleet/fleet.ts';
 import type { ModelVerdict } from '../fleet/model-census.ts';
@@ -38,6 +38,7 @@ export type RuntimeInput = {
   readonly state: RuntimeState | undefined;
   /** Nothing was heard of it yet, but it may report any moment. */
   readonly isSilent: boolean;
+  /** By the names of rollouts, as many as a status may have. */
   readonly underWay: readonly UnderWay[];
   /** Undefined: too early to tell, while a new leader waits for reports. */
   readonly verdict: ModelVerdict | undefined;
@@ -150,15 +151,12 @@ const connected = (
   observedGeneration: generation,
   ...factsOf(state),
   ...keptSince(before),
-  rollouts: underWay
-    .toSorted((a, b) => (a.rollout < b.rollout ? -1 : 1))
-    .slice(0, maxUnderWay)
-    .map(({ follows, ...one }) => ({
-      ...one,
-      rollout: cut(one.rollout, 512),
-      state: cut(one.state, 32),
-      ...(follows && { follows }),
-    })),
+  rollouts: underWay.map(({ follows, ...one }) => ({
+    ...one,
+    rollout: cut(one.rollout, 512),
+    state: cut(one.state, 32),
+    ...(follows && { follows }),
+  })),
   conditions: conditionsOf(
     [
       { type: 'Connected', status: 'True', reason: 'Connected', message: 'a replica has a stream with it' },
