@@ -33,7 +33,9 @@ export const tool = (name: ToolName): Promise<string | undefined> => {
   const path = join(cacheFolder('tools'), `${name}-${keyOf(source)}`);
   const result = existsSync(path)
     ? Promise.resolve(path)
-    : goBuild({ name, source, package: packages[name] }, path).then((built) => (built ? path : undefined));
+    : goBuild({ name, source, package: packages[name], isUnoptimised: name !== 'registry' }, path).then(
+        (built) => (built ? path : undefined),
+      );
   building.set(name, result);
   return result;
 };

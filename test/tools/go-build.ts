@@ -10,6 +10,8 @@ export type GoProgram = {
   readonly source: string;
   readonly package: string;
   readonly ldflags?: string;
+  /** Compiled in half of the time, for a program whose speed nobody measures. */
+  readonly isUnoptimised?: boolean;
   /** Said before a build that takes long. */
   readonly expected?: string;
 };
@@ -81,7 +83,9 @@ export const goBuild = async (program: GoProgram, target: string): Promise<boole
   const temporary = `${target}.${process.pid}.tmp`;
   const started = performance.now();
   const ldflags = `-ldflags=-s -w ${program.ldflags ?? ''}`.trimEnd();
-  const flags = ['-v', '-mod=readonly', '-trimpath', '-buildvcs=false', ldflags];
+  // What debuggers read is left out in the end: a fifth of the work of the compiler.
+  const gcflags = `-gcflags=all=-dwarf=false${program.isUnoptimised === true ? ' -N -l' : ''}`;
+  const flags = ['-v', '-mod=readonly', '-trimpath', '-buildvcs=false', ldflags, gcflags];
   const { code, output } = await run(
     'go',
     ['build', ...flags, '-o', temporary, program.package],
