@@ -34,7 +34,7 @@ const prepare = async (suite: string): Promise<void> => {
   if (isPrepared || !processSuites.includes(suite)) return;
   isPrepared = true;
   const programs = async (what: string, file: string): Promise<void> => {
-    if ((await timed(what, () => run(`node ${file}`))) !== 0) console.error(`${what}: not there`);
+    if ((await timed(what, () => run(`node ${file}`))) !== 0) console.error(`${what}: could not be brought`);
   };
   await programs('the programs of a test cluster', 'test/cluster/build.ts');
   await programs('tools of tests', 'test/tools/build.ts');

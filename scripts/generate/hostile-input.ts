@@ -9,6 +9,7 @@ const source = 'docs/reference/hostile-input.json';
 
 const number = (value: number): string => Math.round(value).toLocaleString('en-US');
 
+const ofBaseModels: ReadonlySet<string | undefined> = new Set(['tokenizer', 'chat-template']);
 const knownLimit =
   'That the chat template and the tokenizer of a base model may hang is a [known limit](../explanation/architecture.md#where-a-guarantee-does-not-hold-yet).';
 
@@ -52,7 +53,8 @@ const pageOf = ({ seed, seconds, commit, machine, targets: ran }: Report): strin
     'Kinds of answers: codes, with their messages without numbers and quoted text. The slowest execution is one of a machine that does',
     'other things as well. What is left in memory is before the garbage collector comes; it is measured after each execution.',
     '',
-    ...(found.length === 0 ? ['Nothing was found.'] : [...table(['reader', 'found'], found), '', knownLimit]),
+    ...(found.length === 0 ? ['Nothing was found.'] : table(['reader', 'found'], found)),
+    ...(found.some(([name]) => ofBaseModels.has(name)) ? ['', knownLimit] : []),
     ...(notRun.length === 0 ? [] : ['', `Not yet run: ${notRun.map(({ name }) => name).join(', ')}.`]),
     '',
   ].join('\n');

@@ -68,6 +68,7 @@ const happening = fc.oneof(
       model: fc.constantFrom('tiny', 'tiny', 'other'),
       build: fc.constantFrom('' as const, fakeDigest('b'), fakeDigest('c')),
       budget: fc.constantFrom(1000, 1000, 9000),
+      replaces: fc.boolean(),
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('leave' as const), runtime }) },
@@ -132,11 +133,13 @@ class World {
       case 'join': {
         const { model: baseModel, build: baseDigest, budget: budgetBytes } = what;
         const key = runtimeKey(what.runtime);
-        if (this.processes.isConnected(key)) return;
+        // Another process, whose predecessor may have its stream still.
+        if (this.processes.isConnected(key) && !what.replaces) return;
         if (this.cluster.runtimes.get(key) === undefined) this.#object(what.runtime, '', {});
         const info = { ...aRuntimeState(key).info, baseModel, baseDigest };
         const memory = { budgetBytes, usedBytes: 0 };
-        return this.processes.start(key, { kind: kindOf(what.runtime), info, memory });
+        const disk = { budgetBytes: 1000, usedBytes: 0 };
+        return this.processes.start(key, { kind: kindOf(what.runtime), info, memory, disk });
       }
       case 'dial':
         return this.processes.dial(runtimeKey(what.runtime));
@@ -263,7 +266,7 @@ const joined = (
   budget: 1000 | 9000,
 ): Happening[] => [
   { do: 'object', runtime: name, zone: zoneOf, spec: {} },
-  { do: 'join', runtime: name, model: 'tiny', build: '', budget },
+  { do: 'join', runtime: name, model: 'tiny', build: '', budget, replaces: false },
 ];
 /** Only the one in the south says how large the adapter is: too large for the north, not for the west, where it is preloaded. */
 const tooLargeForNorth: Happening[] = [
@@ -297,7 +300,7 @@ it('rollouts and Adapters are as a look at all of them would write them, whereve
         [
           [
             { do: 'object', runtime: 'team-a/p', zone: 'north', spec: {} },
-            { do: 'join', runtime: 'a', model: 'tiny', build: '', budget: 1000 },
+            { do: 'join', runtime: 'a', model: 'tiny', build: '', budget: 1000, replaces: false },
             { do: 'policy', nodes: 'south' },
             { do: 'work' },
             { do: 'object', runtime: 'a', zone: 'south', spec: {} },
@@ -318,7 +321,7 @@ it('rollouts and Adapters are as a look at all of them would write them, whereve
         // What is written of one that is forgotten says another base model.
         [
           [
-            { do: 'join', runtime: 'b', model: 'other', build: '', budget: 1000 },
+            { do: 'join', runtime: 'b', model: 'other', build: '', budget: 1000, replaces: false },
             { do: 'leave', runtime: 'b' },
             { do: 'work' },
             { do: 'hour' },
@@ -330,9 +333,10 @@ it('rollouts and Adapters are as a look at all of them would write them, whereve
         // One that comes when the rollout is late already is not ready in time.
         [
           [
+            ...joined('a', 'north', 1000),
             { do: 'work' },
             { do: 'hour' },
-            { do: 'join', runtime: 'a', model: 'tiny', build: '', budget: 1000 },
+            ...joined('b', 'north', 1000),
             { do: 'work' },
             { do: 'hour' },
           ],

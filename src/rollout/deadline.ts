@@ -9,7 +9,7 @@ type Wait = {
   readonly spec: Pick<RolloutSpec, 'progressDeadline' | 'progressDeadlineAbort'>;
   /** Of the adapter that is awaited. */
   readonly fact: AdapterFact | undefined;
-  /** Milliseconds since the decision before; they count when that one waited as well. */
+  /** Milliseconds since the decision before in which somebody was connected; they count when that one waited as well. */
   readonly elapsedMs: number;
   /** The spec is another one than in the decision before: the time starts anew. */
   readonly edited: boolean;
@@ -31,17 +31,19 @@ export const withDeadline = (draft: Draft, standing: Standing, wait: Wait): Stan
   const waitedMs = waited(draft, standing, wait, limitMs ?? Number.POSITIVE_INFINITY);
   if (limitMs === undefined || waitedMs < limitMs) {
     if (limitMs === undefined || isAlone(fact)) return standing;
-    return { ...standing, requeueAfterMs: Math.min(limitMs - waitedMs, checkpointMs) };
+    const { requeueAfterMs = checkpointMs } = standing;
+    return { ...standing, requeueAfterMs: Math.min(limitMs - waitedMs, checkpointMs, requeueAfterMs) };
   }
   const message = `no progress for ${spec.progressDeadline}: ${standing.message}`;
   if (!spec.progressDeadlineAbort || draft.canary === undefined)
-    return { phase: 'Degraded', reason: 'ProgressDeadlineExceeded', message };
+    return { ...standing, phase: 'Degraded', reason: 'ProgressDeadlineExceeded', message };
   giveUp(draft, message, now);
   draft.progress = undefined;
   return givenUp(draft);
 };
 
-const isAlone = (fact: AdapterFact | undefined): boolean => fact?.runtimes?.connected === 0;
+/** Nobody is connected who could make progress. */
+export const isAlone = (fact: AdapterFact | undefined): boolean => fact?.runtimes?.connected === 0;
 
 const waited = (
   draft: Draft,

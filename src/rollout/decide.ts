@@ -5,7 +5,7 @@ import type { Step } from '../api/rollout.ts';
 import type { BoundAdapter, RolloutStatus } from '../api/rollout-status.ts';
 import { Analyses, type Found } from './analysis/analyses.ts';
 import type { MeasurementRequest } from './analysis/measurement.ts';
-import { withDeadline } from './deadline.ts';
+import { isAlone, withDeadline } from './deadline.ts';
 import { type Draft, draftOf, type RolloutEvent, type Standing, sameAdapter } from './draft.ts';
 import type { AdapterFact, Facts } from './facts.ts';
 import { advanceGroups, failuresOf } from './groups/advance.ts';
@@ -40,6 +40,8 @@ export type DecideInput = {
    * after a start, because time while down does not count.
    */
   readonly elapsedMs: number;
+  /** So many of these nobody was connected whom the progress deadline waits for. */
+  readonly aloneMs?: number;
   readonly request?: RolloutRequest | undefined;
   /** Term of the leader that decides; absent on a node of its own. */
   readonly leaderEpoch?: number | undefined;
@@ -50,6 +52,8 @@ export type Decision = {
   readonly status: RolloutStatus;
   /** Decide again after so many milliseconds even if nothing happens. */
   readonly requeueAfterMs?: number;
+  /** Nobody is connected whom the progress deadline waits for: until the next decision no time passes for it. */
+  readonly isAlone: boolean;
   readonly events: readonly RolloutEvent[];
   /** What has to be fetched for the analyses; decide again when it is there. */
   readonly wanted: readonly MeasurementRequest[];
@@ -64,7 +68,8 @@ export type Decision = {
  * Assumes: `elapsedMs` starts anew with each decision whose status was kept; a `retry` comes with facts from after failed
  * loads were started again: what is still wrong aborts it in the same decision.
  */
-export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }: DecideInput): Decision => {
+export const decide = (input: DecideInput): Decision => {
+  const { rollout, facts, now, elapsedMs, aloneMs = 0, request, leaderEpoch } = input;
   const { metadata, spec, status: before } = rollout;
   const draft = draftOf(before);
   const at = new Date(now).toISOString();
@@ -84,18 +89,14 @@ export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }:
     groups,
   };
   const { generation } = metadata;
-  const standing = withDeadline(
-    draft,
-    draft.stable === undefined ? firstRevision(draft, turn) : nextRevision(draft, turn),
-    {
-      spec,
-      fact: facts.target,
-      ...groups.awaited(facts.target),
-      elapsedMs,
-      edited: before?.observedGeneration !== generation,
-      now: at,
-    },
-  );
+  const reached = draft.stable === undefined ? firstRevision(draft, turn) : nextRevision(draft, turn);
+  const awaited = { spec, fact: facts.target, ...groups.awaited(facts.target) };
+  const standing = withDeadline(draft, reached, {
+    ...awaited,
+    elapsedMs: Math.max(0, elapsedMs - aloneMs),
+    edited: before?.observedGeneration !== generation,
+    now: at,
+  });
   groups.count(facts.target);
   const { shared } = analyses;
   const isToldOf = shared.kind === 'Missing' || analysisRefs(spec.strategy).length > 0;
@@ -114,6 +115,7 @@ export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }:
     draft.events.push({ reason: shared.reason, message: shared.message });
   return {
     status,
+    isAlone: isAlone(awaited.fact),
     events: draft.events,
     wanted: analyses.wanted,
     ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }),

@@ -41,7 +41,7 @@ const portOpen = (): Promise<boolean> =>
 
 describe('kill -9 of the engine process under load', () => {
   it('costs only the requests that ran on it; the port stays open and the adapters come back', async () => {
-    const load = traffic(() => node, {
+    await using load = traffic(() => node, {
       model: 'upper',
       prompt: 'moon:',
       allowed: new Set([' MOON!']),
@@ -52,7 +52,7 @@ describe('kill -9 of the engine process under load', () => {
       const before = load.answered();
       await waitFor('answers', () => load.answered() > before + 30);
       const pid = await waitFor('the engine', () => enginePid(node));
-      // It finishes nothing more, wherever it is: what is under way then is lost with it, for certain.
+      // It finishes nothing more: what is under way then is lost with it.
       process.kill(pid, 'SIGSTOP');
       await waitFor('a request in each lane', async () => (await underWay()) === 6);
       process.kill(pid, 'SIGKILL');
@@ -90,7 +90,7 @@ describe('kill -9 of the engine process under load', () => {
     await waitFor('stable', async () => (await node.client.status()).rollouts[0]?.phase === 'Healthy');
     await node.write('shout.yaml', yaml.rollout('shout', 'reverse', steps));
     await waitFor('the canary', async () => (await node.client.status()).rollouts[0]?.effectiveWeight === 50);
-    const load = traffic(() => node, {
+    await using load = traffic(() => node, {
       model: 'shout',
       prompt: 'moon:',
       allowed: new Set([' MOON!', ' noom.']),

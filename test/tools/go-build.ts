@@ -16,7 +16,7 @@ export type GoProgram = {
   readonly expected?: string;
 };
 
-/** The key of a build: equal sources and pins, equal program. */
+/** The key of a build: equal sources and pins, a program that does the same. */
 export const keyOf = (source: string): string => {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}`);
   for (const file of ['go.mod', 'go.sum', 'main.go']) {

@@ -136,7 +136,7 @@ export class RolloutController implements Controller {
       // A write that fails has used its turn as well.
       const { observesAt: _turn, ...used } = memory;
       // Until a write is answered, nobody knows which status there is: its time begins when it is seen.
-      const { decidedAt: _, ...timeless } = used;
+      const { decidedAt: _, alone: __, ...timeless } = used;
       this.#memories.set(key, timeless);
       const written = await this.#writes.replaceStatus(read, write.status, signal);
       if (written !== 'Written') {

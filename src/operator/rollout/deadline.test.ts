@@ -54,6 +54,38 @@ describe('the progress deadline', () => {
     expect(world.status).toMatchObject({ phase: 'Progressing', progress });
   });
 
+  it.each([true, false])(
+    'counts nothing of a day in which all were offline when one is back; gives up then: %s',
+    async (progressDeadlineAbort) => {
+      const world = await awaited();
+      world.spec({ adapter: 'v2', progressDeadlineAbort });
+      await world.settle();
+      await wait(world, 300);
+      world.leave('a').leave('b');
+      await wait(world, 1);
+      await world.advance(24 * 3_600_000).run();
+      world.join('a').state('v2', 'Fetching', ['a']);
+      await wait(world, 200);
+      expect(world.status).toMatchObject({ phase: 'Progressing', canary: { adapter: 'v2' } });
+      await wait(world, 130);
+      expect(world.status.phase).toBe('Degraded');
+      expect(world.status.abort !== undefined).toBe(progressDeadlineAbort);
+    },
+  );
+
+  it('of one who came behind it is not over because another one leads', async () => {
+    const world = await awaited();
+    await wait(world, 630);
+    world.join('c');
+    await wait(world, 60);
+    world.takeOver();
+    await wait(world, 500);
+    const names = () => world.status.failures?.map(({ runtime }) => runtime);
+    expect(names()).toEqual(['edge/a', 'edge/b']);
+    await wait(world, 130);
+    expect(names()).toEqual(['edge/a', 'edge/b', 'edge/c']);
+  });
+
   it('does not count while nobody leads', async () => {
     const world = await awaited();
     await wait(world, 300);

@@ -39,6 +39,8 @@ export type Memory = {
    * and while it is not known whether a status was written.
    */
   readonly decidedAt?: number;
+  /** How long nobody was connected since then, until the last look, and when that was if nobody is. */
+  readonly alone?: { readonly ms: number; readonly since?: number };
   /** When an observation was written last. */
   readonly observedAt: number;
   /** Since when there is an observation that was not written. */
@@ -115,7 +117,7 @@ export const turnOf = (input: TurnInput): Turn => {
   };
   if (isUnheard(view, facts) && !isAsked) return { memory, requeueAfterMs: lookAgainMs };
   const turn = weigh(input, memory, facts, aside);
-  // A rollout that is late already waits for nothing, but somebody may have come since.
+  // What it stands at is not about each runtime: one may have come later than the others.
   return { ...turn, ...soonest(turn.requeueAfterMs, nextOverdueMs(memory.waits, deadlineMs)) };
 };
 
@@ -157,8 +159,11 @@ const weigh = (
   aside: SetAside,
 ): Turn => {
   const { view, now, monotonic, epoch, request } = input;
+  const { alone } = memory;
+  const aloneMs = (alone?.ms ?? 0) + (alone?.since === undefined ? 0 : monotonic - alone.since);
   const elapsedMs = monotonic - decidedAt;
-  const base: DecideInput = { rollout: view.rollout, facts, now, elapsedMs, request, leaderEpoch: epoch };
+  const times = { now, elapsedMs, aloneMs };
+  const base: DecideInput = { rollout: view.rollout, facts, ...times, request, leaderEpoch: epoch };
   // Who follows a status can be said once it is there: the decision does not depend on it.
   const fleet = observe(view, decide(base).status, aside);
   const decision = decide({ ...base, facts: { ...facts, fleet } });
@@ -178,7 +183,8 @@ const weigh = (
 
   const unwrittenSince = change === 'Observation' ? (memory.unwrittenSince ?? monotonic) : undefined;
   const { unwrittenSince: _, observesAt: given, ...rest } = memory;
-  const kept: Memory = { ...rest, decidedAt };
+  const aloneSince = decision.isAlone ? { since: monotonic } : {};
+  const kept: Memory = { ...rest, decidedAt, alone: { ms: aloneMs, ...aloneSince } };
   const { wanted } = decision;
   const observedIn =
     Math.max((unwrittenSince ?? monotonic) + settleMs, memory.observedAt + pauseMs) - monotonic;
@@ -211,6 +217,7 @@ const weigh = (
     memory: {
       ...kept,
       decidedAt: monotonic,
+      alone: { ms: 0, ...aloneSince },
       observedAt: change === 'Observation' ? monotonic : kept.observedAt,
     },
     write: { status, events, change },

@@ -68,7 +68,9 @@ const writtenWaits = ({ rollout }: RolloutView, deadlineMs: number) => {
     failures.filter(({ reason }) => reason === 'NotReadyInTime').map(({ runtime }) => runtime),
   );
   const waited = progress?.reason === 'AwaitingResident' ? progress.waitedMs : 0;
-  return (name: string): number => (late.has(name) ? deadlineMs : waited);
+  // Where the rollout is late already, who is not named as late came later.
+  const others = waited >= deadlineMs ? 0 : waited;
+  return (name: string): number => (late.has(name) ? deadlineMs : others);
 };
 
 /** Who is awaited now and has been for the deadline. */

@@ -143,24 +143,26 @@ export class RuntimeController implements Controller {
   #underWayAt(runtime: RuntimeState, object: RuntimeObject): UnderWay[] {
     // Of a plan that its replica is late with nothing is known here; `updated` of the rollout counts the runtime out.
     const getsPlans = restraintOf(object) === undefined && runtime.refused.size === 0;
-    const underWay: UnderWay[] = [];
-    // In the order in which they are told: of hundreds most are not looked at.
-    for (const rollout of [...runtime.rollouts.keys()].sort(byText)) {
-      if (underWay.length === maxUnderWay) break;
-      const report = runtime.rollouts.get(rollout);
-      if (report === undefined || report.canaryDigest === '') continue;
-      const { canaryDigest, weight: allowed, effectiveWeight, holds } = report;
+    const bound = [...runtime.rollouts].flatMap(([rollout, report]) => {
+      if (report.canaryDigest === '') return [];
       const { metadata, status } = this.#parts.objects.rollouts.get(rollout)?.object ?? {};
       const canary = status?.canary;
-      if (metadata?.uid !== report.uid || canary?.digest !== canaryDigest) continue;
-      const { adapter } = canary;
-      const here = adapterAt(runtime, objectKey(metadata.namespace, adapter), canary.uid);
-      const state = here?.state ?? 'Remote';
-      const serves = canServe(here) && !holds.some(({ digest }) => digest === canaryDigest);
-      const follows = getsPlans && serves && effectiveWeight === allowed ? true : undefined;
-      underWay.push({ rollout, adapter, state, weight: Math.min(100, effectiveWeight), follows });
-    }
-    return underWay;
+      return metadata?.uid === report.uid && canary?.digest === report.canaryDigest
+        ? [{ rollout, report, canary, namespace: metadata.namespace }]
+        : [];
+    });
+    return bound
+      .sort((a, b) => (a.rollout < b.rollout ? -1 : 1))
+      .slice(0, maxUnderWay)
+      .map(({ rollout, report, canary, namespace }): UnderWay => {
+        const { canaryDigest, weight: allowed, effectiveWeight, holds } = report;
+        const { adapter } = canary;
+        const here = adapterAt(runtime, objectKey(namespace, adapter), canary.uid);
+        const state = here?.state ?? 'Remote';
+        const serves = canServe(here) && !holds.some(({ digest }) => digest === canaryDigest);
+        const follows = getsPlans && serves && effectiveWeight === allowed ? true : undefined;
+        return { rollout, adapter, state, weight: Math.min(100, effectiveWeight), follows };
+      });
   }
 
   #tell(read: RuntimeRead, before: RuntimeObjectStatus | undefined, status: RuntimeObjectStatus): void {
@@ -179,8 +181,6 @@ export class RuntimeController implements Controller {
     }
   }
 }
-
-const byText = (a: string, b: string): number => (a < b ? -1 : 1);
 
 /** The Node that it runs on; '' while nobody knows. */
 const nodeOf = (state: RuntimeState | undefined, status: RuntimeObjectStatus | undefined): string =>

@@ -4,7 +4,7 @@ import type { AdapterState, RolloutState, RuntimeKey, RuntimeState } from '../fl
 import { FleetStore, local } from '../fleet/store.ts';
 import type { Change, Update } from '../fleet/update.ts';
 
-type Facts = Pick<RuntimeState, 'kind' | 'info' | 'memory'>;
+type Facts = Pick<RuntimeState, 'kind' | 'info' | 'memory' | 'disk'>;
 type Said = {
   readonly adapters: ReadonlyMap<ObjectKey, AdapterState>;
   readonly rollouts: ReadonlyMap<ObjectKey, RolloutState>;
@@ -52,14 +52,14 @@ export class Processes {
   dial(key: RuntimeKey): void {
     const process = this.#processes.get(key);
     if (process === undefined) return;
-    const { info, kind, instance, now } = process;
+    const { info, kind, instance, now, memory, disk } = process;
     this.#streams += 1n;
     process.connectionSeq = this.#streams;
     const update: Update = { key, kind, instance, connectionSeq: this.#streams };
     const resumes = this.store.kept(update, info);
     const change =
       resumes === undefined
-        ? { ...differenceOf(nothing, now), whole: true, memory: process.memory, ready: readiness(now) }
+        ? { ...differenceOf(nothing, now), whole: true, memory, disk, ready: readiness(now) }
         : differenceOf(process.told, now);
     const opened = { info, connectedAt: this.#clock.now() };
     const isTaken = this.store.update(local, { ...update, opened, change, ...(resumes && { resumes }) });

@@ -329,4 +329,13 @@ describe('the deadline of a group', () => {
     fleet.behave('Good', ...names).settle();
     expect(fleet.status?.phase).toBe('Healthy');
   });
+
+  it('does not keep a late group from giving a runtime up in time that went offline', () => {
+    const fleet = new GroupWorld([{ name: 'all', progressDeadline: '2m' }], []).join('a', 'b', 'c').begin();
+    fleet.behave('Slow', ...fleet.nodes.keys()).settle();
+    fleet.decide({ elapsedMs: minute });
+    fleet.leave('b', 'c').decide({ elapsedMs: minute });
+    expect(fleet.decide()).toMatchObject({ requeueAfterMs: 30_000, status: { phase: 'Degraded' } });
+    expect(fleet.decide({ elapsedMs: 2 * minute }).status.abort?.reason).toMatch(/^2 of 3 runtimes/);
+  });
 });
