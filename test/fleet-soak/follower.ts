@@ -3,10 +3,10 @@ import { keyOfObject } from '../../src/kube/client/object.ts';
 import { begunBetween } from './group-transition.ts';
 import { History } from './histories.ts';
 import type { SoakRollout } from './names.ts';
-import { Pauses } from './pauses.ts';
+import { type Moment, Pauses } from './pauses.ts';
 import type { Stage } from './stage.ts';
 import { wrongIn } from './transition.ts';
-import { type Rollout, watchRollouts } from './watch.ts';
+import { type Rollout, watchRollouts, writtenAt } from './watch.ts';
 
 /** Why a rollout of tenants may be given up: all of their canaries are good. */
 const byHand = /^(aborted by hand|rolled back by hand)/;
@@ -70,7 +70,8 @@ export class Follower {
     const history = this.#histories.get(key) ?? new History(metadata.uid);
     this.#histories.set(key, history);
     history.add(story.now(), status, isNext || isSame);
-    if (rollout.groups === undefined) this.#seePause(rollout, status, isNext);
+    const at = { seen: story.now(), written: writtenAt({ metadata }) };
+    if (rollout.groups === undefined) this.#seePause(rollout, at, status, isNext);
     if (before === undefined) return;
     const wrong = wrongIn({ before, after: status, steps: rollout.steps, isNext });
     this.counts.groups += status.revision === before.revision ? 0 : begunBetween(before, status);
@@ -88,13 +89,13 @@ export class Follower {
     } else story.violated('abort', `${key} was given up: ${abort.reason}; ${JSON.stringify(failures)}`);
   }
 
-  #seePause({ key, steps }: SoakRollout, status: RolloutStatus, isNext: boolean): void {
+  #seePause({ key, steps }: SoakRollout, at: Moment, status: RolloutStatus, isNext: boolean): void {
     const { story, calm } = this.#stage;
     const things = ['api server', 'operators', 'machine'];
     const pauses = this.#pauses.get(key) ?? new Pauses(steps, (from, to) => calm.isCalm(things, from, to));
     this.#pauses.set(key, pauses);
     const before = pauses.judged;
-    const wrong = pauses.see(story.now(), status, isNext);
+    const wrong = pauses.see(at, status, isNext);
     this.counts.pausesJudged += pauses.judged - before;
     if (wrong !== undefined) story.violated('step', `${key}: ${wrong}: ${brief(status)}`);
   }

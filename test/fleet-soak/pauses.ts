@@ -4,9 +4,21 @@ import type { SoakStep } from './names.ts';
 
 /** A status may be seen so much later than it was written, in milliseconds. */
 const lateMs = 1500;
+/** Times of the API server have no fractions. */
+const secondMs = 1000;
+
+/** When a status was seen, and when the API server took it, to the second, if it says that. Milliseconds. */
+export type Moment = { readonly seen: number; readonly written?: number | undefined };
+
+/** The most that may have passed between two: on a busy machine both may be seen late, and the first one later. */
+const between = (from: Moment, to: Moment): number => {
+  const seen = to.seen - from.seen;
+  if (from.written === undefined || to.written === undefined) return seen;
+  return Math.max(seen, to.written - from.written + secondMs);
+};
 
 type Pause = {
-  readonly at: number;
+  readonly at: Moment;
   readonly step: string;
   readonly durationMs: number;
   readonly request: string;
@@ -36,7 +48,7 @@ export class Pauses {
   }
 
   /** What is wrong with the pause that ended with this status, if one did. */
-  see(at: number, status: RolloutStatus, isNext: boolean): string | undefined {
+  see(at: Moment, status: RolloutStatus, isNext: boolean): string | undefined {
     const [step, request] = [stepOf(status), status.lastHandledRequest ?? ''];
     const pause = this.#pause;
     if (pause?.step === step && step !== '') {
@@ -50,10 +62,10 @@ export class Pauses {
     const isOver = status.abort === undefined && status.completionStatus !== 'Superseded';
     if (pause === undefined || !isNext || !isOver || pause.request !== request) return undefined;
     const isSameCanary = step.startsWith(pause.step.split(' ').slice(0, 2).join(' '));
-    if ((!isSameCanary && status.completionStatus !== 'Promoted') || !this.#isCalm(pause.at, at))
+    if ((!isSameCanary && status.completionStatus !== 'Promoted') || !this.#isCalm(pause.at.seen, at.seen))
       return undefined;
     this.judged++;
-    const lasted = at - pause.at;
+    const lasted = between(pause.at, at);
     return lasted < pause.durationMs - lateMs
       ? `a pause of ${pause.durationMs} ms lasted ${Math.round(lasted)} ms`
       : undefined;

@@ -5,7 +5,10 @@ import type { KubeApi } from '../../src/kube/client/api.ts';
 import { type KubeObject, pathOf } from '../../src/kube/client/object.ts';
 import { rolloutType } from '../../src/operator/objects/resource-types.ts';
 
-export type Rollout = KubeObject & { readonly status?: RolloutStatus };
+type Managed = {
+  readonly managedFields?: readonly { readonly subresource?: string; readonly time?: string }[];
+};
+export type Rollout = KubeObject & { readonly metadata: Managed; readonly status?: RolloutStatus };
 
 type Event = { readonly type: string; readonly object: Rollout & { readonly code?: number } };
 type List = { readonly metadata: { readonly resourceVersion: string }; readonly items: readonly Rollout[] };
@@ -16,6 +19,14 @@ export type Seen = (rollout: Rollout, isNext: boolean) => void;
 const retryMs = 500;
 const silentMs = 130_000;
 const path = pathOf(rolloutType);
+
+/** When the API server took the status, to the second, in milliseconds; undefined: it does not say. */
+export const writtenAt = ({ metadata }: Pick<Rollout, 'metadata'>): number | undefined => {
+  const times = (metadata.managedFields ?? []).flatMap(({ subresource, time }) =>
+    subresource === 'status' && time !== undefined ? [Date.parse(time)] : [],
+  );
+  return times.length === 0 ? undefined : Math.max(...times);
+};
 
 /** Tells every version of every rollout until the signal fires. Nothing of the code under test decides what is told. */
 export const watchRollouts = async (api: KubeApi, seen: Seen, signal: AbortSignal): Promise<void> => {
