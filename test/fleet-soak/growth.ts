@@ -18,6 +18,8 @@ const allowed = {
   rssMib: { share: 0.1, least: 32 },
   // In use after a collection, of those that were started to say it.
   heapMib: { share: 0.1, least: 16 },
+  // What V8 keeps then, to tell it from memory that others than V8 ask for: only said.
+  keptMib: undefined,
   files: { share: 0, least: 10 },
   // A replica that begins to lead has all streams, and twice the connections to the API server.
   sockets: { share: 0, least: 64 },
@@ -71,7 +73,7 @@ export const fitOf = (
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const { slope } = lineThrough(counted.map(({ at, value }) => [at, value] as const));
   const isWhole = last.at - first.at >= 0.9 * (to - from);
-  const { share, least } = allowed[measure];
+  const limit = allowed[measure];
   return {
     what,
     measure,
@@ -80,7 +82,9 @@ export const fitOf = (
     most: Math.max(...values),
     perHour: slope * 3_600_000,
     gained: slope * (last.at - first.at),
-    ...(isJudged && isWhole ? { limit: Math.max(least, share * mean) } : {}),
+    ...(limit !== undefined && isJudged && isWhole
+      ? { limit: Math.max(limit.least, limit.share * mean) }
+      : {}),
   };
 };
 
@@ -143,8 +147,10 @@ export class Growth {
       ...hollows.pids.map((pid) => ['hollow runtimes', pid] as const),
     ];
     for (const [what, pid] of processes) {
-      const mib = await heaps.of(pid);
-      if (mib !== undefined) this.#add(what, 'heapMib', pid, mib);
+      const heap = await heaps.of(pid);
+      if (heap === undefined) continue;
+      this.#add(what, 'heapMib', pid, heap.inUse);
+      this.#add(what, 'keptMib', pid, heap.kept);
     }
   }
 

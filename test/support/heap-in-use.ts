@@ -15,6 +15,13 @@ const listens = async (pid: number): Promise<boolean> => {
   return caught !== undefined && (BigInt(`0x${caught}`) & asked) !== 0n;
 };
 
+/** In MiB, after a collection. */
+export type Heap = {
+  readonly inUse: number;
+  /** With the room that V8 keeps; what is resident beyond that is code, and memory that others than V8 ask for. */
+  readonly kept: number;
+};
+
 /** What processes have in use after a collection. Linux. */
 export class HeapsInUse implements AsyncDisposable {
   readonly #folder: string;
@@ -32,15 +39,18 @@ export class HeapsInUse implements AsyncDisposable {
     return { NODE_OPTIONS: `${options} --import=${preload}`.trim(), ADAPTLET_TEST_HEAP: `${this.#folder}/` };
   }
 
-  /** MiB; undefined where it was not started so, and where it says nothing within 5 s. */
-  async of(pid: number): Promise<number | undefined> {
+  /** Undefined where it was not started so, and where it says nothing within 5 s. */
+  async of(pid: number): Promise<Heap | undefined> {
     const file = join(this.#folder, `${pid}`);
     await rm(file, { force: true });
     if (!(await listens(pid))) return undefined;
     process.kill(pid, 'SIGUSR2');
     for (let waited = 0; waited < patienceMs; waited += lookMs) {
       const text = await readFile(file, 'utf8').catch(() => '');
-      if (text !== '') return Number(text) / 2 ** 20;
+      if (text !== '') {
+        const { inUse, kept } = JSON.parse(text) as Heap;
+        return { inUse: inUse / 2 ** 20, kept: kept / 2 ** 20 };
+      }
       await sleep(lookMs);
     }
     return undefined;

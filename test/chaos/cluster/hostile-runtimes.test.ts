@@ -99,7 +99,7 @@ const mostResident = async (): Promise<number> => {
   return Number(/VmHWM:\s+(\d+)/.exec(text)?.[1]) / 1024;
 };
 /** MiB that replica 0 has in use, without garbage. */
-const inUse = (): Promise<number> => waitFor('its heap', () => heaps.of(pids[0] ?? -1));
+const inUse = async (): Promise<number> => (await waitFor('its heap', () => heaps.of(pids[0] ?? -1))).inUse;
 const metric = async (pattern: RegExp): Promise<number> =>
   Number(pattern.exec((await fleet.operators[0]?.metrics()) ?? '')?.[1] ?? Number.NaN);
 
