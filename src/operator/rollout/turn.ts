@@ -117,7 +117,7 @@ export const turnOf = (input: TurnInput): Turn => {
   };
   if (isUnheard(view, facts) && !isAsked) return { memory, requeueAfterMs: lookAgainMs };
   const turn = weigh(input, memory, facts, aside);
-  // What it stands at is not about each runtime: one may have come later than the others.
+  // A rollout that is late already waits for nothing by itself, but a runtime that came later than the others has its own time.
   return { ...turn, ...soonest(turn.requeueAfterMs, nextOverdueMs(memory.waits, deadlineMs)) };
 };
 
