@@ -13,6 +13,7 @@ import { quick } from '../hollow/ports.ts';
 import { systemNamespace, TestFleet } from '../support/fleet.ts';
 import { HeapsInUse } from '../support/heap-in-use.ts';
 import { type TestNode, tiny } from '../support/node.ts';
+import { operatorMemory } from '../support/operator.ts';
 import { hasRegistry } from '../support/registry.ts';
 import { Calm } from './calm.ts';
 import { rolloutsOf, type SoakRollout } from './names.ts';
@@ -25,8 +26,6 @@ export const [replicas, realNodes] = [2, 3] as const;
 const patienceMs = 120_000;
 /** Longer than any soak. */
 const tokenSeconds = 6 * 3600;
-/** As in the chart, in MiB. */
-const operatorHeap = 410;
 /** So many fail at most, and a tenth of the runtimes may. */
 const liesOf = (hollows: number): readonly Lie[] =>
   hollows >= 30 ? ['states', 'counts', 'names'] : ['states'];
@@ -101,7 +100,7 @@ export const startStage = async (
       endWithUs: true,
       tokenSeconds,
       operatorSettings: { 'lease-duration': '6s', 'log-level': 'info' },
-      operatorEnv: heaps.env(`--max-old-space-size=${operatorHeap}`),
+      operatorEnv: heaps.env(operatorMemory()),
       nodeSettings: { 'import-roots': `${tiny.root},${root}`, 'log-level': 'info' },
     }),
   );

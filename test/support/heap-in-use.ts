@@ -34,9 +34,13 @@ export class HeapsInUse implements AsyncDisposable {
     return new HeapsInUse(await mkdtemp(join(tmpdir(), 'adaptlet-heaps-')));
   }
 
-  /** For the environment of a process that is going to be asked; `options`: of Node. */
-  env(options = ''): Readonly<Record<string, string>> {
-    return { NODE_OPTIONS: `${options} --import=${preload}`.trim(), ADAPTLET_TEST_HEAP: `${this.#folder}/` };
+  /** The environment of a process that is going to be asked; `from`: what else is in it. */
+  env(from: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+    return {
+      ...from,
+      NODE_OPTIONS: `${from['NODE_OPTIONS'] ?? ''} --import=${preload}`.trim(),
+      ADAPTLET_TEST_HEAP: `${this.#folder}/`,
+    };
   }
 
   /** Undefined where it was not started so, and where it says nothing within 5 s. */

@@ -14,6 +14,7 @@ import { machineMs, type Reached } from '../../hollow/orders.ts';
 import { quick } from '../../hollow/ports.ts';
 import { AuditLog } from '../../support/audit.ts';
 import { systemNamespace, TestFleet } from '../../support/fleet.ts';
+import { operatorMemory } from '../../support/operator.ts';
 import { waitFor } from '../../support/wait.ts';
 import { type Variant, variant } from '../report.ts';
 import { countsOf, countsSince, isQuiet } from './operator-counts.ts';
@@ -291,6 +292,7 @@ const enlisted = async (fleet: TestFleet, api: KubeConnection, { runtimes }: Siz
 /** A cluster, an operator and a fleet of this size from nothing, and what was measured of them. */
 export const measure = async (size: Size, settings: FleetSettings): Promise<Measured> => {
   const { heapMib, profile } = settings;
+  const memory = operatorMemory(heapMib);
   const profiling = profile === undefined ? '' : ` --cpu-prof --cpu-prof-dir=${profile}`;
   await using audit = await AuditLog.of([`system:serviceaccount:${systemNamespace}:adaptlet-operator`]);
   await using cluster = await startCluster({ controllerManager: true, apiServerFlags: audit.flags });
@@ -301,11 +303,7 @@ export const measure = async (size: Size, settings: FleetSettings): Promise<Meas
     say,
     endWithUs: true,
     operatorSettings: { 'lease-duration': '20s', 'log-level': 'info' },
-    // As in the chart.
-    operatorEnv: {
-      NODE_OPTIONS: `--max-old-space-size=${heapMib} --max-semi-space-size=4${profiling}`,
-      MALLOC_MMAP_THRESHOLD_: '65536',
-    },
+    operatorEnv: { ...memory, NODE_OPTIONS: `${memory.NODE_OPTIONS}${profiling}` },
   });
   const { kubeconfig } = cluster;
   const api = connectKube({ kubeconfig, clock: systemClock, logger: pino({ enabled: false }) });

@@ -8,17 +8,15 @@ import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.
 import { HeapsInUse } from '../../support/heap-in-use.ts';
 import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
 import type { TestNode } from '../../support/node.ts';
+import { operatorMemory } from '../../support/operator.ts';
 import { helloOf, RawRuntime } from '../../support/raw-runtime.ts';
 import { traffic } from '../../support/traffic.ts';
 import { waitFor } from '../../support/wait.ts';
 
-// As the chart starts them: a limit of 1 GiB, 40 percent of it for the heap, and little room for young objects.
+/** Of the container in the chart. */
 const limitMib = 1024;
 const heaps = await HeapsInUse.open();
-const operatorEnv = {
-  ...heaps.env(`--max-old-space-size=${Math.floor(0.4 * limitMib)} --max-semi-space-size=4`),
-  MALLOC_MMAP_THRESHOLD_: '65536',
-};
+const operatorEnv = heaps.env(operatorMemory());
 
 let fleet: TestFleet;
 let token: string;

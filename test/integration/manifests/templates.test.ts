@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import packageJson from '../../../package.json' with { type: 'json' };
+import { operatorMemory } from '../../support/operator.ts';
 import { repositoryRoot } from '../../support/process.ts';
 import { folderOfTests } from '../../support/temporary-folder.ts';
 import { chart, type Manifest, nameOf, readValues, render, rendered, valueSets, valuesFile } from './helm.ts';
@@ -44,6 +45,16 @@ describe('what the chart renders', () => {
   it.for(valueSets)('is, with values/%s.yaml, as reviewed', async (set) => {
     const manifests = await rendered('-f', valuesFile(set));
     await expect(readable(manifests)).toMatchFileSnapshot(`snapshots/${set}.yaml`);
+  });
+
+  it('gives an operator the memory that it has where its memory is measured', async () => {
+    const deployment = (await rendered()).find(({ kind }) => kind === 'Deployment');
+    const text = JSON.stringify(deployment);
+    expect(text).toContain('"limits":{"memory":"1Gi"}');
+    const { NODE_OPTIONS: options, MALLOC_MMAP_THRESHOLD_: threshold } = operatorMemory();
+    const ofLimit = options.replace('size=410', 'size-percentage=40');
+    expect(text).toContain(`{"name":"NODE_OPTIONS","value":"${ofLimit}"}`);
+    expect(text).toContain(`{"name":"MALLOC_MMAP_THRESHOLD_","value":"${threshold}"}`);
   });
 
   it('depends on every value, each of which is set in one of these', async () => {
