@@ -16,6 +16,8 @@ const collectEvery = 6;
  */
 const allowed = {
   rssMib: { share: 0.1, least: 32 },
+  // Without pages of files, which the kernel may take back: only said.
+  anonMib: undefined,
   // In use after a collection, of those that were started to say it.
   heapMib: { share: 0.1, least: 16 },
   // What V8 keeps then, to tell it from memory that others than V8 ask for: only said.
@@ -144,8 +146,12 @@ export class Growth {
     const { fleet, hollows, heaps } = this.#stage;
     const processes: (readonly [string, number])[] = [
       ...fleet.operators.map(({ identity, pid }) => [identity, pid] as const),
+      ...fleet.nodes.map(({ pid }, i) => [`node-${i}`, pid] as const),
       ...hollows.pids.map((pid) => ['hollow runtimes', pid] as const),
     ];
+    for (const [i, { pid }] of fleet.nodes.entries())
+      for (const engine of (await childrenOf(pid).catch(() => [])).slice(0, 1))
+        processes.push([`engine of node-${i}`, engine]);
     for (const [what, pid] of processes) {
       const heap = await heaps.of(pid);
       if (heap === undefined) continue;
@@ -160,6 +166,7 @@ export class Growth {
       const of = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(text)?.[1]);
       if (!(of('VmRSS') > 0)) return;
       this.#add(what, 'rssMib', pid, of('VmRSS') / 1024);
+      this.#add(what, 'anonMib', pid, of('RssAnon') / 1024);
       this.#add(what, 'threads', pid, of('Threads'));
       const { files, sockets } = await openOf(pid);
       this.#add(what, 'files', pid, files);

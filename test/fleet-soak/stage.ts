@@ -101,6 +101,7 @@ export const startStage = async (
       tokenSeconds,
       operatorSettings: { 'lease-duration': '6s', 'log-level': 'info' },
       operatorEnv: heaps.env(operatorMemory()),
+      nodeEnv: heaps.env(),
       nodeSettings: { 'import-roots': `${tiny.root},${root}`, 'log-level': 'info' },
     }),
   );

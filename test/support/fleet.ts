@@ -23,6 +23,7 @@ export type FleetOptions = {
   readonly operatorSettings?: Readonly<Record<string, string>>;
   readonly operatorEnv?: Readonly<Record<string, string>>;
   readonly nodeSettings?: Readonly<Record<string, string>>;
+  readonly nodeEnv?: Readonly<Record<string, string>>;
   readonly cluster?: Cluster;
   readonly say?: (text: string) => void;
   /** Operators and runtimes end when this process is killed. */
@@ -145,6 +146,7 @@ export class TestFleet implements AsyncDisposable {
         ...this.#options.nodeSettings,
         ...more,
       },
+      env: this.#options.nodeEnv ?? {},
       tree: this.#options.tree,
       endWithUs: this.#options.endWithUs,
     };
@@ -153,7 +155,7 @@ export class TestFleet implements AsyncDisposable {
 
   /**
    * Starts a runtime as it was started before, with its folder; unlike {@link startNode} also without an API server.
-   * `env`: for this process. `tree`: root of other sources.
+   * `env`: of this process alone. `tree`: root of other sources.
    */
   async restartNode(
     index: number,
@@ -167,7 +169,12 @@ export class TestFleet implements AsyncDisposable {
       ...thisMachine(from, 'src/runtime/config/source-settings.ts', 'src/runtime/config/settings.ts'),
       ...options.settings,
     };
-    const started = await TestNode.start({ ...options, settings, env, tree: from });
+    const started = await TestNode.start({
+      ...options,
+      settings,
+      env: { ...options.env, ...env },
+      tree: from,
+    });
     this.nodes[index] = started;
     return started;
   }
