@@ -36,6 +36,14 @@ export const requestErrors = defineErrors({
     grpc: 'INVALID_ARGUMENT',
     retry: 'AfterChange',
   },
+  CALLER_ENDS_ENGINE: {
+    summary:
+      'The engine ended, or was killed because it stalled, more than once while it worked on inputs of this caller, another one each time; others ask this node too.',
+    advice:
+      'Send less at once, shorter prompts, or other sampling options, after the time in retry-after. The log of the runtime says how the engine ended.',
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: 'Backoff',
+  },
   UNAUTHENTICATED: {
     summary: 'The request has no credential where one is needed, or one that is not believed.',
     advice:

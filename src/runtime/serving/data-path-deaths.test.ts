@@ -295,3 +295,54 @@ describe('a request that ends the engine', () => {
     expect(await codeOf('sql', 'u9')).toBe('OK');
   });
 });
+
+describe('a caller who ends the engine with another input each time', () => {
+  /** The answer to what this credential asks, which differs each time. */
+  const asking = ({ path, request }: ReturnType<typeof world>) => {
+    let asked = 0;
+    return async (caller: string, model: string, user = 'u1'): Promise<string> => {
+      const context = { namespace: 'default', model, caller, user, headers: new Map() };
+      const prompt = { kind: 'text', text: `try ${(asked += 1)}` } as const;
+      try {
+        const { events } = await path.generate(context, { ...request, prompt }, new AbortController().signal);
+        await Array.fromAsync(events);
+        return 'OK';
+      } catch (error) {
+        return error instanceof AdaptletError ? error.code : 'unknown';
+      }
+    };
+  };
+
+  it('is refused the third time, before the engine has it; others are not', async () => {
+    const made = world(planOf(adapter('good')));
+    const codeOf = asking(made);
+    expect(await codeOf('default/good', 'good')).toBe('OK');
+    made.kills();
+    const asked = made.asked.length;
+    expect([
+      await codeOf('default/bad', 'good'),
+      await codeOf('default/bad', 'good'),
+      await codeOf('default/bad', 'good'),
+    ]).toEqual(['ENGINE_DOWN', 'ENGINE_DOWN', 'CALLER_ENDS_ENGINE']);
+    expect(made.asked).toHaveLength(asked + 2);
+    made.answers();
+    expect(await codeOf('default/bad', 'good')).toBe('CALLER_ENDS_ENGINE');
+    expect([await codeOf('default/bad', 'good', 'u2'), await codeOf('default/good', 'good')]).toEqual([
+      'OK',
+      'OK',
+    ]);
+    expect(made.path.inEngine).toBe(0);
+  });
+
+  it('is not charged with what a canary does', async () => {
+    const made = world();
+    made.guard.follow(new Map([['r1', { guard: { maxConsecutiveErrors: 3 } }]]));
+    const codeOf = asking(made);
+    expect(await codeOf('default/good', 'sql')).toBe('OK');
+    made.kills('next');
+    const codes: string[] = [];
+    for (let ask = 0; ask < 4; ask += 1) codes.push(await codeOf('default/bad', 'sql'));
+    expect(codes).not.toContain('CALLER_ENDS_ENGINE');
+    expect(made.holds.all()).toMatchObject([{ digest: next, cause: 'Guard' }]);
+  });
+});

@@ -228,10 +228,11 @@ export class DataPath {
     begin: (acquired: Acquired, watch: RequestWatch) => Promise<Result>,
   ): Promise<Begun<Result>> {
     const { input, signal, open, context } = passage;
-    const { inputs } = this.#parts.guard;
+    const { inputs, callers } = this.#parts.guard;
     try {
       inputs.check(input);
       using turn = new DisposableStack();
+      turn.defer(await callers.turn(input.who, signal));
       turn.defer(await inputs.turn(input, signal));
       const begun = await this.#serveInTurn(passage, begin);
       turn.use(begun.inEngine);
@@ -260,7 +261,7 @@ export class DataPath {
       this.#inEngine++;
       this.#parts.mirror?.loadChanged(this.#inEngine);
       using given = new DisposableStack();
-      const over = inputs.given(input, served.digest, ids);
+      const over = inputs.given(input, served, ids);
       given.defer(() => over(signal.aborted));
       stages('engine');
       try {

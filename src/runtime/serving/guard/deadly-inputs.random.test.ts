@@ -41,7 +41,7 @@ class Client {
       this.#inputs.check(this.input);
       const endTurn = await this.#inputs.turn(this.input, new AbortController().signal);
       this.#requests += 1;
-      const left = this.#inputs.given(this.input, version, [this.id]);
+      const left = this.#inputs.given(this.input, { digest: version, arm: 'stable' }, [this.id]);
       this.#over = () => {
         left(false);
         endTurn();

@@ -5,6 +5,7 @@ import { FakeClock } from '../../../time/fake-clock.ts';
 import { DeadlyInputs, Input } from './deadly-inputs.ts';
 
 const [one, other] = ['a', 'b'].map((letter) => `sha256:${letter.repeat(64)}` as Digest) as [Digest, Digest];
+const stable = (digest: Digest) => ({ digest, arm: 'stable' }) as const;
 const input = (text: string, user = 'u') =>
   new Input({ namespace: 'n', model: 'm', user, headers: new Map() }, { prompt: { kind: 'text', text } });
 const never = new AbortController().signal;
@@ -26,7 +27,7 @@ const start = () => {
     for (const { text, version = one, user, sent = [] } of running) {
       requests += 1;
       const ids = Array.from({ length: Math.max(1, sent.length) }, (_, at) => `${requests}-${at}`);
-      inputs.given(input(text, user), version, ids);
+      inputs.given(input(text, user), stable(version), ids);
       for (const [at, events] of sent.entries())
         if (events >= 0) work.set(ids[at] ?? '', { engineName: version === one ? 'one' : 'other', events });
     }
@@ -91,7 +92,7 @@ describe('an input that ends the engine', () => {
         'bad',
       );
     for (let time = 0; time < 2; time += 1) {
-      inputs.given(by(), one, ['id']);
+      inputs.given(by(), stable(one), ['id']);
       inputs.engineDied(new Map([['id', { engineName: 'one', events: 0 }]]));
     }
     expect(() => inputs.check(by())).toThrow(/INPUT_ENDS_ENGINE|refused/);
@@ -102,10 +103,10 @@ describe('an input that ends the engine', () => {
     const { inputs, dies, isRefused } = start();
     for (let time = 0; time < 2; time += 1) {
       expect(isRefused('bad')).toBe(false);
-      inputs.given(input('bad'), one, ['id'])(true);
+      inputs.given(input('bad'), stable(one), ['id'])(true);
       // Many others leave before the engine is found to hang.
-      for (const text of texts(5000)) inputs.given(input(text), one, [text])(true);
-      expect(inputs.engineDied(new Map([['id', { engineName: 'one', events: 3 }]]))).toEqual({
+      for (const text of texts(5000)) inputs.given(input(text), stable(one), [text])(true);
+      expect(inputs.engineDied(new Map([['id', { engineName: 'one', events: 3 }]]))).toMatchObject({
         isOfInput: false,
         versions: new Set(['one']),
       });
@@ -162,7 +163,7 @@ it('versions that it happened to are those of suspects that were there again, el
 it('a version that nobody was given a request for, as that of a copy, is one that it happened to', () => {
   const { inputs } = start();
   const work = new Map([['copy', { engineName: 'canary', events: 1 }]]);
-  expect(inputs.engineDied(work)).toEqual({ isOfInput: false, versions: new Set(['canary']) });
+  expect(inputs.engineDied(work)).toMatchObject({ isOfInput: false, versions: new Set(['canary']) });
 });
 
 describe('suspects', () => {
@@ -241,7 +242,7 @@ describe('suspects', () => {
     const a = input('a');
     await inputs.turn(a, never);
     const { having } = turnsOf('b');
-    const left = inputs.given(a, one, ['id']);
+    const left = inputs.given(a, stable(one), ['id']);
     for (let event = 0; event < 12; event += 1) inputs.heard(a, 0, false);
     await setImmediate();
     expect(having).toEqual([]);
@@ -260,7 +261,7 @@ describe('suspects', () => {
     const a = input('a');
     await inputs.turn(a, never);
     const { having } = turnsOf('b');
-    inputs.given(a, one, ['0', '1', '2']);
+    inputs.given(a, stable(one), ['0', '1', '2']);
     for (let event = 0; event < 20; event += 1) inputs.heard(a, 0, false);
     await setImmediate();
     expect(having).toEqual([]);
@@ -323,7 +324,7 @@ describe('an input that is not to blame', () => {
   it('waited in the queue of the engine, also where its caller left', () => {
     const { inputs, dies, isRefused } = start();
     for (let time = 0; time < 3; time += 1) {
-      inputs.given(input('left'), one, ['id'])(true);
+      inputs.given(input('left'), stable(one), ['id'])(true);
       dies({ text: 'good' });
     }
     expect([isRefused('good'), isRefused('left')]).toEqual([false, false]);
@@ -334,12 +335,12 @@ describe('an input that is not to blame', () => {
     const ends = () => inputs.engineDied(new Map([['id', { engineName: 'one', events: 0 }]]));
     for (let time = 0; time < 3; time += 1) {
       const answered = input('answered');
-      const over = inputs.given(answered, one, ['id']);
+      const over = inputs.given(answered, stable(one), ['id']);
       inputs.answered(answered);
       over(true);
-      inputs.given(input('refused'), one, ['id'])(false);
+      inputs.given(input('refused'), stable(one), ['id'])(false);
       ends();
-      inputs.given(input('former'), one, ['id'])(true);
+      inputs.given(input('former'), stable(one), ['id'])(true);
       inputs.engineDied(new Map());
       ends();
     }

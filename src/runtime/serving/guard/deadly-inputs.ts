@@ -4,7 +4,7 @@ import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { WorkAtEnd } from '../../engine/engine.ts';
-import type { RequestContext } from '../../routing/request.ts';
+import type { RequestContext, ServedBy } from '../../routing/request.ts';
 import { Turns } from './turns.ts';
 
 /** How long, in milliseconds, after an end of the engine an input is a suspect, or is refused. */
@@ -23,11 +23,14 @@ const onTheirWay = 9;
 /** What a caller sends, whoever answers it. The same again is the same input. */
 export class Input {
   readonly namespace: string;
+  /** Who sends it; '' for all without a credential, who cannot be told apart. */
+  readonly who: string;
   readonly #of: readonly unknown[];
   #key: string | undefined;
 
-  constructor({ namespace, caller, tenant, user }: RequestContext, request: unknown) {
+  constructor({ namespace, caller = '', tenant, user }: RequestContext, request: unknown) {
     this.namespace = namespace;
+    this.who = caller === '' ? '' : JSON.stringify([namespace, caller, tenant, user]);
     this.#of = [namespace, caller, tenant, user, request];
   }
 
@@ -43,6 +46,17 @@ export type EngineDeath = {
   readonly isOfInput: boolean;
   /** Names in the engine of the versions that the suspects ran with, null for the base model. */
   readonly versions: ReadonlySet<string | null>;
+  /** Whose inputs are suspects. */
+  readonly suspects: ReadonlyMap<string, Suspected>;
+  /** Some of them ran with a canary. */
+  readonly hasCanary: boolean;
+};
+
+/** Inputs of one caller. */
+export type Suspected = {
+  readonly keys: ReadonlySet<string>;
+  /** That they ran with. */
+  readonly versions: ReadonlySet<Digest>;
 };
 
 /** An input that the engine worked on when it ended. */
@@ -57,9 +71,12 @@ type Suspect = {
   readonly isFound: boolean;
 };
 
+/** What answers. */
+type Version = Pick<ServedBy, 'digest' | 'arm'>;
+
 /** A request that the engine has. */
 type Given = {
-  readonly version: Digest;
+  readonly version: Version;
   /** Of its answers, in the engine. */
   readonly ids: readonly string[];
 };
@@ -70,12 +87,15 @@ type Awaited = Given & {
   readonly heard: number[];
 };
 
+/** An input, without what it says, which takes memory. */
+type Known = Pick<Input, 'key' | 'who'>;
+
 /** What the engine worked on of an input, in all requests that are the same. */
-type There = {
-  readonly key: string;
+type There = Known & {
   readonly before: Suspect | undefined;
   readonly versions: Set<Digest>;
   readonly engineNames: Set<string | null>;
+  hasCanary: boolean;
   readonly places: Map<number, number>;
 };
 
@@ -97,8 +117,8 @@ export class DeadlyInputs {
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #turns: Turns;
   readonly #given = new Map<Input, Awaited>();
-  /** Those whose callers left: the engine may work on them. By the key alone, as the input itself takes memory. */
-  readonly #left = new Map<Pick<Input, 'key'>, Given>();
+  /** Those whose callers left: the engine may work on them. */
+  readonly #left = new Map<Known, Given>();
   /** By key, the latest last. */
   readonly #suspects = new Map<string, Suspect>();
   /** Ends the turn of one that has it. */
@@ -149,12 +169,13 @@ export class DeadlyInputs {
    * The engine is given a request, for this version to answer, under these ids; the result is to be called when it is over, with
    * whether its caller left.
    */
-  given(input: Input, version: Digest, ids: readonly string[]): (hasLeft: boolean) => void {
+  given(input: Input, { digest, arm }: Version, ids: readonly string[]): (hasLeft: boolean) => void {
+    const version = { digest, arm };
     this.#given.set(input, { version, ids, heard: ids.map(() => 0) });
     return (hasLeft) => {
       // It was answered, or the engine ended.
       if (!this.#given.delete(input) || !hasLeft) return;
-      this.#left.set({ key: input.key }, { version, ids });
+      this.#left.set({ key: input.key, who: input.who }, { version, ids });
       dropFirst(this.#left, maxLeft);
     };
   }
@@ -211,6 +232,8 @@ export class DeadlyInputs {
     return {
       isOfInput: isFound && only !== undefined && isOfAnother(only),
       versions: new Set(engineNames),
+      suspects: byWho(suspects),
+      hasCanary: suspects.some(({ hasCanary }) => hasCanary),
     };
   }
 
@@ -221,9 +244,10 @@ export class DeadlyInputs {
         const ran = work.get(id);
         if (ran === undefined) continue;
         const { key } = input;
-        const one = there.get(key) ?? this.#newThere(key);
+        const one = there.get(key) ?? this.#newThere(input);
         there.set(key, one);
-        one.versions.add(version);
+        one.versions.add(version.digest);
+        one.hasCanary ||= version.arm === 'canary';
         one.engineNames.add(ran.engineName);
         one.places.set(answer, Math.max(ran.events, one.places.get(answer) ?? 0));
       }
@@ -231,9 +255,10 @@ export class DeadlyInputs {
     return [...there.values()];
   }
 
-  #newThere(key: string): There {
+  #newThere({ key, who }: Known): There {
     const before = this.#suspectOf({ key });
-    return { key, before, versions: new Set(), engineNames: new Set(), places: new Map() };
+    const [versions, engineNames] = [new Set<Digest>(), new Set<string | null>()];
+    return { key, who, before, versions, engineNames, hasCanary: false, places: new Map() };
   }
 
   /** Who was a suspect of the same end, and was not there again, did not end it. */
@@ -264,3 +289,15 @@ const engineNameOf = ({ engineName }: { readonly engineName: string | null }): s
 /** It ended the engine before for another version than now. */
 const isOfAnother = ({ before, versions }: There): boolean =>
   [...(before?.versions ?? [])].some((former) => [...versions].some((version) => version !== former));
+
+const byWho = (inputs: readonly There[]): ReadonlyMap<string, Suspected> => {
+  const of = new Map<string, { keys: Set<string>; versions: Set<Digest> }>();
+  for (const { who, key, versions } of inputs) {
+    const before = of.get(who);
+    of.set(who, {
+      keys: new Set([...(before?.keys ?? []), key]),
+      versions: new Set([...(before?.versions ?? []), ...versions]),
+    });
+  }
+  return of;
+};

@@ -5,6 +5,7 @@ import type { WorkAtEnd } from '../../engine/engine.ts';
 import type { Hold } from '../../state/memory.ts';
 import { CanaryGuards } from './canary-guards.ts';
 import { ClassifyingStables } from './classifying-stables.ts';
+import { DeadlyCallers } from './deadly-callers.ts';
 import { DeadlyInputs } from './deadly-inputs.ts';
 import { type AskedVersion, EngineDeaths } from './engine-deaths.ts';
 import { type HoldChange, type Holds, recoversByItself, type Watched } from './holds.ts';
@@ -33,12 +34,14 @@ export class Guard {
   readonly classifying = new ClassifyingStables();
   readonly pending: PendingRequests;
   readonly inputs: DeadlyInputs;
+  readonly callers: DeadlyCallers;
   readonly #deaths: EngineDeaths;
 
   constructor({ clock, holds, answered = () => undefined }: GuardParts) {
     const deaths = new EngineDeaths(clock);
     this.#deaths = deaths;
     this.inputs = new DeadlyInputs(clock);
+    this.callers = new DeadlyCallers(clock);
     this.holds = holds;
     this.canaries = new CanaryGuards({ clock, holds, deaths, classifying: this.classifying, answered });
     this.stables = new StableBreakers({ clock, holds, deaths });
@@ -69,7 +72,9 @@ export class Guard {
 
   /** To be called right before its requests fail. Those that were left count behind them: a hold withdraws what has not begun. */
   engineDied(work: WorkAtEnd): void {
-    this.#deaths.died(this.inputs.engineDied(work));
+    const death = this.inputs.engineDied(work);
+    if (!death.hasCanary) this.callers.engineDied(death.suspects);
+    this.#deaths.died(death);
     const left = this.#deaths.takeLeft(work);
     queueMicrotask(() => {
       for (const asked of left) this.recordResult(asked, 'failure', endedUnheard());
@@ -89,6 +94,7 @@ export class Guard {
     switch (change.kind) {
       case 'held':
         this.pending.cancel(change.hold.rolloutUid, change.hold.digest);
+        this.callers.held(change.hold.digest);
         break;
       case 'recovered':
         // Its breaker remembers how often it was open.

@@ -1,15 +1,27 @@
 import type { Clock } from '../../../time/clock.ts';
 import { unlessAborted } from '../../../time/unless-aborted.ts';
 
-/** Milliseconds after which one that waits has its turn, whoever else has one. */
+/** Milliseconds after which a party that waits has its turn, whoever else has one. */
 const longestWaitMs = 80_000;
 
-/** Turns of those that are to run apart from each other: some at a time, first come, first served. */
+type Turn = {
+  /** Those of the party that are not done. */
+  takers: number;
+  readonly cancelEnd: () => void;
+};
+
+type Waiting = {
+  /** Of the turn that it waits for. */
+  readonly ms: number;
+  readonly takers: Set<(turn: Turn) => void>;
+};
+
+/** Turns of parties that are to run apart from each other: some at a time, first come, first served. Those of one party share its turn. */
 export class Turns {
   readonly #clock: Pick<Clock, 'after'>;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Map<unknown, Waiting>();
+  readonly #turns = new Map<unknown, Turn>();
   #places = 1;
-  #taken = 0;
 
   constructor(clock: Pick<Clock, 'after'>) {
     this.#clock = clock;
@@ -22,45 +34,80 @@ export class Turns {
   }
 
   /**
-   * Waits for a turn, 80 seconds at most. It is over when the result is called, or after `ms`.
+   * Waits for a turn of the party, 80 seconds at most. The turn is over when the results of all that share it were called, or after `ms`.
    * @throws the reason of the signal
    */
-  async take(ms: number, signal: AbortSignal): Promise<() => void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    let isOver = false;
-    const over = (): void => {
-      if (isOver) return;
-      isOver = true;
-      if (!this.#waiting.delete(go)) this.#taken -= 1;
-      this.#next();
+  async take(ms: number, signal: AbortSignal, party: unknown = Symbol('alone')): Promise<() => void> {
+    const turn = this.#joined(party) ?? (await this.#granted(party, ms, signal));
+    let isDone = false;
+    return () => {
+      if (isDone) return;
+      isDone = true;
+      this.#leave(party, turn);
     };
-    const go = (): void => {
-      if (!this.#waiting.delete(go)) return;
-      this.#taken += 1;
+  }
+
+  #joined(party: unknown): Turn | undefined {
+    const turn = this.#turns.get(party);
+    if (turn !== undefined) turn.takers += 1;
+    return turn;
+  }
+
+  async #granted(party: unknown, ms: number, signal: AbortSignal): Promise<Turn> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { takers } = this.#waiting.get(party) ?? { takers: new Set() };
+    let granted: Turn | undefined;
+    const taker = (turn: Turn): void => {
+      granted = turn;
       resolve();
     };
-    this.#waiting.add(go);
+    takers.add(taker);
+    this.#waiting.set(party, { ms, takers });
     this.#next();
-    const cancelWait = this.#clock.after(longestWaitMs, go);
+    const cancelWait = this.#clock.after(longestWaitMs, () => this.#grant(party));
     try {
       await unlessAborted(promise, signal);
     } catch (error) {
-      over();
+      takers.delete(taker);
+      if (granted !== undefined) this.#leave(party, granted);
+      else if (takers.size === 0) this.#waiting.delete(party);
       throw error;
     } finally {
       cancelWait();
     }
-    const cancelTurn = this.#clock.after(ms, over);
-    return () => {
-      cancelTurn();
-      over();
-    };
+    if (granted === undefined) throw new Error('a turn was taken that was not given');
+    return granted;
   }
 
   #next(): void {
-    for (const go of this.#waiting) {
-      if (this.#taken >= this.#places) return;
-      go();
+    for (const party of this.#waiting.keys()) {
+      if (this.#turns.size >= this.#places) return;
+      this.#grant(party);
     }
+  }
+
+  #grant(party: unknown): void {
+    const waiting = this.#waiting.get(party);
+    if (waiting === undefined) return;
+    this.#waiting.delete(party);
+    const turn: Turn = {
+      takers: waiting.takers.size,
+      cancelEnd: this.#clock.after(waiting.ms, () => this.#end(party, turn)),
+    };
+    this.#turns.set(party, turn);
+    for (const taker of waiting.takers) taker(turn);
+  }
+
+  #leave(party: unknown, turn: Turn): void {
+    turn.takers -= 1;
+    if (turn.takers === 0) this.#end(party, turn);
+  }
+
+  /** Whoever is not done goes on without one. */
+  #end(party: unknown, turn: Turn): void {
+    if (this.#turns.get(party) !== turn) return;
+    turn.cancelEnd();
+    this.#turns.delete(party);
+    this.#next();
   }
 }
