@@ -137,6 +137,28 @@ describe('an engine process that hangs', () => {
   });
 
   it.runIf(platform() === 'linux')(
+    'while it opens the model, in native code, is killed after 20 stall timeouts though it answers, and started again',
+    async () => {
+      const { engine, log } = await startForTest({ stallTimeoutMs: 1000 });
+      const first = engine.pid ?? 0;
+      process.kill(first, 'SIGKILL');
+      // As soon as it has threads that work for it.
+      const { hung, stopped } = await waitFor('another process', () => {
+        const pid = engine.pid ?? first;
+        return pid !== first && { hung: pid, stopped: new StoppedThreads(pid, 'libuv-worker') };
+      });
+      expect(engine.state).not.toBe('ready');
+      await waitFor('a third one', () => {
+        stopped.lookAfter();
+        return engine.state === 'ready' && engine.pid !== hung;
+      });
+      const why = log.find(({ message }) => message.includes('opening the base model does not get on'));
+      expect(why?.keys).toMatchObject({ pid: hung, seconds: 20, flag: '--stall-timeout' });
+      expect((await ask(engine, request(null, 'moon:'))).text).toBe(' moon moon.');
+    },
+  );
+
+  it.runIf(platform() === 'linux')(
     'in a step, in native code, is killed though it answers, and started again',
     async () => {
       const { engine, log } = await startForTest({ stallTimeoutMs: 1500 });

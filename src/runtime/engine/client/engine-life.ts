@@ -26,8 +26,11 @@ const noTelemetry = { ORT_DISABLE_TELEMETRY: '1' };
 /** What has to be in the environment before the library is loaded. */
 const libraryOf = ({ onnxRuntimeLibrary }: StartOptions): Readonly<Record<string, string>> =>
   onnxRuntimeLibrary === undefined ? {} : { [libraryVariable]: onnxRuntimeLibrary };
-/** The first start of a large model prepares its weights, which can be silent for long. */
-const startLimitMs = 600_000;
+/**
+ * Milliseconds for which an engine process may be silent until its model is open, and that each part of opening it may take, which
+ * on a slow machine can be minutes: as the first step of a model, which reads all of it.
+ */
+const startLimitMs = (stallTimeoutMs: number): number => Math.max(20_000, 20 * stallTimeoutMs);
 /** How long a close waits for the present step. The process has nothing to lose: this is for a quiet log. */
 const closeLimitMs = 3_000;
 
@@ -106,7 +109,11 @@ export class EngineLife {
         this.#killFor(`gave no sign of life for ${Math.round(silentMs)} ms`);
       },
     });
-    this.#opening = new Opening(options);
+    this.#opening = new Opening({
+      ...options,
+      limitMs: startLimitMs(options.stallTimeoutMs),
+      onStuck: (what) => this.#stuckIn(what),
+    });
     this.#listen();
     this.#send({ kind: 'start', options: options.start });
   }
@@ -207,7 +214,7 @@ export class EngineLife {
   }
 
   #silenceLimit(): number | undefined {
-    if (!this.#ready) return startLimitMs;
+    if (!this.#ready) return startLimitMs(this.#options.stallTimeoutMs);
     return this.#calls.size > 0 ? this.#options.stallTimeoutMs : undefined;
   }
 
@@ -300,6 +307,17 @@ export class EngineLife {
     if (step === undefined || step.ageMs <= stepLimitMs(step, stallTimeoutMs)) return;
     logger.error({ pid: this.pid, ...step }, 'a step of the engine process does not end and it is killed');
     this.#killFor(`had a step that did not end for ${Math.round(step.ageMs)} ms`);
+  }
+
+  /** As {@link #checkStep}, while the model is opened. */
+  #stuckIn(doing: string): void {
+    const { stallTimeoutMs, logger } = this.#options;
+    const seconds = Math.round(startLimitMs(stallTimeoutMs) / 1000);
+    logger.error(
+      { pid: this.pid, doing, seconds, flag: '--stall-timeout' },
+      'opening the base model does not get on and the engine process is killed; a slow machine needs a larger stall timeout',
+    );
+    this.#killFor(`did not get on with ${doing} for ${seconds} s`);
   }
 
   #killFor(reason: string): void {

@@ -6,8 +6,14 @@ const start = () => {
   const clock = new FakeClock();
   const lines: unknown[] = [];
   const say = (keys: object, message: string): void => void lines.push([message, keys]);
-  const opening = new Opening({ clock, logger: { debug: say, info: say, warn: say, error: say } });
-  return { clock, lines, opening };
+  const stuck: string[] = [];
+  const opening = new Opening({
+    clock,
+    logger: { debug: say, info: say, warn: say, error: say },
+    limitMs: 600_000,
+    onStuck: (what) => stuck.push(what),
+  });
+  return { clock, lines, stuck, opening };
 };
 
 it('tells what opening a model does, again when it takes long, and how long each part took', () => {
@@ -32,4 +38,26 @@ it('says nothing of a process that ended before it did anything', () => {
   expect(opening.end()).toEqual({});
   clock.advance(60_000);
   expect(lines).toEqual([]);
+});
+
+it('tells what takes longer than one part may, its first one too, and nothing of what is over', () => {
+  const { clock, stuck, opening } = start();
+  clock.advance(599_999);
+  opening.doing('reading');
+  clock.advance(599_999);
+  expect(stuck).toEqual([]);
+  opening.doing('proving');
+  clock.advance(600_000);
+  expect(stuck).toEqual(['proving']);
+  clock.advance(600_000);
+  expect(stuck).toEqual(['proving']);
+
+  const unheard = start();
+  unheard.clock.advance(600_000);
+  expect(unheard.stuck).toEqual(['its start']);
+
+  const open = start();
+  open.opening.end();
+  open.clock.advance(600_000);
+  expect(open.stuck).toEqual([]);
 });
