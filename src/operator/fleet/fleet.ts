@@ -83,6 +83,8 @@ export type ModelProgress = {
   readonly refusedProviders: readonly { readonly provider: string; readonly reason: string }[];
   /** Operators by the provider that runs them; empty when the CPU was asked for all. */
   readonly operators: Readonly<Record<string, number>>;
+  /** What is not allowed because it could not be shown to be right, and why. A sentence each. */
+  readonly limits: readonly string[];
 };
 
 /** What is known of one runtime, from its reports. */

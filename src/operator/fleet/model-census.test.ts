@@ -54,6 +54,7 @@ describe('the base models of a fleet', () => {
       totalBytes: 0,
       refusedProviders: [],
       operators: {},
+      limits: [],
     };
     const states = [
       at('1', a),

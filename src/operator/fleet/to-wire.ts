@@ -104,6 +104,7 @@ const modelToWire = ({ model, info }: RuntimeState): BaseModelReport | undefined
     ...model,
     refusedProviders: [...model.refusedProviders],
     operators: { ...model.operators },
+    limits: [...model.limits],
     receivedBytes: BigInt(Math.trunc(model.receivedBytes)),
     totalBytes: BigInt(Math.trunc(model.totalBytes)),
     baseDigest,

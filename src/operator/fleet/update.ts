@@ -209,6 +209,7 @@ const modelFrom = (report: BaseModelReport): Pick<Change, 'model' | 'loaded'> =>
           .slice(0, maxProviders)
           .map(([provider, count]) => [bounded(provider, maxName), count]),
       ),
+      limits: report.limits.slice(0, maxProviders).map((limit) => bounded(limit, maxStatusMessage)),
     },
     ...(baseDigest === '' ? {} : { loaded: { baseDigest, executionProvider } }),
   };

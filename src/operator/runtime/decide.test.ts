@@ -155,6 +155,7 @@ describe('the base model of a runtime', () => {
     totalBytes: 724,
     refusedProviders: [],
     operators: {},
+    limits: [],
     ...more,
   });
   const read = (state: RuntimeState, verdict?: ModelVerdict) =>
@@ -299,6 +300,7 @@ describe('the execution provider of a runtime', () => {
         manifestDigest: '',
         refusedProviders: [],
         operators: {},
+        limits: [],
         ...more,
       },
     });
@@ -321,6 +323,16 @@ describe('the execution provider of a runtime', () => {
       reason: 'Fallback',
       message: expect.stringContaining('CUDAExecutionProvider (Failed to load shared library)'),
     });
+  });
+
+  it('says what is not done with the base model, and nothing where everything is', () => {
+    const of = (state: RuntimeState) => conditionIn(decide(state), 'ModelLimited');
+    const limits = ['rows run one at a time: the graph compares lengths', 'prompts end at 2,048 tokens'];
+    const limited = on('CPUExecutionProvider', { limits });
+    expect(of(limited)).toMatchObject({ status: 'True', reason: 'NotShown', message: limits.join('; ') });
+    expect(of(on('CPUExecutionProvider'))).toBeUndefined();
+    expect(conditionIn(decide(on('CPUExecutionProvider'), decide(limited)), 'ModelLimited')).toBeUndefined();
+    expect(of(on('CPUExecutionProvider', { state: 'Loading', limits }))).toBeUndefined();
   });
 
   it('is not known before the base model is loaded, nor of a runtime that does not tell, nor of one that is away', () => {

@@ -1,8 +1,8 @@
 import { joinCapped, type Observed } from '../../api/condition.ts';
-import type { RuntimeState } from '../fleet/fleet.ts';
+import type { ModelProgress, RuntimeState } from '../fleet/fleet.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
-type ProviderCondition = Observed<ConditionType, ConditionReason>;
+type ModelCondition = Observed<ConditionType, ConditionReason>;
 
 const maxNamed = 5;
 const cpu = 'CPUExecutionProvider';
@@ -14,10 +14,28 @@ const shareOf = (operators: Readonly<Record<string, number>>): string =>
     .map(([provider, count], index) => `${count}${index === 0 ? ' operators' : ''} on ${provider}`)
     .join(', ');
 
-/** What is said of the execution provider of a connected runtime: nothing before its base model is loaded. */
-export const providerConditions = ({ info, model }: RuntimeState): ProviderCondition[] => {
+/** What is said of how a connected runtime computes: nothing before its base model is loaded. */
+export const providerConditions = ({ info, model }: RuntimeState): ModelCondition[] => {
   if (model === undefined || model.state !== 'Ready' || info.executionProvider === '') return [];
-  const { refusedProviders, operators } = model;
+  return [providerCondition(info, model), ...limitConditions(model)];
+};
+
+const limitConditions = ({ limits }: ModelProgress): ModelCondition[] =>
+  limits.length === 0
+    ? []
+    : [
+        {
+          type: 'ModelLimited',
+          status: 'True',
+          reason: 'NotShown',
+          message: joinCapped(limits, maxNamed, '; '),
+        },
+      ];
+
+const providerCondition = (
+  info: RuntimeState['info'],
+  { refusedProviders, operators }: ModelProgress,
+): ModelCondition => {
   const refused = joinCapped(
     refusedProviders.map(({ provider, reason }) => `${provider} (${reason})`),
     maxNamed,
@@ -25,7 +43,7 @@ export const providerConditions = ({ info, model }: RuntimeState): ProviderCondi
   const type = 'ProviderReady';
   if (info.executionProvider === cpu && refusedProviders.length > 0) {
     const message = `the CPU runs the base model, because these do not work there: ${refused}`;
-    return [{ type, status: 'False', reason: 'Fallback', message }];
+    return { type, status: 'False', reason: 'Fallback', message };
   }
   const share = shareOf(operators);
   const message = [
@@ -33,5 +51,5 @@ export const providerConditions = ({ info, model }: RuntimeState): ProviderCondi
     ...(share === '' ? [] : [share]),
     ...(refused === '' ? [] : [`passed over: ${refused}`]),
   ].join('; ');
-  return [{ type, status: 'True', reason: 'ProviderInUse', message }];
+  return { type, status: 'True', reason: 'ProviderInUse', message };
 };

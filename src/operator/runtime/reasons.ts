@@ -8,6 +8,8 @@ export const conditionTypes = {
   Ready: 'The runtime says that it can answer requests.',
   ModelReady: 'The base model is on the disk of the runtime and loaded.',
   ProviderReady: 'The base model runs on an execution provider that was asked for.',
+  ModelLimited:
+    'Something is not done with its base model because it could not be shown to be right. Absent where everything is.',
   ModelMatches:
     'The runtime has the same build of its base model as most runtimes with a model of that name.',
   InSync: 'The runtime refuses no part of its plan, and has all of it.',
@@ -32,6 +34,7 @@ export const conditionReasons = {
   ProviderInUse: 'The message names the provider, and what it leaves to the CPU.',
   Fallback:
     'No provider that was asked for works there, and the CPU runs the base model; the message says why.',
+  NotShown: 'The message says what is not done, and why; requests are answered without it.',
   SameModel: 'Its base model is the one that most runtimes have.',
   OtherModel: 'Its base model has other files than the one of that name on most runtimes.',
   NoMajority: 'Runtimes have several builds of that base model, none of them on more than the others.',

@@ -48,7 +48,7 @@ import { type Stages, unheard } from './stages.ts';
 export type DataPathParts = AcquireParts &
   WatchParts & {
     readonly engine: Engine;
-    readonly guard: Pick<Guard, 'inputs'>;
+    readonly guard: Pick<Guard, 'inputs' | 'callers'>;
     readonly quotas: Pick<Quotas, 'enter' | 'failed'>;
     readonly residency: Pick<Residency, 'takeLoads'>;
     /** What routing asks at the moment of a request. */

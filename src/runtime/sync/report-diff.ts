@@ -188,6 +188,7 @@ const modelSign = (model: BaseModelReport): string => {
     executionProvider,
     model.refusedProviders,
     Object.entries(model.operators),
+    model.limits,
   ]);
 };
 

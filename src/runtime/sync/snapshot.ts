@@ -120,7 +120,7 @@ const rolloutsSince = ({ last, rollouts }: Since, parts: SnapshotParts): Snapsho
 
 const modelReport = (model: ReturnType<SnapshotParts['model']>): BaseModelReport => {
   const { source, state, reason, message, manifestDigest, baseDigest } = model;
-  const { executionProvider, refusedProviders, operators } = model;
+  const { executionProvider, refusedProviders, operators, limits } = model;
   return {
     source,
     state,
@@ -133,6 +133,7 @@ const modelReport = (model: ReturnType<SnapshotParts['model']>): BaseModelReport
     executionProvider,
     refusedProviders: [...refusedProviders],
     operators: { ...operators },
+    limits: [...limits],
   };
 };
 

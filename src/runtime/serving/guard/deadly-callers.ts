@@ -99,7 +99,7 @@ export class DeadlyCallers {
   /** Ends that are known, but for those by the same inputs: one that comes again is one. */
   #others(known: Known | undefined, { keys }: Suspected): readonly Ended[] {
     const ends = known?.ends ?? [];
-    return ends.filter((end) => this.#isKnown(end.at) && end.keys.isDisjointFrom(keys));
+    return ends.filter((end) => this.#isKnown(end.at) && ![...end.keys].some((key) => keys.has(key)));
   }
 
   #runApart(suspects: ReadonlyMap<string, unknown>): void {

@@ -20,6 +20,8 @@ export type AskedVersion = {
   readonly isTrial: boolean;
 };
 
+type Blamed = Pick<EngineDeath, 'isOfInput' | 'versions'>;
+
 type Excused = { count: number; at: number; inThisDeath: boolean };
 
 /**
@@ -38,14 +40,14 @@ export class EngineDeaths {
   readonly #excused = new Map<string, Excused>();
   /** Versions whose requests were left, by id of the request in the engine, which may work on it. */
   readonly #left = new Map<string, AskedVersion>();
-  #death: EngineDeath = { isOfInput: false, versions: new Set() };
+  #death: Blamed = { isOfInput: false, versions: new Set() };
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock;
   }
 
   /** The engine ended. */
-  died(death: EngineDeath): void {
+  died(death: Blamed): void {
     this.#charged.clear();
     this.#death = death;
     const now = this.#clock.monotonic();

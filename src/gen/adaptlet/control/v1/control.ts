@@ -482,6 +482,8 @@ export interface BaseModelReport {
   refusedProviders: RefusedProvider[];
   /** Operators of the base model by the provider that runs them; empty when the CPU was asked for all. */
   operators: { [key: string]: number };
+  /** What is not allowed there because it could not be shown to be right, and why. A sentence each. */
+  limits: string[];
 }
 
 export interface BaseModelReport_OperatorsEntry {
@@ -4933,6 +4935,7 @@ function createBaseBaseModelReport(): BaseModelReport {
     executionProvider: "",
     refusedProviders: [],
     operators: {},
+    limits: [],
   };
 }
 
@@ -4977,6 +4980,9 @@ export const BaseModelReport: MessageFns<BaseModelReport> = {
     globalThis.Object.entries(message.operators).forEach(([key, value]: [string, number]) => {
       BaseModelReport_OperatorsEntry.encode({ key: key as any, value }, writer.uint32(90).fork()).join();
     });
+    for (const v of message.limits) {
+      writer.uint32(98).string(v!);
+    }
     return writer;
   },
 
@@ -5084,6 +5090,14 @@ export const BaseModelReport: MessageFns<BaseModelReport> = {
             }
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.limits.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5146,6 +5160,9 @@ export const BaseModelReport: MessageFns<BaseModelReport> = {
           {},
         )
         : {},
+      limits: globalThis.Array.isArray(object?.limits)
+        ? object.limits.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -5190,6 +5207,9 @@ export const BaseModelReport: MessageFns<BaseModelReport> = {
         });
       }
     }
+    if (message.limits?.length) {
+      obj.limits = message.limits;
+    }
     return obj;
   },
 
@@ -5221,6 +5241,7 @@ export const BaseModelReport: MessageFns<BaseModelReport> = {
       },
       {},
     );
+    message.limits = object.limits?.map((e) => e) || [];
     return message;
   },
 };
