@@ -29,8 +29,11 @@ export type Cluster = {
   readonly namespace: string;
   /** @throws AdaptletError KUBE_NOT_FOUND, with the name that was probably meant, or that the CRDs are missing */
   get(type: ResourceType, name: string, signal?: AbortSignal): Promise<KubeObject>;
-  /** By name. @throws AdaptletError KUBE_NOT_FOUND where the CRDs are missing */
-  list(type: ResourceType, options?: { readonly allNamespaces?: boolean }): Promise<KubeObject[]>;
+  /** By name; `namespace`: another one. @throws AdaptletError KUBE_NOT_FOUND where the CRDs are missing */
+  list(
+    type: ResourceType,
+    options?: { readonly allNamespaces?: boolean; readonly namespace?: string },
+  ): Promise<KubeObject[]>;
   /** Lists once and watches from then on; whoever asks for it closes it. `namespace` undefined: of all namespaces. */
   follow<T>(type: ResourceType, options: FollowOptions<T>): Following<T>;
   /** @throws KUBE_CONFLICT when there is one of that name */
@@ -61,8 +64,11 @@ export const connect = (given: ClusterOptions): Cluster => {
   const { namespace } = given;
   const inNamespace = namespace ?? connection.namespace;
 
-  const list: Cluster['list'] = async (type, { allNamespaces = false } = {}) => {
-    const where = { namespace: allNamespaces ? undefined : inNamespace };
+  const list: Cluster['list'] = async (
+    type,
+    { allNamespaces = false, namespace: named = inNamespace } = {},
+  ) => {
+    const where = { namespace: allNamespaces ? undefined : named };
     const items = await Array.fromAsync(listObjects<Listed>(connection, type, where));
     return items.map((item) => shown(item, type)).toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
   };

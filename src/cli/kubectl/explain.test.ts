@@ -10,6 +10,8 @@ import { contextOf } from '../route/asked.ts';
 import { offlineOf } from '../route/offline.ts';
 import { explainedText, explainOn } from './explain.ts';
 
+const policyNamespace = 'adaptlet-system';
+
 const route = aRoute(
   { name: 'assistant' },
   routeSpecSchema.parse({
@@ -51,8 +53,7 @@ it('a request is explained for each node by its plan', async () => {
   const zoned = { ...near, metadata: { ...near.metadata, labels: { zone: 'near' } } };
   const ask = async (asked: { readonly user?: string; readonly prompt?: string }) =>
     await explainOn(
-      objects,
-      [zoned, runtime('far'), runtimeOfPod('pod')],
+      { objects, runtimes: [zoned, runtime('far'), runtimeOfPod('pod')], policyNamespace },
       contextOf({ model: 'assistant', ...asked }, 'team-a'),
       open,
     );
@@ -67,8 +68,14 @@ it('a request is explained for each node by its plan', async () => {
   const law = await ask({ prompt: 'see you in court' });
   expect(law.map(({ explanation }) => explanation.rule)).toEqual(['law', 'law', 'law']);
   const denied = await explainOn(
-    [...objects.filter(({ kind }) => kind !== 'AdapterPolicy'), aPolicy('team-a', { base: 'Deny' })],
-    [zoned],
+    {
+      objects: [
+        ...objects.filter(({ kind }) => kind !== 'AdapterPolicy'),
+        aPolicy('team-a', { base: 'Deny' }),
+      ],
+      runtimes: [zoned],
+      policyNamespace,
+    },
     contextOf({ model: 'assistant', prompt: 'see you in court' }, 'team-a'),
     open,
   );
@@ -103,8 +110,7 @@ describe('what answers on a node', () => {
   const answersOn = async (node: RuntimeObject, ...objects: readonly Manifest[]) => {
     const others = ['other', 'third'].map((name) => runtime(name));
     const [found] = await explainOn(
-      objects,
-      [node, ...others],
+      { objects, runtimes: [node, ...others], policyNamespace },
       contextOf({ model: 'front', user: 'u1' }, 'team-a'),
       open,
     );
@@ -144,8 +150,11 @@ describe('what answers on a node', () => {
     const policy = aPolicy('team-a', { runtimes: { nodes: { matchLabels: { team: 'a' } } } });
     const everywhere = adapters({ runtimes: { desired: 2, stored: 2, resident: 2, serving: 2, failed: 0 } });
     const told = await explainOn(
-      [toRollout, rollout(underWay), ...everywhere, policy],
-      [labelled('near'), labelled('far'), hidden, elsewhere],
+      {
+        objects: [toRollout, rollout(underWay), ...everywhere, policy],
+        runtimes: [labelled('near'), labelled('far'), hidden, elsewhere],
+        policyNamespace,
+      },
       contextOf({ model: 'front', user: 'u1' }, 'team-a'),
       open,
     );
@@ -239,8 +248,7 @@ describe('what answers on a node', () => {
     const of = async (before: string, more: Parameters<typeof rollout>[0] = underWay) => {
       const node = runtime('near', { rollouts: listed(before), pod: 'p1' });
       const [found] = await explainOn(
-        [toRollout, rollout(more), ...adapters()],
-        [node],
+        { objects: [toRollout, rollout(more), ...adapters()], runtimes: [node], policyNamespace },
         contextOf({ model: 'front', user: 'u1' }, 'team-a'),
         open,
       );
@@ -313,8 +321,11 @@ it('a rule that needs a classifier which cannot run here is undecided, with the 
   const object = aRoute({ name: 'front' }, routeSpecSchema.parse({ model: 'front', rules, classifiers }));
   const ask = async (asked: { readonly user?: string; readonly prompt?: string }) =>
     await explainOn(
-      [object],
-      [{ ...runtime('near', { pod: 'p1' }), spec: { held: true } }],
+      {
+        objects: [object],
+        runtimes: [{ ...runtime('near', { pod: 'p1' }), spec: { held: true } }],
+        policyNamespace,
+      },
       contextOf({ model: 'front', ...asked }, 'team-a'),
       open,
     );

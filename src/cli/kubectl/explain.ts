@@ -1,14 +1,8 @@
 import { Command } from 'commander';
 import type { Manifest } from '../../api/objects.ts';
 import type { RuntimeObject } from '../../operator/objects/objects.ts';
-import { readAdapter, readPolicy, readRollout, readRoute, readRuntime } from '../../operator/objects/read.ts';
-import {
-  adapterType,
-  policyType,
-  rolloutType,
-  routeType,
-  runtimeType,
-} from '../../operator/objects/resource-types.ts';
+import { readRuntime } from '../../operator/objects/read.ts';
+import { runtimeType } from '../../operator/objects/resource-types.ts';
 import { compilePlan } from '../../plan/compile.ts';
 import { defaultPolicyNamespace, isServedAt, policiesIn } from '../../plan/policies.ts';
 import { type ExplainedCandidate, type Explanation, explain } from '../../runtime/routing/explain.ts';
@@ -21,10 +15,14 @@ import { askedOf, type RequestOptions, several, withRequest } from '../route/fla
 import { type Offline, offlineOf } from '../route/offline.ts';
 import { undecidedBy, withoutDecision } from '../route/undecided.ts';
 import { type ByStatus, byStatus, isConnected, notesOn } from './by-status.ts';
-import { type Cluster, type ClusterOptions, connect, withCluster } from './cluster.ts';
+import { type ClusterOptions, connect, withCluster } from './cluster.ts';
+import { objectsOf } from './namespace-objects.ts';
 
 type Options = ClusterOptions &
-  Omit<RequestOptions, 'namespace'> & { readonly classifier: readonly string[] };
+  Omit<RequestOptions, 'namespace'> & {
+    readonly classifier: readonly string[];
+    readonly operatorNamespace: string;
+  };
 
 /** What answers on a runtime. */
 export type OnRuntime = {
@@ -37,13 +35,20 @@ export type OnRuntime = {
   readonly undecided?: string;
 };
 
-/** The runtimes that a namespace sees: its own pods, and the nodes that its policy chooses. */
+/** What the answer depends on. */
+type Fleet = {
+  readonly objects: readonly Manifest[];
+  readonly runtimes: readonly RuntimeObject[];
+  /** Whose policy holds for namespaces without one. */
+  readonly policyNamespace: string;
+};
+
+/** The runtimes that a namespace sees: its own pods, and the nodes that the policy chooses that holds for it. */
 const seenBy = (
   namespace: string,
-  runtimes: readonly RuntimeObject[],
-  objects: readonly Manifest[],
+  { objects, runtimes, policyNamespace }: Fleet,
 ): readonly RuntimeObject[] => {
-  const policy = policiesIn(objects, defaultPolicyNamespace)(namespace);
+  const policy = policiesIn(objects, policyNamespace)(namespace);
   return runtimes.filter(({ metadata, status }) =>
     status?.kind === 'Pod' ? metadata.namespace === namespace : isServedAt(policy, metadata),
   );
@@ -54,13 +59,13 @@ const seenBy = (
  * classifiers.
  */
 export const explainOn = async (
-  objects: readonly Manifest[],
-  runtimes: readonly RuntimeObject[],
+  fleet: Fleet,
   context: RequestContext,
   open: (table: ReturnType<typeof buildTable>) => Promise<Offline>,
 ): Promise<readonly OnRuntime[]> => {
+  const { objects, policyNamespace } = fleet;
   const all: OnRuntime[] = [];
-  const seen = seenBy(context.namespace, runtimes, objects);
+  const seen = seenBy(context.namespace, fleet);
   for (const one of seen) {
     const { metadata, status } = one;
     if (status === undefined) continue;
@@ -68,7 +73,7 @@ export const explainOn = async (
     const key = `${metadata.namespace}/${metadata.name}`;
     const scope = status.kind === 'Pod' ? metadata.namespace : undefined;
     const runtime = { baseModel, labels: metadata.labels, key, ...(scope === undefined ? {} : { scope }) };
-    const { plan } = compilePlan({ manifests: objects, runtime });
+    const { plan } = compilePlan({ manifests: objects, runtime, policyNamespace });
     await using offline = await open(buildTable(plan, { name: baseModel }));
     const peers = seen.filter((other) => other.status?.baseModel.name === baseModel && isConnected(other));
     const known = byStatus(one, objects, peers.length);
@@ -127,19 +132,6 @@ const askNode = ({ metadata, status }: RuntimeObject, { namespace, model }: Requ
     ? `ask the node: kubectl -n ${metadata.namespace} exec ${status.pod} -c runtime -- adaptlet explain -n ${namespace} -m ${model} …`
     : `ask the node itself with adaptlet explain -n ${namespace} -m ${model} …`;
 
-const objectsOf = async (cluster: Cluster): Promise<readonly Manifest[]> => {
-  const read = [
-    [routeType, readRoute],
-    [rolloutType, readRollout],
-    [adapterType, readAdapter],
-    [policyType, readPolicy],
-  ] as const;
-  const lists = await Promise.all(
-    read.map(async ([type, one]) => (await cluster.list(type)).flatMap((raw) => one(raw).object ?? [])),
-  );
-  return lists.flat();
-};
-
 /** What a person reads: rules once for all runtimes with the same, then who answers where. */
 export const explainedText = (all: readonly OnRuntime[]): string => {
   const groups = Map.groupBy(all, ({ explanation, ...outcome }) => explanationText(explanation, outcome));
@@ -160,13 +152,19 @@ export const explainCommand = (): Command =>
       several,
       [],
     )
+    .option(
+      '--operator-namespace <namespace>',
+      'namespace of the operator, whose AdapterPolicy holds for namespaces without one',
+      defaultPolicyNamespace,
+    )
     .addHelpText(
       'after',
       '\nBy the objects of the namespace, as nodes get them in their plans, and by their statuses: these name 64 canaries of a node, 10 parts of the plan that it refuses, and 10 nodes where an adapter failed; of other adapters only on how many nodes they are. Where there may be more than a status names, the output says so. adaptlet explain asks a node itself, with the encoder that onnx classifiers run.\n\nExample:\n  kubectl adaptlet explain -n team-a -m assistant -H x-department=medical "my heart beats fast"',
     )
     .action(async (prompt: string | undefined, options: Options) => {
       using cluster = connect(options);
-      const objects = await objectsOf(cluster);
+      const { operatorNamespace: policyNamespace } = options;
+      const objects = await objectsOf(cluster, cluster.namespace, policyNamespace);
       const runtimes = (await cluster.list(runtimeType, { allNamespaces: true })).flatMap(
         (raw) => readRuntime(raw).object ?? [],
       );
@@ -174,7 +172,8 @@ export const explainCommand = (): Command =>
       const open = (table: ReturnType<typeof buildTable>): Promise<Offline> =>
         offlineOf(table, { classifiers: options.classifier, warn });
       for (const asked of await askedOf(prompt, { ...options, namespace: cluster.namespace })) {
-        const all = await explainOn(objects, runtimes, contextOf(asked, cluster.namespace), open);
+        const fleet = { objects, runtimes, policyNamespace };
+        const all = await explainOn(fleet, contextOf(asked, cluster.namespace), open);
         if (all.length === 0)
           throw new Error(
             `namespace ${cluster.namespace} sees no AdapterRuntime with a status: no node that its AdapterPolicy chooses has connected yet`,
