@@ -112,9 +112,12 @@ export class GatewayController implements Controller {
           namespace: gateway.namespace,
           ownLabels: ownLabels('rewrite'),
           wanted: new Map(
-            [...rewrites].map(([name, { rollout, spec }]) => [
+            [...rewrites].map(([name, { rollout, note, spec }]) => [
               name,
-              { body: { spec }, annotations: { 'adaptlet.io/rollout': rollout } },
+              {
+                body: { spec },
+                annotations: { 'adaptlet.io/rollout': rollout, 'adaptlet.io/weights': note },
+              },
             ]),
           ),
         },

@@ -1,6 +1,8 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
+import type { BoundAdapter, RolloutStatus } from '../../api/rollout-status.ts';
 import type { ResourceType } from '../../kube/client/object.ts';
+import { assignmentIn } from '../../rollout/groups/assignment.ts';
 import { type Claims, type ModelNames, type Named, plainName, shortHash } from './models.ts';
 
 /** Of llm-d. */
@@ -24,29 +26,48 @@ export type RewriteSpec = {
   }[];
 };
 
-/** What an InferenceModelRewrite is to say, by its name. */
-export type Rewrites = ReadonlyMap<string, { readonly rollout: ObjectKey; readonly spec: RewriteSpec }>;
+type Rewrite = {
+  readonly rollout: ObjectKey;
+  /** Where its weights are from, for people. */
+  readonly note: string;
+  readonly spec: RewriteSpec;
+};
 
-/** Whole weights of at least 1, as the CRD wants them; an arm without a share is left out. */
+/** What an InferenceModelRewrite is to say, by its name. */
+export type Rewrites = ReadonlyMap<string, Rewrite>;
+
+/**
+ * Percent of the requests of the whole pool that may name the canary. A gateway knows no groups, so it is what the group is given that is
+ * given least: nothing before the last one has begun.
+ */
+const canaryShareOf = (status: RolloutStatus): number => {
+  const { weights, groups = [] } = status;
+  // Nobody is in a group that succeeded without a runtime.
+  const inhabited = groups.filter(({ phase, reach }) => phase !== 'Succeeded' || reach > 0);
+  const given = inhabited.map((group) => assignmentIn(status, group, group.open === undefined).weight);
+  return Math.min(weights.canary, ...given);
+};
+
+const noteOf = ({ status }: RolloutObject): string =>
+  status?.groups === undefined
+    ? 'the weights of the rollout'
+    : 'the rollout is in groups, of which gateways know nothing: the canary gets what the group does that is given least, and nothing before the last group has begun';
+
+/** Weights of at least 1, as the CRD wants them; an arm without a share is left out. */
 const targetsOf = ({ metadata, status }: RolloutObject): readonly Target[] => {
   if (status?.stable === undefined) return [];
-  const { stable, canary, weights } = status;
-  const arms: readonly [string, number][] =
-    canary === undefined
-      ? [[stable.adapter, 100]]
-      : [
-          [stable.adapter, weights.stable],
-          [canary.adapter, weights.canary],
-        ];
-  return arms.flatMap(([adapter, share]) => {
-    const modelRewrite = objectKey(metadata.namespace, adapter);
-    return share > 0 ? [{ modelRewrite, weight: Math.max(1, Math.round(share)) }] : [];
-  });
+  const { stable, canary } = status;
+  const target = ({ adapter }: BoundAdapter, weight: number): Target => {
+    return { modelRewrite: objectKey(metadata.namespace, adapter), weight };
+  };
+  if (canary === undefined) return [target(stable, 100)];
+  const share = canaryShareOf(status);
+  return [target(stable, 100 - share), target(canary, share)].filter(({ weight }) => weight > 0);
 };
 
 /**
  * A rewrite for each rollout that asks for it and whose base model has a pool: the names of the rollout become those of its Adapters, by
- * its present weights.
+ * its present weights; of one in groups no more for the canary than every group gives it.
  */
 export const rewritesOf = (
   { rollouts, adapters }: Named,
@@ -54,7 +75,7 @@ export const rewritesOf = (
   pools: Readonly<Record<string, string>>,
   claims: Claims,
 ): Rewrites => {
-  const rewrites = new Map<string, { rollout: ObjectKey; spec: RewriteSpec }>();
+  const rewrites = new Map<string, Rewrite>();
   // A plain name that is listed means one object of all namespaces.
   const listed = new Set([...names.values()].flat());
   for (const { key, object, metadata } of rollouts.list()) {
@@ -68,6 +89,7 @@ export const rewritesOf = (
     const values = listed.has(plainName(key)) ? [key, plainName(key)] : [key];
     rewrites.set(`adaptlet-${shortHash(key)}`, {
       rollout: key,
+      note: noteOf(object),
       spec: {
         poolRef: { group: 'inference.networking.k8s.io', kind: 'InferencePool', name: pool },
         rules: [{ matches: values.map((value) => ({ model: { type: 'Exact' as const, value } })), targets }],
