@@ -73,12 +73,36 @@ const messageText = z
     typeof content === 'string' ? content : content.map(({ text }) => text ?? '').join(''),
   );
 
+const messageSchema = z.looseObject({ role: z.string(), content: messageText.nullish() });
+const itemSchema = messageSchema.extend({ role: z.string().nullish() });
+
+/** Of a conversation. Items that are no messages have no role. */
+const lastOfUser = (turns: readonly z.infer<typeof itemSchema>[]): string | undefined =>
+  turns.findLast(({ role }) => role === 'user')?.content ?? undefined;
+
+/** Several prompts, and token ids, have no text. */
+const onlyText = (given: unknown): string | undefined => {
+  const [only, ...more]: readonly unknown[] = Array.isArray(given) ? given : [given];
+  return typeof only === 'string' && more.length === 0 ? only : undefined;
+};
+
+/** That of a response or of an encoder. */
+const inputSchema = z.union(
+  [
+    z.string(),
+    z.array(itemSchema).transform(lastOfUser),
+    z.array(z.union([z.string(), z.number(), z.array(z.number())])).transform(onlyText),
+  ],
+  { error: 'must be a text, a list of texts, token ids, or the items of a conversation' },
+);
+
 /** Of the body of an OpenAI request what routing looks at. */
 const bodySchema = z.looseObject({
   model: z.string().optional(),
   user: z.string().nullish(),
   prompt: z.unknown().optional(),
-  messages: z.array(z.looseObject({ role: z.string(), content: messageText.nullish() })).optional(),
+  messages: z.array(messageSchema).optional(),
+  input: inputSchema.optional(),
 });
 
 const requestSchema = z.strictObject({
@@ -88,15 +112,13 @@ const requestSchema = z.strictObject({
   body: bodySchema,
 });
 
-const promptOf = ({ prompt, messages }: z.infer<typeof bodySchema>): string | undefined => {
-  if (messages !== undefined) return messages.findLast(({ role }) => role === 'user')?.content ?? undefined;
-  if (typeof prompt === 'string') return prompt;
-  const [only, ...more]: readonly unknown[] = Array.isArray(prompt) ? prompt : [];
-  return typeof only === 'string' && more.length === 0 ? only : undefined;
-};
+/** What a node takes for the text of the prompt, as a whole. */
+const promptOf = ({ prompt, messages, input }: z.infer<typeof bodySchema>): string | undefined =>
+  messages === undefined ? (input ?? onlyText(prompt)) : lastOfUser(messages);
 
 /**
- * Requests of a file, a JSON object a line: `{"headers": {…}, "body": {…}}` with the body of an OpenAI request.
+ * Requests of a file, a JSON object a line: `{"headers": {…}, "body": {…}}` with the body of an OpenAI request to any
+ * of its calls.
  * @param model of bodies that name none
  * @throws AdaptletError CONFIG_INVALID with the line
  */
