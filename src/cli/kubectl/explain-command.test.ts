@@ -1,4 +1,7 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
+import { folderOfTest } from '../../../test/support/temporary-folder.ts';
 import { apiVersion } from '../../api/names.ts';
 import type { Manifest } from '../../api/objects.ts';
 import { answering, json } from '../../kube/client/server.fixture.ts';
@@ -87,4 +90,40 @@ it('a policy of its own holds for a namespace in place of it, and no right to th
   expect(text).toMatch(/^on far, near:\n/);
   expect(text).not.toContain('Deny');
   expect(listed).not.toContain('adaptlet-system adapterpolicies');
+});
+
+it('requests of several namespaces are each explained by the objects of their own', async () => {
+  const there = aRoute({ name: 'other', namespace: 'team-b' });
+  const { explained, listed } = await clusterWith(
+    zoned('near', 'a'),
+    front,
+    there,
+    aPolicy('team-a'),
+    aPolicy('team-b', { base: 'Deny' }),
+  );
+  const file = join(folderOfTest(), 'requests.jsonl');
+  const requests = [
+    { body: { model: 'front' } },
+    { namespace: 'team-b', body: { model: 'other' } },
+    { headers: { 'x-adaptlet-namespace': 'team-b' }, body: { model: 'other' } },
+    { body: { model: 'front' } },
+  ];
+  await writeFile(file, requests.map((one) => JSON.stringify(one)).join('\n'));
+  const text = await explained('-n', 'team-a', '--requests', file);
+  expect([...text.matchAll(/^route .*|spec.base: Deny/gm)].map(([found]) => found)).toEqual([
+    'route team-a/front',
+    'route team-b/other',
+    'spec.base: Deny',
+    'route team-b/other',
+    'spec.base: Deny',
+    'route team-a/front',
+  ]);
+  expect(new Set(listed).size).toBe(listed.length);
+  expect(await explained('-n', 'team-a', '-m', 'team-b/other')).toContain('route team-b/other\n');
+});
+
+it('a name that can be no namespace is asked about nowhere', async () => {
+  const { explained, listed } = await clusterWith(zoned('near', 'a'), front);
+  await expect(explained('-n', 'team-a', '-m', '../front')).rejects.toThrow(/there is no model/);
+  expect(listed.filter((one) => one.startsWith('* '))).toEqual(['* adapterruntimes']);
 });

@@ -16,7 +16,7 @@ import { type Offline, offlineOf } from '../route/offline.ts';
 import { undecidedBy, withoutDecision } from '../route/undecided.ts';
 import { type ByStatus, byStatus, isConnected, notesOn } from './by-status.ts';
 import { type ClusterOptions, connect, withCluster } from './cluster.ts';
-import { objectsOf } from './namespace-objects.ts';
+import { objectsByNamespace } from './namespace-objects.ts';
 
 type Options = ClusterOptions &
   Omit<RequestOptions, 'namespace'> & {
@@ -159,12 +159,12 @@ export const explainCommand = (): Command =>
     )
     .addHelpText(
       'after',
-      '\nBy the objects of the namespace, as nodes get them in their plans, and by their statuses: these name 64 canaries of a node, 10 parts of the plan that it refuses, and 10 nodes where an adapter failed; of other adapters only on how many nodes they are. Where there may be more than a status names, the output says so. adaptlet explain asks a node itself, with the encoder that onnx classifiers run.\n\nExample:\n  kubectl adaptlet explain -n team-a -m assistant -H x-department=medical "my heart beats fast"',
+      '\nBy the objects of the namespace that a request is of, as nodes get them in their plans, and by their statuses: these name 64 canaries of a node, 10 parts of the plan that it refuses, and 10 nodes where an adapter failed; of other adapters only on how many nodes they are. Where there may be more than a status names, the output says so. adaptlet explain asks a node itself, with the encoder that onnx classifiers run.\n\nExample:\n  kubectl adaptlet explain -n team-a -m assistant -H x-department=medical "my heart beats fast"',
     )
     .action(async (prompt: string | undefined, options: Options) => {
       using cluster = connect(options);
       const { operatorNamespace: policyNamespace } = options;
-      const objects = await objectsOf(cluster, cluster.namespace, policyNamespace);
+      const objectsIn = objectsByNamespace(cluster, policyNamespace);
       const runtimes = (await cluster.list(runtimeType, { allNamespaces: true })).flatMap(
         (raw) => readRuntime(raw).object ?? [],
       );
@@ -172,11 +172,13 @@ export const explainCommand = (): Command =>
       const open = (table: ReturnType<typeof buildTable>): Promise<Offline> =>
         offlineOf(table, { classifiers: options.classifier, warn });
       for (const asked of await askedOf(prompt, { ...options, namespace: cluster.namespace })) {
-        const fleet = { objects, runtimes, policyNamespace };
-        const all = await explainOn(fleet, contextOf(asked, cluster.namespace), open);
+        const context = contextOf(asked, cluster.namespace);
+        const { namespace } = context;
+        const fleet = { objects: await objectsIn(namespace), runtimes, policyNamespace };
+        const all = await explainOn(fleet, context, open);
         if (all.length === 0)
           throw new Error(
-            `namespace ${cluster.namespace} sees no AdapterRuntime with a status: no node that its AdapterPolicy chooses has connected yet`,
+            `namespace ${namespace} sees no AdapterRuntime with a status: no node that its AdapterPolicy chooses has connected yet`,
           );
         process.stdout.write(options.output === 'json' ? `${JSON.stringify(all)}\n` : explainedText(all));
       }
