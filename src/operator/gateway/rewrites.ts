@@ -3,6 +3,7 @@ import type { RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter, RolloutStatus } from '../../api/rollout-status.ts';
 import type { ResourceType } from '../../kube/client/object.ts';
 import { assignmentIn } from '../../rollout/groups/assignment.ts';
+import { isInhabited } from '../../rollout/groups/membership.ts';
 import { type Claims, type ModelNames, type Named, plainName, shortHash } from './models.ts';
 
 /** Of llm-d. */
@@ -42,9 +43,9 @@ export type Rewrites = ReadonlyMap<string, Rewrite>;
  */
 const canaryShareOf = (status: RolloutStatus): number => {
   const { weights, groups = [] } = status;
-  // Nobody is in a group that succeeded without a runtime.
-  const inhabited = groups.filter(({ phase, reach }) => phase !== 'Succeeded' || reach > 0);
-  const given = inhabited.map((group) => assignmentIn(status, group, group.open === undefined).weight);
+  const given = groups
+    .filter(isInhabited)
+    .map((group) => assignmentIn(status, group, group.open === undefined).weight);
   return Math.min(weights.canary, ...given);
 };
 

@@ -32,6 +32,10 @@ export const groupOf = <G extends Bounds>(
 export const isOpenTo = ({ open }: Pick<GroupStatus, 'open'>, { point }: Candidate): boolean =>
   open === undefined || point < open;
 
+/** False: nobody is in the group, nor will be, as it succeeded without a runtime. */
+export const isInhabited = ({ phase, reach }: Pick<GroupStatus, 'phase' | 'reach'>): boolean =>
+  phase !== 'Succeeded' || reach > 0;
+
 export type Entrant = Candidate & { readonly isConnected: boolean };
 
 /**
