@@ -146,7 +146,8 @@ export const adapterErrors = defineErrors({
   },
   ROUTE_CLASSIFIER_INVALID: {
     summary: 'The artifact of a classifier of a route is none, or is damaged.',
-    advice: 'Make it with `adaptlet classifier distil`, and give the route its new digest.',
+    advice:
+      'For `examples` make a table with `adaptlet classifier distil`, for `onnx` train an adapter for sequence classification with PEFT. Then give the route its new digest.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },

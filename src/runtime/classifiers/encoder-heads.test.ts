@@ -138,8 +138,16 @@ describe('an adapter with a head', () => {
       made.answers = async () => ({ ...answer, rows: [{ ...row, probabilities: [value, 0.5] }] });
       const scorer = heads.scorerOf(await heads.open(stored, never));
       const asked = scorer.ask('x', { maxTokens: 64, turn, signal: never });
-      expect(await codeOf(() => asked)).toBe('ROUTE_CLASSIFIER_INVALID');
+      await expect(asked).rejects.toMatchObject({
+        code: 'ROUTE_CLASSIFIER_INVALID',
+        advice: 'Give the route an adapter that was trained for sequence classification.',
+      });
     }
+  });
+
+  it('is what the error about artifacts tells to make, beside a table', () => {
+    const { advice } = new AdaptletError('ROUTE_CLASSIFIER_INVALID', 'it is none');
+    expect(advice).toMatch(/`examples`.*classifier distil.*`onnx`.*sequence classification/);
   });
 
   it('waits for an encoder that starts, for as long as it is wanted, and says meanwhile why', async () => {

@@ -221,7 +221,9 @@ export class EncoderHeads {
     const probabilities = result.rows[0]?.probabilities ?? [];
     // Those of a regression are none.
     if (!probabilities.every((one) => one >= 0 && one <= 1))
-      throw new AdaptletError('ROUTE_CLASSIFIER_INVALID', 'its head gives values that are no probabilities');
+      throw new AdaptletError('ROUTE_CLASSIFIER_INVALID', 'its head gives values that are no probabilities', {
+        advice: otherAdapter,
+      });
     return result.labels.map((label, index) => ({ label, score: probabilities[index] ?? 0 }));
   }
 
@@ -268,17 +270,19 @@ const unlessGone = (error: unknown): void => {
   if (code !== 'ENGINE_DOWN' && code !== 'ADAPTER_NOT_AVAILABLE') throw error;
 };
 
+const otherAdapter = 'Give the route an adapter that was trained for sequence classification.';
+
 /** @throws CLASSIFIER_MISSING, ROUTE_CLASSIFIER_INVALID */
 const labelsOf = ({ labels, activation }: CompiledAdapter, what: string): readonly string[] => {
   if (labels === undefined)
     throw new AdaptletError('CLASSIFIER_MISSING', `${what} has no classification head`, {
-      advice: 'Give the route an adapter that was trained for sequence classification.',
+      advice: otherAdapter,
     });
   if (activation === 'none')
     throw new AdaptletError(
       'ROUTE_CLASSIFIER_INVALID',
       `${what} has a head for a regression, which gives no probabilities`,
-      { advice: 'Give the route an adapter that was trained for sequence classification.' },
+      { advice: otherAdapter },
     );
   if (labels.length > maxLabels || labels.some(({ length }) => length === 0 || length > maxLabelLength))
     throw new AdaptletError(
