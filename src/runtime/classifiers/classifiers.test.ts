@@ -91,7 +91,9 @@ describe('a classifier by examples', () => {
     const table = tableOf(routeWith({ examples: { ...examples, labels: weatherAndMusic } }));
     classifiers.follow(table);
     await classifiers.settled();
-    expect(ask(table, 'rain').doubt).toBe('its artifact is not here: REGISTRY_UNAVAILABLE: r.io is away');
+    expect(ask(table, 'rain').doubt).toBe(
+      'its artifact is not here: REGISTRY_UNAVAILABLE: r.io is away. Nothing to do: it is tried again. Check the network if it lasts',
+    );
     clock.advance(1000);
     await expect.poll(() => ask(table, 'rain').label).toBe('weather');
     expect(asked.filter((one) => one.startsWith('fetch'))).toHaveLength(2);

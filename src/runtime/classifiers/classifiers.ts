@@ -22,7 +22,14 @@ import type { Scorer, SlowScorer, Turn } from './scorer.ts';
 import { SessionLabels } from './session-labels.ts';
 import { SlowAnswers } from './slow-answers.ts';
 import type { StaticTable } from './static-table.ts';
-import { type Lack, type StoredTable, Tables, type TablesParts, type TableWish } from './tables.ts';
+import {
+  type Lack,
+  type StoredTable,
+  Tables,
+  type TablesParts,
+  type TableWish,
+  whyLacking,
+} from './tables.ts';
 
 export type ClassifiersParts = Omit<TablesParts<StaticTable>, 'changed' | 'read' | 'dropped'> & {
   /** Of the encoder of this node. Absent: it has none. */
@@ -309,7 +316,7 @@ const wantedBy = (table: RoutingTable, route: RouteEntry, classifier: Classifier
   try {
     requirement = signatureOf(table, namespace, {});
   } catch (error) {
-    if (error instanceof AdaptletError) return { reason: `${error.code}: ${error.what}` };
+    if (error instanceof AdaptletError) return { reason: whyLacking(error) };
     throw error;
   }
   const { uid } = route.resource.body;

@@ -156,7 +156,9 @@ describe('an adapter with a head', () => {
     const opened = heads.open(stored, never);
     made.failure = new AdaptletError('MODEL_FILE_MISSING', 'no model.onnx');
     become('down');
-    expect(heads.trouble).toBe('the encoder for classifiers is down: MODEL_FILE_MISSING: no model.onnx');
+    expect(heads.trouble).toBe(
+      'the encoder for classifiers is down: MODEL_FILE_MISSING: no model.onnx. Copy the file that the message names into the folder, or export the base model again',
+    );
     become('ready');
     expect(await opened).toMatchObject({ labels });
     expect(heads.trouble).toBeUndefined();
@@ -271,7 +273,9 @@ describe('an adapter with a head', () => {
     become('ready');
     become('closed');
     expect([...seen, heads.isClosed]).toEqual([undefined, 'the encoder for classifiers is closed', true]);
-    heads.giveUp(new AdaptletError('MODEL_INVALID', 'it takes too much'));
-    expect(heads.trouble).toBe('the encoder for classifiers is closed: MODEL_INVALID: it takes too much');
+    heads.giveUp(new AdaptletError('CLASSIFIER_MEMORY', 'it takes too much', { advice: 'Give it more.' }));
+    expect(heads.trouble).toBe(
+      'the encoder for classifiers is closed: CLASSIFIER_MEMORY: it takes too much. Give it more',
+    );
   });
 });

@@ -9,7 +9,7 @@ import { Mutex } from '../engine/mutex.ts';
 import { refuseTask } from '../engine/tasks.ts';
 import type { LabelScore } from '../routing/labelled.ts';
 import type { SlowScorer, Turn } from './scorer.ts';
-import type { Loaded, StoredTable } from './tables.ts';
+import { type Loaded, type StoredTable, whyLacking } from './tables.ts';
 
 /** Milliseconds that a request waits for the encoder at most. */
 export const answerMs = 100;
@@ -105,7 +105,7 @@ export class EncoderHeads {
   get trouble(): string | undefined {
     const { state, failure = this.#givenUp } = this.#parts.engine;
     if (state === 'ready') return undefined;
-    return `the encoder for classifiers is ${state}${failure === undefined ? '' : `: ${whyNot(failure)}`}`;
+    return `the encoder for classifiers is ${state}${failure === undefined ? '' : `: ${whyLacking(failure)}`}`;
   }
 
   /**
@@ -293,6 +293,6 @@ const labelsOf = ({ labels, activation }: CompiledAdapter, what: string): readon
   return labels;
 };
 
-/** Why there is no answer, for people. */
+/** Why there is no answer to a request, for people. */
 export const whyNot = (error: unknown): string =>
   error instanceof AdaptletError ? `${error.code}: ${error.what}` : String(error);

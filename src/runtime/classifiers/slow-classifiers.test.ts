@@ -221,7 +221,9 @@ describe('a classifier that has to be waited for', () => {
     host.lose(head, new AdaptletError('COMPILED_FILE_CORRUPT', 'crc32 differs'));
     const entry = table.namespaces.get('team-a')?.routes.get('m') ?? expect.fail('no route');
     const doubt = (): string => classifiers.classify(entry, 'intent', context('m')).doubt;
-    expect(doubt()).toBe('its artifact is not here: COMPILED_FILE_CORRUPT: crc32 differs');
+    expect(doubt()).toBe(
+      'its artifact is not here: COMPILED_FILE_CORRUPT: crc32 differs. It is built again from the stored artifact; check the disk when this repeats',
+    );
     host.trouble = 'the encoder for classifiers is down';
     expect(doubt()).toBe('the encoder for classifiers is down');
     clock.advance(1000);
@@ -246,10 +248,11 @@ describe('a classifier that has to be waited for', () => {
     host.isClosed = true;
     expect(told()).toMatchObject({ state: 'Failed', message: host.trouble });
     Object.assign(host, { trouble: undefined, isClosed: false });
-    host.lose(host.last ?? expect.fail('nothing was opened'), new AdaptletError('ENGINE_DOWN', 'it ended'));
+    const why = new AdaptletError('CLASSIFIER_MISSING', 'it has no head', { advice: 'Take another.' });
+    host.lose(host.last ?? expect.fail('nothing was opened'), why);
     expect(told()).toMatchObject({
       state: 'Failed',
-      message: 'its artifact is not here: ENGINE_DOWN: it ended',
+      message: 'its artifact is not here: CLASSIFIER_MISSING: it has no head. Take another',
     });
     expect(host.changes).toBeGreaterThan(changes + 1);
     const later = fakeDigest('d');

@@ -54,6 +54,10 @@ export type Lack = {
 };
 type TableState<T> = { readonly table: T } | Lack;
 
+/** Why something is not here, and what to do, as statuses say it of Adapters; more may follow it. */
+export const whyLacking = (error: unknown): string =>
+  error instanceof AdaptletError ? `${error.code}: ${error.message.replace(/\.$/, '')}` : String(error);
+
 const mebibyte = 1024 * 1024;
 const delays = { firstMs: 1000, maxMs: 300_000 };
 /** Bytes of files that an artifact may have. */
@@ -157,7 +161,7 @@ export class Tables<T extends Loaded> {
     const { clock, log, random, changed } = this.#parts;
     const error = asAdaptletError(cause, `classifier ${key}`);
     log.warn({ classifier: key, digest, err: error }, 'the artifact of a classifier is not here');
-    job.state = { reason: `its artifact is not here: ${error.code}: ${error.what}` };
+    job.state = { reason: `its artifact is not here: ${whyLacking(error)}` };
     job.failures += 1;
     job.cancelRetry = clock.after(backoffMs(job.failures, random, delays), () => void this.#try(job));
     changed();
