@@ -21,7 +21,8 @@ const headerSchema = z
         description: 'Name of the header (HTTP) or metadata key (gRPC), lower case. Example: x-department',
       }),
     type: z.enum(['Exact', 'Prefix', 'Regex']).default('Exact').meta({
-      description: 'How the value is compared. Regex: RE2, must match the whole value. Default Exact.',
+      description:
+        'How the value is compared. Regex: RE2, must match the whole value; of a value of more than 2048 characters it cannot be told, and neither it nor its negation holds. Default Exact.',
     }),
     value: line(maxRegexLength).meta({
       description: 'Value, prefix or pattern, at most 512 characters. Example: medical',

@@ -90,6 +90,14 @@ export const requestErrors = defineErrors({
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },
+  NAMESPACE_ROUTING_TIME: {
+    summary:
+      'Decisions by the routes of the namespace take too much of the thread that serves every namespace: more than a twentieth of a core.',
+    advice:
+      'Send it again after the time in retry-after. Simplify the patterns of the AdapterRoute (`promptRegex`, headers of type Regex): fewer repetitions of repetitions, and no large counted ones.',
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: 'Backoff',
+  },
   NAMESPACE_TOKENS: {
     summary: 'The namespace has used up the tokens per minute that its policy allows on this runtime.',
     advice:

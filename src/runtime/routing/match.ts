@@ -1,6 +1,7 @@
 import { hintHeader, type Leaf, type Match, maxPresetLength, type Preset, presets } from '../../api/match.ts';
 import { compileRegex } from '../../api/regex.ts';
 import { type Labelled, type LabelOf, labelledText } from './labelled.ts';
+import { maxPatternText } from './prompt-text.ts';
 import type { RequestContext } from './request.ts';
 import { all, any, negated, type Verdict } from './verdict.ts';
 
@@ -132,7 +133,7 @@ const compileHeader = ({ name, type, value }: HeaderMatch): Condition => {
     text: `header ${key} ${type} ${value}`,
     test: ({ headers }) => {
       const given = headers.get(key);
-      return given !== undefined && accepts(given);
+      return given === undefined ? false : accepts(given);
     },
     given: ({ headers }) => headers.get(key) ?? '',
     ...(type === 'Regex' ? {} : { anchor: headerAnchor(key, type, value) }),
@@ -146,11 +147,11 @@ const headerAnchor = (key: string, type: 'Exact' | 'Prefix', value: string): Anc
   given: ({ headers }) => listOf(headers.get(key)),
 });
 
-const compileValue = (type: HeaderMatch['type'], value: string): ((given: string) => boolean) => {
+const compileValue = (type: HeaderMatch['type'], value: string): ((given: string) => Verdict) => {
   if (type === 'Exact') return (given) => given === value;
   if (type === 'Prefix') return (given) => given.startsWith(value);
   const regex = compileRegex(value);
-  return (given) => regex.matches(given);
+  return (given) => (given.length > maxPatternText ? 'unknown' : regex.matches(given));
 };
 
 /** The first language of `accept-language`, whatever its weight. */

@@ -2,12 +2,12 @@ import type { Prompt } from '../engine/engine.ts';
 import type { EncoderText } from '../engine/tasks.ts';
 import type { PromptText, RequestContext } from './request.ts';
 
-/** Characters (UTF-16 code units) of a prompt that routing looks at: a bound on what a request can cost. */
-const maxPromptText = 2048;
+/** Characters (UTF-16 code units) that patterns are asked about: the beginning of a prompt, or a whole header. A bound on what a request can cost. */
+export const maxPatternText = 2048;
 
 const beginningOf = (text: string): PromptText => ({
-  text: text.slice(0, maxPromptText).toWellFormed(),
-  isCut: text.length > maxPromptText,
+  text: text.slice(0, maxPatternText).toWellFormed(),
+  isCut: text.length > maxPatternText,
 });
 
 /**

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { adapter, dataPathOver, good, planOf } from './data-path.fixture.ts';
+import { adapter, dataPathOver, good, planOf, route } from './data-path.fixture.ts';
 import { policy } from './quotas/policy-table.fixture.ts';
 
 const start = (limits: Parameters<typeof policy>[1]) =>
@@ -113,4 +113,29 @@ it('the engine hears whose request it is, and how many of its namespace are sure
   node.state.task = 'embed';
   await node.embed('good');
   expect(node.encoded[0]).toMatchObject({ namespace: 'default', tenant: '', guaranteed: 3, loadedBytes: 0 });
+});
+
+it('a pattern that is made to be slow gets a twentieth of the thread that serves everybody, and then none', async () => {
+  const to = { targets: [{ adapter: 'good', weight: 1 }], hashOn: 'User', fallback: [] };
+  const slow = { name: 'slow', matches: [{ promptRegex: '(a?){150}(a|b)*[cd]' }], ...to };
+  const rules = route([slow, { name: 'rest', matches: [], ...to }]);
+  const node = dataPathOver(planOf(adapter('good'), rules), { 'default/good': good });
+  const request = { ...node.request, prompt: { kind: 'text', text: 'a'.repeat(2048) } } as const;
+  const never = new AbortController().signal;
+  const ask = async (): Promise<string> => {
+    try {
+      const context = { namespace: 'default', model: 'front', headers: new Map() };
+      await Array.fromAsync((await node.path.generate(context, request, never)).events);
+      return 'OK';
+    } catch (error) {
+      return error instanceof AdaptletError ? error.code : 'unknown';
+    }
+  };
+  const codes = [await ask(), await ask()];
+  while (codes.at(-1) === 'OK' && codes.length < 300) codes.push(await ask());
+  expect(codes.slice(0, 2)).toEqual(['OK', 'OK']);
+  expect(codes.at(-1)).toBe('NAMESPACE_ROUTING_TIME');
+  expect(node.asked).toHaveLength(codes.length - 1);
+  node.clock.advance(60_000);
+  expect(await ask()).toBe('OK');
 });

@@ -49,7 +49,7 @@ export type DataPathParts = AcquireParts &
   WatchParts & {
     readonly engine: Engine;
     readonly guard: Pick<Guard, 'inputs' | 'callers'>;
-    readonly quotas: Pick<Quotas, 'enter' | 'failed'>;
+    readonly quotas: Pick<Quotas, 'enter' | 'failed' | 'routing'>;
     readonly residency: Pick<Residency, 'takeLoads'>;
     /** What routing asks at the moment of a request. */
     readonly facts: ServingFacts;
@@ -280,13 +280,13 @@ export class DataPath {
 
   /** Routes and acquires. A base model that does something else is refused before an adapter is loaded for it. */
   async #admit({ asked, id, context, signal, stages }: Passage): Promise<Admitted> {
-    const { engine, table, facts, demand, sessions } = this.#parts;
+    const { engine, table, facts, demand, sessions, quotas } = this.#parts;
     const { task } = engine.info();
     if (task !== asked) throw refuseTask(task, asked);
     stages('route');
     let first: Candidate | undefined;
     const routed = (): Decision => {
-      const decision = route(table(), context, facts, id);
+      const decision = quotas.routing.measured(context.namespace, () => route(table(), context, facts, id));
       [first] = decision.candidates;
       return decision;
     };

@@ -4,6 +4,7 @@ import type { Clock } from '../../../time/clock.ts';
 import type { GenerateInput } from '../../engine/engine.ts';
 import { CompletionRate, retryAfterMs } from '../../engine/schedule/completion-rate.ts';
 import type { RoutingTable } from '../../routing/table.ts';
+import { RoutingTime } from './routing-time.ts';
 import {
   type NodeBudgets,
   type Overcommitment,
@@ -90,6 +91,7 @@ const maxIdle = 256;
  * What was used counts on.
  */
 export class Quotas {
+  readonly routing: RoutingTime;
   readonly #parts: QuotasParts;
   readonly #usages = new Map<string, Usage>();
   #table: RoutingTable | undefined;
@@ -97,6 +99,7 @@ export class Quotas {
 
   constructor(parts: QuotasParts) {
     this.#parts = parts;
+    this.routing = new RoutingTime(parts);
   }
 
   get overcommitted(): readonly Overcommitment[] {

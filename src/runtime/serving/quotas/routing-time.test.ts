@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest';
+import { FakeClock } from '../../../time/fake-clock.ts';
+import { RoutingTime } from './routing-time.ts';
+
+const start = () => {
+  const clock = new FakeClock();
+  let processorMs = 0;
+  const time = new RoutingTime({ clock, processorMs: () => processorMs });
+  /** A decision that takes so long; true: it was made. */
+  const decides = (namespace: string, ms: number): boolean => {
+    let isMade = false;
+    try {
+      time.measured(namespace, () => {
+        processorMs += ms;
+        isMade = true;
+      });
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'NAMESPACE_ROUTING_TIME' });
+    }
+    return isMade;
+  };
+  const count = (namespace: string, ms: number, times: number): number =>
+    Array.from({ length: times }, () => decides(namespace, ms)).filter(Boolean).length;
+  return { clock, time, decides, count, takes: (ms: number) => (processorMs += ms) };
+};
+
+describe('decisions that take long', () => {
+  it('are refused once they took a quarter of a second, for their namespace alone', () => {
+    const { count } = start();
+    expect(count('slow', 30, 100)).toBe(9);
+    expect(count('other', 30, 1)).toBe(1);
+  });
+
+  it('take a twentieth of a core from then on', () => {
+    const { clock, decides, count } = start();
+    count('slow', 30, 100);
+    let made = 0;
+    for (let ms = 0; ms < 60_000; ms += 10) {
+      clock.advance(10);
+      if (decides('slow', 30)) made += 1;
+    }
+    expect(made * 30).toBeGreaterThan(0.04 * 60_000);
+    expect(made * 30).toBeLessThan(0.06 * 60_000);
+  });
+
+  it('may come again after the time that is told', () => {
+    const { clock, time, count, decides } = start();
+    count('slow', 100, 3);
+    const refused = (): number => {
+      try {
+        time.measured('slow', () => undefined);
+        return 0;
+      } catch (error) {
+        return (error as { retryAfterMs: number }).retryAfterMs;
+      }
+    };
+    expect(refused()).toBe(1000);
+    clock.advance(999);
+    expect(decides('slow', 0)).toBe(false);
+    clock.advance(1);
+    expect(decides('slow', 0)).toBe(true);
+  });
+
+  it('count also where they fail', () => {
+    const { time, takes, decides } = start();
+    expect(() =>
+      time.measured('slow', () => {
+        takes(300);
+        throw new Error('no such model');
+      }),
+    ).toThrow('no such model');
+    expect(decides('slow', 0)).toBe(false);
+  });
+});
+
+it('decisions of less than a millisecond are not counted, however many there are', () => {
+  const { count } = start();
+  expect(count('busy', 0.9, 10_000)).toBe(10_000);
+});
+
+it('takes the processor time of this thread, not the time that passes', () => {
+  const time = new RoutingTime({ clock: { monotonic: () => 0 } });
+  const spin = (ms: number): void => {
+    const { user, system } = process.threadCpuUsage();
+    for (let now = process.threadCpuUsage(); now.user + now.system - user - system < ms * 1000; )
+      now = process.threadCpuUsage();
+  };
+  time.measured('n', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400));
+  time.measured('n', () => spin(300));
+  expect(() => time.measured('n', () => undefined)).toThrow(/took 3\d\d ms/);
+});
