@@ -1,4 +1,4 @@
-import { type AttackName, attacks, type Target } from '../support/hostile/attacks.ts';
+import { type AttackName, attacks, slowRoute, type Target } from '../support/hostile/attacks.ts';
 import { runAttack } from '../support/hostile/run-attack.ts';
 import { enginePid, TestNode, tiny, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
@@ -109,7 +109,7 @@ export const hostile = async (): Promise<Report> => {
   };
   const tries: Record<string, number> = {};
   try {
-    await node.write('upper.yaml', yaml.adapter('upper', 'upper'));
+    await node.write('upper.yaml', yaml.adapter('upper', 'upper') + slowRoute);
     const asks = asksOf(node);
     await waitFor('upper', async () => {
       await asks.http();

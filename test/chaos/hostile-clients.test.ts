@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { memoryOf } from '../bench/process-memory.ts';
 import type { CallError } from '../support/client.ts';
-import type { AttackName, Target } from '../support/hostile/attacks.ts';
+import { type AttackName, slowRoute, type Target } from '../support/hostile/attacks.ts';
 import { type RunningAttack, runAttack } from '../support/hostile/run-attack.ts';
 import { enginePid, TestNode, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
@@ -25,7 +25,7 @@ beforeAll(async () => {
       'structure-memory': `${structureMib}Mi`,
     },
   });
-  await node.write('a.yaml', yaml.adapter('upper', 'adapters/upper'));
+  await node.write('a.yaml', yaml.adapter('upper', 'adapters/upper') + slowRoute);
   await waitFor('upper', async () => (await moon()) === ' MOON!');
   engine = enginePid(node);
   target = { http: node.http, grpc: node.grpc, model: 'upper' };
@@ -104,6 +104,7 @@ describe('beside hostile clients', () => {
       usual,
       structureMib + requestsMib + compilingMib,
     ],
+    ['with prompts for patterns that are made to be slow', 'patterns', usual, requestsMib],
   ])('%s others get their answers, and memory stays within bounds', async (_, name, allowed, boundMib) => {
     const before = (await memoryOf(node.pid)).rss;
     const attack = await runAttack(name, target);
@@ -118,6 +119,15 @@ describe('beside hostile clients', () => {
     const attack = await runAttack('idle', target);
     try {
       await waitFor('all of them closed', () => (attack.ends['closed'] ?? 0) >= 1000, 60_000);
+    } finally {
+      await attack.stop();
+    }
+  });
+
+  it('prompts for a slow pattern are answered while its namespace has time for it, and then refused', async () => {
+    const attack = await runAttack('patterns', target);
+    try {
+      await waitFor('both', () => (attack.ends['200'] ?? 0) > 0 && (attack.ends['429'] ?? 0) > 0);
     } finally {
       await attack.stop();
     }

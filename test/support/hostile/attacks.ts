@@ -262,6 +262,24 @@ const structures: Attack = async ({ http, model }, signal, count) => {
   });
 };
 
+/** Whose pattern is made to be slow: what the attack `patterns` asks for, in a namespace of its own. */
+export const slowRoute = `apiVersion: adaptlet.io/v1alpha1
+kind: AdapterRoute
+metadata: {name: slow, namespace: loud}
+spec:
+  model: slow
+  rules:
+    - {name: slow, matches: [{promptRegex: '(a?){150}(a|b)*[cd]'}], targets: [{base: true}]}
+    - {name: rest, targets: [{base: true}]}
+---
+`;
+
+const patterns: Attack = async ({ http }, signal, count) => {
+  const body = JSON.stringify({ model: 'slow', prompt: 'a'.repeat(2048), max_tokens: 1 });
+  const headers = { 'x-adaptlet-namespace': 'loud' };
+  await again(8, signal, async () => count(await post(http, body, signal, headers)));
+};
+
 /** By what hostile or broken clients do. */
 export const attacks = {
   idle: idle(1000),
@@ -275,6 +293,7 @@ export const attacks = {
   cancelled,
   cancelledCalls,
   structures,
+  patterns,
 } as const satisfies Record<string, Attack>;
 
 export type AttackName = keyof typeof attacks;
