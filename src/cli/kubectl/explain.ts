@@ -164,11 +164,11 @@ export const explainCommand = (): Command =>
     .action(async (prompt: string | undefined, options: Options) => {
       using cluster = connect(options);
       const { operatorNamespace: policyNamespace } = options;
-      const objectsIn = objectsByNamespace(cluster, policyNamespace);
       const runtimes = (await cluster.list(runtimeType, { allNamespaces: true })).flatMap(
         (raw) => readRuntime(raw).object ?? [],
       );
       const warn = (text: string): void => void process.stderr.write(`${text}\n`);
+      const objectsIn = objectsByNamespace(cluster, { operatorNamespace: policyNamespace, warn });
       const open = (table: ReturnType<typeof buildTable>): Promise<Offline> =>
         offlineOf(table, { classifiers: options.classifier, warn });
       for (const asked of await askedOf(prompt, { ...options, namespace: cluster.namespace })) {

@@ -348,7 +348,7 @@ export const settingsSchema = z.object({
   stallTimeout: count(1_000, 600_000)
     .prefault(30_000)
     .describe(
-      'Milliseconds without a sign of life after which the engine process is killed. A step that runs is killed when it took longer than this and 20 times its expected time, or longer than 20 times this and 3 times its expected time. The expected time is by the slowest of the last steps like it. While the base model is opened, 20 times this is the limit for each part of it.',
+      'Milliseconds without a sign of life after which the engine process is killed. A step that runs is killed when it took longer than this and 20 times its expected time, or longer than 20 times this and 3 times its expected time. The expected time is by the slowest of the last steps like it. Each part of opening the base model may take 20 times this, and ten minutes at least.',
     ),
   otlpEndpoint,
   coreFiles,

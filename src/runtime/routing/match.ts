@@ -47,7 +47,7 @@ export type Matcher = {
 export const compileMatches = (matches: readonly Match[]): Matcher => {
   const alternatives = matches.map(compileMatch);
   if (alternatives.length === 0) return { test: () => true, alternatives };
-  const tests = alternatives.map(together);
+  const tests = alternatives.map(inOrder);
   const [only] = tests;
   if (only !== undefined && tests.length === 1) return { test: only, alternatives };
   return { test: (context, labelOf) => any(tests, (test) => test(context, labelOf)), alternatives };
@@ -57,6 +57,17 @@ const together = (conditions: readonly Condition[]): Test => {
   const [only] = conditions;
   if (only !== undefined && conditions.length === 1) return only.test;
   return (context, labelOf) => all(conditions, ({ test }) => test(context, labelOf));
+};
+
+/** Of a match that does not hold whatever they say, classifiers are not asked: a doubt of theirs could have the request refused. */
+const inOrder = (conditions: readonly Condition[]): Test => {
+  const [first, last] = [conditions.filter(isCheap), conditions.filter((one) => !isCheap(one))];
+  if (first.length === 0 || last.length === 0) return together(conditions);
+  const [before, classifiers] = [together(first), together(last)];
+  return (context, labelOf) => {
+    const verdict = before(context, labelOf);
+    return verdict === true ? classifiers(context, labelOf) : verdict;
+  };
 };
 
 const compileMatch = ({ not = [], ...leaf }: Match): readonly Condition[] => {

@@ -228,17 +228,19 @@ export class DataPath {
     begin: (acquired: Acquired, watch: RequestWatch) => Promise<Result>,
   ): Promise<Begun<Result>> {
     const { input, signal, open, context } = passage;
-    const { inputs, callers } = this.#parts.guard;
+    const { quotas, guard } = this.#parts;
+    const { inputs, callers } = guard;
     try {
       inputs.check(input);
+      callers.check(input.who);
+      quotas.routing.check(context.namespace);
       using turn = new DisposableStack();
-      turn.defer(await callers.turn(input.who, signal));
-      turn.defer(await inputs.turn(input, signal));
+      turn.defer((await callers.turn(input.who, signal)) ?? (await inputs.turn(input, signal)));
       const begun = await this.#serveInTurn(passage, begin);
       turn.use(begun.inEngine);
       return { ...begun, inEngine: turn.move() };
     } catch (error) {
-      this.#parts.quotas.failed(context.namespace, error);
+      quotas.failed(context.namespace, error);
       open[Symbol.dispose]();
       throw error;
     }

@@ -27,6 +27,8 @@ export type EngineOptions = Omit<StartOptions, 'besideBytes' | 'cacheRoomBytes'>
   readonly logger: Log;
   /** Milliseconds without a sign of life, while calls are under way, after which the process is killed. */
   readonly stallTimeoutMs: number;
+  /** Milliseconds that each part of opening the base model may take at least; default ten minutes. */
+  readonly leastStartMs?: number;
   /** Told what the process does next to open the base model. */
   readonly onDoing?: (what: string) => void;
   /** For the jitter of restarts. */
@@ -171,13 +173,14 @@ class ProcessEngine implements EngineClient {
   }
 
   #begin(): EngineLife {
-    const { clock, logger, stallTimeoutMs, random: _, ...given } = this.#options;
+    const { clock, logger, stallTimeoutMs, leastStartMs, random: _, ...given } = this.#options;
     const { onDoing = () => undefined, besideBytes = () => 0, cacheRoomBytes, ...start } = given;
     return new EngineLife({
       start: { ...start, besideBytes: besideBytes(), cacheRoomBytes: cacheRoomBytes?.() },
       clock,
       logger,
       stallTimeoutMs,
+      ...(leastStartMs === undefined ? {} : { leastStartMs }),
       onDoing,
       onReady: (info, opening) => {
         this.#ready(info, opening);

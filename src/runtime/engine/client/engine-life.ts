@@ -30,7 +30,8 @@ const libraryOf = ({ onnxRuntimeLibrary }: StartOptions): Readonly<Record<string
  * Milliseconds for which an engine process may be silent until its model is open, and that each part of opening it may take, which
  * on a slow machine can be minutes: as the first step of a model, which reads all of it.
  */
-const startLimitMs = (stallTimeoutMs: number): number => Math.max(20_000, 20 * stallTimeoutMs);
+const startLimitMs = ({ stallTimeoutMs, leastStartMs = 600_000 }: EngineLifeOptions): number =>
+  Math.max(leastStartMs, 20 * stallTimeoutMs);
 /** How long a close waits for the present step. The process has nothing to lose: this is for a quiet log. */
 const closeLimitMs = 3_000;
 
@@ -40,6 +41,8 @@ export type EngineLifeOptions = {
   readonly logger: Log;
   /** Milliseconds of silence, with calls under way, after which the process is killed. */
   readonly stallTimeoutMs: number;
+  /** Milliseconds that each part of opening the base model has at least, whatever the stall timeout; default ten minutes. */
+  readonly leastStartMs?: number;
   /** What it does now to open the base model. */
   readonly onDoing: (what: string) => void;
   readonly onReady: (info: EngineInfo, opening: OpeningTimes) => void;
@@ -111,7 +114,7 @@ export class EngineLife {
     });
     this.#opening = new Opening({
       ...options,
-      limitMs: startLimitMs(options.stallTimeoutMs),
+      limitMs: startLimitMs(options),
       onStuck: (what) => this.#stuckIn(what),
     });
     this.#listen();
@@ -214,7 +217,7 @@ export class EngineLife {
   }
 
   #silenceLimit(): number | undefined {
-    if (!this.#ready) return startLimitMs(this.#options.stallTimeoutMs);
+    if (!this.#ready) return startLimitMs(this.#options);
     return this.#calls.size > 0 ? this.#options.stallTimeoutMs : undefined;
   }
 
@@ -271,6 +274,7 @@ export class EngineLife {
         this.#options.onReady(message.info, this.#opening.end());
         break;
       case 'doing':
+        if (this.#ready) break;
         this.#opening.doing(message.what);
         this.#options.onDoing(message.what);
         break;
@@ -311,9 +315,8 @@ export class EngineLife {
 
   /** As {@link #checkStep}, while the model is opened. */
   #stuckIn(doing: string): void {
-    const { stallTimeoutMs, logger } = this.#options;
-    const seconds = Math.round(startLimitMs(stallTimeoutMs) / 1000);
-    logger.error(
+    const seconds = Math.round(startLimitMs(this.#options) / 1000);
+    this.#options.logger.error(
       { pid: this.pid, doing, seconds, flag: '--stall-timeout' },
       'opening the base model does not get on and the engine process is killed; a slow machine needs a larger stall timeout',
     );

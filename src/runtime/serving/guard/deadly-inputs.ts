@@ -46,14 +46,14 @@ export type EngineDeath = {
   readonly isOfInput: boolean;
   /** Names in the engine of the versions that the suspects ran with, null for the base model. */
   readonly versions: ReadonlySet<string | null>;
-  /** Whose inputs are suspects. */
-  readonly suspects: ReadonlyMap<string, Suspected>;
-  /** Some of them ran with a canary. */
+  /** Whose inputs were there, suspects before or not. */
+  readonly callers: ReadonlyMap<string, There>;
+  /** A canary was there, which answered a request or had a copy of one. */
   readonly hasCanary: boolean;
 };
 
-/** Inputs of one caller. */
-export type Suspected = {
+/** Inputs of one caller that the engine worked on. */
+export type There = {
   readonly keys: ReadonlySet<string>;
   /** That they ran with. */
   readonly versions: ReadonlySet<Digest>;
@@ -91,7 +91,7 @@ type Awaited = Given & {
 type Known = Pick<Input, 'key' | 'who'>;
 
 /** What the engine worked on of an input, in all requests that are the same. */
-type There = Known & {
+type InputThere = Known & {
   readonly before: Suspect | undefined;
   readonly versions: Set<Digest>;
   readonly engineNames: Set<string | null>;
@@ -205,7 +205,7 @@ export class DeadlyInputs {
 
   /** The engine ended. */
   engineDied(work: WorkAtEnd): EngineDeath {
-    const there = this.#thereAt(work);
+    const { there, copies } = this.#thereAt(work);
     this.#given.clear();
     this.#left.clear();
     const again = there.filter(({ before }) => before !== undefined);
@@ -232,17 +232,20 @@ export class DeadlyInputs {
     return {
       isOfInput: isFound && only !== undefined && isOfAnother(only),
       versions: new Set(engineNames),
-      suspects: byWho(suspects),
-      hasCanary: suspects.some(({ hasCanary }) => hasCanary),
+      callers: byWho(there),
+      hasCanary: there.some(({ hasCanary }) => hasCanary) || copies > 0,
     };
   }
 
-  #thereAt(work: WorkAtEnd): readonly There[] {
-    const there = new Map<string, There>();
+  /** What nobody sent is a copy for a canary. */
+  #thereAt(work: WorkAtEnd): { readonly there: readonly InputThere[]; readonly copies: number } {
+    const there = new Map<string, InputThere>();
+    let copies = work.size;
     for (const [input, { version, ids }] of [...this.#given, ...this.#left]) {
       for (const [answer, id] of ids.entries()) {
         const ran = work.get(id);
         if (ran === undefined) continue;
+        copies -= 1;
         const { key } = input;
         const one = there.get(key) ?? this.#newThere(input);
         there.set(key, one);
@@ -252,17 +255,17 @@ export class DeadlyInputs {
         one.places.set(answer, Math.max(ran.events, one.places.get(answer) ?? 0));
       }
     }
-    return [...there.values()];
+    return { there: [...there.values()], copies };
   }
 
-  #newThere({ key, who }: Known): There {
+  #newThere({ key, who }: Known): InputThere {
     const before = this.#suspectOf({ key });
     const [versions, engineNames] = [new Set<Digest>(), new Set<string | null>()];
     return { key, who, before, versions, engineNames, hasCanary: false, places: new Map() };
   }
 
   /** Who was a suspect of the same end, and was not there again, did not end it. */
-  #clearThoseBeside(again: readonly There[]): void {
+  #clearThoseBeside(again: readonly InputThere[]): void {
     const keys = new Set(again.map(({ key }) => key));
     const ends = new Set(again.map(({ before }) => before?.at));
     for (const [key, { at, isFound }] of this.#suspects)
@@ -287,10 +290,10 @@ export const dropFirst = <Key>(of: Map<Key, unknown>, max: number): void => {
 const engineNameOf = ({ engineName }: { readonly engineName: string | null }): string | null => engineName;
 
 /** It ended the engine before for another version than now. */
-const isOfAnother = ({ before, versions }: There): boolean =>
+const isOfAnother = ({ before, versions }: InputThere): boolean =>
   [...(before?.versions ?? [])].some((former) => [...versions].some((version) => version !== former));
 
-const byWho = (inputs: readonly There[]): ReadonlyMap<string, Suspected> => {
+const byWho = (inputs: readonly InputThere[]): ReadonlyMap<string, There> => {
   const of = new Map<string, { keys: Set<string>; versions: Set<Digest> }>();
   for (const { who, key, versions } of inputs) {
     const before = of.get(who);

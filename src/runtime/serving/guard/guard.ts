@@ -73,7 +73,7 @@ export class Guard {
   /** To be called right before its requests fail. Those that were left count behind them: a hold withdraws what has not begun. */
   engineDied(work: WorkAtEnd): void {
     const death = this.inputs.engineDied(work);
-    if (!death.hasCanary) this.callers.engineDied(death.suspects);
+    if (!death.hasCanary) this.callers.engineDied(death.callers);
     this.#deaths.died(death);
     const left = this.#deaths.takeLeft(work);
     queueMicrotask(() => {

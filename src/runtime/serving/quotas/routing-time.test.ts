@@ -1,15 +1,23 @@
 import { describe, expect, it } from 'vitest';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { RoutingTime } from './routing-time.ts';
 
 const start = () => {
   const clock = new FakeClock();
   let processorMs = 0;
-  const time = new RoutingTime({ clock, processorMs: () => processorMs });
+  const time = new RoutingTime({
+    clock,
+    stopwatch: () => {
+      const before = processorMs;
+      return () => processorMs - before;
+    },
+  });
   /** A decision that takes so long; true: it was made. */
   const decides = (namespace: string, ms: number): boolean => {
     let isMade = false;
     try {
+      time.check(namespace);
       time.measured(namespace, () => {
         processorMs += ms;
         isMade = true;
@@ -48,7 +56,7 @@ describe('decisions that take long', () => {
     count('slow', 100, 3);
     const refused = (): number => {
       try {
-        time.measured('slow', () => undefined);
+        time.check('slow');
         return 0;
       } catch (error) {
         return (error as { retryAfterMs: number }).retryAfterMs;
@@ -78,14 +86,39 @@ it('decisions of less than a millisecond are not counted, however many there are
   expect(count('busy', 0.9, 10_000)).toBe(10_000);
 });
 
+it('what is not found is not counted, as its name is compared with all others', () => {
+  const { time, takes, decides } = start();
+  const decide = (): never => {
+    takes(300);
+    throw new AdaptletError('MODEL_NOT_FOUND', 'no such model');
+  };
+  for (let ask = 0; ask < 3; ask += 1) expect(() => time.measured('n', decide)).toThrow('no such model');
+  expect(decides('n', 0)).toBe(true);
+});
+
+it('namespaces that have everything back are forgotten', () => {
+  const { clock, time, decides } = start();
+  for (let at = 0; at < 1000; at += 1) {
+    clock.advance(1000);
+    decides(`n${at}`, 30);
+  }
+  expect(time.kept).toBeLessThanOrEqual(256);
+  expect(decides('n999', 300)).toBe(true);
+  expect(decides('n999', 0)).toBe(false);
+});
+
 it('takes the processor time of this thread, not the time that passes', () => {
   const time = new RoutingTime({ clock: { monotonic: () => 0 } });
-  const spin = (ms: number): void => {
-    const { user, system } = process.threadCpuUsage();
-    for (let now = process.threadCpuUsage(); now.user + now.system - user - system < ms * 1000; )
-      now = process.threadCpuUsage();
+  const works = (ms: number, now: () => number): void => {
+    for (const began = now(); now() - began < ms; );
   };
+  const processor = (): number => {
+    const { user, system } = process.threadCpuUsage();
+    return (user + system) / 1000;
+  };
+  for (let ask = 0; ask < 100; ask += 1) time.measured('n', () => works(0.2, () => performance.now()));
+  time.check('n');
   time.measured('n', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400));
-  time.measured('n', () => spin(300));
-  expect(() => time.measured('n', () => undefined)).toThrow(/took 3\d\d ms/);
+  time.measured('n', () => works(300, processor));
+  expect(() => time.check('n')).toThrow(/took \d{3,} ms/);
 });
