@@ -50,6 +50,18 @@ const versionSchema = z.looseObject({ format: size });
 const corrupt = (path: string, what: string, cause?: unknown): AdaptletError =>
   new AdaptletError('COMPILED_FILE_CORRUPT', `${path} ${what}`, cause === undefined ? {} : { cause });
 
+/**
+ * What the file system does not give of a compiled file is damage, as wrong bytes are: the file is made again from its artifact.
+ * @throws AdaptletError COMPILED_FILE_CORRUPT
+ */
+export const orCorrupt = async <T>(path: string, reading: Promise<T>): Promise<T> => {
+  try {
+    return await reading;
+  } catch (cause) {
+    throw cause instanceof AdaptletError ? cause : corrupt(path, `cannot be read: ${String(cause)}`, cause);
+  }
+};
+
 const parse = (path: string, bytes: Buffer): CompiledHeader => {
   try {
     const header: unknown = JSON.parse(bytes.toString('utf8'));

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { truncate, writeFile } from 'node:fs/promises';
+import { rm, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -142,6 +142,22 @@ describe('loading a compiled file', () => {
       await expect(table.load('short', file)).rejects.toMatchObject({ code: 'COMPILED_FILE_CORRUPT' });
     }
     await expect(table.load('none', fileOf('none'))).rejects.toMatchObject({ code: 'COMPILED_FILE_CORRUPT' });
+  });
+
+  it('takes a file whose tensors cannot be read for damaged, so that it is made again', async () => {
+    const arena = new Arena(1 << 20);
+    const file = await copyOf('hello', () => undefined);
+    const steps = new Mutex();
+    // Memory is taken after the header was read, and before the tensors are.
+    const lossy: Pick<Mutex, 'run'> = {
+      run: (work) => steps.run(() => rm(file, { force: true }).then(work)),
+    };
+    const table = new AdapterTable({ arena, graph, expected, steps: lossy });
+    await expect(table.load('lost', file)).rejects.toMatchObject({
+      code: 'COMPILED_FILE_CORRUPT',
+      what: expect.stringContaining('cannot be read'),
+    });
+    expect(arena.usedBytes).toBe(0);
   });
 
   it('refuses a file for another base model or engine as stale', async () => {

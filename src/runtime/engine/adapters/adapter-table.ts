@@ -1,7 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { CompiledHeader } from '../../compiled/compiled-file.ts';
 import { memoryLayout } from '../../compiled/memory-layout.ts';
-import { KnownHeaders, readCompiledHeader } from '../../compiled/read-header.ts';
+import { KnownHeaders, orCorrupt, readCompiledHeader } from '../../compiled/read-header.ts';
 import type { Mutex } from '../mutex.ts';
 import type { Arena } from './arena.ts';
 import { checkHeader, type Expected } from './check-header.ts';
@@ -85,13 +84,13 @@ export class AdapterTable<G extends FeedMaker = FeedMaker> {
 
   async #read(name: string, file: string): Promise<LoadedAdapter<G>> {
     const { arena, graph, expected, steps } = this.#parts;
-    const header = await headerOf(file, this.#headers);
+    const header = await orCorrupt(file, readCompiledHeader(file, this.#headers));
     checkHeader(file, header, expected);
     const layout = memoryLayout(header.tensors, graph.weights);
     const { adapterDigest: digest } = header;
     const adapter = await steps.run(() => new LoadedAdapter(name, layout, { digest, arena, graph }));
     try {
-      const reading = readTensors(file, layout, adapter.bytesView());
+      const reading = orCorrupt(file, readTensors(file, layout, adapter.bytesView()));
       try {
         adapter.prepare();
       } finally {
@@ -108,12 +107,3 @@ export class AdapterTable<G extends FeedMaker = FeedMaker> {
     }
   }
 }
-
-const headerOf = async (file: string, known: KnownHeaders): Promise<CompiledHeader> => {
-  try {
-    return await readCompiledHeader(file, known);
-  } catch (cause) {
-    if (cause instanceof AdaptletError) throw cause;
-    throw new AdaptletError('COMPILED_FILE_CORRUPT', `${file} cannot be read: ${String(cause)}`, { cause });
-  }
-};

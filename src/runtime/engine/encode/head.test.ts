@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { classify, type Head } from './head.ts';
+import { classify, type Head, readHead } from './head.ts';
 
 const head: Head = {
   labels: ['low', 'high'],
@@ -25,6 +25,12 @@ describe('a classification head', () => {
     const pooled = Float32Array.of(-0.5, 0);
     expect(classify({ ...head, activation: 'sigmoid' }, pooled).probabilities).toEqual([0.5, 0.5]);
     expect(classify({ ...head, activation: 'none' }, Float32Array.of(1, 1)).probabilities).toEqual([1.5, 2]);
+  });
+
+  it('that cannot be read is damaged, so that its file is made again', async () => {
+    const info = { dimensions: 2, maxTokens: 8, pooling: 'model', normalize: false, wrappers: [] } as const;
+    const reading = readHead('/nowhere/compiled.adaptlet', info);
+    await expect(reading).rejects.toMatchObject({ code: 'COMPILED_FILE_CORRUPT' });
   });
 
   it('says nothing that looks right when a value is not finite', () => {

@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { CompiledHead } from '../../compiled/compiled-file.ts';
-import { readCompiledHeader } from '../../compiled/read-header.ts';
+import { orCorrupt, readCompiledHeader } from '../../compiled/read-header.ts';
 import type { Classification, EncoderInfo } from '../tasks.ts';
 
 /** The linear that PEFT saved beside an adapter: logits = weight · pooled + bias. */
@@ -62,15 +62,7 @@ const readPart = async (file: string, part: CompiledHead['weight'], what: string
   return new Float32Array(bytes.buffer);
 };
 
-/**
- * The classification head of a compiled file, every byte checked; undefined where it has none. It is small, and stays on
- * the heap: nothing moves it.
- * @throws COMPILED_FILE_CORRUPT, and those of the file system
- */
-export const readHead = async (
-  file: string,
-  { headFeatures = 0 }: EncoderInfo,
-): Promise<Head | undefined> => {
+const headIn = async (file: string, { headFeatures = 0 }: EncoderInfo): Promise<Head | undefined> => {
   const { head } = await readCompiledHeader(file);
   if (head === undefined) return undefined;
   const weight = await readPart(file, head.weight, 'weight');
@@ -84,6 +76,14 @@ export const readHead = async (
   }
   return { labels: head.labels, weight, bias, activation: head.activation };
 };
+
+/**
+ * The classification head of a compiled file, every byte checked; undefined where it has none. It is small, and stays on
+ * the heap: nothing moves it.
+ * @throws COMPILED_FILE_CORRUPT, COMPILED_FILE_STALE
+ */
+export const readHead = (file: string, info: EncoderInfo): Promise<Head | undefined> =>
+  orCorrupt(file, headIn(file, info));
 
 /** Bytes that a head holds. */
 export const headBytes = ({ weight, bias }: Head): number => weight.byteLength + bias.byteLength;
