@@ -15,7 +15,7 @@
 #include "halves.h"
 #include "operators.h"
 
-/* An adapter in memory. Written by lora-table.ts. */
+/* An adapter in memory. Written by lora-tables.ts. */
 typedef struct {
   uint64_t a, b; /* addresses; of int8 the scales come before the values */
   uint32_t rank; /* 0: not targeted */

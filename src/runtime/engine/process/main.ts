@@ -4,7 +4,8 @@ import type { EngineProcess } from './engine-process.ts';
 
 /**
  * Entry point of the engine process. It talks to its parent over the IPC channel only and lives no longer than that
- * channel. All but the tokens of long texts is done on this one thread: when a handler runs, no step does.
+ * channel. Steps of ONNX Runtime, the tokens of long texts and structures that are compiled have threads of their own. All else is
+ * done on this one: while a handler runs, no step is begun.
  */
 const send = (message: FromEngine, sent?: () => void): void => {
   // Without a parent there is nobody to tell: `disconnect`, which comes next, ends the process.
