@@ -16,8 +16,8 @@ export type Choice = { readonly setting: string; readonly value: number; readonl
 const mib = 2 ** 20;
 
 /**
- * Of the memory, for resident adapters. A sixth of 2 GiB holds eight adapters of rank
- * 16 for all linears of a model of 0.5 billion parameters (8 x 35 MB), a sixth of 4 GiB those of 1 billion and more (8 x 45 MB).
+ * Of the memory, for resident adapters. In float32 a sixth of 2 GiB holds eight adapters of rank 16 for all linears of a model of 0.5
+ * billion parameters (8 x 35 MB), a sixth of 4 GiB those of 1 billion and more (8 x 45 MB); in float16 twice as many.
  */
 const adapterShare = 6;
 const leastBytes = 64 * mib;
