@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { bytesPerMonth, capacities, type Inputs, limits, shardsFor } from './capacity.ts';
+import { bytesPerMonth, capacities, type Inputs, limits, shardsFor, withinMemory } from './capacity.ts';
 
 const inputs: Inputs = {
   cpuBase: 0.1,
@@ -29,6 +29,12 @@ describe('the arithmetic of scale', () => {
       streams: 5000,
     });
     expect(capacities(inputs, 0.5)).toMatchObject({ cpu: 2000 });
+  });
+
+  it('leaves room for the counts of canaries', () => {
+    // 900 MiB of 0.9 each, and 900 of 0.9 + 100 x 6,000 bytes each.
+    expect(withinMemory(inputs, 0)).toBe(1000);
+    expect(withinMemory(inputs, 100)).toBe(611);
   });
 
   it('counts writes of steps, of a flap, and of runtimes up to their budget', () => {

@@ -37,6 +37,10 @@ export const limits = {
   observed: writeRates.AdapterRuntime.Observation.perSecond,
 };
 const hoursPerMonth = 730;
+
+const within = (room: number, each: number): number =>
+  each <= 0 ? Infinity : Math.max(0, Math.floor(room / each));
+
 /** Headers of TCP with timestamps and of IPv4, of each packet; packets of an idle node, both ways: pings with what answers them. */
 export const headers = { bytes: 52, idlePerHour: (3 * 3600) / 20 };
 
@@ -46,14 +50,25 @@ export const writesAlone = (
   stepsPerSecond: number,
 ): number => flapWrites + Math.max(0, writesBase - flapWrites) * stepsPerSecond;
 
-/** Runtimes that one operator takes, by each limit. Writes are none where they leave room for all that is only observed of runtimes. */
+/**
+ * Heap of the leader for the counts of a canary at one weight on a runtime that answered requests of its rollout then
+ * (src/operator/fleet/heap.test.ts). Of the lines none has them: hollow runtimes answer nobody.
+ */
+export const canaryCounts = { bytes: 6_000, withFeedbackBytes: 9_000 };
+
+/** MiB of a runtime with counts of so many canaries, each at so many weights. */
+export const countsMib = (counts: number): number => (counts * canaryCounts.bytes) / 2 ** 20;
+
+/** Runtimes that one operator takes by its memory, where each has so many counts. */
+export const withinMemory = ({ rssBase, rssPerRuntime }: Inputs, counts: number): number =>
+  within(limits.mib - rssBase, rssPerRuntime + countsMib(counts));
+
+/** Runtimes that one operator takes, by each limit, without counts of canaries. Writes are none where they leave room for all that is only observed of runtimes. */
 export const capacities = (inputs: Inputs, stepsPerSecond: number) => {
-  const within = (room: number, each: number): number =>
-    each <= 0 ? Infinity : Math.max(0, Math.floor(room / each));
   const writesLeft = limits.writes - writesAlone(inputs, stepsPerSecond);
   return {
     cpu: within(limits.core - inputs.cpuBase, inputs.cpuPerRuntime * stepsPerSecond),
-    memory: within(limits.mib - inputs.rssBase, inputs.rssPerRuntime),
+    memory: withinMemory(inputs, 0),
     reconnect: within(limits.reconnectSeconds - inputs.reconnectBase, inputs.reconnectPerRuntime),
     writes: writesLeft >= limits.observed ? Infinity : within(writesLeft, inputs.writesPerRuntime),
     streams: limits.streams,

@@ -58,6 +58,24 @@ describe('the page about scale', () => {
     expect(page).toContain('| a step an hour | over 1,000,000 | 1,650 | 900 | no limit | 5,000 | 112 |');
   });
 
+  it('says what counts of canaries take, and how many runtimes they leave room for', () => {
+    expect(page).toContain('memory      200 + 0.5 n + 0.00572 n c  <= 1,024 MiB');
+    // 824 MiB of 0.5 + 20 x 6,000 bytes each.
+    expect(page).toContain('| 20 | 1 | 0.114 | 114 | 1,340 |');
+    expect(page).toContain('| 32 | 16 | 2.93 | 2,930 | 240 |');
+  });
+
+  it('says of which report its line of writes is, beside what a large fleet wrote', () => {
+    const large = run([1000], [10_000, 200, 50]);
+    const said = 'The formula takes the line of fleet.json, of a machine that kept up.';
+    expect(page).not.toContain(said);
+    const text = scaleText({ small, large }, own);
+    expect(text).toContain(`${said} 1,000 x 10,000 x 200 wrote 6 times a second (fleet-large.json): the`);
+    const { commits_per_change: _, ...results } = large.results;
+    const overtaken = { ...large, results: { ...results, commits_per_change: variant([456]) } };
+    expect(scaleText({ small, large: overtaken }, own)).toContain('(456 commits of each in place of 1,000)');
+  });
+
   it('has headers of TCP and IP in the table and in the cost of an idle node', () => {
     // 730 h of 23,400 and 28,080 bytes.
     expect(page).toContain('| none: idle | 17.1 | 20.5 | 0.0376 | 0.376 |');

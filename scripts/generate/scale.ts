@@ -2,11 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { observationsPerSecond } from '../../src/operator/reconcile/write-budget.ts';
 import { maxElsewhere } from '../../src/rollout/judge/elsewhere.ts';
+import { maxCounters, maxWeights } from '../../src/runtime/serving/counts/split-counts.ts';
 import type { Report } from '../../test/bench/report.ts';
 import { sizeOf, sizeText } from './bench-goals.ts';
 import {
   bytesPerMonth,
+  canaryCounts,
   capacities,
+  countsMib,
   headers,
   type Inputs,
   inputsOf,
@@ -14,6 +17,7 @@ import {
   packetsPerStep,
   partOf,
   shardsFor,
+  withinMemory,
   writesAlone,
 } from './capacity.ts';
 import {
@@ -105,6 +109,45 @@ const feedbackTable = (part: number): readonly string[] =>
       ...[100, maxElsewhere].map((rewards) => number((runtimes * rewards * feedback.leaderBytes) / 2 ** 20)),
     ]),
   );
+
+/** Canaries at once, and weights of each until now. The last row is the most that a runtime keeps. */
+const canaryRows: readonly (readonly [canaries: number, weights: number])[] = [
+  [1, 1],
+  [20, 1],
+  [20, 5],
+  [maxCounters / maxWeights, maxWeights],
+];
+
+const canaryTable = (inputs: Inputs): readonly string[] =>
+  table(
+    [
+      'canaries at once',
+      'weights of each until now',
+      'a runtime, MiB',
+      '1,000 runtimes, MiB',
+      'runtimes in a part, by memory',
+    ],
+    canaryRows.map(([canaries, weights]) => {
+      const counts = canaries * weights;
+      const each = countsMib(counts);
+      return [canaries, weights, each, 1_000 * each, withinMemory(inputs, counts)].map(number);
+    }),
+  );
+
+/** What the line of writes is of, and what a large fleet wrote. */
+const writesOfLarge = (large: Report | undefined): readonly string[] => {
+  const writes = large?.results['api_writes_per_s']?.median;
+  const commits = large?.results['commits_per_change']?.median;
+  if (large === undefined || writes === undefined || commits === undefined) return [];
+  const { runtimes } = sizeOf(large);
+  const overtook =
+    commits < runtimes
+      ? `, where changes overtook each other (${number(commits)} commits of each in place of ${number(runtimes)})`
+      : '';
+  return [
+    `The formula takes the line of ${sources.small}.json, of a machine that kept up. ${sizeText(sizeOf(large))} wrote ${number(writes)} times a second (${sources.large}.json)${overtook}: the larger one is the safe one.`,
+  ];
+};
 
 type Reports = {
   readonly small: Report;
@@ -245,12 +288,13 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     '',
     '```text',
     `processor   ${number(inputs.cpuBase)} + ${number(inputs.cpuPerRuntime)} n s  <= ${limits.core} of a core`,
-    `memory      ${number(inputs.rssBase)} + ${number(inputs.rssPerRuntime)} n    <= ${exact(limits.mib)} MiB`,
+    `memory      ${number(inputs.rssBase)} + ${number(inputs.rssPerRuntime)} n + ${number(countsMib(1))} n c  <= ${exact(limits.mib)} MiB`,
     `reconnects  ${number(inputs.reconnectBase)} + ${number(inputs.reconnectPerRuntime)} n  <= ${limits.reconnectSeconds} s`,
     `writes      ${number(writesAlone(inputs, 0))} + ${number(writesAlone(inputs, 1) - writesAlone(inputs, 0))} s + min(${number(inputs.writesPerRuntime)} n, ${limits.observed}) <= ${limits.writes} a second`,
     `streams     n                <= ${number(limits.streams)} of a replica`,
     '```',
     '',
+    'c: counts of a runtime, one for each weight of each canary that it answered at ([below](#counts-of-canaries)); 0 in the table.',
     `Memory is up to the limit that the chart sets (${code('operator.resources.limits.memory')}); the goal of the bench is 512 MiB. Reconnects and writes are up to their goals.`,
     '',
     'Runtimes in a part by each limit, and operators for all nodes:',
@@ -275,10 +319,21 @@ export const scaleText = ({ small: report, counted, large }: Reports, inputs: In
     `([ADR 64](../adr/0064-writes-and-greetings-have-a-budget.md)), so it is n / ${limits.observed} seconds late at most, and`,
     `a part of ${number(part)} costs ${number(inputs.writesBase + Math.min(limits.observed, inputs.writesPerRuntime * part))} writes a second. When this was measured, a step was such an observation of each runtime; since`,
     '[ADR 100](../adr/0100-a-weight-alone-writes-no-adapterruntime.md) it is none, and the second term is for runtimes that change otherwise.',
+    ...writesOfLarge(large),
     `What is only observed of runtimes, Adapters, rollouts and routes together is written ${number(observationsPerSecond)} times a second at most.`,
     inputs.flapWrites === undefined
       ? 'Flaps alone were not measured.'
       : `A flap alone costs ${number(inputs.flapWrites)}: when each link flaps once an hour, ${number(fleetNodes)} nodes write ${number((fleetNodes / 3600) * inputs.flapWrites)} times a second together.`,
+    '',
+    '### Counts of canaries',
+    '',
+    `What both arms did is kept for each runtime, canary and weight until the attempt is over: ${exact(canaryCounts.bytes)} bytes at the leader, ${exact(canaryCounts.withFeedbackBytes)} where there is feedback`,
+    `and a bit for each answer that has some (src/operator/fleet/heap.test.ts). A runtime that answered nothing at a weight has none of it. It keeps ${maxWeights} weights of a canary and ${maxCounters} in all.`,
+    'The lines have none, as hollow runtimes answer nobody. Without feedback, where all runtimes answered at each weight:',
+    '',
+    ...canaryTable(inputs),
+    '',
+    'Counts lie on the heap, for which the chart gives 40 % of the limit of memory, 410 MiB, with all else that is on it: that is the nearer limit where they are most of it.',
     '',
     '### Feedback',
     '',

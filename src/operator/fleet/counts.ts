@@ -3,7 +3,7 @@ import { maxElsewhere } from '../../rollout/judge/elsewhere.ts';
 import { ToldRewards } from '../../rollout/judge/told-rewards.ts';
 import type { RolloutState } from './fleet.ts';
 
-/** Most counts of weights that are kept of one runtime, over all rollouts. It keeps 512 itself; each takes some 6 kB. */
+/** Most counts of weights that are kept of one runtime, over all rollouts. It keeps 512 itself; each takes some 6 kB, 9 with feedback. */
 export const maxCounts = 4096;
 /** The same of answers of others that it was told of feedback for. It keeps 65,536 itself. */
 const maxToldElsewhere = 131_072;

@@ -3,6 +3,7 @@ import { fakeDigest } from '../../api/names.fixture.ts';
 import { isDigest, objectKey } from '../../api/names.ts';
 import { noRevision } from '../../control/revision.ts';
 import { Report } from '../../gen/adaptlet/control/v1/control.ts';
+import { ArmCounter, buckets } from '../../rollout/judge/counts.ts';
 import { originOf } from '../../rollout/judge/elsewhere.ts';
 import { type Elsewhere, ToldRewards } from '../../rollout/judge/told-rewards.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
@@ -12,11 +13,14 @@ import { runtimeToWire } from './to-wire.ts';
 import { changeFromWire } from './update.ts';
 
 /**
- * For a process of its own: `node --expose-gc heap.fixture.ts NODES ADAPTERS ROLLOUTS PROCESSES REWARDS`. Prints the bytes of heap
+ * For a process of its own: `node --expose-gc heap.fixture.ts NODES ADAPTERS ROLLOUTS PROCESSES REWARDS WEIGHTS`. Prints the bytes of heap
  * and buffers that a store takes for each entry, when every node reports that many adapters and rollouts; or for each reward, where
- * each rollout has so many for each of so many processes that answered. Reports come as bytes, as from a stream.
+ * each rollout has so many for each of so many processes that answered; or for the counts of each weight, where each rollout has
+ * so many, with REWARDS for each answer. Reports come as bytes, as from a stream.
  */
-const [nodes = 0, adapters = 0, rollouts = 0, processes = 0, rewards = 0] = process.argv.slice(2).map(Number);
+const [nodes = 0, adapters = 0, rollouts = 0, processes = 0, rewards = 0, weights = 0] = process.argv
+  .slice(2)
+  .map(Number);
 
 const digestOf = (at: number) => {
   const digest = `sha256:${at.toString(16).padStart(64, '0')}`;
@@ -33,6 +37,15 @@ const toldOf = (process: number): Elsewhere => ({
     reward: at / 8,
   })),
 });
+/** Answers of both arms in all of their buckets, within 20 ms to 2 s. */
+const countsOf = (weight: number) => {
+  const arm = new ArmCounter();
+  for (let at = 0; at < 8 * buckets; at++) {
+    arm.answered(at % buckets, 20 * 100 ** ((at + weight / 100) / (8 * buckets)));
+    if (rewards > 0) arm.rewarded(at % buckets, at / 8 + weight / 3);
+  }
+  return { weight, seq: 1, stable: arm.snapshot(), canary: arm.snapshot() };
+};
 const modules = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
 const told =
   processes === 0
@@ -53,7 +66,11 @@ const reported = {
   rollouts: new Map(
     Array.from({ length: rollouts }, (_, at) => [
       objectKey('team-a', `rollout-${at}`),
-      aRolloutState(`7b0e2f4c-0000-4000-8000-${at}`, { stableDigest: digestOf(at), ...told }),
+      aRolloutState(`7b0e2f4c-0000-4000-8000-${at}`, {
+        stableDigest: digestOf(at),
+        counts: Array.from({ length: weights }, (_, percent) => countsOf(1 + percent)),
+        ...told,
+      }),
     ]),
   ),
 };
@@ -85,7 +102,8 @@ tell('first');
 const before = await heap();
 for (let node = 1; node < nodes; node++) tell(`node-${node}`);
 const after = await heap();
-const entries = processes === 0 ? adapters + rollouts : rollouts * processes * rewards;
+const each = weights > 0 ? weights : processes * rewards;
+const entries = each === 0 ? adapters + rollouts : rollouts * each;
 process.stdout.write(`${(after - before) / ((nodes - 1) * entries)}\n`);
 if (fleet.get(runtimeKey('first')) === undefined) throw new Error('the store was collected');
 fleet.close();

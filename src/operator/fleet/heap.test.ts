@@ -26,4 +26,10 @@ describe('what a fleet takes of the heap', () => {
     expect(await bytesOf(100, 0, 1, 1, 8_192)).toBeLessThan(20);
     expect(await bytesOf(100, 0, 1, 500, 16)).toBeLessThan(24);
   });
+
+  // Two lists of 64 numbers and a sketch of latencies for each arm; with feedback two lists more. Lists of zeros are shared.
+  it('is some 6 kB for the counts of a canary at a weight, and some 9 kB with feedback', async () => {
+    expect(await bytesOf(100, 0, 20, 0, 0, 5)).toBeLessThan(6_500);
+    expect(await bytesOf(100, 0, 20, 0, 1, 5)).toBeLessThan(9_500);
+  });
 });
