@@ -41,10 +41,10 @@ beforeEach(() => {
 });
 afterEach(() => stack.disposeAsync());
 
-const start = async (operator: MemoryOperator, clock: FakeClock) => {
+const start = async (operator: MemoryOperator, clock: FakeClock, random = () => 0.5) => {
   const lines: string[] = [];
   const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
-  const node = stack.use(await startTestNode({ folder, dial: operator.dial, clock, logger }));
+  const node = stack.use(await startTestNode({ folder, dial: operator.dial, clock, logger, random }));
   for (const { adapter: name, digest } of [stable, canary])
     node.residency.states.set(objectKey('team-a', name), { state: 'Resident', digest });
   node.residency.states.set(objectKey('team-a', 'z'), { state: 'Compiled', digest: fakeDigest('c') });
@@ -60,9 +60,9 @@ const start = async (operator: MemoryOperator, clock: FakeClock) => {
 type Node = Awaited<ReturnType<typeof start>>;
 
 /** A node that follows, with the plan in force. */
-const following = async (clock: FakeClock) => {
+const following = async (clock: FakeClock, random?: () => number) => {
   const operator = new MemoryOperator();
-  const node = await start(operator, clock);
+  const node = await start(operator, clock, random);
   await waitFor('the stream', () => operator.streams[0]);
   operator.last.welcome();
   operator.last.put(...plan);
@@ -187,16 +187,25 @@ describe.each(outages)('a node without its operator for %s', (_, ms) => {
   });
 });
 
-it('a node without its operator dials every 15 to 30 s', async () => {
-  const clock = new FakeClock();
-  const { operator, node } = await following(clock);
-  cut(operator);
-  await pass(node, clock, hour);
-  const before = operator.dialled;
-  await pass(node, clock, 6 * hour, 6 * 3_600);
-  expect(operator.dialled - before).toBeGreaterThanOrEqual((6 * hour) / 30_000 - 1);
-  expect(operator.dialled - before).toBeLessThanOrEqual((6 * hour) / 15_000 + 1);
-});
+it.each([
+  [0, 30_000],
+  [0.5, 15_000],
+  [0.99, 300],
+])(
+  'a node without its operator dials within 30 s of a refusal: chance takes off %d of it',
+  async (part, pauseMs) => {
+    const clock = new FakeClock();
+    const { operator, node } = await following(clock, () => part);
+    cut(operator);
+    // Until the pauses are as long as they get.
+    await pass(node, clock, 10 * 60_000, 10 * 600);
+    const before = operator.dialled;
+    const times = 100;
+    await pass(node, clock, times * pauseMs, times * 10);
+    expect(operator.dialled - before).toBeGreaterThan(0.85 * times);
+    expect(operator.dialled - before).toBeLessThanOrEqual(times + 1);
+  },
+);
 
 describe('a node whose clock is wrong', () => {
   it('that starts in 1970 has its plan, counts connections on, and follows', async () => {

@@ -25,11 +25,20 @@ export type TestNodeOptions = {
   readonly logger?: Logger;
   /** Called before the plan is written. */
   readonly beforeWrite?: (plan: HeldPlan) => Promise<void>;
+  /** Default: always 0.5. */
+  readonly random?: () => number;
 };
 
 /** A runtime that follows an operator, without an engine. */
 export const startTestNode = async (options: TestNodeOptions) => {
-  const { folder, dial, clock = systemClock, logger = pino({ enabled: false }), beforeWrite } = options;
+  const {
+    folder,
+    dial,
+    clock = systemClock,
+    logger = pino({ enabled: false }),
+    beforeWrite,
+    random = () => 0.5,
+  } = options;
   const memory = memoryOf(folder);
   const remembered = await recall(memory, logger);
   const residency = new FakeResidency();
@@ -66,7 +75,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
     feedbackKeys,
     clock,
     logger,
-    random: () => 0.5,
+    random,
     operator: dial === undefined ? undefined : { address: 'operator:9443', dial },
     introduction: () => ({
       identity: { namespace: 'adaptlet-system', name: 'node-1', kind: Identity_Kind.NODE },
