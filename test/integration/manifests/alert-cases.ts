@@ -26,6 +26,42 @@ export const alertCases: Readonly<Record<string, AlertCase>> = {
     at: '80m',
     silent: { 'adaptlet_operator_certificate_expiry_timestamp_seconds{pod="a"}': '86400x90' },
   },
+  AdaptletOperatorCacheUnhealthy: {
+    fires: {
+      'adaptlet_operator_cache_healthy{pod="a",kind="Adapter"}': '1x20',
+      'adaptlet_operator_cache_healthy{pod="b",kind="Adapter"}': '1x5 0x15',
+    },
+    at: '12m',
+    labels: { kind: 'Adapter' },
+    // An API server that was away for four minutes.
+    silent: { 'adaptlet_operator_cache_healthy{pod="a",kind="Adapter"}': '1x5 0x4 1x10' },
+  },
+  AdaptletRemovalChecksFailing: {
+    fires: { 'adaptlet_operator_removal_checks_failing{pod="a"}': '0x5 1+1x20' },
+    at: '17m',
+    silent: { 'adaptlet_operator_removal_checks_failing{pod="a"}': '0x5 1+1x8 0x10' },
+  },
+  AdaptletPlanLate: {
+    fires: {
+      'adaptlet_operator_plan_age_seconds{pod="a",quantile="1"}': '0x20',
+      'adaptlet_operator_plan_age_seconds{pod="b",quantile="1"}': '0+60x20',
+    },
+    at: '12m',
+    silent: { 'adaptlet_operator_plan_age_seconds{pod="b",quantile="1"}': '300x20' },
+  },
+  AdaptletRuntimeUnanswered: {
+    // One runtime of a hundred that never answers.
+    fires: {
+      'adaptlet_operator_sync_unanswered_total{pod="a"}': '0+1x40',
+      'adaptlet_operator_sync_streams{pod="a"}': '100x40',
+    },
+    at: '35m',
+    // Of a thousand, 15 links that broke under a change.
+    silent: {
+      'adaptlet_operator_sync_unanswered_total{pod="a"}': '0x5 0+1x15 15x20',
+      'adaptlet_operator_sync_streams{pod="a"}': '1000x40',
+    },
+  },
   AdaptletRuntimeOffline: {
     // Another replica leads after half an hour.
     fires: {
