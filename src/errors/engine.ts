@@ -62,7 +62,7 @@ export const engineErrors = defineErrors({
   },
   ADAPTER_MEMORY_FULL: {
     summary: 'The memory for adapters has no room for one more.',
-    advice: 'Raise the memory budget of the runtime, or unpin or evict an adapter.',
+    advice: 'Raise --adapter-memory (`runtime.adapters.memory` of the chart), or unpin or evict an adapter.',
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },

@@ -202,7 +202,7 @@ export const requestErrors = defineErrors({
   RESIDENCY_BUDGET: {
     summary: 'An adapter does not fit into the RAM budget of adapters.',
     advice:
-      'Raise the memory budget of the runtime, or use an adapter of a lower rank or with fewer target modules.',
+      'Raise --adapter-memory (`runtime.adapters.memory` of the chart), or use an adapter of a lower rank or with fewer target modules.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
