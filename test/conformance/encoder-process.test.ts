@@ -1,7 +1,11 @@
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type EngineClient, startEngine } from '../../src/runtime/engine/client/client.ts';
+import {
+  type EngineClient,
+  type EngineOptions,
+  startEngine,
+} from '../../src/runtime/engine/client/client.ts';
 import { silentLog } from '../../src/telemetry/log.fixture.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { StoppedThreads } from '../support/stopped-threads.ts';
@@ -16,19 +20,20 @@ afterEach(async () => {
 });
 
 /** An encoder in a process of its own, which waits for a batch of two texts unless it is cancelled. */
-const start = async ({ maxQueue = 1 } = {}): Promise<EngineClient> => {
+const start = async (more: Partial<EngineOptions> = {}): Promise<EngineClient> => {
   const engine = startEngine({
     modelDir: writeBertModel(join(folder, 'model')),
     cacheDir: join(folder, 'cache'),
     adapterBudgetBytes: 1 << 20,
     threads: 1,
     maxConcurrent: 1,
-    maxQueue,
+    maxQueue: 1,
     maxBatch: 2,
     maxBatchDelayMs: 600_000,
     clock: systemClock,
     logger: silentLog,
     stallTimeoutMs: 20_000,
+    ...more,
   });
   engines.push(engine);
   await waitFor('the engine', () => engine.state === 'ready');
@@ -49,6 +54,15 @@ const input = (texts: number, adapter: string | null = null) => {
 const never = new AbortController().signal;
 
 describe('an encoder in its process', () => {
+  it('says at its start what adapters lack without the native operator', async () => {
+    const lines: string[] = [];
+    await start({
+      loraOperator: 'off',
+      logger: { ...silentLog, warn: (keys) => lines.push(JSON.stringify(keys)) },
+    });
+    await waitFor('the line', () => lines.join().includes('do not share a step'));
+  });
+
   it('says what it is, and answers', async () => {
     const engine = await start();
     expect(engine.info()).toMatchObject({

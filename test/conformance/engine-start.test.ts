@@ -45,6 +45,14 @@ describe('a base model that cannot be loaded', () => {
     await engine.close();
   });
 
+  it('says at its start what adapters lack without the native operator', async () => {
+    const { engine, log } = launchTiny({ loraOperator: 'off' });
+    await waitFor('the engine', () => engine.state === 'ready');
+    const said = () => log.filter(({ level }) => level === 'warn').map(({ keys }) => JSON.stringify(keys));
+    await waitFor('the line', () => said().join().includes('do not share a step'));
+    await engine.close();
+  });
+
   it('runs on the ONNX Runtime that is named, and says when that cannot be loaded', async () => {
     const folder = folderOfFile();
     const onnxRuntimeLibrary = join(folder, 'libonnxruntime.so');

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { availableMemory } from '../../machine/available-memory.ts';
 import { EncodeHost, type EncodeHostOptions } from '../encode/encode-host.ts';
 import { type EncodeModelOptions, openEncodeModel } from '../encode/encode-model.ts';
+import type { EngineInfo } from '../engine.ts';
 import { GenerateHost, type GenerateHostOptions } from '../generate/generate-host.ts';
 import { openGenerateModel } from '../generate/generate-model.ts';
 import type { EngineHost } from '../host/engine-host.ts';
@@ -12,6 +13,7 @@ import { readModelGraph } from '../model/folder.ts';
 import { findGraph } from '../model/graph-file.ts';
 import type { Graph } from '../onnx/graph.ts';
 import { findOperator } from '../ort/operator.ts';
+import { cpuProvider } from '../ort/providers.ts';
 import type { KvWish } from '../schedule/kv-budget.ts';
 import { inputIds, isEncoder } from '../session/encoder-graph.ts';
 import { usualStructureBytes } from '../structure/structures.ts';
@@ -80,18 +82,44 @@ export const kvWishOf = ({
 };
 
 /**
+ * What adapters lack where they come in the portable way though the native operator, which is for the CPU, could take them, and how it is
+ * had; undefined: nothing. `found`: the library is there, and the graph does not open with it.
+ */
+export const portableText = (
+  { loraOperator, executionProvider }: Pick<EngineInfo, 'loraOperator' | 'executionProvider'>,
+  { wish, found }: { readonly wish: string; readonly found: boolean },
+): string | undefined => {
+  if (loraOperator !== '' || executionProvider !== cpuProvider) return undefined;
+  const missing =
+    'there is no native operator, which `make native` builds where a C compiler is, and images have';
+  const why =
+    wish === 'off'
+      ? '--lora-operator is off'
+      : found
+        ? 'the graph does not open with the native operator'
+        : missing;
+  return `requests for different adapters do not share a step, and adapters are float32 in memory: ${why}`;
+};
+
+/**
  * Opens the base model in a folder and what answers with it.
  * @throws MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN, PROVIDER_NOT_AVAILABLE
  */
 export const openHost = async (given: OpenHostOptions): Promise<EngineHost> => {
-  const operator = findOperator(given.loraOperator ?? 'auto', given.warn);
+  const { loraOperator: wish = 'auto' } = given;
+  const operator = findOperator(wish, given.warn);
   const options = { ...defaults, operator, ...given };
+  const sayWhatLacks = (info: EngineInfo): void => {
+    const text = portableText(info, { wish, found: operator !== undefined });
+    if (text !== undefined) given.warn(text);
+  };
   const { modelDir, modelFile } = options;
   const path = findGraph(modelDir, modelFile);
   const graph = readModelGraph(modelDir, modelFile);
   switch (taskOf(dirname(path), graph)) {
     case 'generate': {
       const model = await openGenerateModel(modelDir, graph, { ...options, kv: kvWishOf(options) });
+      sayWhatLacks(model.info);
       const { foreignAttention } = model.sessions;
       if (foreignAttention !== undefined)
         options.warn(
@@ -99,8 +127,11 @@ export const openHost = async (given: OpenHostOptions): Promise<EngineHost> => {
         );
       return new GenerateHost(model, { ...options, kvBudgetBytes: model.kv.budgetBytes });
     }
-    case 'embed':
-      return new EncodeHost(await openEncodeModel(modelDir, graph, options), options);
+    case 'embed': {
+      const model = await openEncodeModel(modelDir, graph, options);
+      sayWhatLacks(model.info);
+      return new EncodeHost(model, options);
+    }
     case 'infer':
       return new InferHost(await openInferModel(modelDir, graph, options), options);
   }
