@@ -68,7 +68,7 @@ const reported = {
       objectKey('team-a', `rollout-${at}`),
       aRolloutState(`7b0e2f4c-0000-4000-8000-${at}`, {
         stableDigest: digestOf(at),
-        counts: Array.from({ length: weights }, (_, percent) => countsOf(1 + percent)),
+        counts: [...Array(weights).keys()].map((percent) => countsOf(1 + percent)),
         ...told,
       }),
     ]),

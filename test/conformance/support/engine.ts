@@ -41,6 +41,7 @@ export const launchTiny = (
     maxQueue: 4,
     clock: systemClock,
     stallTimeoutMs: 20_000,
+    loraOperator: process.env['ADAPTLET_LORA_OPERATOR'],
     logger: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
     ...options,
   });
