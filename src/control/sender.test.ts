@@ -213,6 +213,28 @@ describe('what was removed, and comes again', () => {
     expect(sender.next(targetOf(planOf(again), at(4)))).toBeUndefined();
     expect(sender.next(targetOf(planOf(), at(5)))?.removes).toEqual(['Split team-a/s']);
   });
+
+  it.each([
+    ['while fewer others were removed since than it had, or 1,024', 1023, ['Split team-a/s']],
+    ['no more behind that: what a stream remembers has a bound', 1024, undefined],
+  ])('%s', (_, others, removes) => {
+    const sender = settled(split('s'));
+    let revision = 1;
+    const settle = (...resources: Resource[]): void => {
+      revision += 1;
+      const batch = sender.next(targetOf(planOf(...resources), at(revision)));
+      if (batch !== undefined) sender.acknowledged(batch.commit.nonce, []);
+    };
+    settle();
+    for (let other = 0; other < others; other += 1) {
+      settle(split(`other-${other}`));
+      settle();
+    }
+    const again = split('s', { weight: 5 });
+    const batch = sender.next(targetOf(planOf(again), at(revision + 1)));
+    sender.acknowledged(batch?.commit.nonce ?? 0n, [reason(again)]);
+    expect(sender.next(targetOf(planOf(), at(revision + 2)))?.removes).toEqual(removes);
+  });
 });
 
 describe('names that a runtime asks for', () => {

@@ -44,6 +44,9 @@ export type Batch = {
 /** What a runtime says that it holds: versions by key, or the hash of them. */
 export type HeldSaid = ReadonlyMap<string, string> | { readonly hash: Buffer };
 
+/** Removed keys that are remembered of every runtime. */
+const leastRemembered = 1024;
+
 export type Refused = { readonly version: string; readonly reason: string };
 
 /**
@@ -64,8 +67,12 @@ export class Sender {
   #asking: 'No' | 'Due' | 'Asked' = 'No';
   /** What the runtime compares with what it holds, and the hashes of its parts. */
   #asked: { readonly layers: Layers; readonly hashes: readonly Buffer[] } = { layers: noLayers, hashes: [] };
-  /** Keys that the runtime was told to remove: it may hold them back, so they may be there still. */
+  /**
+   * Keys that the runtime was told to remove, the last one last: it may hold them back, so they may be there still. As many as it had at a time, at
+   * least 1,024: a stream may go on for months.
+   */
   readonly #removed = new Set<string>();
+  #mostHeld = leastRemembered;
   readonly #refused = new Map<string, Refused>();
   /** What was looked at last, and the keys at which the runtime did not hold exactly that. */
   #before = noLayers;
@@ -219,7 +226,12 @@ export class Sender {
     for (const key of batch.removes) {
       held.set(key, undefined);
       this.#open.delete(key);
+      this.#removed.delete(key);
       this.#removed.add(key);
+    }
+    for (const key of this.#removed) {
+      if (this.#removed.size <= this.#mostHeld) break;
+      this.#removed.delete(key);
     }
     return true;
   }
@@ -250,6 +262,7 @@ export class Sender {
     { withheld, only, mayRemove, plan }: Target,
   ): Changes {
     const keeps = keeping(withheld, only);
+    this.#mostHeld = Math.max(this.#mostHeld, base.size + extra.size);
     const open = new Set<string>();
     const puts: Versioned[] = [];
     const removes: string[] = [];

@@ -100,6 +100,8 @@ const greetingsAtOnce = 16;
 const turns = { longestMs: 1_000, patienceMs: 6_000, maxWaiting: 1_000, retryAfterMs: 5_000 };
 
 const serverOptions: ServerOptions = {
+  // Nobody asks for its tables of connections.
+  'grpc.enable_channelz': 0,
   // Everything that a runtime with tens of thousands of adapters reports. Nothing is read of strangers, see `Channel`.
   'grpc.max_receive_message_length': 16 << 20,
   'grpc.max_send_message_length': 4 << 20,
