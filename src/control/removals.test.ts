@@ -150,6 +150,38 @@ describe('removals of more than half of what is held', () => {
     expect([runtime.size, runtime.held?.count]).toEqual([44, 4]);
   });
 
+  it('that are left of a plan of which most wait are no small plan', () => {
+    const runtime = new Runtime(...adapters(10));
+    runtime.commit({ remove: keys(0, 8) });
+    runtime.commit({ remove: keys(8, 10) });
+    expect([runtime.size, runtime.held?.count]).toEqual([10, 10]);
+  });
+
+  it('that wait do not make those wait that come behind them, where a plan is never without change', () => {
+    const runtime = new Runtime(...adapters(52));
+    const many = adapters(1000);
+    let [oldest, newest] = [0, 52];
+    /** So many are replaced. */
+    const replace = (count: number): void => {
+      runtime.commit({ put: many.slice(newest, newest + count), remove: keys(oldest, oldest + count) });
+      oldest += count;
+      newest += count;
+      runtime.clock.advance(3000);
+    };
+    for (let ms = 0; ms < 5 * minute; ms += 3000) replace(1);
+    expect([runtime.size, runtime.held]).toEqual([52, undefined]);
+    replace(20);
+    expect(runtime.held?.count).toBe(20);
+    for (let ms = 0; ms < 9 * minute; ms += 3000) replace(1);
+    // Those of the minute behind it still wait as well.
+    expect(runtime.held?.count).toBeLessThanOrEqual(40);
+    for (let ms = 0; ms < 3 * minute; ms += 3000) {
+      runtime.receiver.removalsDue();
+      replace(1);
+    }
+    expect([runtime.size, runtime.held]).toEqual([52, undefined]);
+  });
+
   it('wait ten minutes each from when they were asked for', () => {
     const runtime = new Runtime(...adapters(10));
     runtime.commit({ remove: keys(0, 6) });

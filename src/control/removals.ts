@@ -43,7 +43,8 @@ type Past = { readonly plan: Plan; readonly until: number };
 /**
  * The mass-removal brake of a runtime: what takes away more than half of what was held at some time of the last minute,
  * or more than half of the rollouts and routes in it, waits for ten minutes or for a person, so that an operator that
- * sees nothing does not empty the nodes. Removals that trickle in, and those that wait, count together.
+ * sees nothing does not empty the nodes. Removals that trickle in count together. What waits counts as if it were not there: else one mass
+ * removal would make all wait that come behind it, without an end where a plan changes all the time.
  *
  * Why several plans are compared and not the one at the start of the window: a runtime that was filled within the
  * minute had nothing there.
@@ -203,9 +204,10 @@ export class Removals {
     const recent = this.#past.filter(({ until }) => now - until <= this.#limits.windowMs);
     return [before, ...recent.map(({ plan }) => plan)].some((plan) =>
       measures.some((counts) => {
-        const held = [...plan.keys()].filter(counts);
+        const all = [...plan.keys()].filter(counts);
+        const held = all.filter((key) => !this.#waiting.has(key));
         const gone = held.filter((key) => !after.has(key));
-        return held.length >= this.#limits.minResources && gone.length * 2 > held.length;
+        return all.length >= this.#limits.minResources && gone.length * 2 > held.length;
       }),
     );
   }
