@@ -195,7 +195,6 @@ export class Receiver {
       put: new Set([...staged].filter(([, change]) => change !== 'Remove').map(([key]) => key)),
       removes: [...staged].filter(([, change]) => change === 'Remove').map(([key]) => key),
       confirmed: commit.confirmedRemovals,
-      isFirst: commit.nonce === 1n,
     });
     return { outcome: 'Applied', refused, ...this.#inForce(planned, gone, isSorted) };
   }

@@ -261,6 +261,18 @@ describe('held-back removals and streams', () => {
     expect(runtime.held?.remainingMs).toBe(6 * minute);
   });
 
+  it('go on with the time that is left also when the other stream has something else to say first', () => {
+    const runtime = new Runtime(...adapters(4));
+    runtime.commit({ remove: keys(0, 4) });
+    runtime.clock.advance(9 * minute);
+    runtime.connect();
+    runtime.commit({ put: [split('s')] });
+    expect(runtime.held).toBeUndefined();
+    runtime.clock.advance(5000);
+    runtime.commit({ remove: keys(0, 4) });
+    expect(runtime.held).toMatchObject({ count: 4, remainingMs: minute - 5000 });
+  });
+
   it('go on with the time that was left when the process was restarted', () => {
     const runtime = new Runtime(...adapters(4));
     runtime.commit({ remove: keys(0, 4) });
@@ -291,8 +303,11 @@ describe('held-back removals and streams', () => {
     expect(runtime.receiver.removalsDue()).toBeUndefined();
     runtime.connect();
     expect(runtime.receiver.removalsDue()).toBeUndefined();
-    // The next operator found them in the Hello and wants them.
+    // The next operator found them in the Hello and wants them: it has a minute to say otherwise.
     runtime.commit({ put: [split('s')] });
+    expect([runtime.size, runtime.receiver.removalsDue(), runtime.held]).toEqual([5, undefined, undefined]);
+    runtime.clock.advance(minute + 1);
+    runtime.commit({});
     expect([runtime.size, runtime.receiver.removalsDue(), runtime.receiver.held().removals]).toEqual([
       5,
       undefined,

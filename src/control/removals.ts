@@ -49,9 +49,9 @@ type Past = { readonly plan: Plan; readonly until: number };
  * Why several plans are compared and not the one at the start of the window: a runtime that was filled within the
  * minute had nothing there.
  *
- * What waits keeps its time across streams and restarts. It happens only when the present stream asks for it: another
- * operator that finds the resource in the Hello and does not remove it wants it. One that has nothing to send says so by that:
- * what it asks for for the first time after a minute waits anew.
+ * What waits keeps its time across streams and restarts. It happens only when the present stream asks for it, within its first minute, as a
+ * replica that has just begun may not be sure at once: another operator that finds the resource in the Hello and does not remove it wants
+ * it. What is asked for for the first time after that waits anew.
  */
 export class Removals {
   readonly #clock: Clock;
@@ -124,7 +124,7 @@ export class Removals {
    * Which of the removals of a commit happen now. The caller removes exactly these.
    *
    * `before`: the plan in force; `planned`: with the puts of the commit, without its removals; `put`: keys that the
-   * commit puts, taken or refused; `isFirst`: of its stream.
+   * commit puts, taken or refused.
    */
   decide({
     before,
@@ -132,19 +132,17 @@ export class Removals {
     put,
     removes,
     confirmed,
-    isFirst,
   }: {
     readonly before: Plan;
     readonly planned: Plan;
     readonly put: ReadonlySet<string>;
     readonly removes: readonly string[];
     readonly confirmed: string;
-    readonly isFirst: boolean;
   }): ReadonlySet<string> {
     const wanted = new Set(removes.filter((key) => before.has(key) && !put.has(key)));
     const isLate = this.#clock.monotonic() - this.#connectedAt > this.#limits.windowMs;
     for (const key of this.#waiting.keys()) {
-      const isNotAsked = isFirst && (isLate || !wanted.has(key));
+      const isNotAsked = isLate && !this.#asked.has(key);
       if (put.has(key) || !before.has(key) || isNotAsked) this.#forget(key);
       else if (wanted.has(key)) this.#asked.add(key);
     }
