@@ -215,7 +215,7 @@ describe('what was removed, and comes again', () => {
   });
 
   it.each([
-    ['while fewer others were removed since than it had, or 1,024', 1023, ['Split team-a/s']],
+    ['while fewer than 1,024 others were removed since', 1023, ['Split team-a/s']],
     ['no more behind that: what a stream remembers has a bound', 1024, undefined],
   ])('%s', (_, others, removes) => {
     const sender = settled(split('s'));

@@ -68,11 +68,11 @@ export class Sender {
   /** What the runtime compares with what it holds, and the hashes of its parts. */
   #asked: { readonly layers: Layers; readonly hashes: readonly Buffer[] } = { layers: noLayers, hashes: [] };
   /**
-   * Keys that the runtime was told to remove, the last one last: it may hold them back, so they may be there still. As many as it had at a time, at
-   * least 1,024: a stream may go on for months.
+   * Keys that the runtime was told to remove, the last one last: it may hold them back, so they may be there still. The last 1,024, or
+   * as many as one commit removed: a stream may go on for months.
    */
   readonly #removed = new Set<string>();
-  #mostHeld = leastRemembered;
+  #mostRemoved = leastRemembered;
   readonly #refused = new Map<string, Refused>();
   /** What was looked at last, and the keys at which the runtime did not hold exactly that. */
   #before = noLayers;
@@ -229,8 +229,9 @@ export class Sender {
       this.#removed.delete(key);
       this.#removed.add(key);
     }
+    this.#mostRemoved = Math.max(this.#mostRemoved, batch.removes.length);
     for (const key of this.#removed) {
-      if (this.#removed.size <= this.#mostHeld) break;
+      if (this.#removed.size <= this.#mostRemoved) break;
       this.#removed.delete(key);
     }
     return true;
@@ -262,7 +263,6 @@ export class Sender {
     { withheld, only, mayRemove, plan }: Target,
   ): Changes {
     const keeps = keeping(withheld, only);
-    this.#mostHeld = Math.max(this.#mostHeld, base.size + extra.size);
     const open = new Set<string>();
     const puts: Versioned[] = [];
     const removes: string[] = [];
