@@ -22,7 +22,7 @@ const headerSchema = z
       }),
     type: z.enum(['Exact', 'Prefix', 'Regex']).default('Exact').meta({
       description:
-        'How the value is compared. Regex: RE2, must match the whole value; of a value of more than 2048 characters it cannot be told, and neither it nor its negation holds. Default Exact.',
+        'How the value is compared. Regex: RE2, must match the whole value. Of a value of more than 2048 characters it cannot be told: neither it nor its negation holds. Default Exact.',
     }),
     value: line(maxRegexLength).meta({
       description: 'Value, prefix or pattern, at most 512 characters. Example: medical',
