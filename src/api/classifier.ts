@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { exactlyOneOf } from './exactly-one.ts';
 import { imageForm } from './image.ts';
 import { digestSchema, labelNameSchema, nameSchema } from './names.ts';
-import { pathForm } from './source.ts';
+import { pathForm, pullSecretRefSchema } from './source.ts';
 import { formed, matching, text } from './text.ts';
 import { duplicatesOf } from './unique.ts';
 
@@ -65,8 +65,9 @@ const classifierSourceSchema = exactlyOneOf(
       .strictObject({
         image: formed(512, ...imageForm).meta({
           description:
-            'registry/repository:tag or registry/repository@sha256:…. Nodes ask with the credentials that the administrator gave them. Example: registry.example/team-a/intent:v1',
+            'registry/repository:tag or registry/repository@sha256:…. Example: registry.example/team-a/intent:v1',
         }),
+        pullSecretRef: pullSecretRefSchema,
       })
       .meta({ description: 'An artifact of an OCI registry, as `adaptlet push` packs it.' })
       .optional(),

@@ -23,7 +23,7 @@ const pathAdvice =
 export const pathForm: readonly Requirement[] = [...pathRequirements, matching(pathPattern, pathAdvice)];
 
 /** Where the credential of a registry is. The name is no secret; it is in plans. */
-const pullSecretRefSchema = z
+export const pullSecretRefSchema = z
   .strictObject({
     name: nameSchema.meta({
       description:
@@ -32,7 +32,7 @@ const pullSecretRefSchema = z
   })
   .meta({
     description:
-      'Credential of the registry, out of a Secret. Nodes get tokens for this repository alone. Only in a cluster, in namespaces whose Secrets the administrator lets the operator read. What is in the Secret may change, its name may not. Default: the credentials that the administrator gave to nodes and operator.',
+      'Credential of the registry, out of a Secret. Nodes get tokens for this repository alone. Only in a cluster, in namespaces whose Secrets the administrator lets the operator read. What is in the Secret may change. Default: the credentials that the administrator gave to nodes and operator.',
   })
   .optional();
 

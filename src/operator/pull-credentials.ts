@@ -86,7 +86,7 @@ const isPassword = ({ header }: Authorization, credentials: Credentials): boolea
 };
 
 /**
- * What registries are asked with for adapters that name a Secret: by the operator itself, and by nodes, which get tokens for
+ * What registries are asked with for sources that name a Secret: by the operator itself, and by nodes, which get tokens for
  * one repository.
  *
  * Guarantees: a Secret is looked at again after 15 s; one question about a repository is under way for all who ask it; few are

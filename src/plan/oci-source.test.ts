@@ -17,24 +17,40 @@ const rules = routeSpecSchema.shape.rules.parse([
   },
   { name: 'all', targets: [{ base: true, weight: 1 }] },
 ]);
+const intent = { image: 'r.example/team-a/intent:v1', pullSecretRef };
+const digest = `sha256:${'a'.repeat(64)}`;
+const classifiers = routeSpecSchema.shape.classifiers.unwrap().parse([
+  { name: 'table', minConfidence: 0.5, examples: { source: { oci: intent }, digest } },
+  { name: 'encoder', minConfidence: 0.5, onnx: { source: { oci: intent }, digest } },
+  { name: 'here', minConfidence: 0.5, onnx: { source: { path: { path: 'intent' } }, digest } },
+  {
+    name: 'words',
+    minConfidence: 0.5,
+    keywords: { labels: [{ name: 'a', terms: [{ text: 'x' }] }] },
+  },
+]);
 const resources: Resource[] = [
   adapterResource(objectKey('team-a', 'sql'), { source: { oci: sql } }),
   adapterResource(objectKey('team-a', 'folder')),
   {
     type: 'Route',
     name: objectKey('team-a', 'way'),
-    body: { uid: 'u', createdAt: '', model: 'assistant', rules },
+    body: { uid: 'u', createdAt: '', model: 'assistant', rules, classifiers },
   },
 ];
 const plan: Plan = new Map(resources.map((resource) => [resourceKey(resource), versioned(resource)]));
 
-describe('where an adapter of a plan comes from', () => {
+describe('where an artifact of a plan comes from', () => {
   it('is what its Adapter says, or the template of its route with the user in it', () => {
     expect(ociSourceOf(plan, 'team-a/sql')).toEqual(sql);
     expect(ociSourceOf(plan, 'team-a/way/mine/u42')).toEqual({
       image: 'r.example/team-a/users/u42:current',
       pullSecretRef,
     });
+  });
+
+  it.each(['table', 'encoder'])('is what the classifier %s of its route says', (name) => {
+    expect(ociSourceOf(plan, `team-a/way/${name}`)).toEqual(intent);
   });
 
   it.each([
@@ -44,6 +60,10 @@ describe('where an adapter of a plan comes from', () => {
     ['no such rule', 'team-a/way/theirs/u42'],
     ['a rule without users', 'team-a/way/all/u42'],
     ['no user', 'team-a/way/mine'],
+    ['a classifier from a folder', 'team-a/way/here'],
+    ['a classifier without an artifact', 'team-a/way/words'],
+    ['a classifier of no such route', 'team-a/assistant/table'],
+    ['a classifier of another namespace', 'team-b/way/table'],
     ['no such route', 'team-a/assistant/mine/u42'],
     ['a user that is a path', 'team-a/way/mine/u/../x'],
     ['a user that no request has', 'team-a/way/mine/U42'],

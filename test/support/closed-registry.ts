@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -94,13 +95,14 @@ export class ClosedRegistry implements AsyncDisposable {
     });
   }
 
-  /** Pushes an adapter of the tiny model past the door; gives its digest. `image`: repository:tag. */
-  async push(image: string, adapter: string): Promise<string> {
+  /** Pushes an adapter past the door, of the tiny model unless `adapters` has others; gives its digest. `image`: repository:tag. */
+  async push(image: string, adapter: string, adapters = tiny.adapters): Promise<string> {
     const { user, password } = this.#auth;
     const login = ['--username', user, '--password', password];
-    const files = ['adapter_config.json', 'adapter_model.safetensors'];
+    const cwd = join(adapters, adapter);
+    const files = await readdir(cwd);
     const args = ['push', '--plain-http', ...login, `${this.#registry.host}/${image}`, ...files];
-    const { stdout } = await run((await tool('oras')) ?? '', args, { cwd: join(tiny.adapters, adapter) });
+    const { stdout } = await run((await tool('oras')) ?? '', args, { cwd });
     const digest = /Digest: (sha256:[0-9a-f]{64})/.exec(stdout)?.[1];
     if (digest === undefined) throw new Error(`oras said no digest: ${stdout}`);
     return digest;

@@ -39,7 +39,7 @@ export class PullCredentials {
     this.#send = send;
   }
 
-  /** Who asks the registry for an adapter; undefined: this node itself. */
+  /** Who asks the registry for an artifact; undefined: this node itself. */
   readonly loginFor = (key: ObjectKey, source: OciSource): Login | undefined => {
     const { pullSecretRef: ref, image } = source;
     if (ref === undefined) return undefined;
@@ -108,8 +108,11 @@ export class PullCredentials {
 /** Milliseconds; no answer is believed to be good for longer. */
 const maxLifetimeMs = 600_000;
 
+/** What a key names: `namespace/route/classifier` has three parts, those of adapters have two or four. */
+const named = (key: string): string => `${key.split('/').length === 3 ? 'classifier' : 'adapter'} ${key}`;
+
 const whoWaits = (key: string, secret: string): string =>
-  `adapter ${key} waits for a pull credential of Secret ${secret}`;
+  `${named(key)} waits for a pull credential of Secret ${secret}`;
 
 const deniedAdvice = (secret: string): string =>
   `Check that what is in Secret ${secret} may read the source. It is tried again by itself.`;
@@ -122,7 +125,7 @@ const awaited = (who: string, why: string, advice = ''): AdaptletError =>
 const noSecrets = ({ key, secret }: CredentialRequest): AdaptletError =>
   new AdaptletError(
     'PULL_SECRET',
-    `the source of adapter ${key} names the Secret ${secret}, and this node has no operator to read it`,
+    `the source of ${named(key)} names the Secret ${secret}, and this node has no operator to read it`,
     {
       advice:
         'Take the reference to the Secret out of the manifest. For a registry, give the node a docker config.json by --registry-config; for the hub, a token by --hf-token-file.',

@@ -93,7 +93,10 @@ spec:
       {},
       {
         keywords: undefined,
-        onnx: { source: { oci: { image: 'r.io/team-a/head:v1' } }, digest: `sha256:${'0'.repeat(64)}` },
+        onnx: {
+          source: { oci: { image: 'r.io/team-a/head:v1', pullSecretRef: { name: 'login' } } },
+          digest: `sha256:${'0'.repeat(64)}`,
+        },
       },
     ),
   ),

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Condition, conditionOf } from '../../../src/api/condition.ts';
 import type { RouteStatus } from '../../../src/api/route-status.ts';
 import { adaptlet } from '../../support/cli.ts';
-import { TestFleet } from '../../support/fleet.ts';
+import { ClosedRegistry } from '../../support/closed-registry.ts';
+import { letReadSecrets, TestFleet } from '../../support/fleet.ts';
 import { minilm } from '../../support/models.ts';
 import type { TestNode } from '../../support/node.ts';
 import { hasRegistry, TestRegistry } from '../../support/registry.ts';
@@ -38,6 +39,7 @@ describe.skipIf(!hasRegistry || real === undefined)(
       fleet = stack.use(await TestFleet.start({ replicas: 2, runtimes: 0 }));
       node = await fleet.startNode(0, encoder);
       stranger = await fleet.cluster.createNamespace('stranger');
+      await letReadSecrets(fleet);
       digest = await push('team/intent');
     }, waitMs);
     afterAll(() => stack.disposeAsync());
@@ -45,7 +47,12 @@ describe.skipIf(!hasRegistry || real === undefined)(
     const apply = (
       repository: string,
       of: string,
-      { namespace = fleet.namespace, ...more }: { namespace?: string; onUncertain?: string } = {},
+      {
+        namespace = fleet.namespace,
+        host = registry.host,
+        oci = {},
+        ...more
+      }: { namespace?: string; host?: string; oci?: object; onUncertain?: string } = {},
     ): Promise<string> => {
       const object = {
         apiVersion: 'adaptlet.io/v1alpha1',
@@ -65,7 +72,7 @@ describe.skipIf(!hasRegistry || real === undefined)(
             {
               name: 'intent',
               minConfidence: 0.5,
-              onnx: { source: { oci: { image: `${registry.host}/${repository}:v1` } }, digest: of },
+              onnx: { source: { oci: { image: `${host}/${repository}:v1`, ...oci } }, digest: of },
               ...more,
             },
           ],
@@ -149,6 +156,34 @@ describe.skipIf(!hasRegistry || real === undefined)(
       await apply('team/intent', digest);
       await says('ClassifiersReady', 'True ClassifiersReady');
       await isAsked(rain, 'weather');
+    });
+
+    it('with a pullSecretRef wait for the Secret, and come by a token for their repository', async () => {
+      await using closed = await ClosedRegistry.start({
+        kind: 'bearer',
+        user: 'edge',
+        password: 'let-me-in',
+      });
+      const pushed = await closed.push('team/closed:v1', 'intent', real?.adapters);
+      const oci = { pullSecretRef: { name: 'login' } };
+      await apply('team/closed', pushed, { host: closed.host, oci });
+      const { message } = await says('ClassifiersReady', 'False ClassifierFailed');
+      const secret = `${fleet.namespace}/login`;
+      expect(message).toContain(
+        `classifier ${fleet.namespace}/assistant/intent waits for a pull credential of Secret ${secret}`,
+      );
+      expect(message).toContain(`there is no Secret ${secret}`);
+      expect(closed.tokens).toEqual([]);
+      await fleet.apply(closed.secret('login', fleet.namespace, 'let-me-in'));
+      await says('ClassifiersReady', 'True ClassifiersReady');
+      await isAsked(rain, 'weather');
+      const claims = closed.tokens.map((token) =>
+        Buffer.from(token.split(' ')[1]?.split('.')[0] ?? '', 'base64url').toString(),
+      );
+      expect(claims).toHaveLength(1);
+      expect(claims[0]).toContain('repository:team/closed:pull');
+      await apply('team/intent', digest);
+      await says('ClassifiersReady', 'True ClassifiersReady');
     });
 
     it('say which runtime has no encoder', async () => {
