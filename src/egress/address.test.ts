@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { contains, kindOf, networkOf, plainAddress } from './address.ts';
+import { clientNetworkOf, contains, kindOf, networkOf, plainAddress } from './address.ts';
 
 const kind = (address: string) => kindOf(plainAddress(address));
 
@@ -77,4 +77,14 @@ describe('a network', () => {
       expect(networkOf(text)).toBeUndefined();
     },
   );
+});
+
+it.each([
+  ['10.0.0.1', '10.0.0.1'],
+  ['::ffff:10.0.0.1', '10.0.0.1'],
+  ['2001:db8:1:2::3', '2001:db8:1:2'],
+  ['2001:db8:1:2:ffff::', '2001:db8:1:2'],
+  ['fe80::1%eth0', 'fe80:0:0:0'],
+])('who has %s chooses its address in %s', (address, network) => {
+  expect(clientNetworkOf(address)).toBe(network);
 });

@@ -95,3 +95,9 @@ export const plainAddress = (address: string): string => {
 /** The kind of an address in the form of {@link plainAddress}. */
 export const kindOf = (address: string): AddressKind =>
   lists.find(([, of]) => of.some((network) => contains(network, address)))?.[0] ?? 'public';
+
+/** What one client may choose its address in: the address itself, or of IPv6 the network of 64 bits that has it. */
+export const clientNetworkOf = (address: string): string => {
+  const plain = plainAddress(address);
+  return plain.includes('.') ? plain : plain.split(':').slice(0, 4).join(':');
+};

@@ -18,6 +18,7 @@ const gauges: OperatorGauges = {
     streams: 4,
     moved: 8,
     waiting: 3,
+    strangers: { size: 6, ended: 7 },
     relays: 1,
     plans: {
       views: 1,

@@ -30,6 +30,14 @@ export const operatorMetrics = {
     name: 'adaptlet_operator_sync_waiting',
     help: 'Runtimes that wait to be greeted, because many connect at once.',
   },
+  strangers: {
+    name: 'adaptlet_operator_sync_strangers',
+    help: 'Connections to the ports of runtimes and devices that have no stream of anybody known.',
+  },
+  strangersEnded: {
+    name: 'adaptlet_operator_sync_strangers_ended_total',
+    help: 'Connections that were ended because they showed nobody for a minute, or because too many such were there.',
+  },
   moved: {
     name: 'adaptlet_operator_sync_moved_total',
     help: 'Streams that this replica ended in order because it had clearly more than its share.',
@@ -183,6 +191,8 @@ export const metricsText = (r: OperatorGauges): string =>
     one(m.otherModels, othersIn(r.runtimes)),
     one(m.streams, r.sync.streams),
     one(m.waiting, r.sync.waiting),
+    one(m.strangers, r.sync.strangers.size),
+    one(m.strangersEnded, r.sync.strangers.ended),
     one(m.moved, r.sync.moved),
     many(m.hellos, ['accepted', 'refused', 'replaced'] as const, (result) => ({
       labels: { result },

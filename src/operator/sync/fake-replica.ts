@@ -115,7 +115,13 @@ const random = (): number => 0.5;
 
 export const startReplica = async (
   name: string,
-  { api, clock, lease, logger }: { api: TestApi; clock: FakeClock; lease: Lease; logger: Log },
+  {
+    api,
+    clock,
+    lease,
+    logger,
+    ...more
+  }: { api: TestApi; clock: FakeClock; lease: Lease; logger: Log; maxStrangers?: number },
 ): Promise<TestReplica> => {
   const objects = new FakeObjects();
   const nodes = new FakeNodes();
@@ -144,6 +150,7 @@ export const startReplica = async (
   };
   const pulls: TestReplica['pulls'] = { asked: [], answer: () => Promise.resolve(undefined) };
   const server = createSyncServer({
+    ...more,
     api,
     objects,
     policies: new Policies(objects.policies),

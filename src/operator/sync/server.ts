@@ -1,4 +1,4 @@
-import { type Metadata, Server, type ServerDuplexStream, type ServerOptions } from '@grpc/grpc-js';
+import type { Metadata, ServerDuplexStream } from '@grpc/grpc-js';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import {
   type ControlServer,
@@ -7,7 +7,6 @@ import {
   type SyncResponse,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import { EnrolmentService } from '../../gen/adaptlet/enrolment/v1/enrolment.ts';
-import { closeServer, listen } from '../../grpc/server.ts';
 import { serviceErrorOf } from '../../grpc/service-error.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
@@ -21,7 +20,7 @@ import { type Leader, RelayClient } from '../fleet/relay-client.ts';
 import type { FleetStore } from '../fleet/store.ts';
 import type { Authority } from '../identity/authority.ts';
 import { bind } from '../identity/binding.ts';
-import { channelCredentials, serverCredentials } from '../identity/credentials.ts';
+import { channelCredentials, replicaOf, serverCredentials } from '../identity/credentials.ts';
 import type { TokenReviews } from '../identity/token-review.ts';
 import type { Nodes } from '../nodes/nodes.ts';
 import type { Objects } from '../objects/objects.ts';
@@ -33,6 +32,7 @@ import { Balance } from './balance.ts';
 import { Connections } from './connections.ts';
 import { noCounts, type SyncCounts } from './counts.ts';
 import { Examples } from './examples.ts';
+import { Port } from './port.ts';
 import type { CredentialFor } from './pull-answers.ts';
 import { RelayService } from './relay-service.ts';
 import { servingNamesOf } from './serving-names-of.ts';
@@ -82,6 +82,8 @@ export type SyncServerOptions = {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly maxStreams?: number;
+  /** Connections of nobody known, on each listener. Default: that of StrangerConnections. */
+  readonly maxStrangers?: number;
 };
 
 /** Streams of runtimes that one replica takes. */
@@ -98,18 +100,6 @@ const greetingsAtOnce = 16;
  * others need not wait to be told so.
  */
 const turns = { longestMs: 1_000, patienceMs: 6_000, maxWaiting: 1_000, retryAfterMs: 5_000 };
-
-const serverOptions: ServerOptions = {
-  // Nobody asks for its tables of connections.
-  'grpc.enable_channelz': 0,
-  // Everything that a runtime with tens of thousands of adapters reports. Nothing is read of strangers, see `Channel`.
-  'grpc.max_receive_message_length': 16 << 20,
-  'grpc.max_send_message_length': 4 << 20,
-  'grpc.max_concurrent_streams': 16,
-  // A runtime that vanished without a word is noticed within 50 seconds.
-  'grpc.keepalive_time_ms': 30_000,
-  'grpc.keepalive_timeout_ms': 20_000,
-};
 
 export type SyncServer = {
   /** `host:port` that it listens on; after `start`. */
@@ -131,6 +121,8 @@ export type SyncServerGauges = SyncCounts & {
   readonly moved: number;
   /** Streams whose greeting has not begun. */
   readonly waiting: number;
+  /** Connections of nobody known, and those that were ended as such. */
+  readonly strangers: Readonly<Record<'size' | 'ended', number>>;
   readonly relays: number;
   readonly plans: ReturnType<Plans['gauges']>;
   readonly gate: ReturnType<RemovalGate['gauges']>;
@@ -195,9 +187,11 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     streams: () => sessions,
     share: () => (options.isLeader() ? relayService.share : relayClient?.share),
   });
-  const server = new Server(serverOptions);
-  let port = 0;
-  let devicePort = 0;
+  const { devices, maxStrangers } = options;
+  const port = new Port({ address: options.address, clock, maxStrangers });
+  const devicePort =
+    devices && new Port({ address: devices.address, clock, maxStrangers, interceptors: [boundRequests] });
+  const ports = devicePort === undefined ? [port] : [port, devicePort];
   let closing = false;
 
   /** Why no stream is taken now. */
@@ -207,7 +201,6 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       ? undefined
       : new AdaptletError('REPLICA_UNAVAILABLE', `this replica has ${sessions.size} streams already`);
   };
-  const { devices } = options;
   const byToken =
     (metadata: Metadata): Identify =>
     async (signal) => {
@@ -230,7 +223,10 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       };
     };
   const serving =
-    (identifying: (call: ServerDuplexStream<SyncRequest, SyncResponse>) => Identify): ControlServer['sync'] =>
+    (
+      { strangers }: Port,
+      identifying: (call: ServerDuplexStream<SyncRequest, SyncResponse>) => Identify,
+    ): ControlServer['sync'] =>
     (call) => {
       const refusal = refusalNow();
       if (refusal !== undefined) {
@@ -238,25 +234,38 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
         call.emit('error', serviceErrorOf(refusal));
         return;
       }
-      const session = new Session(call, parts, identifying(call));
+      let isOver = (): void => undefined;
+      const identify = identifying(call);
+      const session = new Session(call, parts, async (signal) => {
+        const bindTo = await identify(signal);
+        isOver = strangers.knows(call.getPeer());
+        return bindTo;
+      });
       sessions.add(session);
-      void session.run().finally(() => sessions.delete(session));
+      void session.run().finally(() => {
+        sessions.delete(session);
+        isOver();
+      });
     };
-  const service: ControlServer = {
-    sync: serving(({ metadata }) => byToken(metadata)),
-    relay: (call) => void relayService.run(call),
+  const relay: ControlServer['relay'] = (call) => {
+    const isReplica = replicaOf(call.getAuthContext().sslPeerCertificate) !== undefined;
+    const isOver = isReplica ? port.strangers.knows(call.getPeer()) : () => undefined;
+    void relayService.run(call).finally(isOver);
   };
-  server.addService(ControlService, service);
-  const deviceServer = devices && new Server({ ...serverOptions, interceptors: [boundRequests] });
-  if (devices !== undefined) {
-    deviceServer?.addService(ControlService, {
+  port.server.addService(ControlService, {
+    sync: serving(port, ({ metadata }) => byToken(metadata)),
+    relay,
+  });
+  if (devices !== undefined && devicePort !== undefined) {
+    devicePort.server.addService(ControlService, {
       sync: serving(
+        devicePort,
         (call) => (signal) => devices.devices.identify(call.getAuthContext().sslPeerCertificate?.raw, signal),
       ),
       // No certificate of the authority for devices is a replica's.
-      relay: service.relay,
+      relay,
     });
-    deviceServer?.addService(EnrolmentService, enrolmentService(devices.devices, logger));
+    devicePort.server.addService(EnrolmentService, enrolmentService(devices.devices, logger));
   }
 
   const ends = [
@@ -291,22 +300,22 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
 
   return {
     get address() {
-      return withPort(options.address, port);
+      return port.address;
     },
     get deviceAddress() {
-      return devices && withPort(devices.address, devicePort);
+      return devicePort?.address;
     },
     start: async () => {
-      port = await listen(server, options.address, serverCredentials(authority));
+      await port.listen(serverCredentials(authority));
       relayClient = new RelayClient({
         ...options,
         planAges: () => plans.ages(),
         credentials: channelCredentials(authority),
       });
-      logger.info({ port }, 'runtimes are served');
-      if (devices === undefined || deviceServer === undefined) return;
-      devicePort = await listen(deviceServer, devices.address, serverCredentials(devices.authority));
-      logger.info({ port: devicePort }, 'devices outside of the cluster are served');
+      logger.info({ port: port.port }, 'runtimes are served');
+      if (devices === undefined || devicePort === undefined) return;
+      await devicePort.listen(serverCredentials(devices.authority));
+      logger.info({ port: devicePort.port }, 'devices outside of the cluster are served');
     },
     close: async (graceMs) => {
       closing = true;
@@ -316,8 +325,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       relayService.close();
       for (const end of ends) end();
       sites.close();
-      const servers = deviceServer === undefined ? [server] : [server, deviceServer];
-      await Promise.all(servers.map((one) => closeServer(one, clock, graceMs)));
+      await Promise.all(ports.map((one) => one.close(graceMs)));
       plans.close();
       gate.close();
     },
@@ -327,6 +335,10 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       streams: sessions.size,
       moved: balance.moved,
       waiting: reviews.waiting + parts.greetings.waiting,
+      strangers: {
+        size: ports.reduce((sum, { strangers }) => sum + strangers.size, 0),
+        ended: ports.reduce((sum, { strangers }) => sum + strangers.ended, 0),
+      },
       relays: relayService.size,
       plans: plans.gauges(),
       gate: gate.gauges(),
@@ -336,9 +348,6 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     }),
   };
 };
-
-const withPort = (address: string, port: number): string =>
-  `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
 
 const bearerOf = (metadata: Metadata): string => {
   const [value] = metadata.get('authorization');

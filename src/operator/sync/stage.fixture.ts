@@ -21,13 +21,14 @@ export class Stage {
   #replica: TestReplica | undefined;
   #runtimes: FakeRuntime[] = [];
 
-  constructor() {
+  constructor(more: { maxStrangers?: number } = {}) {
     beforeEach(async () => {
       this.api = new TestApi();
       this.clock = new FakeClock(Date.now());
       this.lease = { leader: undefined, listeners: new Set() };
       this.#runtimes = [];
       this.#replica = await startReplica('operator-a', {
+        ...more,
         api: this.api,
         clock: this.clock,
         lease: this.lease,

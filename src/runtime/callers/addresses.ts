@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { contains, networkOf, plainAddress } from '../../egress/address.ts';
+import { contains, networkOf } from '../../egress/address.ts';
 
 /** An IPv4 address that came over an IPv6 socket. */
 const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
@@ -29,10 +29,4 @@ export const withinOf = (texts: readonly string[]): ((address: string | undefine
     const peer = peerAddress(address);
     return isIP(peer) !== 0 && networks.some((network) => contains(network, peer));
   };
-};
-
-/** What one client may choose its address in: the address itself, or of IPv6 the network of 64 bits that has it. */
-export const clientNetworkOf = (address: string): string => {
-  const plain = plainAddress(address);
-  return plain.includes('.') ? plain : plain.split(':').slice(0, 4).join(':');
 };

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
+import { clientNetworkOf } from '../../egress/address.ts';
 import type { Clock } from '../../time/clock.ts';
-import { clientNetworkOf } from '../callers/addresses.ts';
 import { hold } from './hold.ts';
 import { earlyMs, Leaves } from './leaves.ts';
 import type { ConnectionLimits } from './limits.ts';

@@ -87,6 +87,7 @@ const operatorText = (): string => {
       streams: 0,
       moved: 0,
       waiting: 0,
+      strangers: { size: 0, ended: 0 },
       relays: 0,
       plans: {
         views: 0,

@@ -1,22 +1,14 @@
-import { once } from 'node:events';
 import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
-import { createServer, type Socket } from 'node:net';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { type Accepting, acceptFor } from '../../../grpc/accept.ts';
 import { listenOn } from '../../../settings/address.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { Penalties, PenaltyCause } from '../penalties.ts';
 import type { LeftCalls } from './left-calls.ts';
 
-export type Listening = {
+export type Listening = Pick<Accepting, 'end'> & {
   readonly port: number;
-  /** Takes no new connection. */
-  stop(): void;
-  /**
-   * Resolves when no connection is left; those that are there after `graceMs` are ended. grpc-js waits for none of them: Node tells it that
-   * a session is closed while answers are on their way.
-   */
-  end(graceMs: number): Promise<void>;
 };
 
 /** Streams of a connection that may be open at the same time: clients learn it as they connect. */
@@ -103,8 +95,7 @@ const skipReset = (server: Server, { clock, penalties, leftCalls }: Admission): 
 };
 
 /**
- * Gives a server the connections of a listener of our own, `most` at the same time: where grpc-js listens itself it knows no limit. One
- * more is closed at once.
+ * Gives a server connections, `most` at the same time. One more is closed at once.
  * @throws CONFIG_INVALID when the address cannot be listened on
  */
 export const listenWithin = async (
@@ -115,32 +106,12 @@ export const listenWithin = async (
     readonly most: number;
   } & Admission,
 ): Promise<Listening> => {
-  const { clock, penalties } = options;
+  const { penalties } = options;
   skipReset(server, options);
-  const injector = server.createConnectionInjector(options.credentials);
-  const open = new Set<Socket>();
-  // Nothing of one that waits is read: Node hands HTTP/2 all of what was, whatever becomes of the connection meanwhile.
-  const listener = createServer({ pauseOnConnect: true }, (socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-    penalties.admit(socket, () => {
-      injector.injectConnection(socket);
-      socket.resume();
-    });
+  const { listener, end } = acceptFor(server, {
+    ...options,
+    admit: (socket, begin) => penalties.admit(socket, begin),
   });
   listener.maxConnections = options.most;
-  const port = await listenOn(listener, options.address);
-  const closed = once(listener, 'close');
-  return {
-    port,
-    stop: () => void listener.close(),
-    async end(graceMs) {
-      const stopTimer = clock.after(graceMs, () => {
-        // Also those that never became HTTP/2.
-        for (const socket of open) socket.destroy();
-      });
-      await closed;
-      stopTimer();
-    },
-  };
+  return { port: await listenOn(listener, options.address), end };
 };

@@ -81,7 +81,6 @@ export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> =>
     port: listening.port,
     async close(graceMs) {
       health.close();
-      listening.stop();
       penalties.close();
       await Promise.all([closeServer(server, options.clock, graceMs), listening.end(graceMs)]);
     },

@@ -1,0 +1,53 @@
+import { once } from 'node:events';
+import { createServer, type Server as Listener, type Socket } from 'node:net';
+import type { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { Clock } from '../time/clock.ts';
+
+/** Connections of a server, by a listener of our own. */
+export type Accepting = {
+  /** It does not listen yet. */
+  readonly listener: Listener;
+  /**
+   * Takes no new connection, and resolves when none is left; those that are there after `graceMs` are ended. grpc-js waits for none of
+   * them: Node tells it that a session is closed while answers are on their way.
+   */
+  end(graceMs: number): Promise<void>;
+};
+
+/**
+ * Gives a server the connections of a listener of our own: where grpc-js listens itself, it takes as many as come, and shows them to nobody.
+ * `admit` calls `begin` when a connection may begin; until then nothing of it is read.
+ */
+export const acceptFor = (
+  server: Server,
+  options: {
+    readonly credentials: ServerCredentials;
+    readonly clock: Pick<Clock, 'after'>;
+    readonly admit: (socket: Socket, begin: () => void) => void;
+  },
+): Accepting => {
+  const injector = server.createConnectionInjector(options.credentials);
+  const open = new Set<Socket>();
+  // Nothing of one that waits is read: Node hands HTTP/2 all of what was, whatever becomes of the connection meanwhile.
+  const listener = createServer({ pauseOnConnect: true }, (socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    options.admit(socket, () => {
+      injector.injectConnection(socket);
+      socket.resume();
+    });
+  });
+  const closed = once(listener, 'close');
+  return {
+    listener,
+    async end(graceMs) {
+      if (listener.listening) listener.close();
+      const stopTimer = options.clock.after(graceMs, () => {
+        // Also those that never became HTTP/2.
+        for (const socket of open) socket.destroy();
+      });
+      await closed;
+      stopTimer();
+    },
+  };
+};

@@ -1,0 +1,184 @@
+import { EventEmitter, once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseAddress } from '../../settings/address.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import { Stage } from './stage.fixture.ts';
+import { patienceMs, StrangerConnections } from './stranger-connections.ts';
+
+class FakeSocket extends EventEmitter {
+  destroyed = false;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+
+  constructor(remoteAddress: string, remotePort: number) {
+    super();
+    this.remoteAddress = remoteAddress;
+    this.remotePort = remotePort;
+  }
+
+  destroy(): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.emit('close');
+  }
+}
+
+const start = (most = 4) => {
+  const clock = new FakeClock(0);
+  const strangers = new StrangerConnections({ clock, most });
+  let ports = 0;
+  const come = (address = '10.0.0.1') => {
+    const socket = new FakeSocket(address, (ports += 1));
+    let begun = false;
+    strangers.admit(socket as unknown as Socket, () => (begun = true));
+    const knows = (): (() => void) => strangers.knows(`${address}:${socket.remotePort}`);
+    return { socket, knows, begun: () => begun };
+  };
+  return { clock, strangers, come };
+};
+
+describe('a connection that shows nobody', () => {
+  it('ends after a minute, and one of somebody known does not', () => {
+    const { clock, strangers, come } = start();
+    const [stranger, runtime] = [come(), come()];
+    const over = runtime.knows();
+    clock.advance(patienceMs - 1);
+    expect(stranger.socket.destroyed).toBe(false);
+    clock.advance(1);
+    expect(stranger.socket.destroyed).toBe(true);
+    expect(strangers).toMatchObject({ size: 0, ended: 1 });
+    clock.advance(10 * patienceMs);
+    expect(runtime.socket.destroyed).toBe(false);
+    over();
+    expect(strangers.size).toBe(1);
+    over();
+    clock.advance(patienceMs - 1);
+    expect(runtime.socket.destroyed).toBe(false);
+    clock.advance(1);
+    expect(runtime.socket.destroyed).toBe(true);
+  });
+
+  it('is known as long as one of its streams is', () => {
+    const { strangers, come } = start();
+    const runtime = come();
+    const overs = [runtime.knows(), runtime.knows()];
+    overs[0]?.();
+    expect(strangers.size).toBe(0);
+    overs[1]?.();
+    expect(strangers.size).toBe(1);
+  });
+
+  it('has its place taken by the next one where its network has most', () => {
+    const { strangers, come } = start();
+    const flood = [come(), come(), come()];
+    const other = come('10.0.0.2');
+    const next = come('10.0.0.3');
+    expect(flood.map(({ socket }) => socket.destroyed)).toEqual([true, false, false]);
+    expect([other, next].map(({ socket, begun }) => [socket.destroyed, begun()])).toEqual([
+      [false, true],
+      [false, true],
+    ]);
+    expect(strangers).toMatchObject({ size: 4, ended: 1 });
+  });
+
+  it('is not let in where its own network has all places, until the oldest of it had five seconds', () => {
+    const { clock, strangers, come } = start();
+    const flood = [come(), come(), come(), come()];
+    const early = come();
+    expect([early.socket.destroyed, early.begun()]).toEqual([true, false]);
+    clock.advance(5_000);
+    const late = come();
+    expect([late.socket.destroyed, late.begun()]).toEqual([false, true]);
+    expect(flood.map(({ socket }) => socket.destroyed)).toEqual([true, false, false, false]);
+    expect(strangers.ended).toBe(2);
+  });
+
+  it('is not ended for one whose network has as many', () => {
+    const { come } = start(2);
+    const [one, other] = [come('10.0.0.1'), come('10.0.0.2')];
+    const next = come('10.0.0.1');
+    expect([one, other, next].map(({ socket }) => socket.destroyed)).toEqual([false, false, true]);
+  });
+
+  it('whatever happens: no more than there may be, and nobody known is ended', () => {
+    const step = fc.oneof(
+      fc.record({
+        kind: fc.constant('comes' as const),
+        address: fc.constantFrom('10.0.0.1', '10.0.0.2', '::1'),
+      }),
+      fc.record({
+        kind: fc.constantFrom('known' as const, 'over' as const, 'leaves' as const),
+        at: fc.nat(20),
+      }),
+      fc.record({ kind: fc.constant('time' as const), ms: fc.nat(2 * patienceMs) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        const { clock, strangers, come } = start(3);
+        const all: ReturnType<typeof come>[] = [];
+        const known = new Map<ReturnType<typeof come>, (() => void)[]>();
+        for (const one of steps) {
+          if (one.kind === 'comes') all.push(come(one.address));
+          else if (one.kind === 'time') clock.advance(one.ms);
+          else {
+            const it = all[one.at];
+            if (it === undefined || it.socket.destroyed) continue;
+            const streams = known.get(it) ?? [];
+            if (one.kind === 'known') known.set(it, [...streams, it.knows()]);
+            else if (one.kind === 'over') {
+              known.set(it, streams.slice(1));
+              streams[0]?.();
+            } else {
+              known.delete(it);
+              it.socket.destroy();
+            }
+          }
+          const open = all.filter(({ socket }) => !socket.destroyed);
+          const isKnown = (it: ReturnType<typeof come>): boolean => (known.get(it)?.length ?? 0) > 0;
+          expect(strangers.size).toBe(open.filter((it) => !isKnown(it)).length);
+          expect(strangers.size).toBeLessThanOrEqual(3);
+          for (const it of all) if (isKnown(it)) expect(it.socket.destroyed).toBe(false);
+        }
+      }),
+    );
+  });
+});
+
+describe('a port of runtimes', () => {
+  const stage = new Stage({ maxStrangers: 5 });
+  const open = async (): Promise<Socket> => {
+    const socket = connect(parseAddress(stage.replica.server.address));
+    socket.on('error', () => undefined).resume();
+    await once(socket, 'connect');
+    return socket;
+  };
+  const strangers = () => stage.replica.server.gauges().strangers;
+
+  it('lets runtimes in beside strangers that take all places, and ends those', async () => {
+    const sockets = await Promise.all([open(), open(), open(), open(), open(), open()]);
+    await stage.eventually('the end of one too many', () => strangers().ended === 1);
+    stage.clock.advance(5_000);
+    const runtime = await stage.connected();
+    expect(strangers()).toEqual({ size: 4, ended: 2 });
+    // Reports keep its stream.
+    for (let seconds = 0; seconds < 60; seconds += 5) {
+      stage.clock.advance(5_000);
+      runtime.report({ whole: true });
+      await stage.quiet();
+    }
+    await stage.eventually('the end of all', () => sockets.every(({ closed }) => closed));
+    expect(runtime.ended).toBeUndefined();
+    expect(strangers()).toEqual({ size: 0, ended: 6 });
+  });
+
+  it('ends the connection of a runtime whose stream was over a minute ago', async () => {
+    const runtime = await stage.connected();
+    runtime.call.cancel();
+    await stage.eventually('a stranger', () => strangers().size === 1);
+    stage.clock.advance(patienceMs);
+    await stage.eventually('its end', () => strangers().size === 0);
+    expect(strangers().ended).toBe(1);
+  });
+});
