@@ -11,7 +11,7 @@ export type Accepting = {
    * Takes no new connection, and resolves when none is left; those that are there after `graceMs` are ended. grpc-js waits for none of
    * them: Node tells it that a session is closed while answers are on their way.
    */
-  end(graceMs: number): Promise<void>;
+  readonly end: (graceMs: number) => Promise<void>;
 };
 
 /**
@@ -40,7 +40,7 @@ export const acceptFor = (
   const closed = once(listener, 'close');
   return {
     listener,
-    async end(graceMs) {
+    end: async (graceMs) => {
       if (listener.listening) listener.close();
       const stopTimer = options.clock.after(graceMs, () => {
         // Also those that never became HTTP/2.

@@ -234,7 +234,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
         call.emit('error', serviceErrorOf(refusal));
         return;
       }
-      let isOver = (): void => undefined;
+      let isOver: (() => void) | undefined;
       const identify = identifying(call);
       const session = new Session(call, parts, async (signal) => {
         const bindTo = await identify(signal);
@@ -244,7 +244,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       sessions.add(session);
       void session.run().finally(() => {
         sessions.delete(session);
-        isOver();
+        isOver?.();
       });
     };
   const relay: ControlServer['relay'] = (call) => {

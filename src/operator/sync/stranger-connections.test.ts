@@ -123,23 +123,23 @@ describe('a connection that shows nobody', () => {
           if (one.kind === 'comes') all.push(come(one.address));
           else if (one.kind === 'time') clock.advance(one.ms);
           else {
-            const it = all[one.at];
-            if (it === undefined || it.socket.destroyed) continue;
-            const streams = known.get(it) ?? [];
-            if (one.kind === 'known') known.set(it, [...streams, it.knows()]);
+            const came = all[one.at];
+            if (came === undefined || came.socket.destroyed) continue;
+            const streams = known.get(came) ?? [];
+            if (one.kind === 'known') known.set(came, [...streams, came.knows()]);
             else if (one.kind === 'over') {
-              known.set(it, streams.slice(1));
+              known.set(came, streams.slice(1));
               streams[0]?.();
             } else {
-              known.delete(it);
-              it.socket.destroy();
+              known.delete(came);
+              came.socket.destroy();
             }
           }
           const open = all.filter(({ socket }) => !socket.destroyed);
-          const isKnown = (it: ReturnType<typeof come>): boolean => (known.get(it)?.length ?? 0) > 0;
-          expect(strangers.size).toBe(open.filter((it) => !isKnown(it)).length);
+          const isKnown = (came: ReturnType<typeof come>): boolean => (known.get(came)?.length ?? 0) > 0;
+          expect(strangers.size).toBe(open.filter((came) => !isKnown(came)).length);
           expect(strangers.size).toBeLessThanOrEqual(3);
-          for (const it of all) if (isKnown(it)) expect(it.socket.destroyed).toBe(false);
+          for (const came of all) if (isKnown(came)) expect(came.socket.destroyed).toBe(false);
         }
       }),
     );
