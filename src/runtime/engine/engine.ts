@@ -182,6 +182,12 @@ export type GenerateInput = Whose & {
   readonly stop: readonly string[];
   /** Tokens that end the answer as the model's own end tokens do. */
   readonly stopTokenIds?: readonly number[];
+  /** Tokens that come before an end token may, or a stop string counts. A structure that allows nothing but its end ends before. Absent: 0. */
+  readonly minTokens?: number;
+  /** True: the model's own end tokens do not end the answer. With a structure they come only where nothing else may. */
+  readonly ignoreEos?: boolean;
+  /** Words that the answer may not have, as far as they come in tokens of their own. Absent: none. */
+  readonly badWords?: readonly string[];
   /** Log probabilities with each token, and those of that many likeliest tokens. Absent: none. */
   readonly logprobs?: number;
   /** Absent: any text. */

@@ -7,12 +7,13 @@ const eos = 0;
 const decode = (ids: readonly number[]): string =>
   new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id !== eos)));
 
-const answer = (maxTokens: number, stops: string[] = [], opening = ''): Answer =>
+const answer = (maxTokens: number, stops: string[] = [], opening = '', minTokens = 0): Answer =>
   new Answer({
     opening,
+    minTokens,
     detokenizer: new Detokenizer(decode),
     stops: new StopStrings(stops),
-    eosIds: new Set([eos]),
+    endIds: new Set([eos]),
     maxTokens,
   });
 
@@ -41,6 +42,16 @@ describe('an answer', () => {
   it('ends with its last token, and what was held back for a stop string comes out', () => {
     expect(read(answer(3, ['cd']), 'abcd')).toEqual({ text: 'abc', finish: 'length' });
     expect(read(answer(10, ['cd']), 'abc\0')).toEqual({ text: 'abc', finish: 'stop' });
+  });
+
+  it('does not end at a stop string that is complete before it has its least length', () => {
+    const least = (tokens: number, stops: string[]) => read(answer(9, stops, '', tokens), 'abcabcabcabc');
+    expect(least(2, ['bc'])).toEqual({ text: 'a', finish: 'stop' });
+    expect(least(3, ['bc'])).toEqual({ text: 'abca', finish: 'stop' });
+    // The end of what was held back for the longer one is known.
+    expect(least(3, ['bcax', 'bc'])).toEqual({ text: 'abca', finish: 'stop' });
+    expect(least(4, ['ca', 'cabc'])).toEqual({ text: 'ab', finish: 'stop' });
+    expect(least(9, ['bc'])).toEqual({ text: 'abcabcabc', finish: 'length' });
   });
 
   it('ends before a stop string', () => {

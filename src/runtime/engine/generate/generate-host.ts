@@ -35,6 +35,7 @@ import { CompileThread } from '../structure/compile-thread.ts';
 import { Structures, usualStructureBytes } from '../structure/structures.ts';
 import type { TokenMask } from '../structure/token-mask.ts';
 import { Answer } from './answer.ts';
+import { endTokens, type Limits } from './end-tokens.ts';
 import type { GenerateModel } from './generate-model.ts';
 import { promptRoom, tokensFor } from './prompt-room.ts';
 import { RunningBatch } from './running-batch.ts';
@@ -189,7 +190,8 @@ export class GenerateHost implements EngineHost {
     const request = { id, input, adapter, emit, ended };
     using _work = this.#options.atWork.begin(id);
     const tokens = this.#model.texts.now(input.prompt);
-    if (tokens !== undefined && input.structure === undefined) this.#submit(request, tokens);
+    const { structure, badWords } = input;
+    if (tokens !== undefined && (structure ?? badWords) === undefined) this.#submit(request, tokens, {});
     // It reports through `ended`.
     else void this.#generateLater(request, tokens);
   }
@@ -234,10 +236,10 @@ export class GenerateHost implements EngineHost {
     });
   }
 
-  /** Of a long prompt, whose tokens are made elsewhere; or with a structure, which is compiled elsewhere. */
+  /** Of a long prompt or with words, whose tokens are made elsewhere; or with a structure, which is compiled elsewhere. */
   async #generateLater(request: Request, known: PromptTokens | undefined): Promise<void> {
     const { id, input, adapter, ended } = request;
-    const { namespace = '', tenant = '', structure, logprobs } = input;
+    const { namespace = '', tenant = '', structure, logprobs, badWords } = input;
     const leaving = new AbortController();
     const { signal } = leaving;
     using _work = this.#options.atWork.begin(id);
@@ -248,9 +250,11 @@ export class GenerateHost implements EngineHost {
       const whose = { namespace, tenant };
       const tokens =
         known ?? (await this.#model.texts.later(input.prompt, this.#room.tokens - 1, { ...whose, signal }));
-      // Each log probability takes a step.
+      const words = badWords && (await this.#model.texts.words(badWords, { ...whose, signal }));
+      // Each log probability takes a step, and what comes without one could be a word that may not.
+      const forces = logprobs === undefined && words === undefined;
       if (structure !== undefined) {
-        const begun = this.#structures.begin(structure, whose, logprobs === undefined);
+        const begun = this.#structures.begin(structure, whose, forces);
         // It is compiled for others of the tenant all the same.
         mask = await unlessAborted(begun, signal).catch((error: unknown) => {
           begun.then(
@@ -261,7 +265,7 @@ export class GenerateHost implements EngineHost {
         });
       }
       signal.throwIfAborted();
-      this.#submit(request, tokens, mask);
+      this.#submit(request, tokens, { mask, words });
     } catch (error) {
       mask?.release();
       ended(signal.aborted ? { kind: 'cancelled' } : { kind: 'failed', error });
@@ -272,9 +276,9 @@ export class GenerateHost implements EngineHost {
   }
 
   /** @throws before anything was done */
-  #submit(request: Request, tokens: PromptTokens, mask?: TokenMask): void {
+  #submit(request: Request, tokens: PromptTokens, limits: Limits): void {
     const { input, adapter, ended } = request;
-    const sequence = this.#sequence(request, tokens, mask);
+    const sequence = this.#sequence(request, tokens, limits);
     const { capacity } = sequence;
     const kvBytes = this.#rows?.bytesFor(capacity) ?? this.#baseGraph.session.cacheBytes(capacity);
     this.#checkMemory(sequence);
@@ -283,7 +287,7 @@ export class GenerateHost implements EngineHost {
     const over = (): void => {
       endShare();
       adapter?.release();
-      mask?.release();
+      limits.mask?.release();
     };
     try {
       this.#scheduler.submit(sequence, (ending) => {
@@ -328,12 +332,13 @@ export class GenerateHost implements EngineHost {
   #sequence(
     { id, input, adapter, emit }: Request,
     { count, ids: promptIds }: PromptTokens,
-    mask: TokenMask | undefined,
+    { mask, words = [] }: Limits,
   ): Sequence {
     const { codec, settings } = this.#model;
     const { clock, random, prefixCache, speculation } = this.#options;
     const { sampling, loadedBytes = 0, marked = false } = input;
     const maxTokens = tokensFor(input, count, this.#roomFor(input, count));
+    const { endIds, bans } = endTokens(input, settings.eosIds, words);
     return new Sequence({
       id,
       flow: flowOf(input, input.engineName),
@@ -347,6 +352,7 @@ export class GenerateHost implements EngineHost {
         promptIds,
         candidates: this.#candidates,
         mask: mask === undefined ? undefined : () => mask.mask(),
+        bans,
       }),
       mask,
       logprobs:
@@ -360,8 +366,9 @@ export class GenerateHost implements EngineHost {
       answer: new Answer({
         detokenizer: codec.detokenizer(promptIds, marked),
         stops: new StopStrings(input.stop),
-        eosIds: new Set([...settings.eosIds, ...(input.stopTokenIds ?? [])]),
+        endIds,
         maxTokens,
+        minTokens: input.minTokens,
         opening: marked ? codec.opened(promptIds) : '',
       }),
       speculates: speculation && input.speculate !== false,

@@ -30,7 +30,7 @@ export const promptRoom = (
  * @throws REQUEST_INVALID, PROMPT_TOO_LONG
  */
 export const tokensFor = (input: GenerateInput, promptTokens: number, room: PromptRoom): number => {
-  const { maxTokens, fitContext = false } = input;
+  const { maxTokens, minTokens = 0, fitContext = false } = input;
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {
     throw new AdaptletError(
       'REQUEST_INVALID',
@@ -39,7 +39,8 @@ export const tokensFor = (input: GenerateInput, promptTokens: number, room: Prom
   }
   const left = room.tokens - promptTokens;
   if (maxTokens <= left) return maxTokens;
-  if (fitContext && left > 0) return left;
-  const what = `the prompt has ${promptTokens} tokens and up to ${maxTokens} are asked for`;
+  if (fitContext && left > 0 && left >= minTokens) return left;
+  const asked = fitContext && minTokens > 0 ? `at least ${minTokens}` : `up to ${maxTokens}`;
+  const what = `the prompt has ${promptTokens} tokens and ${asked} are asked for`;
   throw promptTooLong(what, room, left > 0 ? 'Shorten the prompt or ask for fewer tokens.' : undefined);
 };

@@ -1,9 +1,15 @@
 import type { Prompt } from '../engine.ts';
 import { type Caller, charactersOf, type TextThread } from '../model/text-thread.ts';
 import type { EncodedInput, TextCodec } from '../model/tokenizer.ts';
+import { type WordTokens, wordTokens } from '../model/word-tokens.ts';
 
 /** Characters that are turned into tokens between two steps: more would hold them up. Some milliseconds. */
 const maxCharacters = 4096;
+
+/** What a word counts beside its own: it is turned into tokens twice, and a short text takes some time, too. */
+const perWord = 64;
+/** Lists of words whose tokens are remembered. */
+const keptLists = 16;
 
 /** What a template writes around a call at most. */
 const aroundCall = 128;
@@ -46,6 +52,8 @@ export class Texts {
   readonly #codec: TextCodec;
   readonly #thread: TextThread;
   #spent = 0;
+  /** By the words. The list that was used last comes last. */
+  readonly #lists = new Map<string, WordTokens>();
 
   constructor(codec: TextCodec, thread: TextThread) {
     this.#codec = codec;
@@ -68,6 +76,23 @@ export class Texts {
   async input(text: string, limit: number, caller: Caller): Promise<EncodedInput> {
     if (this.#spend(text.length)) return this.#codec.encodeInput(text, limit);
     return await this.#thread.encodeInput(text, limit, caller);
+  }
+
+  /** At once, if they are few or were asked for before. @throws QUEUE_FULL; the signal's reason */
+  async words(words: readonly string[], caller: Caller): Promise<WordTokens> {
+    const key = JSON.stringify(words);
+    const tokens = this.#lists.get(key) ?? (await this.#wordTokens(words, caller));
+    this.#lists.delete(key);
+    this.#lists.set(key, tokens);
+    const [oldest] = this.#lists.keys();
+    if (this.#lists.size > keptLists && oldest !== undefined) this.#lists.delete(oldest);
+    return tokens;
+  }
+
+  async #wordTokens(words: readonly string[], caller: Caller): Promise<WordTokens> {
+    const characters = words.reduce((sum, { length }) => sum + 2 * length + perWord, 0);
+    if (this.#spend(characters)) return wordTokens(words, this.#codec);
+    return await this.#thread.encodeWords(words, caller);
   }
 
   close(): Promise<void> {

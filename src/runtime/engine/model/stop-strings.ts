@@ -11,11 +11,15 @@ export const overlap = (text: string, stop: string): number => {
 
 /**
  * Where the text ends: before the stop string that is complete first, and of those that are complete together before
- * the longest. So it does not matter how the text is cut into tokens.
+ * the longest. So it does not matter how the text is cut into tokens. Those that were complete in its first `known` characters
+ * are passed over.
  */
-const endOf = (text: string, stops: readonly string[]): number | undefined => {
+const endOf = (text: string, stops: readonly string[], known: number): number | undefined => {
   const found = stops
-    .map((stop) => ({ start: text.indexOf(stop), length: stop.length }))
+    .map((stop) => ({
+      start: text.indexOf(stop, Math.max(0, known - stop.length + 1)),
+      length: stop.length,
+    }))
     .filter(({ start }) => start >= 0);
   const [first] = found.sort((a, b) => a.start + a.length - (b.start + b.length) || a.start - b.start);
   return first?.start;
@@ -33,9 +37,10 @@ export class StopStrings {
     this.#stops = stops.filter((stop) => stop !== '');
   }
 
-  push(piece: string): StopResult {
+  /** `counts`: false where a stop string that the piece completes ends nothing. */
+  push(piece: string, counts = true): StopResult {
     const text = this.#held + piece;
-    const end = endOf(text, this.#stops);
+    const end = counts ? endOf(text, this.#stops, this.#held.length) : undefined;
     if (end !== undefined) {
       this.#held = '';
       return { text: text.slice(0, end), stopped: true };

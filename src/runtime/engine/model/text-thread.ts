@@ -9,6 +9,7 @@ import type { ModelFolder } from './folder.ts';
 import { TextQueue, type Waiting } from './text-queue.ts';
 import type { EncodedPrompt, TextTask } from './text-worker.ts';
 import type { EncodedInput } from './tokenizer.ts';
+import type { WordTokens } from './word-tokens.ts';
 
 /** Characters of texts that wait: a queue of the longest bodies would take gigabytes. */
 const maxWaiting = 8 << 20;
@@ -86,6 +87,12 @@ export class TextThread {
   ): Promise<EncodedInput> {
     const waiting = { namespace, tenant, characters: text.length };
     return (await this.#run({ kind: 'input', text, limit }, waiting, signal)) as EncodedInput;
+  }
+
+  /** Tokens of words. @throws QUEUE_FULL; the signal's reason */
+  async encodeWords(words: readonly string[], { namespace, tenant, signal }: Caller): Promise<WordTokens> {
+    const waiting = { namespace, tenant, characters: words.reduce((sum, { length }) => sum + length, 0) };
+    return (await this.#run({ kind: 'words', words }, waiting, signal)) as WordTokens;
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,8 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Sampling } from '../engine.ts';
+import type { Banned, Bans } from './bans.ts';
 import { allWeights, Candidates } from './candidates.ts';
-import { allowOnly, mayCome } from './mask.ts';
+import { allowOnly, forbid, isForbidden, mayCome } from './mask.ts';
 import { makePenalties } from './penalties.ts';
 
 /** Picks the next token from the logits of one position, which stay as they are. */
@@ -56,6 +57,29 @@ const mostLikely = (logits: Float32Array, mask?: Uint32Array): number => {
   throw new AdaptletError('LOGITS_NOT_FINITE', 'The logits of a step are NaN or infinite');
 };
 
+/**
+ * The most likely token of those that may come. The logits of those that may not are made as low as can be.
+ * @throws LOGITS_NOT_FINITE; REQUEST_INVALID where none may come
+ */
+const mostLikelyOf = (logits: Float32Array, mask?: Uint32Array, banned?: Banned): number => {
+  if (banned === undefined) return mostLikely(logits, mask);
+  const { never, last } = banned;
+  forbid(never, logits);
+  const before = last.map((id) => logits[id]);
+  forbid(last, logits);
+  const best = mostLikely(logits, mask);
+  if (!isForbidden(logits[best])) return best;
+  for (const [index, id] of last.entries()) {
+    const logit = before[index];
+    if (logit !== undefined) logits[id] = logit;
+  }
+  const end = mostLikely(logits, mask);
+  if (!isForbidden(logits[end])) return end;
+  throw new AdaptletError('REQUEST_INVALID', 'bad_words leave no token that may come next', {
+    advice: 'Send fewer bad_words, or no structure beside them.',
+  });
+};
+
 /** Index of a weight, as often as its share of all of them, `total`, says. */
 const draw = (weights: Float64Array, total: number, random: () => number): number => {
   let left = random() * total;
@@ -87,15 +111,15 @@ export const filter = (
   if (minP > 0) into.keepHeavy(minP);
 };
 
-/** Draws a token. */
+/** Draws a token; `best` is the likeliest one. */
 const makeDraw = (
   sampling: Sampling,
   random: () => number,
   candidates: Candidates,
-): ((logits: Float32Array) => number) => {
+): ((logits: Float32Array, best: number) => number) => {
   const { temperature, topK, topP, minP = 0 } = sampling;
-  return (logits) => {
-    const top = logits[mostLikely(logits)] ?? 0;
+  return (logits, best) => {
+    const top = logits[best] ?? 0;
     if (topK === 0 && topP === 1 && minP === 0) {
       const weights = candidates.weights(logits.length);
       return draw(weights, allWeights(logits, { top, temperature }, weights), random);
@@ -106,9 +130,9 @@ const makeDraw = (
 };
 
 /**
- * A sampler for one request; it remembers what it picked. Bias and penalties change the logits, `mask` leaves the tokens that may
- * come, then temperature, then top-k, top-p and min-p choose; see {@link Sampling}. The sampler throws LOGITS_NOT_FINITE, and what
- * `mask` throws. `candidates` can be the same one for all requests.
+ * A sampler for one request; it remembers what it picked. Bias and penalties change the logits, `mask` and `bans` leave the tokens
+ * that may come, then temperature, then top-k, top-p and min-p choose; see {@link Sampling}. The sampler throws LOGITS_NOT_FINITE,
+ * REQUEST_INVALID where no token may come, and what `mask` throws. `candidates` can be the same one for all requests.
  */
 export const makeSampler = (
   sampling: Sampling,
@@ -117,33 +141,36 @@ export const makeSampler = (
     promptIds = [],
     candidates = new Candidates(),
     mask,
+    bans,
   }: {
     readonly promptIds?: readonly number[];
     readonly candidates?: Candidates;
     /** A bit for each token; absent: all of them may come. */
     readonly mask?: (() => Uint32Array) | undefined;
+    readonly bans?: Bans | undefined;
   } = {},
 ): Sampler => {
   const isGreedy = sampling.temperature === 0;
   const drawn = makeDraw(sampling, random, candidates);
   const penalties = makePenalties(sampling, promptIds);
-  const came = (id: number): void => penalties?.took(id);
+  const came = (id: number): void => {
+    penalties?.took(id);
+    bans?.took(id);
+  };
   let copy: Float32Array | undefined;
   const sampler = (logits: Float32Array): number => {
     let own = logits;
-    if (penalties !== undefined || (mask !== undefined && !isGreedy)) {
+    const banned = bans?.next();
+    if (penalties !== undefined || banned !== undefined || (mask !== undefined && !isGreedy)) {
       copy = copy?.length === logits.length ? copy : new Float32Array(logits.length);
       copy.set(logits);
       own = copy;
     }
     penalties?.apply(own);
     const bits = mask?.();
-    let id: number;
-    if (isGreedy) id = mostLikely(own, bits);
-    else {
-      if (bits !== undefined) allowOnly(bits, own);
-      id = drawn(own);
-    }
+    if (bits !== undefined && !isGreedy) allowOnly(bits, own);
+    const best = mostLikelyOf(own, bits, banned);
+    const id = isGreedy ? best : drawn(own, best);
     came(id);
     return id;
   };

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import type { GenerateInput } from '../engine.ts';
+import { endTokens } from './end-tokens.ts';
+
+const eosIds = new Set([1, 2]);
+const structure = { kind: 'regex', source: 'a*' } as const;
+/** What ends an answer, and what may not come as its first and as its third token. */
+const told = (more: Partial<GenerateInput>) => {
+  const input = { stop: [], ...more } as Partial<GenerateInput> as GenerateInput;
+  const { endIds, bans } = endTokens(input, eosIds, []);
+  const first = bans?.next()?.last;
+  bans?.took(9);
+  bans?.took(9);
+  return { ends: [...endIds], first, third: bans?.next()?.last };
+};
+
+describe('tokens that end an answer', () => {
+  it.each<[string, Partial<GenerateInput>, ReturnType<typeof told>]>([
+    ['are those of the model', {}, { ends: [1, 2], first: undefined, third: undefined }],
+    ['are stop tokens', { stopTokenIds: [7] }, { ends: [1, 2, 7], first: undefined, third: undefined }],
+    [
+      'are held back, stop tokens too',
+      { stopTokenIds: [7], minTokens: 2 },
+      { ends: [1, 2, 7], first: [1, 2, 7], third: undefined },
+    ],
+    [
+      'are none where they are ignored',
+      { ignoreEos: true },
+      { ends: [], first: undefined, third: undefined },
+    ],
+    [
+      'are stop tokens where the others are ignored, also of the model',
+      { ignoreEos: true, stopTokenIds: [7, 2] },
+      { ends: [7, 2], first: undefined, third: undefined },
+    ],
+    [
+      'are held back where they are ignored, as in vLLM',
+      { ignoreEos: true, stopTokenIds: [7], minTokens: 2 },
+      { ends: [7], first: [1, 2, 7], third: undefined },
+    ],
+    [
+      'stay ends of a structure, as late as it lets them',
+      { ignoreEos: true, stopTokenIds: [7, 2], structure },
+      { ends: [1, 2, 7], first: [1], third: [1] },
+    ],
+    [
+      'are held back in a structure',
+      { minTokens: 2, structure },
+      { ends: [1, 2], first: [1, 2], third: undefined },
+    ],
+  ])('%s', (_, more, expected) => {
+    expect(told(more)).toEqual(expected);
+  });
+});
