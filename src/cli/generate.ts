@@ -45,6 +45,7 @@ const requestOf = (prompt: string, o: Options): GenerateRequest => ({
   sampling: { temperature: o.temperature, topP: undefined, topK: undefined, seed: o.seed, logitBias: {} },
   stop: [],
   stopTokenIds: [],
+  badWords: [],
   structure: undefined,
   user: o.user,
   session: o.session,

@@ -40,6 +40,7 @@ const generate = async (user: string, model = 'shout') => {
     sampling: undefined,
     stop: [],
     stopTokenIds: [],
+    badWords: [],
     structure: undefined,
     user,
     session: '',

@@ -286,6 +286,7 @@ describe('a session', () => {
       sampling: undefined,
       stop: [],
       stopTokenIds: [],
+      badWords: [],
       structure: undefined,
       user: 'u1',
       session: 'grpc',

@@ -31,6 +31,7 @@ const requestOf = ({ promptIds, maxTokens, sampling, session }: Plan, model: Mod
     },
     stop: [],
     stopTokenIds: [],
+    badWords: [],
     structure: undefined,
     user: '',
     session: session ?? '',

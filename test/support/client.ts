@@ -49,6 +49,7 @@ const requestOf = (ask: Ask): GenerateRequest => ({
   sampling: undefined,
   stop: [],
   stopTokenIds: [],
+  badWords: [],
   structure: undefined,
   user: ask.user ?? '',
   session: ask.session ?? '',

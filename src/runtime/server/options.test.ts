@@ -24,7 +24,13 @@ it('what is asked for is passed on, and what is not asked for is absent', () => 
     logprobs: 0,
     stopTokenIds: [99],
   });
-  expect(request({ logitBias: {}, stopTokenIds: [] })).toEqual(request({}));
+  expect(request({ minTokens: 256, ignoreEos: true, badWords: ['a', ' b'] })).toMatchObject({
+    minTokens: 256,
+    ignoreEos: true,
+    badWords: ['a', ' b'],
+  });
+  const off = { logitBias: {}, stopTokenIds: [], minTokens: 0, ignoreEos: false, badWords: [] };
+  expect(request(off)).toEqual(request({}));
 });
 
 it.each([-1, 0, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER])('%s is a seed as it is', (seed) => {
@@ -94,6 +100,20 @@ it.each<[string, Options, RegExp]>([
   ['logprobs above 20', { logprobs: 21 }, /logprobs is 21, it must be a whole number from 0 to 20/],
   ['a stop token outside the vocabulary', { stopTokenIds: [100] }, /stop_token_ids: token id 100/],
   ['too many stop tokens', { stopTokenIds: Array.from({ length: 17 }, () => 1) }, /17 tokens/],
+  ['a negative min_tokens', { minTokens: -1 }, /min_tokens is -1/],
+  ['min_tokens with a fraction', { minTokens: 0.5 }, /min_tokens is 0.5, it must be a whole number/],
+  [
+    'min_tokens above max_tokens',
+    { minTokens: 9, maxTokens: 8 },
+    /min_tokens is 9, it must be at most max_tokens, which is 8/,
+  ],
+  ['min_tokens above what is given unasked', { minTokens: 257 }, /min_tokens is 257.*which is 256/],
+  ['too many bad words', { badWords: Array.from({ length: 1025 }, () => 'x') }, /1025 words/],
+  ['a bad word that is too long', { badWords: ['x'.repeat(257)] }, /bad_words has more than 256/],
+  ['too many characters of bad words', { badWords: Array(65).fill('x'.repeat(256)) }, /16640 characters/],
+  ['an empty bad word', { badWords: ['x', ''] }, /bad_words is empty/],
+  ['a bad word of spaces', { badWords: [' \n'] }, /bad_words is empty/],
+  ['half of a character as a bad word', { badWords: ['a\uDE00'] }, /bad_words has half of a surrogate/],
   ['half of a character as a stop string', { stop: ['a\uDE00'] }, /surrogate/],
   ['too many stop strings', { stop: Array.from({ length: 17 }, () => 'x') }, /17 strings/],
   ['a stop string that is too long', { stop: ['x'.repeat(257)] }, /stop string/],

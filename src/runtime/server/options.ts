@@ -12,6 +12,9 @@ export type Options = SamplingOptions & {
   readonly maxTokens?: number | undefined;
   readonly stop?: readonly string[] | undefined;
   readonly stopTokenIds?: readonly number[] | undefined;
+  readonly minTokens?: number | undefined;
+  readonly ignoreEos?: boolean | undefined;
+  readonly badWords?: readonly string[] | undefined;
   /** How many of the likeliest tokens besides the one that was taken; undefined: no log probabilities. */
   readonly logprobs?: number | undefined;
   readonly structure?: Structure | undefined;
@@ -31,6 +34,9 @@ export const grpcDefaults: OptionDefaults = { maxTokens: 256, temperature: 0 };
 
 /** Stop strings of one request, characters of one, and stop tokens. */
 const stopLimits = { count: 16, length: 256, tokens: 16 } as const;
+
+/** Words that one answer may not have, characters of one, and of all: each token costs a look at all of them. */
+const wordLimits = { count: 1024, length: 256, characters: 16_384 } as const;
 
 /** Likeliest tokens with each token: what OpenAI allows. */
 const maxLogprobs = 20;
@@ -117,6 +123,26 @@ const checkedStops = (stop: readonly string[]): readonly string[] => {
   return stops;
 };
 
+const checkedWords = (words: readonly string[]): readonly string[] => {
+  const { count, length, characters } = wordLimits;
+  if (words.length > count) refuse(`bad_words has ${words.length} words, at most ${count} are allowed`);
+  if (words.some((word) => word.length > length))
+    refuse(`a word of bad_words has more than ${length} characters`);
+  const sum = words.reduce((so, word) => so + word.length, 0);
+  if (sum > characters) refuse(`bad_words has ${sum} characters, at most ${characters} are allowed`);
+  if (words.some((word) => word.trimStart() === '')) refuse('a word of bad_words is empty');
+  if (words.some((word) => !word.isWellFormed())) refuse('a word of bad_words has half of a surrogate pair');
+  return words;
+};
+
+/** Tokens that come before the answer may end. */
+const checkedLeast = (minTokens: number, maxTokens: number): number => {
+  const least = within('min_tokens', minTokens, { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true });
+  return least <= maxTokens
+    ? least
+    : refuse(`min_tokens is ${least}, it must be at most max_tokens, which is ${maxTokens}`);
+};
+
 const checkedStopTokens = (
   ids: readonly number[],
   { vocabSize }: Pick<Serving['base'], 'vocabSize'>,
@@ -145,18 +171,24 @@ export const generateRequest = (
   const unasked = Math.min(defaults.maxTokens, base.room?.answerTokens ?? Infinity, context);
   const { maxTokens = unasked, stopTokenIds = [], logprobs, structure, marked, morePrompts = [] } = options;
   const stopTokens = checkedStopTokens(stopTokenIds, base);
+  const words = checkedWords(options.badWords ?? []);
   const choices = within('n', options.choices ?? 1, { min: 1, max: maxChoices, whole: true });
   checkedCount(1 + morePrompts.length, choices);
   const [first = prompt, ...more] = checkedPrompts([prompt, ...morePrompts], base);
+  const most = within('max_tokens', maxTokens, { min: 1, max: context, whole: true });
+  const least = checkedLeast(options.minTokens ?? 0, most);
   return {
     prompt: first,
     ...(more.length === 0 ? {} : { morePrompts: more }),
-    maxTokens: within('max_tokens', maxTokens, { min: 1, max: context, whole: true }),
+    maxTokens: most,
     // Who names no number gets what there is room for; who names one is told when there is not.
     ...(options.maxTokens === undefined ? { fitContext: true } : {}),
     sampling: samplingOf(options, defaults.temperature, base.vocabSize),
     stop: checkedStops(options.stop ?? []),
     ...(stopTokens.length === 0 ? {} : { stopTokenIds: stopTokens }),
+    ...(least === 0 ? {} : { minTokens: least }),
+    ...(options.ignoreEos === true ? { ignoreEos: true } : {}),
+    ...(words.length === 0 ? {} : { badWords: words }),
     ...(structure === undefined ? {} : { structure }),
     ...(marked === true ? { marked } : {}),
     ...(choices === 1 ? {} : { choices }),

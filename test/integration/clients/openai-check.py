@@ -109,6 +109,20 @@ def responses():
     }
 
 
+def ends():
+    extras = {"ignore_eos": True, "min_tokens": 2, "bad_words": ["zebra"]}
+    whole = client.chat.completions.create(**chat, n=2, extra_body=extras)
+    plain = client.completions.create(model=model, prompt=prompt, **greedy, extra_body=extras)
+    return {
+        "texts": [choice.message.content for choice in whole.choices],
+        "text": plain.choices[0].text,
+        "response": client.responses.create(**response, extra_body=extras).output_text,
+        "too_many": error_of(
+            lambda: client.chat.completions.create(**chat, extra_body={"min_tokens": int(max_tokens) + 1})
+        ),
+    }
+
+
 async def concurrently():
     async with openai.AsyncOpenAI(**settings) as later:
         answers = await asyncio.gather(*(later.chat.completions.create(**chat) for _ in range(4)))
@@ -142,6 +156,7 @@ json.dump(
         "several_prompts": several_prompts(),
         "chats": chats(),
         "responses": responses(),
+        "ends": ends(),
         "async": asyncio.run(concurrently()),
         "unknown": error_of(lambda: client.chat.completions.create(**{**chat, "model": unknown})),
         "best_of": error_of(lambda: client.completions.create(model=model, prompt=prompt, best_of=2)),

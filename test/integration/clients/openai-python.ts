@@ -76,6 +76,23 @@ export const openaiPythonClient = (of: () => Target, executable: string): void =
       expect(responses).toHaveProperty('usage.output_tokens');
     });
 
+    it("takes vLLM's min_tokens, ignore_eos and bad_words", () => {
+      const { ends, responses } = seen as {
+        ends: Seen & Record<'text' | 'response', string>;
+        responses: Seen;
+      };
+      const { adapter } = of().sample;
+      const [first, second] = ends['texts'] as string[];
+      expect(second).toBe(first);
+      expect(ends.text.trim().startsWith(adapter)).toBe(true);
+      expect(ends.response.startsWith(String(responses['text']))).toBe(true);
+      expect(ends['too_many']).toMatchObject({
+        status: 400,
+        code: 'request_invalid',
+        message: expect.stringMatching(/min_tokens is/),
+      });
+    });
+
     it('does the same asynchronously', () => {
       const { async: later, chats, responses } = seen as Record<'async' | 'chats' | 'responses', Seen>;
       const [first] = chats['texts'] as string[];

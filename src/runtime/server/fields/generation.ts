@@ -24,9 +24,6 @@ export const refusedOfGeneration = {
   best_of: refused('all answers are given, and none is picked', 1),
   use_beam_search: refused(beams, false),
   length_penalty: refused(beams, 1),
-  min_tokens: refused('a minimum length cannot be set yet', 0),
-  ignore_eos: refused('an answer ends where the model ends it', false),
-  bad_words: refused('words cannot be banned yet; logit_bias bans tokens', []),
   allowed_token_ids: refused('tokens cannot be restricted to a list yet; logit_bias bans tokens'),
   logits_processors: refused('clients cannot bring code', []),
   repetition_detection: refused('repetition does not end an answer yet'),
@@ -57,6 +54,13 @@ export const refusedOfGeneration = {
   vllm_xargs: refused('there are no extensions', {}),
 };
 
+/** vLLM's extensions that say when an answer may end, and what it may not say. */
+export const lengthAndWords = {
+  min_tokens: number,
+  ignore_eos: honoured(z.boolean().nullish()),
+  bad_words: honoured(z.array(z.string()).nullish()),
+};
+
 /** Fields that both kinds of completion have; defaults are in docs/reference/requests.md. */
 const shared = {
   model: honoured(z.string()),
@@ -68,6 +72,7 @@ const shared = {
   min_p: number,
   repetition_penalty: number,
   stop_token_ids: honoured(z.array(z.number()).nullish()),
+  ...lengthAndWords,
   seed: number,
   frequency_penalty: number,
   presence_penalty: number,

@@ -6,16 +6,16 @@ import { structureFields } from './structure.ts';
 const number = honoured(z.number({ error: 'must be a number' }).optional());
 const text = z.string({ error: 'must be a string' });
 
-/** Parameters hold no lists: several stop strings come as a JSON array of strings, one comes as it is. */
-const stopStrings = (stop: string): string[] => {
-  if (!stop.startsWith('[')) return [stop];
+/** Parameters hold no lists: several strings come as a JSON array of strings, one comes as it is. */
+const stringsOf = (value: string): string[] => {
+  if (!value.startsWith('[')) return [value];
   try {
-    const list: unknown = JSON.parse(stop);
+    const list: unknown = JSON.parse(value);
     if (Array.isArray(list) && list.every((s) => typeof s === 'string')) return list;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
   }
-  return [stop];
+  return [value];
 };
 
 /** Of Triton's extensions. tritonclient sends these where its caller sets them. */
@@ -46,7 +46,10 @@ export const generateParameters = {
   repetition_penalty: number,
   frequency_penalty: number,
   presence_penalty: number,
-  stop: honoured(text.transform(stopStrings).optional()),
+  stop: honoured(text.transform(stringsOf).optional()),
+  min_tokens: number,
+  ignore_eos: honoured(z.boolean({ error: 'must be a boolean' }).optional()),
+  bad_words: honoured(text.transform(stringsOf).optional()),
   ...identity,
   logit_bias: refused(lists),
   stop_token_ids: refused(lists),

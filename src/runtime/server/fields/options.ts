@@ -39,6 +39,9 @@ export const optionsOf = (named: NamedOptions): Options => ({
   logitBias: named.logit_bias ?? undefined,
   stop: typeof named.stop === 'string' ? [named.stop] : (named.stop ?? undefined),
   stopTokenIds: named.stop_token_ids ?? undefined,
+  minTokens: named.min_tokens ?? undefined,
+  ignoreEos: named.ignore_eos ?? undefined,
+  badWords: named.bad_words ?? undefined,
   structure: structureOf(named),
   choices: named.n ?? undefined,
 });

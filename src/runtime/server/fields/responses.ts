@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import { harmless, honoured, kind, objectOf, refused } from './field.ts';
-import { reasoningEffort, refusedOfGeneration, templateVariables } from './generation.ts';
+import { lengthAndWords, reasoningEffort, refusedOfGeneration, templateVariables } from './generation.ts';
 import { reader } from './parse.ts';
 import { callItem, responseToolFields } from './response-tools.ts';
 import { jsonSchema, structureFields } from './structure.ts';
@@ -139,6 +139,7 @@ export const responseFields = {
   seed: number,
   stop: honoured(z.union([z.string(), z.array(z.string())]).nullish()),
   stop_token_ids: honoured(z.array(z.number()).nullish()),
+  ...lengthAndWords,
   structured_outputs: structureFields.structured_outputs,
   ...refusedOfGeneration,
   n: refused('each response has one answer; ask /v1/chat/completions for several', 1),

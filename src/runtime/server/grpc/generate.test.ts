@@ -85,6 +85,9 @@ it('every field of the request reaches the generation', async () => {
       },
       stop: ['x'],
       stopTokenIds: [9],
+      minTokens: 4,
+      ignoreEos: true,
+      badWords: ['red'],
       logprobs: 3,
       user: 'anna',
       session: 's1',
@@ -117,6 +120,9 @@ it('every field of the request reaches the generation', async () => {
     },
     stop: ['x'],
     stopTokenIds: [9],
+    minTokens: 4,
+    ignoreEos: true,
+    badWords: ['red'],
     logprobs: 3,
   });
 });

@@ -60,6 +60,9 @@ const optionsOf = ({
   sampling,
   stop,
   stopTokenIds,
+  minTokens,
+  ignoreEos,
+  badWords,
   logprobs,
   structure,
 }: GenerateRequest): Options => ({
@@ -68,6 +71,9 @@ const optionsOf = ({
   maxTokens,
   stop,
   stopTokenIds,
+  minTokens,
+  ignoreEos,
+  badWords,
   logprobs,
   structure: structureOf(structure),
 });

@@ -83,6 +83,9 @@ describe('ModelInfer', () => {
         frequency_penalty: { parameterChoice: { $case: 'int64Param', value: 1n } },
         presence_penalty: { parameterChoice: { $case: 'doubleParam', value: -0.5 } },
         stop: { parameterChoice: { $case: 'stringParam', value: '["!","?"]' } },
+        min_tokens: { parameterChoice: { $case: 'int64Param', value: 2n } },
+        ignore_eos: { parameterChoice: { $case: 'boolParam', value: true } },
+        bad_words: { parameterChoice: { $case: 'stringParam', value: '["red","dog"]' } },
         user: { parameterChoice: { $case: 'stringParam', value: 'anna' } },
         session: { parameterChoice: { $case: 'stringParam', value: 's1' } },
       },
@@ -101,6 +104,9 @@ describe('ModelInfer', () => {
           presencePenalty: -0.5,
         },
         stop: ['!', '?'],
+        minTokens: 2,
+        ignoreEos: true,
+        badWords: ['red', 'dog'],
       },
     });
     expect(metadata.get('x-adaptlet-adapter')).toEqual([]);

@@ -215,7 +215,8 @@ describe('refusals', () => {
       'structured_outputs.structural_tag',
       /not supported/,
     ],
-    ['/v1/chat/completions', 'min_tokens', { ...chat, min_tokens: 5 }, 'min_tokens', /not supported/],
+    ['/v1/chat/completions', 'ignore_eos as text', { ...chat, ignore_eos: 'yes' }, 'ignore_eos', /boolean/],
+    ['/v1/completions', 'a bad word that is none', { ...text, bad_words: ['a', 1] }, 'bad_words.1', /string/],
     ['/v1/completions', 'a text beside token ids', { model: 'sql', prompt: ['a', 1] }, 'prompt', /a string/],
     ['/v1/completions', 'no model', { prompt: 'a' }, 'model', /model/],
     [

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { startFakeHttp as start } from '../testing/http-app.ts';
 
-it('penalties, min_p, logit_bias and stop tokens reach the generation', async () => {
+it('penalties, min_p, logit_bias, stop tokens, min_tokens, ignore_eos and bad_words reach the generation', async () => {
   const { parts, post } = start();
   const response = await post('/v1/completions', {
     model: 'sql',
@@ -12,6 +12,9 @@ it('penalties, min_p, logit_bias and stop tokens reach the generation', async ()
     presence_penalty: -2,
     logit_bias: { 65: -100, 66: 2.5 },
     stop_token_ids: [7],
+    min_tokens: 3,
+    ignore_eos: true,
+    bad_words: ['red', 'dog'],
   });
   expect(response.status).toBe(200);
   const { request } = parts.serving.calls[0]!;
@@ -28,7 +31,12 @@ it('penalties, min_p, logit_bias and stop tokens reach the generation', async ()
       [66, 2.5],
     ],
   });
-  expect(request.stopTokenIds).toEqual([7]);
+  expect(request).toMatchObject({
+    stopTokenIds: [7],
+    minTokens: 3,
+    ignoreEos: true,
+    badWords: ['red', 'dog'],
+  });
   expect(request).not.toHaveProperty('logprobs');
 });
 

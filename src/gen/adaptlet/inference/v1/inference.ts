@@ -102,7 +102,22 @@ export interface GenerateRequest {
   /** Tokens that end the answer as the model's own end tokens do; at most 16. */
   stopTokenIds: number[];
   /** What the text of the answer has to be. Absent: any text. A finish_reason of length, or a stop string, ends it before it is whole. */
-  structure: Structure | undefined;
+  structure:
+    | Structure
+    | undefined;
+  /**
+   * Tokens that come before one may end the answer, or a stop string counts; at most max_tokens. Absent: 0. A structure that allows nothing
+   * but its end ends before.
+   */
+  minTokens?:
+    | number
+    | undefined;
+  /** The model's own end tokens do not end the answer. With a structure they end it, and come only where nothing else may. Absent: false. */
+  ignoreEos?:
+    | boolean
+    | undefined;
+  /** Words that the answer may not have; at most 1,024 of 256 characters, and 16,384 characters. */
+  badWords: string[];
 }
 
 /** Errors: INVALID_ARGUMENT with STRUCTURE_UNSUPPORTED, which names what cannot be enforced, or with STRUCTURE_TOO_COMPLEX. */
@@ -363,6 +378,9 @@ function createBaseGenerateRequest(): GenerateRequest {
     logprobs: undefined,
     stopTokenIds: [],
     structure: undefined,
+    minTokens: undefined,
+    ignoreEos: undefined,
+    badWords: [],
   };
 }
 
@@ -412,6 +430,15 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
     }
     if (message.structure !== undefined) {
       Structure.encode(message.structure, writer.uint32(106).fork()).join();
+    }
+    if (message.minTokens !== undefined) {
+      writer.uint32(112).uint32(message.minTokens);
+    }
+    if (message.ignoreEos !== undefined) {
+      writer.uint32(120).bool(message.ignoreEos);
+    }
+    for (const v of message.badWords) {
+      writer.uint32(130).string(v!);
     }
     return writer;
   },
@@ -543,6 +570,30 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
             message.structure = Structure.decode(reader, reader.uint32());
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.minTokens = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.ignoreEos = reader.bool();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.badWords.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -584,6 +635,21 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
         ? object.stop_token_ids.map((e: any) => globalThis.Number(e))
         : [],
       structure: isSet(object.structure) ? Structure.fromJSON(object.structure) : undefined,
+      minTokens: isSet(object.minTokens)
+        ? globalThis.Number(object.minTokens)
+        : isSet(object.min_tokens)
+        ? globalThis.Number(object.min_tokens)
+        : undefined,
+      ignoreEos: isSet(object.ignoreEos)
+        ? globalThis.Boolean(object.ignoreEos)
+        : isSet(object.ignore_eos)
+        ? globalThis.Boolean(object.ignore_eos)
+        : undefined,
+      badWords: globalThis.Array.isArray(object?.badWords)
+        ? object.badWords.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.bad_words)
+        ? object.bad_words.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -625,6 +691,15 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
     }
     if (message.structure !== undefined) {
       obj.structure = Structure.toJSON(message.structure);
+    }
+    if (message.minTokens !== undefined) {
+      obj.minTokens = Math.round(message.minTokens);
+    }
+    if (message.ignoreEos !== undefined) {
+      obj.ignoreEos = message.ignoreEos;
+    }
+    if (message.badWords?.length) {
+      obj.badWords = message.badWords;
     }
     return obj;
   },
@@ -668,6 +743,9 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
     message.structure = (object.structure !== undefined && object.structure !== null)
       ? Structure.fromPartial(object.structure)
       : undefined;
+    message.minTokens = object.minTokens ?? undefined;
+    message.ignoreEos = object.ignoreEos ?? undefined;
+    message.badWords = object.badWords?.map((e) => e) || [];
     return message;
   },
 };
