@@ -215,6 +215,15 @@ describe('beside a structure', () => {
   });
 });
 
+it('a stop token that alone may come in a structure ends nothing before min_tokens', async () => {
+  const stopTokenIds = host.codec.encodePart('ye');
+  for (const source of ['xyz', 'abcdefxyzghijkl']) {
+    const ask = (minTokens: number) => host.ask(hello({ structure: regex(source), stopTokenIds, minTokens }));
+    expect((await ask(0)).text).toBe(source.slice(0, source.search(/[ye]/)));
+    expect((await ask(source.length)).text).toBe(source);
+  }
+});
+
 /** Some of all of it, of whatever prompt and adapter. */
 const crowd = (count: number): readonly GenerateInput[] =>
   Array.from({ length: count }, (_, seed) =>

@@ -44,6 +44,12 @@ describe('an answer', () => {
     expect(read(answer(10, ['cd']), 'abc\0')).toEqual({ text: 'abc', finish: 'stop' });
   });
 
+  it('does not end at an end token that comes before it has its least length, unless it is the last one that may come', () => {
+    const from = answer(9, [], '', 2);
+    expect([eos, eos, eos].map((id) => from.push(id).finish)).toEqual([undefined, undefined, 'stop']);
+    expect(answer(9, [], '', 2).push(eos, true).finish).toBe('stop');
+  });
+
   it('does not end at a stop string that is complete before it has its least length', () => {
     const least = (tokens: number, stops: string[]) => read(answer(9, stops, '', tokens), 'abcabcabcabc');
     expect(least(2, ['bc'])).toEqual({ text: 'a', finish: 'stop' });

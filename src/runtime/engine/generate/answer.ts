@@ -11,7 +11,7 @@ export type AnswerParts = {
   /** Tokens that end it. */
   readonly endIds: ReadonlySet<number>;
   readonly maxTokens: number;
-  /** Stop strings that are complete within so many tokens do not end it. Absent: 0. */
+  /** End tokens that come within so many tokens, and stop strings that are complete then, do not end it. Absent: 0. */
   readonly minTokens?: number | undefined;
   /** What the text begins with before its first token. Absent: nothing. */
   readonly opening?: string;
@@ -40,21 +40,21 @@ export class Answer {
   #take(id: number, isLast: boolean): Piece {
     const { detokenizer, stops, endIds, maxTokens } = this.#parts;
     this.#tokens += 1;
-    if (endIds.has(id)) return this.#end('', 'stop');
-    const { text, stopped } = stops.push(detokenizer.push(id), this.#stopsCount);
+    if (endIds.has(id) && (isLast || this.#mayEnd)) return this.#end('', 'stop');
+    const { text, stopped } = stops.push(detokenizer.push(id), this.#mayEnd);
     if (stopped) return { text, finish: 'stop' };
     if (isLast) return this.#end(text, 'stop');
     return this.#tokens < maxTokens ? { text, finish: undefined } : this.#end(text, 'length');
   }
 
-  get #stopsCount(): boolean {
+  get #mayEnd(): boolean {
     return this.#tokens > (this.#parts.minTokens ?? 0);
   }
 
   /** What was held back comes out, unless it completes a stop string. */
   #end(text: string, finish: FinishReason): Piece {
     const { detokenizer, stops } = this.#parts;
-    const rest = stops.push(detokenizer.flush(), this.#stopsCount);
+    const rest = stops.push(detokenizer.flush(), this.#mayEnd);
     if (rest.stopped) return { text: text + rest.text, finish: 'stop' };
     return { text: text + rest.text + stops.flush(), finish };
   }
