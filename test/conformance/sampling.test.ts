@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Sampling, TakenLogprob } from '../../src/runtime/engine/engine.ts';
+import type { GenerateInput, Sampling, TakenLogprob } from '../../src/runtime/engine/engine.ts';
 import { Candidates } from '../../src/runtime/engine/sampling/candidates.ts';
 import { takenLogprob } from '../../src/runtime/engine/sampling/logprobs.ts';
 import { makePenalties } from '../../src/runtime/engine/sampling/penalties.ts';
@@ -129,6 +129,17 @@ describe('an engine on the tiny model', () => {
     const repeats = (ids: readonly number[]): number => ids.length - new Set(ids).size;
     const fresh = await idsOf(tiny, { ...greedy, frequencyPenalty: 50 });
     expect(repeats(fresh) / fresh.length).toBeLessThan(repeats(plain) / plain.length);
+  });
+
+  it('is told min_tokens, ignore_eos and bad_words', async () => {
+    const asked = (more: Partial<GenerateInput>) => ask(tiny.engine, request(null, 'moon:', more));
+    const plain = await asked({});
+    expect(plain.done.finishReason).toBe('stop');
+    const least = plain.ids.length + 2;
+    expect((await asked({ minTokens: least })).ids.length).toBeGreaterThanOrEqual(least);
+    expect((await asked({ ignoreEos: true })).ids).toHaveLength(32);
+    const word = plain.text.slice(1, 3);
+    expect((await asked({ badWords: [word] })).text).not.toContain(word);
   });
 
   it('ends at a stop token, which has no text', async () => {
