@@ -1,4 +1,4 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   buildOperator,
@@ -29,13 +29,16 @@ const zigTarget = ({ base, feature }: Target): readonly string[] => {
   return [`-mcpu=${cpu}${feature === undefined ? '' : `+${feature}`}`];
 };
 
-/** Zig's compiler for any architecture, on any machine. `cache`: a folder for what it keeps. */
-export const zigCompiler = ({ npm, triplet }: Architecture, { program }: Zig, cache: string): Compiler => ({
-  command: [program, 'cc', '-target', `${triplet}.${glibc}`],
-  architecture: npm,
-  target: zigTarget,
-  environment: { ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: cache },
-});
+/** Zig's compiler for any architecture, on any machine. It keeps what it compiles, by all that went into it. */
+export const zigCompiler = ({ npm, triplet }: Architecture, { program }: Zig): Compiler => {
+  const kept = cacheFolder('zig');
+  return {
+    command: [program, 'cc', '-target', `${triplet}.${glibc}`],
+    architecture: npm,
+    target: zigTarget,
+    environment: { ZIG_GLOBAL_CACHE_DIR: kept, ZIG_LOCAL_CACHE_DIR: kept },
+  };
+};
 
 const sourcesOf = async (): Promise<NativeOperator['sources']> => {
   const names = (await readdir(operatorSources)).filter(
@@ -56,14 +59,9 @@ const sourcesOf = async (): Promise<NativeOperator['sources']> => {
 export const nativeOperator = async (architecture: Architecture): Promise<NativeOperator> => {
   const [compiler, sources] = await Promise.all([zig(), sourcesOf()]);
   const key = sha256(JSON.stringify([sources, compiler.sha256, architecture.triplet, glibc])).slice(0, 32);
-  const folder = await cachedFolder(join(cacheFolder('native'), key), async (draft) => {
-    const kept = join(draft, 'kept');
-    await buildOperator({
-      compiler: zigCompiler(architecture, compiler, kept),
-      out: join(draft, operatorFile),
-    });
-    await rm(kept, { recursive: true });
-  });
+  const folder = await cachedFolder(join(cacheFolder('native'), key), (draft) =>
+    buildOperator({ compiler: zigCompiler(architecture, compiler), out: join(draft, operatorFile) }),
+  );
   const file = join(folder, operatorFile);
   return { file, sha256: sha256(await readFile(file)), sources, zig: compiler };
 };

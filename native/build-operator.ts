@@ -141,7 +141,10 @@ export const buildOperator = async ({ compiler, out, flags = [], main }: BuildOp
     for (const source of main === undefined ? operators : [main])
       objects.push(await compile(source, source, []));
     const made = join(folder, 'made');
-    await call(...flags, '-o', made, ...objects, ...(main === undefined ? ['-shared', '-s'] : []), '-lm');
+    const kind = main === undefined ? ['-shared'] : [];
+    // Without symbols, unless flags ask for more: what Zig builds of its own for that is the same for library and program.
+    const strip = flags.length === 0 ? ['-s'] : [];
+    await call(...flags, '-o', made, ...objects, ...kind, ...strip, '-lm');
     await moveTo(made, out);
   } finally {
     await rm(folder, { recursive: true, force: true });
