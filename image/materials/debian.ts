@@ -92,6 +92,16 @@ const uriLine = /^'([^']+)' (\S+) \d+ SHA256:([0-9a-f]{64})$/;
 
 type Listed = { readonly qualified: string; readonly url: string; readonly digest: string };
 
+/** What apt-get says of where packages are: 2 s of a core, once for the lists of a day. */
+const addresses = async (from: Apt, names: readonly string[]): Promise<string> => {
+  const wanted = names.map((name) => `${name}:${from.architecture}`);
+  const key = sha256(wanted.join(' ')).slice(0, 16);
+  const folder = await cachedFolder(join(from.root, 'addresses', key), async (draft) =>
+    writeFile(join(draft, 'lines'), await apt(from, ['download', '--print-uris', ...wanted])),
+  );
+  return readFile(join(folder, 'lines'), 'utf8');
+};
+
 const fetchPackage = async (from: Apt, { qualified, url, digest }: Listed): Promise<DebianPackage> => {
   const folder = await cachedFolder(join(cacheFolder('debian'), digest), async (draft) => {
     await apt(from, ['download', qualified], draft);
@@ -125,9 +135,7 @@ export const debianPackages = async (
   now = new Date(),
 ): Promise<readonly DebianPackage[]> => {
   const from = { root: await lists(now), architecture };
-  const lines = (
-    await apt(from, ['download', '--print-uris', ...names.map((name) => `${name}:${architecture}`)])
-  )
+  const lines = (await addresses(from, names))
     .trim()
     .split('\n')
     .map((line) => uriLine.exec(line));
