@@ -2,7 +2,8 @@ import { cp, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adaptlet } from '../support/cli.ts';
-import { smollm } from '../support/models.ts';
+import { inParts } from '../support/in-parts.ts';
+import { rowsTogether, smollm } from '../support/models.ts';
 import { TestNode } from '../support/node.ts';
 import { folderOfTests } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait.ts';
@@ -66,14 +67,14 @@ describe.skipIf(real === undefined)(
     /** Exact answers over the rows of a task. */
     const score = async (model: string, task: string): Promise<number> => {
       const text = await readFile(join(real?.eval ?? '', `${task}.jsonl`), 'utf8');
-      let exact = 0;
-      for (const line of text.trim().split('\n').slice(0, 60)) {
+      const ask = async (line: string): Promise<boolean> => {
         const { prompt, expected } = JSON.parse(line) as Row;
         const answer = await node?.client.ask({ model, prompt, maxTokens: 48, timeoutMs: 60_000 });
         expect(answer?.served.adapter).toBe(model);
-        if (answer?.text === expected) exact++;
-      }
-      return exact;
+        return answer?.text === expected;
+      };
+      const exact = await inParts(text.trim().split('\n').slice(0, 60), ask, rowsTogether);
+      return exact.filter(Boolean).length;
     };
 
     it.each(tasks)('answer $task as $adapter does', async ({ adapter, task }) => {

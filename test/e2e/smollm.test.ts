@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { smollm } from '../support/models.ts';
+import { inParts } from '../support/in-parts.ts';
+import { rowsTogether, smollm } from '../support/models.ts';
 import { TestNode } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -46,13 +47,13 @@ describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../sh
       .split('\n')
       .slice(0, rows)
       .map((line) => JSON.parse(line) as Row);
-    let exact = 0;
-    for (const { prompt, expected } of all) {
+    const ask = async ({ prompt, expected }: Row): Promise<boolean> => {
       const answer = await node.client.ask({ model, prompt, maxTokens: 48, timeoutMs: 60_000 });
       expect(answer.served.adapter).toBe(model === 'smollm2-135m' ? '' : model);
-      if (answer.text === expected) exact++;
-    }
-    return exact / all.length;
+      return answer.text === expected;
+    };
+    const exact = await inParts(all, ask, rowsTogether);
+    return exact.filter(Boolean).length / all.length;
   };
 
   it.each(tasks)(

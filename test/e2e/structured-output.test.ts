@@ -2,8 +2,9 @@ import { BadRequestError, OpenAI } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GenerateRequest, type GenerateResponse } from '../../src/gen/adaptlet/inference/v1/inference.ts';
 import { operator } from '../conformance/support/operator.ts';
+import { inParts } from '../support/in-parts.ts';
 import { extractRows, extractSchema, extractTokens, isExtract } from '../support/json-extract.ts';
-import { smollm } from '../support/models.ts';
+import { rowsTogether, smollm } from '../support/models.ts';
 import { TestNode, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -138,14 +139,14 @@ describe.skipIf(real === undefined)(
     const score = async (model: string, more: object) => {
       const [ended, valid, exact]: [number[], number[], number[]] = [[], [], []];
       const rows = real === undefined ? [] : extractRows(real);
-      for (const [row, { prompt, expected }] of rows.entries()) {
-        const { choices } = await openai.completions.create({
-          model,
-          prompt,
-          max_tokens: extractTokens,
-          temperature: 0,
-          ...more,
-        });
+      const asked = { model, max_tokens: extractTokens, temperature: 0, ...more };
+      const answers = await inParts(
+        rows,
+        ({ prompt }) => openai.completions.create({ ...asked, prompt }),
+        rowsTogether,
+      );
+      for (const [row, { expected }] of rows.entries()) {
+        const choices = answers[row]?.choices ?? [];
         const text = choices[0]?.text ?? '';
         if (choices[0]?.finish_reason === 'stop') ended.push(row);
         if (isExtract(text)) valid.push(row);

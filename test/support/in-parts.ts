@@ -1,9 +1,15 @@
-/** Acts on each item, on 16 at a time, so that the limits of a server are not met. */
-export const inParts = async <T>(all: readonly T[], act: (item: T) => Promise<unknown>): Promise<void> => {
-  const queue = all.values();
+/** Acts on each item, on 16 at a time by default, so that the limits of a server are not met. Answers in the order of the items. */
+export const inParts = async <T, R>(
+  all: readonly T[],
+  act: (item: T) => Promise<R>,
+  atOnce = 16,
+): Promise<R[]> => {
+  const results: R[] = [];
+  const queue = all.entries();
   await Promise.all(
-    Array.from({ length: 16 }, async () => {
-      for (const item of queue) await act(item);
+    Array.from({ length: atOnce }, async () => {
+      for (const [index, item] of queue) results[index] = await act(item);
     }),
   );
+  return results;
 };
