@@ -81,6 +81,8 @@ const exact = [
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
+    // What one suite had compiled the next one need not.
+    fsModuleCache: true,
     projects: inOrder([
       project(
         'unit',
