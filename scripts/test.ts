@@ -36,11 +36,14 @@ const prepare = async (suite: string): Promise<void> => {
   const programs = async (what: string, file: string): Promise<void> => {
     if ((await timed(what, () => run(`node ${file}`))) !== 0) console.error(`${what}: could not be brought`);
   };
-  await programs('the programs of a test cluster', 'test/cluster/build.ts');
-  await programs('tools of tests', 'test/tools/build.ts');
-  // Downloads Node, of which files that run beside each other would each take a copy.
-  await programs('the image', 'image/main.ts');
-  await programs('what the nodes of a lab are made of', 'test/cluster/lab/build.ts');
+  // Two at a time: each of them downloads for a part of its time.
+  await Promise.all([
+    // Downloads Node, of which files that run beside each other would each take a copy.
+    programs('the image', 'image/main.ts'),
+    programs('the programs of a test cluster', 'test/cluster/build.ts')
+      .then(() => programs('tools of tests', 'test/tools/build.ts'))
+      .then(() => programs('what the nodes of a lab are made of', 'test/cluster/lab/build.ts')),
+  ]);
 };
 
 const failure = (test: string, message: string): Failure => ({ file: 'scripts/test.ts', test, message });
