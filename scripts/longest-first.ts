@@ -32,13 +32,13 @@ export const slowFiles: Readonly<Record<string, number>> = {
   'test/e2e/lab/faults.test.ts': 233,
   'test/e2e/reward.test.ts': 152,
   'test/e2e/lab/upgrade.test.ts': 106,
+  'test/e2e/precision.test.ts': 75,
   'test/e2e/lab/tenancy.test.ts': 65,
+  'test/e2e/structured-output.test.ts': 60,
+  'test/e2e/smollm.test.ts': 60,
   'test/e2e/demo-cluster.test.ts': 58,
-  'test/e2e/structured-output.test.ts': 50,
   'test/e2e/lab/sidecar.test.ts': 48,
-  'test/e2e/precision.test.ts': 45,
   'test/e2e/distil.test.ts': 41,
-  'test/e2e/smollm.test.ts': 35,
 };
 
 const bySeconds = (a: TestSpecification, b: TestSpecification): number => secondsOf(b) - secondsOf(a);
