@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { createServer, type Server as Listener, type Socket } from 'node:net';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../time/clock.ts';
@@ -37,16 +36,15 @@ export const acceptFor = (
       socket.resume();
     });
   });
-  const closed = once(listener, 'close');
   return {
     listener,
     end: async (graceMs) => {
-      if (listener.listening) listener.close();
       const stopTimer = options.clock.after(graceMs, () => {
         // Also those that never became HTTP/2.
         for (const socket of open) socket.destroy();
       });
-      await closed;
+      // Also of one that never listened.
+      await new Promise<void>((resolve) => listener.close(() => resolve()));
       stopTimer();
     },
   };

@@ -127,6 +127,10 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
     peers,
     serving: requestTls?.given?.questions,
     residency,
+    retryFailed: (code, reason) => {
+      residency.retryFailed(code, reason);
+      classifiers.retryFailed(code);
+    },
     plan,
     holds,
     feedbackKeys,

@@ -131,6 +131,7 @@ export const startHollow = async (options: HollowOptions) => {
     plan,
     holds,
     residency,
+    retryFailed: (code, reason) => residency.retryFailed(code, reason),
     node: {
       adapters: () => residency.facts(),
       counts: counts.served,

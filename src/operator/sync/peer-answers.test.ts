@@ -84,7 +84,7 @@ describe('a runtime that asks for its peers', () => {
     ]) {
       const answer = await ask(runtime, more);
       expect(answer).toMatchObject({ certificate: '', peers: [] });
-      expect(answer.reason).toContain('no such adapter');
+      expect(answer.reason).toContain('no such source');
     }
     const nowhere = await planned(await joined('node-2'));
     expect((await ask(nowhere)).reason).toContain('no label that says its site');

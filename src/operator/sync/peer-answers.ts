@@ -80,7 +80,7 @@ export class PeerAnswers {
     const now = this.#parts.plan();
     const source = now && ociSourceOf(now, key);
     if (source === undefined || source.image !== image)
-      throw refused('the plan of the runtime has no such adapter from there');
+      throw refused('the plan of the runtime has no such source from there');
     const claim = { namespace: namespaceOf(key), source: imageSource(parseReference(image)) };
     const lifetimeMs = lifetimesMs.ask;
     const certificate = authority.certify('ask', {

@@ -52,8 +52,9 @@ export class Port {
   /** @throws CONFIG_INVALID */
   async listen(credentials: ServerCredentials): Promise<void> {
     const { server, strangers } = this;
-    this.#accepting = acceptFor(server, { clock: this.#clock, credentials, admit: strangers.admit });
-    this.#port = await listenOn(this.#accepting.listener, this.#address);
+    const accepting = acceptFor(server, { clock: this.#clock, credentials, admit: strangers.admit });
+    this.#accepting = accepting;
+    this.#port = await listenOn(accepting.listener, this.#address);
   }
 
   /** Waits for at most `graceMs`. */

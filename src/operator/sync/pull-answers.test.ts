@@ -99,7 +99,7 @@ describe('a runtime that asks for a pull credential', () => {
     stage.replica.objects.adapters.put(adapter('sql', { source: { oci: { image } } }));
     const runtime = await connected();
     await eventually('the plan', () => runtime.commits > 0);
-    expect((await ask(runtime)).reason).toContain('no such adapter with a Secret');
+    expect((await ask(runtime)).reason).toContain('no such source with a Secret');
   });
 
   it('gets none for another namespace when it is a pod', async () => {
@@ -110,7 +110,7 @@ describe('a runtime that asks for a pull credential', () => {
     const pod = dial(podToken('app'));
     pod.hello({ identity: { namespace: 'team-a', name: 'app', kind: Identity_Kind.POD } });
     await eventually('a commit', () => pod.commits > 0);
-    expect((await ask(pod, { key: 'team-b/sql' })).reason).toContain('no such adapter');
+    expect((await ask(pod, { key: 'team-b/sql' })).reason).toContain('no such source');
     expect(stage.replica.pulls.asked).toEqual([]);
   });
 

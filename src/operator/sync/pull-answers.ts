@@ -84,7 +84,7 @@ export class PullAnswers {
     const source = ociSourceOf(now, key);
     const { pullSecretRef } = source ?? {};
     if (source === undefined || pullSecretRef === undefined)
-      throw notNow('the plan of the runtime has no such adapter with a Secret');
+      throw notNow('the plan of the runtime has no such source with a Secret');
     if (source.image !== image || pullSecretRef.name !== secret) throw otherSource();
     return await credential({
       namespace: namespaceOf(key),

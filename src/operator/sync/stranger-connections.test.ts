@@ -1,18 +1,21 @@
 import { EventEmitter, once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { ServerCredentials } from '@grpc/grpc-js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { whileWeStandStill } from '../../../test/support/stand-still.ts';
 import { parseAddress } from '../../settings/address.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
+import { Port } from './port.ts';
 import { Stage } from './stage.fixture.ts';
 import { patienceMs, StrangerConnections } from './stranger-connections.ts';
 
 class FakeSocket extends EventEmitter {
   destroyed = false;
-  readonly remoteAddress: string;
+  readonly remoteAddress: string | undefined;
   readonly remotePort: number;
 
-  constructor(remoteAddress: string, remotePort: number) {
+  constructor(remoteAddress: string | undefined, remotePort: number) {
     super();
     this.remoteAddress = remoteAddress;
     this.remotePort = remotePort;
@@ -95,11 +98,34 @@ describe('a connection that shows nobody', () => {
     expect(strangers.ended).toBe(2);
   });
 
-  it('is not ended for one whose network has as many', () => {
-    const { come } = start(2);
+  it('is not ended for one whose network has as many, nor for the first of another, until it had five seconds', () => {
+    const { clock, come } = start(2);
     const [one, other] = [come('10.0.0.1'), come('10.0.0.2')];
-    const next = come('10.0.0.1');
-    expect([one, other, next].map(({ socket }) => socket.destroyed)).toEqual([false, false, true]);
+    const early = [come('10.0.0.1'), come('10.0.0.3')];
+    expect([one, other, ...early].map(({ socket }) => socket.destroyed)).toEqual([false, false, true, true]);
+    clock.advance(5_000);
+    const late = come('10.0.0.3');
+    expect([one, other, late].map(({ socket }) => socket.destroyed)).toEqual([true, false, false]);
+  });
+
+  it('ends where it was reset before anybody looked', () => {
+    const { strangers } = start();
+    const socket = new FakeSocket(undefined, 1);
+    strangers.admit(socket as unknown as Socket, () => expect.fail('it began'));
+    expect(socket.destroyed).toBe(true);
+    expect(strangers).toMatchObject({ size: 0, ended: 1 });
+  });
+
+  it('is told what is left to say for a second where it was known and there is no room', () => {
+    const { clock, come } = start(1);
+    const runtime = come('10.0.0.1');
+    const over = runtime.knows();
+    const stranger = come('10.0.0.2');
+    over();
+    clock.advance(999);
+    expect([runtime, stranger].map(({ socket }) => socket.destroyed)).toEqual([false, false]);
+    clock.advance(1);
+    expect([runtime, stranger].map(({ socket }) => socket.destroyed)).toEqual([true, false]);
   });
 
   it('whatever happens: no more than there may be, and nobody known is ended', () => {
@@ -138,12 +164,28 @@ describe('a connection that shows nobody', () => {
           const open = all.filter(({ socket }) => !socket.destroyed);
           const isKnown = (came: ReturnType<typeof come>): boolean => (known.get(came)?.length ?? 0) > 0;
           expect(strangers.size).toBe(open.filter((came) => !isKnown(came)).length);
-          expect(strangers.size).toBeLessThanOrEqual(3);
+          const onceKnown = open.filter((came) => known.has(came)).length;
+          expect(strangers.size).toBeLessThanOrEqual(3 + onceKnown);
           for (const came of all) if (isKnown(came)) expect(came.socket.destroyed).toBe(false);
         }
       }),
     );
   });
+});
+
+it('a port that could not be listened on says why, and closes', async () => {
+  const clock = new FakeClock();
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  for (const address of [`127.0.0.1:${port}`, 'nowhere']) {
+    const one = new Port({ address, clock });
+    await expect(one.listen(ServerCredentials.createInsecure())).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
+    await one.close(1_000);
+  }
+  taken.close();
 });
 
 describe('a port of runtimes', () => {
@@ -171,6 +213,21 @@ describe('a port of runtimes', () => {
     await stage.eventually('the end of all', () => sockets.every(({ closed }) => closed));
     expect(runtime.ended).toBeUndefined();
     expect(strangers()).toEqual({ size: 0, ended: 6 });
+  });
+
+  it('goes on where connections are reset before anybody looked', async () => {
+    const { host, port } = parseAddress(stage.replica.server.address);
+    const reset = `
+      const net = require('node:net');
+      let left = 200;
+      for (let i = 0; i < 200; i += 1) {
+        const socket = net.connect(data.port, data.host);
+        socket.on('error', () => undefined).on('connect', () => socket.resetAndDestroy()).on('close', () => { if (--left === 0) done(); });
+      }`;
+    await whileWeStandStill(reset, { host, port });
+    await stage.eventually('the end of them', () => strangers().ended > 0 && strangers().size === 0);
+    stage.clock.advance(5_000);
+    await stage.connected();
   });
 
   it('ends the connection of a runtime whose stream was over a minute ago', async () => {

@@ -21,25 +21,28 @@ type StrangersParts = {
 
 /** Milliseconds in which a connection has to show who it is. A runtime that was refused tries again on the one that it has. */
 export const patienceMs = 60_000;
-/** Of these nobody's place is taken for another one of its network: where a whole fleet comes, all are this young. */
+/** Of these nobody's place is taken unless another network has fewer: where a whole fleet comes, all are this young. */
 const handshakeMs = 5_000;
+/** Milliseconds for what one that was known is told last, where there is no room for it. */
+const farewellMs = 1_000;
 
 /**
  * Bounds what connections cost that belong to nobody known: whoever reaches the port can open them, each takes 80 KiB with TLS, and
  * keepalives do not end it.
  *
- * Guarantees: one that has no stream of a runtime, a device or a replica ends a minute later. There are at most `most` of them. The next
- * one takes the place of the oldest of the network that has most of them; where that is its own network, only of one that had five seconds, and
- * is ended itself otherwise. A connection of somebody known is not ended here.
+ * Guarantees: one that has no stream of a runtime, a device or a replica ends a minute later. There are at most `most` of them, and for a
+ * second those that were known. The next one takes the place of the oldest of the network that has most of them, where that has more than
+ * its own would; else that of the oldest of its own, or where it has none of all, if that had five seconds; else it is ended itself.
+ * A connection of somebody known is not ended here.
  */
 export class StrangerConnections {
   readonly #clock: Clock;
   readonly #most: number;
   /** All connections, by peer. */
   readonly #connections = new Map<string, Connection>();
-  /** Strangers by network, the oldest first. */
-  readonly #strangers = new Map<string, Set<Connection>>();
-  #size = 0;
+  /** The oldest first: all, and by network. */
+  readonly #strangers = new Set<Connection>();
+  readonly #networks = new Map<string, Set<Connection>>();
   #ended = 0;
 
   constructor({ clock, most = 1_000 }: StrangersParts) {
@@ -49,7 +52,7 @@ export class StrangerConnections {
 
   /** Strangers that there are. */
   get size(): number {
-    return this.#size;
+    return this.#strangers.size;
   }
 
   /** Strangers that were ended here, or not let in. */
@@ -59,13 +62,22 @@ export class StrangerConnections {
 
   /** Calls `begin` where there is room for a connection. */
   readonly admit = (socket: Socket, begin: () => void): void => {
-    const { remoteAddress = '', remotePort = 0 } = socket;
-    const peer = `${remoteAddress}:${remotePort}`;
+    const { remoteAddress, remotePort } = socket;
+    // One that was reset meanwhile has none.
+    if (remoteAddress === undefined) {
+      this.#end(socket);
+      return;
+    }
     const network = clientNetworkOf(remoteAddress);
+    if (!this.#hasRoom(network)) {
+      this.#end(socket);
+      return;
+    }
+    const peer = `${remoteAddress}:${remotePort}`;
     const connection = { peer, socket, network, streams: 0, since: 0, stopTimer: () => undefined };
-    if (!this.#becomesStranger(connection)) return;
     this.#connections.set(peer, connection);
     socket.once('close', () => this.#gone(connection));
+    this.#becomesStranger(connection, patienceMs);
     begin();
   };
 
@@ -80,50 +92,44 @@ export class StrangerConnections {
       if (!isOpen) return;
       isOpen = false;
       connection.streams -= 1;
-      const isThere = this.#connections.get(peer) === connection;
-      if (connection.streams === 0 && isThere) this.#becomesStranger(connection);
+      if (connection.streams > 0 || this.#connections.get(peer) !== connection) return;
+      this.#becomesStranger(connection, this.#hasRoom(connection.network) ? patienceMs : farewellMs);
     };
   }
 
-  /** False: there is no room, and it is ended. */
-  #becomesStranger(connection: Connection): boolean {
-    const { network } = connection;
-    if (this.#size >= this.#most && !this.#makeRoom(network)) {
-      this.#end(connection);
-      return false;
-    }
+  #becomesStranger(connection: Connection, ms: number): void {
     connection.since = this.#clock.monotonic();
-    connection.stopTimer = this.#clock.after(patienceMs, () => {
+    connection.stopTimer = this.#clock.after(ms, () => {
       this.#forget(connection);
-      this.#end(connection);
+      this.#end(connection.socket);
     });
-    const some = this.#strangers.get(network) ?? new Set();
-    this.#strangers.set(network, some.add(connection));
-    this.#size += 1;
-    return true;
+    this.#strangers.add(connection);
+    const some = this.#networks.get(connection.network) ?? new Set();
+    this.#networks.set(connection.network, some.add(connection));
   }
 
-  /** For one more of `network`. */
-  #makeRoom(network: string): boolean {
-    let most = this.#strangers.get(network) ?? new Set<Connection>();
-    // As many as there would be of its own: who has one more is not better off for it.
-    let isOwn = true;
-    for (const some of this.#strangers.values()) {
-      if (some.size <= most.size + (isOwn ? 1 : 0)) continue;
-      most = some;
-      isOwn = false;
+  /** For one more of `network`; makes it where it can. */
+  #hasRoom(network: string): boolean {
+    if (this.#strangers.size < this.#most) return true;
+    const own = this.#networks.get(network);
+    let largest: Set<Connection> | undefined;
+    let most = (own?.size ?? 0) + 1;
+    for (const some of this.#networks.values()) {
+      if (some.size <= most) continue;
+      largest = some;
+      most = some.size;
     }
-    const [oldest] = most;
-    if (oldest === undefined) return false;
-    if (isOwn && this.#clock.monotonic() - oldest.since < handshakeMs) return false;
+    const [oldest] = largest ?? own ?? this.#strangers;
+    const isYoung = oldest === undefined || this.#clock.monotonic() - oldest.since < handshakeMs;
+    if (oldest === undefined || (largest === undefined && isYoung)) return false;
     this.#forget(oldest);
-    this.#end(oldest);
+    this.#end(oldest.socket);
     return true;
   }
 
-  #end(connection: Connection): void {
+  #end(socket: Socket): void {
     this.#ended += 1;
-    connection.socket.destroy();
+    socket.destroy();
   }
 
   #gone(connection: Connection): void {
@@ -133,10 +139,10 @@ export class StrangerConnections {
 
   /** It is no stranger, or is gone. */
   #forget(connection: Connection): void {
-    const some = this.#strangers.get(connection.network);
-    if (some?.delete(connection) !== true) return;
+    if (!this.#strangers.delete(connection)) return;
     connection.stopTimer();
-    this.#size -= 1;
-    if (some.size === 0) this.#strangers.delete(connection.network);
+    const some = this.#networks.get(connection.network);
+    some?.delete(connection);
+    if (some?.size === 0) this.#networks.delete(connection.network);
   }
 }

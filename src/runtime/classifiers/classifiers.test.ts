@@ -25,15 +25,15 @@ const weatherAndMusic = [
   { name: 'music', texts: ['jazz'] },
 ];
 
-const routeWith = (classifier: Record<string, unknown>, uid = 'u') => {
+const routeWith = (classifier: Record<string, unknown>, uid = 'u', name = 'intent') => {
   const labels = ['weather'];
   const only = rule({
     name: 'a',
-    matches: [{ classifier: { name: 'intent', labels } }],
+    matches: [{ classifier: { name, labels } }],
     targets: [{ base: true }],
   });
   const resource = routeOf('team-a/r', 'm', [only]);
-  const parsed = classifierSchema.parse({ name: 'intent', minConfidence: 0.5, ...classifier });
+  const parsed = classifierSchema.parse({ name, minConfidence: 0.5, ...classifier });
   return { ...resource, body: { ...resource.body, uid, classifiers: [parsed] } };
 };
 const tableOf = (...resources: Resource[]): RoutingTable =>
@@ -97,6 +97,22 @@ describe('a classifier by examples', () => {
     clock.advance(1000);
     await expect.poll(() => ask(table, 'rain').label).toBe('weather');
     expect(asked.filter((one) => one.startsWith('fetch'))).toHaveLength(2);
+  });
+
+  it('is tried again at once where what it failed with is over, and asked for by its newest name', async () => {
+    const { classifiers, asked } = start({ failures: 1 });
+    const of = { examples: { ...examples, labels: weatherAndMusic } };
+    classifiers.follow(tableOf(routeWith(of)));
+    await classifiers.settled();
+    classifiers.follow(tableOf(routeWith(of, 'u', 'topic')));
+    classifiers.retryFailed('PULL_CREDENTIAL_AWAITED');
+    expect(asked).toEqual(['fetch team-a/r/intent']);
+    classifiers.retryFailed('REGISTRY_UNAVAILABLE');
+    classifiers.retryFailed('REGISTRY_UNAVAILABLE');
+    await expect.poll(() => asked).toEqual(['fetch team-a/r/intent', 'fetch team-a/r/topic', 'verify']);
+    const [state] = classifiers.states().get(routeWith(of).name) ?? [];
+    await expect.poll(() => classifiers.states().get(routeWith(of).name)?.[0]?.state).toBe('Ready');
+    expect(state?.name).toBe('topic');
   });
 
   it('that rotted on the disk is set aside, and comes again', async () => {

@@ -3,6 +3,7 @@ import { type Classifier, exampleAdapterOf } from '../../api/classifier.ts';
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { Source } from '../../api/source.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { ErrorCode } from '../../errors/catalogue.ts';
 import type { Requirement } from '../../signature/requirement.ts';
 import { absent, type Labelled, silent } from '../routing/labelled.ts';
 import type { RequestContext } from '../routing/request.ts';
@@ -126,6 +127,12 @@ export class Classifiers {
   /** Each artifact came, or was tried in vain once. */
   async settled(): Promise<void> {
     await Promise.all([this.#tables.settled(), this.#heads?.settled()]);
+  }
+
+  /** Tries again at once what failed with that code. */
+  retryFailed(code: ErrorCode): void {
+    this.#tables.retryFailed(code);
+    this.#heads?.retryFailed(code);
   }
 
   /** Those that need an artifact, by route. */

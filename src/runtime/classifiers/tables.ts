@@ -2,6 +2,7 @@ import type { Digest, ObjectKey } from '../../api/names.ts';
 import type { Source } from '../../api/source.ts';
 import type { Artifacts } from '../../artifact/artifacts.ts';
 import { AdaptletError, asAdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
+import type { ErrorCode } from '../../errors/catalogue.ts';
 import type { Requirement } from '../../signature/requirement.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
@@ -64,9 +65,12 @@ const delays = { firstMs: 1000, maxMs: 300_000 };
 const maxArtifactBytes = 48 * mebibyte;
 
 type Job<T> = {
-  readonly wish: TableWish;
+  /** The newest that asks for the same. */
+  wish: TableWish;
   readonly abort: AbortController;
   state: TableState<T>;
+  /** Of the last try; undefined while one goes on, and once it came. */
+  failed: ErrorCode | undefined;
   failures: number;
   /** Settles after the first try; it never rejects. */
   first: Promise<void>;
@@ -98,7 +102,12 @@ export class Tables<T extends Loaded> {
   follow(wishes: readonly TableWish[]): void {
     const wanted = new Map(wishes.map((wish) => [idOf(wish), wish]));
     for (const [id, job] of this.#jobs) if (!wanted.has(id)) this.#drop(id, job);
-    for (const [id, wish] of wanted) if (!this.#jobs.has(id)) this.#begin(id, wish);
+    for (const [id, wish] of wanted) {
+      const job = this.#jobs.get(id);
+      if (job === undefined) this.#begin(id, wish);
+      // Under another name, too: it is by its name that the operator finds its Secret.
+      else job.wish = wish;
+    }
   }
 
   state(wish: TableWish): TableState<T> {
@@ -114,6 +123,15 @@ export class Tables<T extends Loaded> {
   lost(table: T, cause: unknown): void {
     const jobs = [...this.#jobs.values()].filter(({ state }) => 'table' in state && state.table === table);
     for (const job of jobs) this.#failed(job, cause);
+  }
+
+  /** Tries again at once what failed with that code. */
+  retryFailed(code: ErrorCode): void {
+    for (const job of this.#jobs.values()) {
+      if (job.failed !== code) continue;
+      job.cancelRetry();
+      void this.#try(job);
+    }
   }
 
   close(): void {
@@ -138,6 +156,7 @@ export class Tables<T extends Loaded> {
       wish,
       abort: new AbortController(),
       state: { reason: 'its artifact is on its way', isPending: true },
+      failed: undefined,
       failures: 0,
       first: Promise.resolve(),
       cancelRetry: () => undefined,
@@ -147,6 +166,7 @@ export class Tables<T extends Loaded> {
   }
 
   async #try(job: Job<T>): Promise<void> {
+    job.failed = undefined;
     try {
       await this.#load(job);
     } catch (cause) {
@@ -162,6 +182,7 @@ export class Tables<T extends Loaded> {
     const error = asAdaptletError(cause, `classifier ${key}`);
     log.warn({ classifier: key, digest, err: error }, 'the artifact of a classifier is not here');
     job.state = { reason: `its artifact is not here: ${whyLacking(error)}` };
+    job.failed = error.code;
     job.failures += 1;
     job.cancelRetry = clock.after(backoffMs(job.failures, random, delays), () => void this.#try(job));
     changed();

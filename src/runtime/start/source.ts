@@ -34,6 +34,7 @@ export type SourceParts = {
   readonly memory: Memory;
   readonly remembered: Recalled;
   readonly residency: Residency;
+  readonly retryFailed: SyncParts['retryFailed'];
   readonly plan: PlanInForce;
   readonly pulls: SyncParts['pulls'];
   readonly peers: SitePeers | undefined;

@@ -62,7 +62,9 @@ export type SyncParts = {
   };
   readonly plan: Pick<PlanInForce, 'apply' | 'awaited' | 'look' | 'saved' | 'table' | 'uidOf'>;
   readonly holds: BreakGlassParts['holds'];
-  readonly residency: Pick<Residency, 'state' | 'retry' | 'retryFailed' | 'whyNot'>;
+  readonly residency: Pick<Residency, 'state' | 'retry' | 'whyNot'>;
+  /** Tries again at once what failed with that code: adapters and classifiers. */
+  readonly retryFailed: Residency['retryFailed'];
   readonly pulls: PullCredentials;
   /** What the operator gives. */
   readonly feedbackKeys: Pick<FeedbackKeys, 'learn'>;
@@ -259,7 +261,7 @@ export class SyncSource implements PlanSource {
         this.#reports.open(this.#connectionSeq, { kept: reportsKept, like: reportLike });
         // The peer is told before the connection counts as one.
         queueMicrotask(() => {
-          this.#parts.residency.retryFailed('PULL_CREDENTIAL_AWAITED', 'the operator is reached again');
+          this.#parts.retryFailed('PULL_CREDENTIAL_AWAITED', 'the operator is reached again');
           this.#parts.peers?.connected();
           this.#parts.serving?.connected();
         });

@@ -21,7 +21,7 @@ describe('tokens that end an answer', () => {
     [
       'are held back, stop tokens too',
       { stopTokenIds: [7], minTokens: 2 },
-      { ends: [1, 2, 7], first: [1, 2, 7], third: undefined },
+      { ends: [1, 2, 7], first: [[7], [1, 2]], third: undefined },
     ],
     [
       'are none where they are ignored',
@@ -36,17 +36,17 @@ describe('tokens that end an answer', () => {
     [
       'are held back where they are ignored, as in vLLM',
       { ignoreEos: true, stopTokenIds: [7], minTokens: 2 },
-      { ends: [7], first: [1, 2, 7], third: undefined },
+      { ends: [7], first: [[7], [1, 2]], third: undefined },
     ],
     [
       'stay ends of a structure, as late as it lets them',
       { ignoreEos: true, stopTokenIds: [7, 2], structure },
-      { ends: [1, 2, 7], first: [1], third: [1] },
+      { ends: [1, 2, 7], first: [[1]], third: [[1]] },
     ],
     [
       'are held back in a structure',
       { minTokens: 2, structure },
-      { ends: [1, 2], first: [1, 2], third: undefined },
+      { ends: [1, 2], first: [[], [1, 2]], third: undefined },
     ],
   ])('%s', (_, more, expected) => {
     expect(told(more)).toEqual(expected);

@@ -25,6 +25,12 @@ export const endTokens = (
   const endsNever = ignoreEos && isStructured ? [...eosIds].filter((id) => !stops.has(id)) : [];
   return {
     endIds: ignoreEos && !isStructured ? stops : all,
-    bans: makeBans({ ends: [...all], minTokens, endsNever, words }),
+    bans: makeBans({
+      stops: [...stops].filter((id) => !eosIds.has(id)),
+      ends: [...eosIds],
+      minTokens,
+      endsNever,
+      words,
+    }),
   };
 };

@@ -92,7 +92,7 @@ export class Texts {
   async #wordTokens(words: readonly string[], caller: Caller): Promise<WordTokens> {
     const characters = words.reduce((sum, { length }) => sum + 2 * length + perWord, 0);
     if (this.#spend(characters)) return wordTokens(words, this.#codec);
-    return await this.#thread.encodeWords(words, caller);
+    return await this.#thread.encodeWords(words, characters, caller);
   }
 
   close(): Promise<void> {

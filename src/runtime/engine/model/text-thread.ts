@@ -89,9 +89,13 @@ export class TextThread {
     return (await this.#run({ kind: 'input', text, limit }, waiting, signal)) as EncodedInput;
   }
 
-  /** Tokens of words. @throws QUEUE_FULL; the signal's reason */
-  async encodeWords(words: readonly string[], { namespace, tenant, signal }: Caller): Promise<WordTokens> {
-    const waiting = { namespace, tenant, characters: words.reduce((sum, { length }) => sum + length, 0) };
+  /** Tokens of words. `characters`: what they count as. @throws QUEUE_FULL; the signal's reason */
+  async encodeWords(
+    words: readonly string[],
+    characters: number,
+    { namespace, tenant, signal }: Caller,
+  ): Promise<WordTokens> {
+    const waiting = { namespace, tenant, characters };
     return (await this.#run({ kind: 'words', words }, waiting, signal)) as WordTokens;
   }
 

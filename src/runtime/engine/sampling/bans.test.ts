@@ -8,7 +8,7 @@ const all = { temperature: 1, topK: 0, topP: 1 };
 const greedy = { ...all, temperature: 0 };
 /** Token 0 is the likeliest, and so on. */
 const logits = Float32Array.from([9, 8, 7, 6, 5, 4]);
-const none: BansOf = { ends: [], minTokens: 0, endsNever: [], words: [] };
+const none: BansOf = { stops: [], ends: [], minTokens: 0, endsNever: [], words: [] };
 
 const samplerOf = (of: Partial<BansOf>, sampling: Sampling = greedy, mask?: Uint32Array) =>
   makeSampler(sampling, seededRandom(3), {
@@ -59,6 +59,12 @@ describe.each(samplings)('a token that is picked %s', (_, sampling) => {
     expect(taken(9, of, sampling, maskOf(0, 4))).toEqual(Array(9).fill(4));
     expect(taken(9, of, sampling, maskOf(0, 2)).slice(0, 5)).not.toContain(4);
     expect(taken(9, of, sampling, maskOf(0, 2)).slice(5)).toEqual(Array(4).fill(2));
+  });
+
+  it('is a stop token before an end token, where a structure leaves both and nothing else', () => {
+    const of = { stops: [4], ends: [0], minTokens: 3 };
+    expect(taken(3, of, sampling, maskOf(0, 4))).toEqual([4, 4, 4]);
+    expect(taken(3, of, sampling, maskOf(0))).toEqual([0, 0, 0]);
   });
 
   it('is an error that names bad_words where none may come, and the next one is picked as ever', () => {

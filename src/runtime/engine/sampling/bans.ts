@@ -1,5 +1,5 @@
-/** Tokens that may not come next: `never`, and `last` only where nothing else may come. */
-export type Banned = { readonly never: readonly number[]; readonly last: readonly number[] };
+/** Tokens that may not come next: `never`, and those of `last` only where nothing else may come, the first list first. */
+export type Banned = { readonly never: readonly number[]; readonly last: readonly (readonly number[])[] };
 
 /** Bans of one answer, from its first token on. */
 export type Bans = {
@@ -10,7 +10,8 @@ export type Bans = {
 };
 
 export type BansOf = {
-  /** Tokens that do not end the answer before it has `minTokens`. */
+  /** Tokens that end the answer, and the model's own end tokens: none ends it before it has `minTokens`. */
+  readonly stops: readonly number[];
   readonly ends: readonly number[];
   readonly minTokens: number;
   /** Those of `ends` that do not end it later either. */
@@ -27,7 +28,7 @@ const isNear = (word: readonly number[], tail: readonly number[]): boolean => {
 };
 
 /** undefined where nothing is banned. Each token costs a look at every word, and at more of those that it is near. */
-export const makeBans = ({ ends, minTokens, endsNever, words }: BansOf): Bans | undefined => {
+export const makeBans = ({ stops, ends, minTokens, endsNever, words }: BansOf): Bans | undefined => {
   if (minTokens === 0 && endsNever.length === 0 && words.length === 0) return undefined;
   const longest = words.reduce((most, { length }) => Math.max(most, length), 1);
   const tail: number[] = [];
@@ -35,8 +36,8 @@ export const makeBans = ({ ends, minTokens, endsNever, words }: BansOf): Bans | 
   return {
     next() {
       const never = words.flatMap((word) => (isNear(word, tail) ? word.slice(-1) : []));
-      const last = tokens < minTokens ? ends : endsNever;
-      return never.length === 0 && last.length === 0 ? undefined : { never, last };
+      const last = tokens < minTokens ? [stops, ends] : [endsNever];
+      return never.length === 0 && last.every(({ length }) => length === 0) ? undefined : { never, last };
     },
     took(id) {
       tokens += 1;

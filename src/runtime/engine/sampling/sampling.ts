@@ -65,16 +65,15 @@ const mostLikelyOf = (logits: Float32Array, mask?: Uint32Array, banned?: Banned)
   if (banned === undefined) return mostLikely(logits, mask);
   const { never, last } = banned;
   forbid(never, logits);
-  const before = last.map((id) => logits[id]);
-  forbid(last, logits);
-  const best = mostLikely(logits, mask);
-  if (!isForbidden(logits[best])) return best;
-  for (const [index, id] of last.entries()) {
-    const logit = before[index];
-    if (logit !== undefined) logits[id] = logit;
+  const held = last.map((ids) => ids.map((id) => [id, logits[id]] as const));
+  for (const ids of last) forbid(ids, logits);
+  let best = mostLikely(logits, mask);
+  for (const tokens of held) {
+    if (!isForbidden(logits[best])) return best;
+    for (const [id, logit] of tokens) if (logit !== undefined) logits[id] = logit;
+    best = mostLikely(logits, mask);
   }
-  const end = mostLikely(logits, mask);
-  if (!isForbidden(logits[end])) return end;
+  if (!isForbidden(logits[best])) return best;
   throw new AdaptletError('REQUEST_INVALID', 'bad_words leave no token that may come next', {
     advice: 'Send fewer bad_words, or no structure beside them.',
   });

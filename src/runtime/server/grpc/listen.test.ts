@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { expect, it, vi } from 'vitest';
+import { whileWeStandStill } from '../../../../test/support/stand-still.ts';
 import { GenerateRequest } from '../../../gen/adaptlet/inference/v1/inference.ts';
 import { systemClock } from '../../../time/clock.ts';
 import { Penalties } from '../penalties.ts';
 import { startFakeGrpc, unaryCall } from '../testing/grpc-client.ts';
-import { whileWeStandStill } from '../testing/stand-still.ts';
 import { startGrpc } from './server.ts';
 
 const generate = '/adaptlet.inference.v1.Inference/Generate';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { expect, it, vi } from 'vitest';
+import { whileWeStandStill } from '../../../../test/support/stand-still.ts';
 import { type MetricsAccess, type MetricsReader, metricsAccess } from '../../../telemetry/metrics-access.ts';
 import { fakeParts } from '../testing/parts.ts';
-import { whileWeStandStill } from '../testing/stand-still.ts';
 import { startHealth, startHttp } from './server.ts';
 
 const start = async (overrides: Parameters<typeof fakeParts>[0] = {}) => {

@@ -100,6 +100,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
     plan,
     holds,
     residency: residency.whole,
+    retryFailed: (code) => residency.retryFailed(code),
     node: {
       adapters: () => residency.facts(),
       counts: tally.served,
