@@ -29,7 +29,7 @@ const least = (bench: string, key: string, value: number, what: string): Goal =>
   bound: 'at least',
 });
 
-const largeFleet: Size = { runtimes: 1_000, adapters: 10_000, rollouts: 200 };
+export const largeFleet: Size = { runtimes: 1_000, adapters: 10_000, rollouts: 200 };
 const ofLargeFleet = (key: string, value: number, what: string): Goal => ({
   ...most('fleet', key, value, what),
   of: largeFleet,

@@ -1,5 +1,5 @@
 import type { Report } from '../../test/bench/report.ts';
-import { goals, outcomeOf, sizeOf, sizeText, verdicts } from './bench-goals.ts';
+import { goals, largeFleet, outcomeOf, sizeOf, sizeText, verdicts } from './bench-goals.ts';
 import { code, table } from './table.ts';
 
 /** Three digits. */
@@ -153,3 +153,17 @@ export const largeTable = (report: Report): readonly string[] =>
           ];
     }),
   );
+
+/** What a change takes of the cores of one machine, where a fleet has a machine for each runtime. */
+export const burstOf = ({ results, setup }: Report): readonly string[] => {
+  const { runtimes } = largeFleet;
+  const p99 = results[`apply_to_effective_r${runtimes}`]?.p99;
+  const [all, ofRuntimes] = ['all', 'hollow'].map(
+    (name) => Number(setup[`cpu_${name}_r${runtimes}`]) * Number(setup['every_s']),
+  );
+  if (p99 === undefined || !all || !ofRuntimes) return [];
+  return [
+    `A step and a flap of ${number(runtimes)} runtimes take ${number(all)} s of processor, ${number(ofRuntimes)} of them in the runtimes, each of which has a machine of its own in a fleet: two cores take ${number(all / 2)} s at least for that,`,
+    `however idle they are until the next one. The goal for a change, p99 within 1,000 ms, is that of the large fleet; of the ten changes here the slowest took ${number(p99)} ms.`,
+  ];
+};

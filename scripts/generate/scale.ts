@@ -21,6 +21,7 @@ import {
   writesAlone,
 } from './capacity.ts';
 import {
+  burstOf,
   countedTable,
   exact,
   growthTable,
@@ -204,6 +205,7 @@ const countedPart = (report: Report | undefined): readonly string[] =>
         `Up to ${number(sizeOf(report).runtimes)} runtimes with ${number(Number(report.setup['adapters']))} Adapters and ${report.setup['rollouts']} rollouts, a heap of ${report.setup['operator_heap_mib']} MiB, and a step and a flap every ${report.setup['every_s'] ?? 1} s. Runtimes and operator share the cores of one machine:`,
         `where it is busy, times say how fast that is, and counts of work hold. Of the largest size the limit was: ${report.setup['limit']}.`,
         ...overtaken(report),
+        ...burstOf(report),
         '',
         ...countedTable(report),
         '',

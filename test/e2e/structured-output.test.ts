@@ -1,6 +1,12 @@
+import { credentials } from '@grpc/grpc-js';
 import { BadRequestError, OpenAI } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GenerateRequest, type GenerateResponse } from '../../src/gen/adaptlet/inference/v1/inference.ts';
+import {
+  GRPCInferenceServiceClient,
+  ModelInferRequest,
+  type ModelInferResponse,
+} from '../../src/gen/inference/grpc_service.ts';
 import { operator } from '../conformance/support/operator.ts';
 import { inParts } from '../support/in-parts.ts';
 import { extractRows, extractSchema, extractTokens, isExtract } from '../support/json-extract.ts';
@@ -108,6 +114,40 @@ describe('a node whose callers say what an answer has to be', () => {
     for await (const { event } of stream as AsyncIterable<GenerateResponse>)
       if (event?.$case === 'tokens') text += event.value.text;
     expectOrder(text);
+  });
+
+  it('takes the same by the Open Inference Protocol, over HTTP and gRPC', async () => {
+    const guided = JSON.stringify(schema);
+    const answered = await fetch(`${node.http}/v2/models/upper/infer`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        inputs: [{ name: 'text', datatype: 'BYTES', shape: [1], data: ['moon:'] }],
+        outputs: [{ name: 'text' }],
+        parameters: { guided_json: guided },
+      }),
+    });
+    const { outputs } = (await answered.json()) as { outputs: { data: string[] }[] };
+    expectOrder(outputs[0]?.data[0] ?? '');
+
+    const oip = new GRPCInferenceServiceClient(node.grpc, credentials.createInsecure());
+    const request = ModelInferRequest.fromPartial({
+      modelName: 'upper',
+      inputs: [
+        {
+          name: 'text',
+          datatype: 'BYTES',
+          shape: [1n],
+          contents: { bytesContents: [Buffer.from('moon:')] },
+        },
+      ],
+      outputs: [{ name: 'text' }],
+      parameters: { guided_json: { parameterChoice: { $case: 'stringParam', value: guided } } },
+    });
+    const response = await new Promise<ModelInferResponse>((resolve, reject) => {
+      oip.modelInfer(request, (error, value) => (error === null ? resolve(value) : reject(error)));
+    }).finally(() => oip.close());
+    expectOrder(String(response.outputs[0]?.contents?.bytesContents[0]));
   });
 });
 

@@ -66,20 +66,23 @@ def stream():
     parameters = {"max_tokens": int(max_tokens), "temperature": 0.0}
     client.async_stream_infer(model, [text_input(prompt)], parameters=parameters)
     text = ""
+    told = []
     while True:
         result, error = answers.get(timeout=30)
         if error is not None:
             raise error
         text += result.as_numpy("text")[0].decode()
+        parameters = result.get_response().parameters
+        told.append({name: parameters[name].string_param for name in ("digest", "adapter", "arm", "rule")})
         if result.get_response().parameters["triton_final_response"].bool_param:
             break
     client.async_stream_infer(unknown, [text_input(prompt)])
     _, error = answers.get(timeout=30)
     client.stop_stream()
-    return text, error.message()
+    return text, error.message(), told
 
 
-streamed, stream_error = stream()
+streamed, stream_error, stream_told = stream()
 client.load_model(model)
 rest.load_model(model)
 seen = {
@@ -97,6 +100,7 @@ seen = {
     "http_unknown": error_of(lambda: rest.infer(unknown, [http_text_input(True)])),
     "stream_text": streamed,
     "stream_error": stream_error,
+    "stream_told": stream_told,
     "token_ids": answer.as_numpy("token_ids")[0].tolist(),
     "live": client.is_server_live(),
     "ready": client.is_server_ready(),

@@ -73,6 +73,17 @@ export const tritonClient = (of: () => Target, executable: string): void => {
     it('streams: the parts are the whole, and a request that fails leaves the stream', () => {
       expect(seen).toMatchObject({ stream_text: seen['text'] });
       expect(seen['stream_error']).toContain('no-such-model');
+      const told = seen['stream_told'] as readonly Record<string, string>[];
+      expect(told.length).toBeGreaterThan(1);
+      const { adapter } = told[0] ?? {};
+      expect(adapter).not.toBe('');
+      for (const part of told)
+        expect(part).toEqual({
+          digest: seen['version'],
+          adapter,
+          arm: expect.any(String),
+          rule: expect.any(String),
+        });
     });
 
     it('gets errors with status and message', () => {

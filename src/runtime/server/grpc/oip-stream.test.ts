@@ -53,7 +53,19 @@ describe('ModelStreamInfer', () => {
     expect(messages.at(-1)?.inferResponse).toMatchObject({ id: '7', modelVersion: fakeDigest('a') });
     expect(messages.at(-1)?.inferResponse?.outputs.at(-1)).toMatchObject({ name: 'finish_reason' });
     expect(parameter(messages.at(-1)!, 'completion_tokens')).toBe(3n);
-    expect(parameter(messages[0]!, 'adapter')).toBe('upper');
+    for (const one of messages) {
+      const told = ['digest', 'adapter', 'rollout', 'arm'].map((name) => parameter(one, name));
+      expect(told).toEqual([fakeDigest('a'), 'upper', 'sql', 'stable']);
+    }
+  });
+
+  it('says with each part which rule chose what answers', async () => {
+    const stream = fake.oip.modelStreamInfer();
+    stream.write(request('7', 'ab', { modelName: 'assistant' }));
+    stream.end();
+    const messages = await read(stream);
+    expect(messages.map((one) => parameter(one, 'rule'))).toEqual(['überall', 'überall', 'überall']);
+    expect(messages.map((one) => parameter(one, 'arm'))).toEqual(['canary', 'canary', 'canary']);
   });
 
   it('answers several requests at once; one that fails leaves the others and the stream', async () => {
