@@ -42,6 +42,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       objects: 'our kinds as this replica sees them: types, reading, informers',
       identity: 'certificate authority, certificates, tokens',
       nodes: 'the Nodes of the cluster: their labels, and who is cordoned',
+      ports: 'connections of strangers, which every port bounds',
     },
     {
       devices: 'devices outside of the cluster: who may enrol, renew and connect',

@@ -1,6 +1,11 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { listenOn } from '../settings/address.ts';
 import type { MetricsAccess } from '../telemetry/metrics-access.ts';
+import { systemClock } from '../time/clock.ts';
+import { StrangerConnections } from './ports/stranger-connections.ts';
+
+/** Probes and scrapes take a few. */
+const maxConnections = 256;
 
 export type HttpPages = {
   /** Prometheus' text format; undefined while there are none. */
@@ -45,22 +50,26 @@ export const startHttp = async (
   pages: HttpPages,
   stack: AsyncDisposableStack,
 ): Promise<number> => {
-  const server = createServer({ maxHeaderSize: 16 << 10, requestTimeout: 10_000 }, (request, response) => {
-    switch (request.url?.split('?')[0] ?? '') {
-      case '/metrics':
-        return void answerMetrics(pages, request, response);
-      case '/livez': {
-        const reason = pages.lost();
-        return answer(response, reason === undefined ? 200 : 503, `${reason ?? 'ok'}\n`);
+  const server = createServer(
+    { maxHeaderSize: 16 << 10, requestTimeout: 10_000, connectionsCheckingInterval: 2_000 },
+    (request, response) => {
+      switch (request.url?.split('?')[0] ?? '') {
+        case '/metrics':
+          return void answerMetrics(pages, request, response);
+        case '/livez': {
+          const reason = pages.lost();
+          return answer(response, reason === undefined ? 200 : 503, `${reason ?? 'ok'}\n`);
+        }
+        case '/readyz': {
+          const { ok, reason } = pages.ready();
+          return answer(response, ok ? 200 : 503, ok ? 'ok\n' : `${reason}\n`);
+        }
+        default:
+          return answer(response, 404, 'there is /metrics, /livez and /readyz\n');
       }
-      case '/readyz': {
-        const { ok, reason } = pages.ready();
-        return answer(response, ok ? 200 : 503, ok ? 'ok\n' : `${reason}\n`);
-      }
-      default:
-        return answer(response, 404, 'there is /metrics, /livez and /readyz\n');
-    }
-  });
+    },
+  );
+  new StrangerConnections({ clock: systemClock, most: maxConnections, expire: false }).guard(server);
   const port = await listenOn(server, address);
   stack.defer(() => {
     server.closeAllConnections();

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, isIPv4, type Server } from 'node:net';
+import { type AddressInfo, isIPv4, type Server, type Socket } from 'node:net';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 
 /**
@@ -29,6 +29,19 @@ export const isLoopback = (address: string): boolean => {
  * comes then waits for one second, two, four, and gives up.
  */
 const backlog = 4096;
+
+/**
+ * The connections of a server, kept: those in their TLS handshake too, for which its close waits and which none of Node's own methods end.
+ * To be called before it listens.
+ */
+export const openSockets = (server: Server): ReadonlySet<Socket> => {
+  const open = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  return open;
+};
 
 /**
  * Lets a server listen on `host:port` and gives the port.

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { Agent, request } from 'node:https';
+import { connect } from 'node:net';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeApi } from '../../kube/testing/fake-api.ts';
@@ -110,7 +112,33 @@ const review = (pod: unknown, more: Record<string, unknown> = {}): string =>
     },
   });
 
+/** A connection of `from` that says nothing. */
+const silent = async (from: string) => {
+  const socket = connect({ port: webhook.port, host: '127.0.0.1', localAddress: from });
+  socket.on('error', () => undefined).resume();
+  await once(socket, 'connect');
+  return socket;
+};
+
 describe('the webhook', () => {
+  it('answers the API server where another address has all connections that there may be', async () => {
+    const flood = await Promise.all(Array.from({ length: 1024 }, () => silent('127.0.0.2')));
+    const { status } = await post(review(aPod()));
+    expect(status).toBe(200);
+    expect(flood.filter(({ closed }) => !closed).length).toBeGreaterThan(1000);
+    for (const socket of flood) socket.destroy();
+  });
+
+  it('closes with connections that never spoke', async () => {
+    const socket = await silent('127.0.0.1');
+    const closing = webhook.close();
+    clock.advance(3_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(2_000);
+    await closing;
+    await vi.waitFor(() => expect(socket.closed).toBe(true));
+  });
+
   it.each([
     ['containers.0', review({ metadata: {}, spec: { containers: [1, 2, 3] } })],
     ['uid', review(aPod(), { uid: { length: { toString: null } } })],

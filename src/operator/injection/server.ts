@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import { type AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
-import { listenOn } from '../../settings/address.ts';
+import { listenOn, openSockets } from '../../settings/address.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Authority, Credentials } from '../identity/authority.ts';
+import { StrangerConnections } from '../ports/stranger-connections.ts';
 import { type Injection, inject } from './patch.ts';
 import { answerOf, readReview } from './review.ts';
 import type { Sidecar } from './template.ts';
@@ -69,7 +70,9 @@ export const startWebhook = async (options: WebhookOptions): Promise<RunningWebh
       ...pairOf(authority.credentials()),
       minVersion: 'TLSv1.2',
       maxHeaderSize: 16 << 10,
+      handshakeTimeout: 5_000,
       headersTimeout: 5_000,
+      connectionsCheckingInterval: 2_000,
       requestTimeout: 10_000,
       keepAliveTimeout: keepAliveMs,
     },
@@ -84,7 +87,9 @@ export const startWebhook = async (options: WebhookOptions): Promise<RunningWebh
       });
     },
   );
-  server.maxConnections = maxConnections;
+  // Anybody may reach the port, and the API server is known by nothing: who has most connections gives way. Idle ones end by themselves.
+  new StrangerConnections({ clock, most: maxConnections, expire: false }).guard(server);
+  const open = openSockets(server);
   const stop = authority.onChange((credentials) => server.setSecureContext(pairOf(credentials)));
   const port = await listenOn(server, address);
   return {
@@ -94,7 +99,9 @@ export const startWebhook = async (options: WebhookOptions): Promise<RunningWebh
       isEnding = true;
       await new Promise<void>((resolve) => void clock.after(lingerMs, resolve));
       stop();
-      const cut = clock.after(graceMs, () => server.closeAllConnections());
+      const cut = clock.after(graceMs, () => {
+        for (const socket of open) socket.destroy();
+      });
       await new Promise((resolve) => {
         server.close(resolve);
         server.closeIdleConnections();

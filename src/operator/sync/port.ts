@@ -3,7 +3,7 @@ import { type Accepting, acceptFor } from '../../grpc/accept.ts';
 import { closeServer } from '../../grpc/server.ts';
 import { listenOn } from '../../settings/address.ts';
 import type { Clock } from '../../time/clock.ts';
-import { StrangerConnections } from './stranger-connections.ts';
+import { StrangerConnections } from '../ports/stranger-connections.ts';
 
 const serverOptions: ServerOptions = {
   // Nobody asks for its tables of connections.

@@ -2,13 +2,14 @@ import { once } from 'node:events';
 import { open } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { type Digest, isDigest } from '../../api/names.ts';
 import type { PeerDesk } from '../../artifact/peer-desk.ts';
 import type { PeerWord } from '../../artifact/peer-site.ts';
 import { type PeerGrant, readGrantUri, uriOf } from '../../control/peer-names.ts';
 import { errnoOf } from '../../errors/errno.ts';
-import { listenOn } from '../../settings/address.ts';
+import { listenOn, openSockets } from '../../settings/address.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Bandwidth } from '../../time/bandwidth.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -58,6 +59,7 @@ type Asked = {
 export class PeerServer {
   readonly port: number;
   readonly #server: Server;
+  readonly #connections: ReadonlySet<Socket>;
   readonly #parts: PeerServerParts;
   /** Blobs on their way, by runtime. */
   readonly #sending = new Map<string, number>();
@@ -75,12 +77,17 @@ export class PeerServer {
       maxHeaderSize: 8192,
     });
     server.maxConnections = maxConnections;
+    const connections = openSockets(server);
     const port = await listenOn(server, address);
-    return new PeerServer(server, port, parts);
+    return new PeerServer({ server, connections, port }, parts);
   }
 
-  private constructor(server: Server, port: number, parts: PeerServerParts) {
+  private constructor(
+    { server, connections, port }: { server: Server; connections: ReadonlySet<Socket>; port: number },
+    parts: PeerServerParts,
+  ) {
     this.#server = server;
+    this.#connections = connections;
     this.#parts = parts;
     this.port = port;
     server.on('request', (request, response) => void this.#answer(request, response));
@@ -99,7 +106,7 @@ export class PeerServer {
   async close(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();
-    this.#server.closeAllConnections();
+    for (const socket of this.#connections) socket.destroy();
     await closed;
   }
 

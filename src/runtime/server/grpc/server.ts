@@ -66,7 +66,7 @@ export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> =>
   server.addService(GRPCInferenceServiceService, oipService(options));
   server.addService(InferenceService, inferenceService(options));
   server.addService(HealthService, health.service);
-  addReflection(server, dataDescriptors);
+  addReflection(server, dataDescriptors, options);
   const credentials =
     options.tls === undefined ? ServerCredentials.createInsecure() : grpcCredentials(options.tls);
   const listening = await listenWithin(server, {

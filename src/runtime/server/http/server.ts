@@ -10,7 +10,7 @@ import { Server as NetServer, type Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
-import { listenOn } from '../../../settings/address.ts';
+import { listenOn, openSockets } from '../../../settings/address.ts';
 import type { MetricsAccess } from '../../../telemetry/metrics-access.ts';
 import { afterWhatCame } from '../after-what-came.ts';
 import type { Parts } from '../exchange.ts';
@@ -185,6 +185,7 @@ const listenWith = async (app: Hono, options: Parts & Listening): Promise<Runnin
   server.maxConnections = options.limits.maxConnections;
   // The next one gets in: each that is refused costs one that is not used.
   server.on('drop', () => connections.endLongestIdle());
+  const open = openSockets(server);
   const port = await listenOn(server, options.address);
   return {
     port,
@@ -192,7 +193,9 @@ const listenWith = async (app: Hono, options: Parts & Listening): Promise<Runnin
       new Promise((resolve) => {
         closing = true;
         penalties.close();
-        const stopTimer = options.clock.after(graceMs, () => server.closeAllConnections());
+        const stopTimer = options.clock.after(graceMs, () => {
+          for (const socket of open) socket.destroy();
+        });
         // The close of HTTP would cut answers on their way; it ends timers.
         NetServer.prototype.close.call(server, () => {
           stopTimer();

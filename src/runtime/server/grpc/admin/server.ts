@@ -7,6 +7,9 @@ import { createServer, type RunningServer } from '../server.ts';
 import { type AdminParts, adminService } from './service.ts';
 import { bindPrivately } from './unix-socket.ts';
 
+/** Milliseconds for which who asks about the service may read nothing of the answers. */
+const slowClientMs = 30_000;
+
 export type AdminOptions = AdminParts & {
   /** `unix:/absolute/path`, only for the runtime's own user, or `host:port`. Never the data plane's address. */
   readonly address: string;
@@ -20,7 +23,7 @@ export const startAdmin = async (options: AdminOptions): Promise<RunningServer> 
   const { address, clock } = options;
   const server = createServer(options.log);
   server.addService(AdminService, adminService(options));
-  addReflection(server, adminDescriptors);
+  addReflection(server, adminDescriptors, { clock, slowClientMs });
   if (!address.startsWith('unix:')) {
     const port = await listen(server, address);
     return { port, close: (graceMs) => closeServer(server, clock, graceMs) };

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { clientNetworkOf } from '../../egress/address.ts';
 import type { Clock } from '../../time/clock.ts';
 
@@ -17,6 +17,8 @@ type StrangersParts = {
   readonly clock: Clock;
   /** Strangers at the same time. Default: 1,000. */
   readonly most?: number | undefined;
+  /** False: they end by other rules than their time. Default: true. */
+  readonly expire?: boolean;
 };
 
 /** Milliseconds in which a connection has to show who it is. A runtime that was refused tries again on the one that it has. */
@@ -38,6 +40,7 @@ const farewellMs = 1_000;
 export class StrangerConnections {
   readonly #clock: Clock;
   readonly #most: number;
+  readonly #expire: boolean;
   /** All connections, by peer. */
   readonly #connections = new Map<string, Connection>();
   /** The oldest first: all, and by network. */
@@ -45,9 +48,10 @@ export class StrangerConnections {
   readonly #networks = new Map<string, Set<Connection>>();
   #ended = 0;
 
-  constructor({ clock, most = 1_000 }: StrangersParts) {
+  constructor({ clock, most = 1_000, expire = true }: StrangersParts) {
     this.#clock = clock;
     this.#most = most;
+    this.#expire = expire;
   }
 
   /** Strangers that there are. */
@@ -58,6 +62,17 @@ export class StrangerConnections {
   /** Strangers that were ended here, or not let in. */
   get ended(): number {
     return this.#ended;
+  }
+
+  /** Has connections of a server begin here only, with the listeners that it has by now. */
+  guard(server: Server): void {
+    const listeners = server.listeners('connection');
+    server.removeAllListeners('connection');
+    server.on('connection', (socket: Socket) =>
+      this.admit(socket, () => {
+        for (const listener of listeners) listener.call(server, socket);
+      }),
+    );
   }
 
   /** Calls `begin` where there is room for a connection. */
@@ -99,10 +114,11 @@ export class StrangerConnections {
 
   #becomesStranger(connection: Connection, ms: number): void {
     connection.since = this.#clock.monotonic();
-    connection.stopTimer = this.#clock.after(ms, () => {
-      this.#forget(connection);
-      this.#end(connection.socket);
-    });
+    if (this.#expire)
+      connection.stopTimer = this.#clock.after(ms, () => {
+        this.#forget(connection);
+        this.#end(connection.socket);
+      });
     this.#strangers.add(connection);
     const some = this.#networks.get(connection.network) ?? new Set();
     this.#networks.set(connection.network, some.add(connection));
