@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import { createServer } from 'node:https';
+import { connect } from 'node:net';
 import { expect, it } from 'vitest';
-import { isLoopback } from './address.ts';
+import { isLoopback, listenOn, openSockets } from './address.ts';
 
 it.each([
   ['127.0.0.1:9000', true],
@@ -14,4 +17,20 @@ it.each([
   ['127.example:9000', false],
 ])('%s is loopback: %s', (address, expected) => {
   expect(isLoopback(address)).toBe(expected);
+});
+
+it('connections that never begin their handshake are among those of a server, which closes once they are ended', async () => {
+  const server = createServer();
+  const open = openSockets(server);
+  const port = await listenOn(server, '127.0.0.1:0');
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => undefined).resume();
+  await Promise.all([once(socket, 'connect'), once(server, 'connection')]);
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeAllConnections();
+  // It would be two minutes until Node ends it.
+  expect(open.size).toBe(1);
+  for (const one of open) one.destroy();
+  await closed;
+  await expect.poll(() => open.size).toBe(0);
 });

@@ -129,16 +129,6 @@ describe('the webhook', () => {
     for (const socket of flood) socket.destroy();
   });
 
-  it('closes with connections that never spoke', async () => {
-    const socket = await silent('127.0.0.1');
-    const closing = webhook.close();
-    clock.advance(3_000);
-    await new Promise((resolve) => setImmediate(resolve));
-    clock.advance(2_000);
-    await closing;
-    await vi.waitFor(() => expect(socket.closed).toBe(true));
-  });
-
   it.each([
     ['containers.0', review({ metadata: {}, spec: { containers: [1, 2, 3] } })],
     ['uid', review(aPod(), { uid: { length: { toString: null } } })],
