@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import koffi from 'koffi';
 import { describe, expect, it } from 'vitest';
 import { findOperator } from '../../src/runtime/engine/ort/operator.ts';
 import { unmovedInRows } from '../../src/runtime/engine/proofs/moved-rows.ts';
@@ -16,10 +17,13 @@ const bytesBelow = (folder: string): number =>
     .filter((entry) => entry.isFile())
     .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
 
-/** Bytes of this process that no file has, without what waits for the garbage collector. */
+const trimMalloc: (pad: number) => number = koffi.load('libc.so.6').func('int malloc_trim(size_t pad)');
+
+/** Bytes of this process that no file has, without what waits for the garbage collector or what malloc keeps. */
 const anonymousBytes = (): number => {
   setFlagsFromString('--expose-gc');
   runInNewContext('gc')();
+  trimMalloc(0);
   const text = readFileSync('/proc/self/smaps_rollup', 'utf8');
   return 1024 * Number(/^Anonymous:\s+(\d+) kB$/m.exec(text)?.[1]);
 };
@@ -99,8 +103,8 @@ describe.skipIf(model === undefined)('a model whose embedding and last linear ar
     const before = anonymousBytes();
     const { sessions } = (await opened(modelDir, cache)).model;
     const both = anonymousBytes() - before;
-    // Packed they have 122 MB. Each graph that packs its own would add as much.
-    expect(both).toBeLessThan(200e6);
+    // Packed they have 122 MB: 165 to 203 MB were seen with one copy, 314 to 332 MB with one for each graph.
+    expect(both).toBeLessThan(250e6);
     const ids = [3, 5, 7];
     const answer = await allLogits(withLora(sessions.base), ids);
     expect(sameBits(await allLogits(withLora(sessions.lora), ids), answer)).toBe(true);
