@@ -49,3 +49,7 @@ export const selects = (selector: Selector | undefined, labels: Readonly<Record<
   Object.entries(selector?.matchLabels ?? {}).every(
     ([key, value]) => Object.hasOwn(labels, key) && labels[key] === value,
   );
+
+/** Whether there may be labels that it leaves out. */
+export const isSelective = (selector: Selector | undefined): boolean =>
+  Object.keys(selector?.matchLabels ?? {}).length > 0;

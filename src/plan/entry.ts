@@ -1,7 +1,7 @@
 import { namespaceOf } from '../api/names.ts';
 import type { Manifest, RolloutObject } from '../api/objects.ts';
 import { clientNameOf, keyOf } from '../api/references.ts';
-import { type Selector, selects } from '../api/selector.ts';
+import { isSelective, type Selector, selects } from '../api/selector.ts';
 import { adapterResource, keysResource, routeResource } from './compile.ts';
 import { type ObjectIndex, objectKeyIn } from './object-index.ts';
 import { policyResource } from './planned-policy.ts';
@@ -91,9 +91,6 @@ export const isSameEntry = (a: Entry | undefined, b: Entry | undefined): boolean
   a === b || (a?.resource.version === b?.resource.version && a?.isSent === b?.isSent);
 
 const isRollout = (object: Manifest): object is RolloutObject => object.kind === 'AdapterRollout';
-
-const isSelective = (selector: Selector | undefined): boolean =>
-  Object.keys(selector?.matchLabels ?? {}).length > 0;
 
 const variesBy = ({ spec, status }: RolloutObject): boolean =>
   isSelective(spec.runtimeSelector) || status?.groups !== undefined;

@@ -7,7 +7,7 @@ import type { Controller, ControllerParts } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import { type ModelMaps, modelMaps, modelNames } from './models.ts';
 import { keepOwned } from './owned.ts';
-import { type Rewrites, rewritesOf, rewriteType } from './rewrites.ts';
+import { type Rewrites, rewriteAnnotation, rewritesOf, rewriteType } from './rewrites.ts';
 
 /** Label by which body-based routers of the Gateway API Inference Extension find their ConfigMaps. */
 const routerLabels = { 'inference.networking.k8s.io/bbr-managed': 'true' };
@@ -46,6 +46,7 @@ export class GatewayController implements Controller {
   readonly #key: ObjectKey;
   #written: Written | undefined;
   #saidNoRewrites = false;
+  #saidSelective = '';
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
@@ -67,7 +68,8 @@ export class GatewayController implements Controller {
     const names = modelNames(objects, claims);
     const maps = modelMaps(names);
     const rewrites = rewritesOf(objects, names, gateway.pools, claims);
-    const now = { maps: textOf(maps), rewrites: textOf(rewrites), at: clock.monotonic() };
+    this.#saySelective(rewrites.selective);
+    const now = { maps: textOf(maps), rewrites: textOf(rewrites.byName), at: clock.monotonic() };
     const before = this.#written;
     const isSame = before?.maps === now.maps && before.rewrites === now.rewrites;
     if (before !== undefined && isSame && now.at - before.at < lookAgainMs)
@@ -76,13 +78,23 @@ export class GatewayController implements Controller {
     // Neither waits for the other: an aborted canary loses its share, whatever is wrong with a list of names.
     const [kept, told] = await Promise.allSettled([
       this.#keepMaps(maps, signal),
-      this.#keepRewrites(rewrites, signal),
+      this.#keepRewrites(rewrites.byName, signal),
     ]);
     if (kept.status === 'rejected') throw kept.reason;
     if (told.status === 'rejected') throw told.reason;
     this.#written = told.value ? now : { ...now, rewrites: undefined };
     return { requeueAfterMs: lookAgainMs };
   };
+
+  #saySelective(rollouts: readonly ObjectKey[]): void {
+    const said = rollouts.join();
+    if (said !== this.#saidSelective && said !== '')
+      this.#parts.logger.warn(
+        { rollouts },
+        `no InferenceModelRewrite for rollouts with a runtimeSelector: a gateway may choose a runtime that they leave out. Take the annotation ${rewriteAnnotation} away, or the runtimeSelector`,
+      );
+    this.#saidSelective = said;
+  }
 
   async #keepMaps(maps: ModelMaps, signal: AbortSignal): Promise<void> {
     const { api, gateway, logger } = this.#parts;
@@ -102,7 +114,7 @@ export class GatewayController implements Controller {
   }
 
   /** False where there are some to write, and the cluster does not have the kind. */
-  async #keepRewrites(rewrites: Rewrites, signal: AbortSignal): Promise<boolean> {
+  async #keepRewrites(rewrites: Rewrites['byName'], signal: AbortSignal): Promise<boolean> {
     const { api, gateway, logger } = this.#parts;
     try {
       const kept = await keepOwned(

@@ -25,7 +25,7 @@ const rewriteOf = ({ status }: GroupWorld) => {
   const rollout = aRollout({ name: 'sql' }, { adapter: 'v2' }, status);
   cluster.apply(rollout, { annotations: { 'adaptlet.io/gateway-rewrite': 'true' } });
   const rewrites = rewritesOf(cluster, new Map(), { tiny: 'edge-pool' }, { conflictOf: () => undefined });
-  return [...rewrites.values()][0] ?? expect.fail('there is none');
+  return [...rewrites.byName.values()][0] ?? expect.fail('there is none');
 };
 /** Percent by the name of the Adapter. */
 const sharesOf = (world: GroupWorld) =>
@@ -88,5 +88,25 @@ describe('the rewrite of a rollout in groups', () => {
     const fleet = inGroups().settle();
     fleet.decide({ verb: 'abort' });
     expect(sharesOf(fleet)).toEqual({ v1: 100 });
+  });
+});
+
+describe('a rollout of some runtimes alone', () => {
+  it('has no rewrite, as a gateway may choose a runtime that it leaves out, and has one when it is for all', () => {
+    const cluster = new FakeCluster();
+    for (const name of ['v1', 'v2']) cluster.apply(anAdapter({ name }));
+    const { status } = inGroups();
+    const rewritesWith = (matchLabels: Readonly<Record<string, string>>) => {
+      cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v2', runtimeSelector: { matchLabels } }, status), {
+        annotations: { 'adaptlet.io/gateway-rewrite': 'true' },
+      });
+      return rewritesOf(cluster, new Map(), { tiny: 'edge-pool' }, { conflictOf: () => undefined });
+    };
+    const some = rewritesWith({ site: 'lab' });
+    expect(some).toMatchObject({ selective: ['team-a/sql'] });
+    expect(some.byName.size).toBe(0);
+    const all = rewritesWith({});
+    expect(all.selective).toEqual([]);
+    expect(all.byName.size).toBe(1);
   });
 });

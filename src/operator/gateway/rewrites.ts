@@ -1,6 +1,7 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter, RolloutStatus } from '../../api/rollout-status.ts';
+import { isSelective } from '../../api/selector.ts';
 import type { ResourceType } from '../../kube/client/object.ts';
 import { assignmentIn } from '../../rollout/groups/assignment.ts';
 import { isInhabited } from '../../rollout/groups/membership.ts';
@@ -34,8 +35,8 @@ type Rewrite = {
   readonly spec: RewriteSpec;
 };
 
-/** What an InferenceModelRewrite is to say, by its name. */
-export type Rewrites = ReadonlyMap<string, Rewrite>;
+/** `byName`: what an InferenceModelRewrite is to say; `selective`: rollouts that ask for one and get none. */
+export type Rewrites = { readonly byName: ReadonlyMap<string, Rewrite>; readonly selective: readonly ObjectKey[] };
 
 /**
  * Percent of the requests of the whole pool that may name the canary. A gateway knows no groups, so it is what the group is given that is
@@ -68,7 +69,8 @@ const targetsOf = ({ metadata, status }: RolloutObject): readonly Target[] => {
 
 /**
  * A rewrite for each rollout that asks for it and whose base model has a pool: the names of the rollout become those of its Adapters, by
- * its present weights; of one in groups no more for the canary than every group gives it.
+ * its present weights; of one in groups no more for the canary than every group gives it. None for a rollout of some runtimes alone: a
+ * gateway may choose any of the pool, also one that the rollout leaves out.
  */
 export const rewritesOf = (
   { rollouts, adapters }: Named,
@@ -76,7 +78,8 @@ export const rewritesOf = (
   pools: Readonly<Record<string, string>>,
   claims: Claims,
 ): Rewrites => {
-  const rewrites = new Map<string, Rewrite>();
+  const byName = new Map<string, Rewrite>();
+  const selective: ObjectKey[] = [];
   // A plain name that is listed means one object of all namespaces.
   const listed = new Set([...names.values()].flat());
   for (const { key, object, metadata } of rollouts.list()) {
@@ -87,8 +90,12 @@ export const rewritesOf = (
     const pool = adapter === undefined ? undefined : pools[adapter.spec.baseModel];
     const targets = targetsOf(object);
     if (pool === undefined || targets.length === 0) continue;
+    if (isSelective(object.spec.runtimeSelector)) {
+      selective.push(key);
+      continue;
+    }
     const values = listed.has(plainName(key)) ? [key, plainName(key)] : [key];
-    rewrites.set(`adaptlet-${shortHash(key)}`, {
+    byName.set(`adaptlet-${shortHash(key)}`, {
       rollout: key,
       note: noteOf(object),
       spec: {
@@ -97,5 +104,5 @@ export const rewritesOf = (
       },
     });
   }
-  return rewrites;
+  return { byName, selective };
 };
