@@ -171,6 +171,13 @@ export const requestErrors = defineErrors({
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'AfterChange',
   },
+  BODY_ENCODED: {
+    summary: 'The body of the request has a Content-Encoding, such as gzip. None is read.',
+    advice:
+      'Send the body as it is, without Content-Encoding or with `identity`; tritonclient does so without request_compression_algorithm.',
+    grpc: 'INVALID_ARGUMENT',
+    retry: 'AfterChange',
+  },
   CLIENT_TOO_SLOW: {
     summary: 'The caller did not send the body of its request in time, or stopped reading its stream.',
     advice: 'Send the whole body at once; read a stream as it comes, or ask for the answer as a whole.',

@@ -44,15 +44,17 @@ def http_text_input(binary):
     return tensor
 
 
-def http_infer(binary):
+def http_infer(binary, **more):
     outputs = [http.InferRequestedOutput(name, binary_data=binary) for name in ("text", "token_ids")]
     parameters = {"max_tokens": int(max_tokens), "temperature": 0.0, "user": "anna"}
-    return rest.infer(model, [http_text_input(binary)], outputs=outputs, request_id="7", parameters=parameters)
+    inputs = [http_text_input(binary)]
+    return rest.infer(model, inputs, outputs=outputs, request_id="7", parameters=parameters, **more)
 
 
 rest = http.InferenceServerClient(url=http_address)
 by_bytes = http_infer(True)
 by_json = http_infer(False)
+accepting = http_infer(True, response_compression_algorithm="gzip")
 
 
 def text_of(value):
@@ -97,6 +99,9 @@ seen = {
     "http_text": text_of(by_bytes.as_numpy("text")[0]),
     "http_json_text": text_of(by_json.as_numpy("text")[0]),
     "http_token_ids": by_json.as_numpy("token_ids")[0].tolist(),
+    "http_accepting_text": text_of(accepting.as_numpy("text")[0]),
+    "http_gzip": error_of(lambda: http_infer(True, request_compression_algorithm="gzip")),
+    "http_deflate": error_of(lambda: http_infer(False, request_compression_algorithm="deflate")),
     "http_unknown": error_of(lambda: rest.infer(unknown, [http_text_input(True)])),
     "stream_text": streamed,
     "stream_error": stream_error,

@@ -70,6 +70,17 @@ export const tritonClient = (of: () => Target, executable: string): void => {
       expect(seen).toHaveProperty('http_unknown.status', '404');
     });
 
+    it('gets answers as they are where it accepts gzip, and is told what to leave out where it compresses', () => {
+      expect(seen['http_accepting_text']).toBe(seen['text']);
+      for (const coding of ['gzip', 'deflate'])
+        expect(seen[`http_${coding}`]).toEqual({
+          status: '415',
+          message: expect.stringMatching(
+            `^the content-encoding "${coding}" is not read\\. .* without request_compression_algorithm\\.$`,
+          ),
+        });
+    });
+
     it('streams: the parts are the whole, and a request that fails leaves the stream', () => {
       expect(seen).toMatchObject({ stream_text: seen['text'] });
       expect(seen['stream_error']).toContain('no-such-model');

@@ -4,6 +4,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { unlessAborted } from '../../../time/unless-aborted.ts';
 import type { Parts } from '../exchange.ts';
 import { bindingsOf, headerOf } from './connection.ts';
+import { needIdentity } from './content-coding.ts';
 
 /** Bytes of a request's body. */
 export const maxBodyBytes = 4 << 20;
@@ -147,6 +148,7 @@ export const limitedBodies = ({ clock, limits }: Pick<Parts, 'clock' | 'limits'>
   const { bodyMs } = limits;
   const room = new BodyRoom(limits.bodyBytes);
   const readBody = async (c: Context, look: Look): Promise<Buffer> => {
+    needIdentity(headerOf(c, 'content-encoding'));
     const announced = Number(headerOf(c, 'content-length') ?? freeBytes);
     if (announced > maxBodyBytes) throw tooLarge();
     const gathered = new Gathered(room, Math.min(announced, freeBytes));
@@ -173,6 +175,6 @@ export const limitedBodies = ({ clock, limits }: Pick<Parts, 'clock' | 'limits'>
 
 /**
  * The body of a request, whole. `look` gets each part of it as it comes; what it throws ends the reading.
- * @throws REQUEST_TOO_LARGE; CLIENT_TOO_SLOW; QUEUE_FULL where bodies of others take the memory for them; REQUEST_CANCELLED
+ * @throws BODY_ENCODED; REQUEST_TOO_LARGE; CLIENT_TOO_SLOW; QUEUE_FULL where bodies of others take the memory for them; REQUEST_CANCELLED
  */
 export const bodyOf = (c: Context, look: Look): Promise<Buffer> => (c as Context<WithBody>).get('body')(look);

@@ -184,9 +184,7 @@ describe('infer', () => {
     });
   });
 
-  it('what is compressed or too large is refused', async () => {
-    const coded = await infer({}, { headers: { 'content-encoding': 'gzip' } });
-    expect((await errorOf(coded)).message).toContain('content-encoding gzip');
+  it('what is too large is refused', async () => {
     const large = await errorOf(await infer('x'.repeat(maxBodyBytes + 1)));
     expect(large.status).toBe(413);
   });

@@ -16,7 +16,7 @@ const blanks = new Set([0x20, 0x09, 0x0a, 0x0d]);
 /**
  * The body, apart: its JSON, and the bytes behind it. tritonclient names no content-type at all. A web page of another
  * site could send such a request without asking first (a CORS simple request), but not without an Origin.
- * @throws REQUEST_INVALID, REQUEST_UNSUPPORTED, and as of {@link bodyOf}
+ * @throws REQUEST_INVALID, and as of {@link bodyOf}
  */
 const readParts = async (c: Context): Promise<{ readonly json: unknown; readonly tail: Buffer }> => {
   const type = headerOf(c, 'content-type');
@@ -25,11 +25,6 @@ const readParts = async (c: Context): Promise<{ readonly json: unknown; readonly
       ? headerOf(c, 'origin') === undefined
       : /^application\/(json|octet-stream)\b/i.test(type);
   if (!known) refuse('content-type must be application/json or application/octet-stream');
-  const coding = headerOf(c, 'content-encoding') ?? 'identity';
-  if (coding !== 'identity')
-    throw new AdaptletError('REQUEST_UNSUPPORTED', `content-encoding ${coding} is not read`, {
-      advice: 'Send the body as it is.',
-    });
   const asked = c.req.header(headLength);
   const look = bodyShape(`Send tensors as bytes behind the JSON (${headLength}).`);
   let ahead = Math.max(0, Number(asked ?? Infinity));

@@ -19,8 +19,12 @@ const typeOf = (status: number): string => {
   return status < 500 ? 'invalid_request_error' : 'server_error';
 };
 
-/** Statuses of HTTP for what gRPC has none for: a body that is too large, and one that does not come in time. */
-const ownStatuses: Partial<Record<ErrorCode, number>> = { REQUEST_TOO_LARGE: 413, CLIENT_TOO_SLOW: 408 };
+/** Statuses of HTTP for what gRPC has none for: a body that is too large, one that does not come in time, and one that is compressed. */
+const ownStatuses: Partial<Record<ErrorCode, number>> = {
+  REQUEST_TOO_LARGE: 413,
+  CLIENT_TOO_SLOW: 408,
+  BODY_ENCODED: 415,
+};
 
 /** Codes of OpenAI's by which its clients tell what to do. */
 const openaiCodes: Partial<Record<ErrorCode, string>> = { PROMPT_TOO_LONG: 'context_length_exceeded' };
@@ -42,6 +46,8 @@ const failureResponse = (error: AdaptletError, body: object): Response => {
   if (retryAfter !== undefined) headers.set(wire.retryAfter, retryAfter);
   // RFC 9110, section 11.6.1.
   if (error.code === 'UNAUTHENTICATED') headers.set('www-authenticate', 'Bearer');
+  // The same, section 12.5.3.
+  if (error.code === 'BODY_ENCODED') headers.set('accept-encoding', 'identity');
   return Response.json(body, { status: httpStatusOf(error), headers });
 };
 
