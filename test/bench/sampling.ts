@@ -1,5 +1,6 @@
 import type { Sampling } from '../../src/runtime/engine/engine.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
+import { makeBans } from '../../src/runtime/engine/sampling/bans.ts';
 import { Candidates } from '../../src/runtime/engine/sampling/candidates.ts';
 import { takenLogprob } from '../../src/runtime/engine/sampling/logprobs.ts';
 import { makeSampler } from '../../src/runtime/engine/sampling/sampling.ts';
@@ -61,6 +62,15 @@ const options: Readonly<Record<string, Sampling>> = {
 const mask = Uint32Array.from({ length: vocabulary / 32 }, () => Math.floor(random() * 2 ** 32));
 const masked: typeof options = { mask: hot, 'mask and everything': everything };
 
+/** Tokens of 1,024 words, as many as a request may have, each at the beginning of a text and behind a space; of one token to four. */
+const words = Array.from({ length: 2048 }, (_, at) =>
+  Array.from({ length: 1 + (at % 4) }, () => Math.floor(random() * vocabulary)),
+);
+/** Before an answer has `min_tokens`, so its ends are banned as well. */
+const makeAllBans = () =>
+  makeBans({ stops: [3, 4], ends: [1, 2], minTokens: Infinity, endsNever: [], words });
+const banned: typeof options = { 'min_tokens and 1,024 bad_words': hot };
+
 type Case = { readonly name: string; readonly run: () => void };
 
 const cases = (): readonly Case[] => {
@@ -68,9 +78,13 @@ const cases = (): readonly Case[] => {
   const promptIds = Array.from({ length: contextTokens }, (_, at) => (at * 7919) % vocabulary);
   const describe = (id: number) => ({ token: String(id) });
   return Object.values(kinds).flatMap((logits) => [
-    ...Object.entries({ ...options, ...masked }).map(([name, sampling]) => {
-      const parts = { promptIds, candidates, mask: name in masked ? () => mask : undefined };
-      const sampler = makeSampler(sampling, seededRandom(3), parts);
+    ...Object.entries({ ...options, ...masked, ...banned }).map(([name, sampling]) => {
+      const sampler = makeSampler(sampling, seededRandom(3), {
+        promptIds,
+        candidates,
+        mask: name in masked ? () => mask : undefined,
+        bans: name in banned ? makeAllBans() : undefined,
+      });
       return { name, run: () => void sampler(logits) };
     }),
     { name: 'top_logprobs 20', run: () => void takenLogprob(logits, 5, { top: 20, describe, candidates }) },
