@@ -133,25 +133,34 @@ export class DeviceAuthority {
     return backoffMs(this.#failures, this.#options.random, retryDelays);
   }
 
+  /** Never throws: nobody waits for it but the start. */
   async #refresh(): Promise<void> {
     this.#stopTimer();
     const { clock, logger } = this.#options;
-    let pair = this.#held?.pair;
     try {
-      pair = await this.#agree();
-      await this.#publish(pair);
+      await this.#renew();
       this.#failures = 0;
     } catch (error) {
       this.#failures += 1;
-      const err = asAdaptletError(error, 'reading the authority for devices');
-      logger.warn({ err }, 'the authority for devices could not be read; it is tried again');
+      const err = asAdaptletError(error, 'renewing the authority for devices');
+      logger.warn({ err }, 'the authority for devices could not be read or used; it is tried again');
     }
-    if (pair !== undefined) await this.#adopt(pair);
     if (this.#closed || this.#held === undefined) return;
     this.#stopTimer = clock.after(
       this.#failures === 0 ? refreshMs : this.#retryMs,
       () => void this.#refresh(),
     );
+  }
+
+  /** Looks at the Secret. Where that fails, the certificate is another one all the same, by what is held. */
+  async #renew(): Promise<void> {
+    let pair = this.#held?.pair;
+    try {
+      pair = await this.#agree();
+      await this.#publish(pair);
+    } finally {
+      if (pair !== undefined) await this.#adopt(pair);
+    }
   }
 
   async #adopt(pair: KeyPair): Promise<void> {

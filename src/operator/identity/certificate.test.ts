@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
+import { createPublicKey, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,6 +57,11 @@ describe('a certificate', () => {
     expect(read.ca).toBe(false);
     expect(isPair(leaf)).toBe(true);
     expect(isPair({ ...leaf, key: authority.key })).toBe(false);
+  });
+
+  it('is no pair with its own public half, which cannot sign', () => {
+    const key = String(createPublicKey(leaf.key).export({ type: 'spki', format: 'pem' }));
+    for (const other of [key, leaf.certificate]) expect(() => isPair({ ...leaf, key: other })).toThrow();
   });
 
   it('has extensions that OpenSSL reads as what they are meant to be', () => {

@@ -1,5 +1,6 @@
 import {
   createHash,
+  createPrivateKey,
   createPublicKey,
   generateKeyPair,
   type KeyObject,
@@ -252,12 +253,12 @@ export const provedKey = (
   return key;
 };
 
-/** True when the private key belongs to the certificate. */
-export const isPair = ({ certificate, key }: KeyPair): boolean => {
-  const read = new X509Certificate(certificate);
-  const fromKey = createPublicKey(key).export({ type: 'spki', format: 'pem' });
-  return read.publicKey.export({ type: 'spki', format: 'pem' }) === fromKey;
-};
+/**
+ * True when the private key belongs to the certificate.
+ * @throws where the key is no private one: a public key, or the certificate itself, cannot sign
+ */
+export const isPair = ({ certificate, key }: KeyPair): boolean =>
+  new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
 
 /**
  * Common name of an authority that `issueAuthority` made.
