@@ -122,6 +122,34 @@ describe.skipIf(found === undefined)(`the dashboard in Chromium, of 1,000 runtim
     expect(await page.evaluate(outside)).toEqual([]);
   });
 
+  it('counts adapters by where they are on each runtime: on their way, on the disk, in RAM, failed', async () => {
+    // Of each of the 24 there should be 800: it failed on 3 of every sixth, and is on the disk of 790 and fewer, in the RAM of 600.
+    const tiers = { Remote: '504', Stored: '4284', Resident: '14400', Failed: '12' };
+    const tilesIn = (place: string): Promise<unknown> =>
+      page.evaluate(
+        `Object.fromEntries([...document.querySelectorAll('${place} .tile')].map(({ children: [name, count] }) => [name.textContent, count.textContent]))`,
+      );
+    await open();
+    expect(await tilesIn('section[data-key="Adapters on runtimes"]')).toEqual(tiers);
+    await open('adapters');
+    await until("document.querySelector('h1').textContent === 'Adapters'");
+    expect(await tilesIn('main')).toEqual(tiers);
+    const rows = await page.evaluate(`(() => {
+      const heads = [...document.querySelectorAll('main thead th')].map((head) => head.textContent);
+      return [...document.querySelectorAll('main tbody tr')].slice(0, 5).map(({ children }) =>
+        Object.fromEntries(heads.map((head, at) => [head, children[at].textContent])));
+    })()`);
+    const row = (i: number, counts: object) => ({ Adapter: `team-b/support-${i}-v2`, ...counts });
+    const everywhere = { 'Base model': 'smollm2-135m', Resident: '600', Serving: '600' };
+    expect(rows).toMatchObject([
+      row(0, { ...everywhere, Remote: '7', Stored: '190', Failed: '3' }),
+      row(12, { ...everywhere, Remote: '19', Stored: '178', Failed: '3' }),
+      row(18, { ...everywhere, Remote: '25', Stored: '172', Failed: '3' }),
+      row(6, { ...everywhere, Remote: '13', Stored: '184', Failed: '3' }),
+      row(1, { ...everywhere, Remote: '11', Stored: '189', Failed: '0' }),
+    ]);
+  });
+
   it('tells what happened to a runtime', async () => {
     await open('node/adaptlet-system/edge-0000');
     expect(await text('.timeline')).toMatch(/Refused parts of its plan[^]*Plan taken[^]*Connected/);

@@ -1,7 +1,7 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { About, HistoryView, TimelineView } from '../../../src/dashboard/views.ts';
+import type { About, AdaptersView, HistoryView, TimelineView } from '../../../src/dashboard/views.ts';
 import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { rolloutYaml } from '../../support/moon.ts';
 import { openDashboard } from '../../support/open-dashboard.ts';
@@ -28,6 +28,8 @@ beforeAll(async () => {
   );
   const { cluster, namespace } = fleet;
   for (const name of ['upper', 'reverse']) await fleet.apply(await clusterAdapter(name, `adapters/${name}`));
+  // On the disk of the runtime, and in its RAM only when somebody asks for it.
+  await fleet.apply(await clusterAdapter('digits', 'adapters/digits', '  preload: {tier: Disk}\n'));
   await fleet.apply(rolloutYaml('shout', 'upper', '{setWeight: 100}'));
   await waitFor('the rollout', async () => (await fleet.rollout('shout'))?.phase === 'Healthy');
   await fleet.apply(rolloutYaml('shout', 'reverse', '{setWeight: 20}, {pause: {}}'));
@@ -107,6 +109,23 @@ describe('the dashboard of an operator in a cluster', () => {
     expect(weights.length).toBeGreaterThan(1);
   });
 
+  it('shows of each adapter on how many runtimes it is on the disk and in RAM', async () => {
+    const { namespace } = fleet;
+    const view = await waitFor('the adapters in their tiers', async () => {
+      const found = (await seen('adapters', ofAll)) as AdaptersView;
+      return (
+        found.tiers.Stored === 1 && found.items.filter(({ serving }) => serving > 0).length === 2 && found
+      );
+    });
+    const nowhere = { Remote: 0, Stored: 0, Resident: 0, Failed: 0 };
+    expect(view.tiers).toEqual({ ...nowhere, Stored: 1, Resident: 2 });
+    expect(view.items.map(({ key, tiers, serving }) => ({ key, tiers, serving }))).toEqual([
+      { key: `${namespace}/digits`, tiers: { ...nowhere, Stored: 1 }, serving: 0 },
+      { key: `${namespace}/reverse`, tiers: { ...nowhere, Resident: 1 }, serving: 1 },
+      { key: `${namespace}/upper`, tiers: { ...nowhere, Resident: 1 }, serving: 1 },
+    ]);
+  });
+
   it('is shown by the leader alone; another replica says who that is', async () => {
     const message = `the replica ${leader.identity} leads, and this one does not`;
     expect(await ask(follower, 'fleet', ofAll)).toMatchObject({ status: 503, body: { message } });
@@ -127,7 +146,8 @@ describe('the dashboard of a node', () => {
       return rollout.weight === 20 && rollout;
     });
     expect(weight).toMatchObject({ stable: 'upper', canary: 'reverse' });
-    expect(await get('adapters')).toMatchObject({ total: 2, tiers: { Resident: 2, Failed: 0 } });
+    const tiers = { Remote: 0, Stored: 1, Resident: 2, Failed: 0 };
+    expect(await get('adapters')).toMatchObject({ total: 3, tiers });
     const { items } = (await get('runtimes')) as { items: { key: string }[] };
     // The node looks at its operator every five seconds.
     await waitFor('its timeline', async () => {
