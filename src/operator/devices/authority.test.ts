@@ -58,9 +58,10 @@ describe('a Secret whose ca.key cannot sign', () => {
       expect(warn).toHaveBeenCalledWith({ err }, expect.stringContaining('tried again'));
 
       let started: Awaited<ReturnType<Stage['replica']>> | undefined;
-      const starting = stage.replica('b').then((replica) => {
-        started = replica;
-      });
+      const start = async (): Promise<void> => {
+        started = await stage.replica('b');
+      };
+      const starting = start();
       await stage.pass(hour);
       expect(started).toBeUndefined();
       secret.write(secret.key);
