@@ -22,6 +22,7 @@ export const slowFiles: Readonly<Record<string, number>> = {
   'test/chaos/cluster/faults.test.ts': 217,
   'test/chaos/store/faults.test.ts': 209,
   'test/chaos/trial.test.ts': 111,
+  'test/chaos/cluster/offline-full-disk.test.ts': 100,
   'test/chaos/cluster/fleet-soak.test.ts': 88,
   'test/chaos/cluster/restored.test.ts': 84,
   'test/chaos/cluster/hostile-runtimes.test.ts': 73,

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fillDisk } from '../../support/fill-disk.ts';
 import { clusterAdapter, TestFleet } from '../../support/fleet.ts';
 import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
 import type { TestNode } from '../../support/node.ts';
@@ -54,7 +55,7 @@ describe.skipIf(!canMount)('the plan on the disk of a runtime (needs root to mou
     await waitFor('all adapters', async () =>
       (await node().client.status()).adapters.every(({ state }) => state === 'Resident'),
     );
-    await fill(join(data, 'filler'));
+    await fillDisk(join(data, 'filler'));
     await point('reverse');
     await answers('reverse');
     await waitFor('it to say so', async () => /ENOSPC|full|space/i.test(await notSaved()));
@@ -74,7 +75,7 @@ describe.skipIf(!canMount)('the plan on the disk of a runtime (needs root to mou
   });
 
   it('is saved with the next change when there is room again', async () => {
-    await fill(join(data, 'filler'));
+    await fillDisk(join(data, 'filler'));
     await point('upper');
     await answers('upper');
     await waitFor('it not to be saved', async () => (await notSaved()) !== '');
@@ -85,7 +86,7 @@ describe.skipIf(!canMount)('the plan on the disk of a runtime (needs root to mou
   });
 
   it.each([
-    ['is full', () => fill(join(data, 'filler')), () => rm(join(data, 'filler'))],
+    ['is full', () => fillDisk(join(data, 'filler')), () => rm(join(data, 'filler'))],
     ['is read-only', async () => remount('ro'), async () => remount('rw')],
   ])(
     'lets an abort be in force at once though the disk %s, and is saved when it no longer is',
@@ -169,20 +170,6 @@ describe('a runtime that is killed between the steps of a plan', () => {
     await answersOf(node, 'reverse');
   });
 });
-
-/** Takes all room that is left. */
-const fill = async (path: string): Promise<void> => {
-  await using file = await open(path, 'w');
-  const block = new Uint8Array(4096);
-  for (;;) {
-    try {
-      await file.write(block);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return;
-      throw error;
-    }
-  }
-};
 
 const flip = async (path: string): Promise<void> => {
   await using file = await open(path, 'r+');
