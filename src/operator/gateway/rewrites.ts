@@ -36,7 +36,10 @@ type Rewrite = {
 };
 
 /** `byName`: what an InferenceModelRewrite is to say; `selective`: rollouts that ask for one and get none. */
-export type Rewrites = { readonly byName: ReadonlyMap<string, Rewrite>; readonly selective: readonly ObjectKey[] };
+export type Rewrites = {
+  readonly byName: ReadonlyMap<string, Rewrite>;
+  readonly selective: readonly ObjectKey[];
+};
 
 /**
  * Percent of the requests of the whole pool that may name the canary. A gateway knows no groups, so it is what the group is given that is
