@@ -71,8 +71,8 @@ export class DeviceAuthority {
   }
 
   /**
-   * Tries until the API server answers.
-   * @throws the reason of the signal; AUTHORITY_INVALID
+   * Tries until the API server answers with a Secret that can be used.
+   * @throws the reason of the signal
    */
   static async open(options: DeviceAuthorityOptions, signal: AbortSignal): Promise<DeviceAuthority> {
     const authority = new DeviceAuthority(options);

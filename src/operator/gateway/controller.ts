@@ -87,7 +87,7 @@ export class GatewayController implements Controller {
   };
 
   #saySelective(rollouts: readonly ObjectKey[]): void {
-    const said = rollouts.join();
+    const said = rollouts.toSorted().join();
     if (said !== this.#saidSelective && said !== '')
       this.#parts.logger.warn(
         { rollouts },

@@ -23,9 +23,9 @@ class FakeSocket extends EventEmitter {
   }
 }
 
-const start = (most = 4) => {
+const start = (most = 4, expire = true) => {
   const clock = new FakeClock(0);
-  const strangers = new StrangerConnections({ clock, most });
+  const strangers = new StrangerConnections({ clock, most, expire });
   let ports = 0;
   const come = (address = '10.0.0.1') => {
     const socket = new FakeSocket(address, (ports += 1));
@@ -81,26 +81,39 @@ describe('a connection that shows nobody', () => {
     expect(strangers).toMatchObject({ size: 4, ended: 1 });
   });
 
-  it('is not let in where its own network has all places, until the oldest of it had five seconds', () => {
+  it('is not let in where its own network has all places, until the oldest of it had ten seconds', () => {
     const { clock, strangers, come } = start();
     const flood = [come(), come(), come(), come()];
     const early = come();
     expect([early.socket.destroyed, early.begun()]).toEqual([true, false]);
-    clock.advance(5_000);
+    clock.advance(9_999);
+    expect(come().socket.destroyed).toBe(true);
+    clock.advance(1);
     const late = come();
     expect([late.socket.destroyed, late.begun()]).toEqual([false, true]);
     expect(flood.map(({ socket }) => socket.destroyed)).toEqual([true, false, false, false]);
-    expect(strangers.ended).toBe(2);
+    expect(strangers.ended).toBe(3);
   });
 
-  it('is not ended for one whose network has as many, nor for the first of another, until it had five seconds', () => {
+  it('is not ended for one whose network has as many, nor for the first of another, until it had ten seconds', () => {
     const { clock, come } = start(2);
     const [one, other] = [come('10.0.0.1'), come('10.0.0.2')];
     const early = [come('10.0.0.1'), come('10.0.0.3')];
     expect([one, other, ...early].map(({ socket }) => socket.destroyed)).toEqual([false, false, true, true]);
-    clock.advance(5_000);
+    clock.advance(9_999);
+    expect(come('10.0.0.3').socket.destroyed).toBe(true);
+    clock.advance(1);
     const late = come('10.0.0.3');
     expect([one, other, late].map(({ socket }) => socket.destroyed)).toEqual([true, false, false]);
+  });
+
+  it('finds a place at once where none waits for a turn, also among others of its own network', () => {
+    const { come } = start(2, false);
+    const flood = [come(), come()];
+    const next = come();
+    expect([...flood, next].map(({ socket }) => socket.destroyed)).toEqual([true, false, false]);
+    const other = come('10.0.0.2');
+    expect([flood[1], next, other].map((one) => one?.socket.destroyed)).toEqual([true, false, false]);
   });
 
   it('ends where it was reset before anybody looked', () => {

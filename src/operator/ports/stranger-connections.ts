@@ -17,14 +17,17 @@ type StrangersParts = {
   readonly clock: Clock;
   /** Strangers at the same time. Default: 1,000. */
   readonly most?: number | undefined;
-  /** False: they end by other rules than their time. Default: true. */
+  /** False: they end by other rules than their time, and none waits for a turn. Default: true. */
   readonly expire?: boolean;
 };
 
-/** Milliseconds in which a connection has to show who it is. A runtime that was refused tries again on the one that it has. */
+/** Milliseconds in which a connection has to show who it is. */
 export const patienceMs = 60_000;
-/** Of these nobody's place is taken unless another network has fewer: where a whole fleet comes, all are this young. */
-const handshakeMs = 5_000;
+/**
+ * Of this age or less nobody's place is taken unless another network has fewer. Where a whole fleet comes, all are this young: a handshake, up
+ * to six seconds until it is a runtime's turn to be asked who it is (sync/server.ts), and the answer.
+ */
+const youngMs = 10_000;
 /** Milliseconds for what one that was known is told last, where there is no room for it. */
 const farewellMs = 1_000;
 
@@ -34,13 +37,15 @@ const farewellMs = 1_000;
  *
  * Guarantees: one that has no stream of a runtime, a device or a replica ends a minute later. There are at most `most` of them, and for a
  * second those that were known. The next one takes the place of the oldest of the network that has most of them, where that has more than
- * its own would; else that of the oldest of its own, or where it has none of all, if that had five seconds; else it is ended itself.
+ * its own would; else that of the oldest of its own, or where it has none of all, if that had ten seconds, or where they do not expire any
+ * time; else it is ended itself.
  * A connection of somebody known is not ended here.
  */
 export class StrangerConnections {
   readonly #clock: Clock;
   readonly #most: number;
   readonly #expire: boolean;
+  readonly #youngMs: number;
   /** All connections, by peer. */
   readonly #connections = new Map<string, Connection>();
   /** The oldest first: all, and by network. */
@@ -52,6 +57,7 @@ export class StrangerConnections {
     this.#clock = clock;
     this.#most = most;
     this.#expire = expire;
+    this.#youngMs = expire ? youngMs : 0;
   }
 
   /** Strangers that there are. */
@@ -136,7 +142,7 @@ export class StrangerConnections {
       most = some.size;
     }
     const [oldest] = largest ?? own ?? this.#strangers;
-    const isYoung = oldest === undefined || this.#clock.monotonic() - oldest.since < handshakeMs;
+    const isYoung = oldest === undefined || this.#clock.monotonic() - oldest.since < this.#youngMs;
     if (oldest === undefined || (largest === undefined && isYoung)) return false;
     this.#forget(oldest);
     this.#end(oldest.socket);

@@ -37,7 +37,7 @@ describe('a port of runtimes', () => {
   it('lets runtimes in beside strangers that take all places, and ends those', async () => {
     const sockets = await Promise.all([open(), open(), open(), open(), open(), open()]);
     await stage.eventually('the end of one too many', () => strangers().ended === 1);
-    stage.clock.advance(5_000);
+    stage.clock.advance(10_000);
     const runtime = await stage.connected();
     expect(strangers()).toEqual({ size: 4, ended: 2 });
     // Reports keep its stream.
@@ -62,7 +62,7 @@ describe('a port of runtimes', () => {
       }`;
     await whileWeStandStill(reset, { host, port });
     await stage.eventually('the end of them', () => strangers().ended > 0 && strangers().size === 0);
-    stage.clock.advance(5_000);
+    stage.clock.advance(10_000);
     await stage.connected();
   });
 
