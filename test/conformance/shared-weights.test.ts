@@ -103,7 +103,7 @@ describe.skipIf(model === undefined)('a model whose embedding and last linear ar
     const before = anonymousBytes();
     const { sessions } = (await opened(modelDir, cache)).model;
     const both = anonymousBytes() - before;
-    // Packed they have 122 MB: 165 to 203 MB were seen with one copy, 314 to 332 MB with one for each graph.
+    // Packed they have 122 MB: 165 to 201 MB were seen with one copy, 314 to 332 MB with one for each graph.
     expect(both).toBeLessThan(250e6);
     const ids = [3, 5, 7];
     const answer = await allLogits(withLora(sessions.base), ids);
