@@ -82,7 +82,7 @@ it('an answer that nobody reads ends with its stream', async () => {
 
 describe('a connection whose messages do not come to their end', () => {
   /** Sends calls one after another, until their connection is over; gives how many there were, and why it is over. */
-  const send = async (address: string, calls: readonly ('whole' | 'left')[]) => {
+  const send = async (address: string, calls: readonly ('whole' | 'left' | 'unsaid')[]) => {
     const session = rawSession(address);
     let why: number | undefined;
     session.on('goaway', (code) => (why = code));
@@ -90,10 +90,16 @@ describe('a connection whose messages do not come to their end', () => {
     for (const call of calls) {
       if (session.closed || session.destroyed) break;
       sent += 1;
-      const stream = rawCall(session, `${oip}ServerLive`);
+      const stream = rawCall(
+        session,
+        `${oip}ServerLive`,
+        call === 'unsaid' ? { 'grpc-timeout': '50m' } : {},
+      );
       const closed = new Promise((resolve) => stream.once('close', resolve));
-      if (call === 'whole') stream.end(messageOf(1 << 20));
-      else stream.write(messageOf(2 << 20, 1 << 20), () => stream.close(constants.NGHTTP2_CANCEL));
+      const message = call === 'left' ? messageOf(2 << 20, 1 << 20) : messageOf(1 << 20);
+      if (call === 'whole') stream.end(message);
+      else if (call === 'unsaid') stream.write(message);
+      else stream.write(message, () => stream.close(constants.NGHTTP2_CANCEL));
       await closed;
     }
     session.destroy();
@@ -101,11 +107,17 @@ describe('a connection whose messages do not come to their end', () => {
   };
   const left = (many: number) => Array.from({ length: many }, () => 'left' as const);
 
-  it('ends, and its client is told to be calmer', async () => {
+  it.each([
+    ['', left(100)],
+    [
+      ', also where whole ones are never said to be all',
+      left(100).flatMap((call) => ['unsaid' as const, call]),
+    ],
+  ])('ends, and its client is told to be calmer%s', async (_, calls) => {
     // Time gives nothing back, however slow the machine is.
     const clock = { ...systemClock, monotonic: () => 0 };
     await using fake = await startFakeGrpc({ limits, clock });
-    const { sent, why } = await send(fake.address, left(100));
+    const { sent, why } = await send(fake.address, calls);
     expect(sent).toBeGreaterThanOrEqual(8);
     expect(sent).toBeLessThan(20);
     expect(why).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);

@@ -41,6 +41,9 @@ const slowestReader = 64 << 10;
 const unreadMs = (slowClientMs: number, bytes: number): number =>
   slowClientMs + (1000 * bytes) / slowestReader;
 
+/** Milliseconds that a timer may be early by the clock that deadlines are read on. */
+const timerMs = 2;
+
 type BoundParts = Pick<Parts, 'clock' | 'log' | 'slowClientMs' | 'limits' | 'telemetry'>;
 
 /**
@@ -150,7 +153,9 @@ export const boundCalls = (
           },
           onCancel: () => {
             stream.off('data', onData);
-            over(isWhole);
+            // One that grpc-js could not read came. One that its client left, or never said to be all in the time that it gave, came for nothing.
+            const isLate = Number(call.getDeadline()) - timerMs <= Date.now();
+            over(isWhole && !stream.closed && !isLate);
             // Of a status that grpc-js makes itself the stream is not closed yet. Who asks several times on a stream ends it as it likes.
             if (session !== undefined && stream.closed && !isAnswered && !method.requestStream)
               leftCalls.left(session, address, clock.monotonic() - began);
