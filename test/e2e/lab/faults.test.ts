@@ -7,6 +7,7 @@ import { moon } from '../../support/moon.ts';
 import { tiny } from '../../support/node.ts';
 import { runProgram } from '../../support/program.ts';
 import { waitFor } from '../../support/wait.ts';
+import { ledToAgain } from './led-to.ts';
 import { expectShortGap, expectUnharmed, Requests } from './requests.ts';
 import { patience, Site, systemNamespace } from './site.ts';
 
@@ -180,9 +181,7 @@ describe.skipIf(obstacles.length > 0)(`three nodes under requests${obstacles.joi
     await connected(2, 'True');
     await requests.onlyFrom('digits', [2]);
     expectUnharmed(requests, nodes);
-    // Kubernetes counts the node as gone until its kubelet is heard again: connections begun meanwhile find no pod (known limits).
-    const host = await site.service(site.lab.node(2), 'http');
-    await waitFor('new connections', async () => (await fetch(`http://${host}/livez`)).ok, patience);
+    await ledToAgain(site, 2);
   });
 
   it('lose no request elsewhere when a node loses its power, which serves again after its boot', async () => {

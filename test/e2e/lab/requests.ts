@@ -78,7 +78,8 @@ export class Requests implements AsyncDisposable {
   async #ask(node: number, host: string, model: string): Promise<void> {
     const seen: Seen = { answered: 0, failures: [], wrong: [], adapters: new Set(), longestGapMs: 0 };
     this.#seen.set(node, seen);
-    let lastAnswer = performance.now();
+    const startedAt = performance.now();
+    let lastAnswer = startedAt;
     for (let i = 0; !this.#stop.signal.aborted; i++) {
       try {
         const response = await fetch(`http://${host}/v1/completions`, {
@@ -98,7 +99,8 @@ export class Requests implements AsyncDisposable {
         seen.longestGapMs = Math.max(seen.longestGapMs, now - lastAnswer);
         lastAnswer = now;
       } catch (error) {
-        seen.failures.push(reasonOf(error));
+        const afterS = ((performance.now() - startedAt) / 1000).toFixed(1);
+        seen.failures.push(`${afterS} s after the first: ${reasonOf(error)}`);
       }
       await sleep(everyMs);
     }
@@ -115,7 +117,8 @@ export class Requests implements AsyncDisposable {
 export const expectUnharmed = (requests: Requests, nodes: readonly number[]): void => {
   for (const node of nodes) {
     const { failures, wrong } = requests.of(node);
-    expect({ node, failures, wrong }).toEqual({ node, failures: [], wrong: [] });
+    const harm = [...failures, ...wrong];
+    expect(harm, `node ${node}: ${harm.slice(0, 3).join('; ')}`).toEqual([]);
   }
 };
 

@@ -90,11 +90,7 @@ describe('a connection whose messages do not come to their end', () => {
     for (const call of calls) {
       if (session.closed || session.destroyed) break;
       sent += 1;
-      const stream = rawCall(
-        session,
-        `${oip}ServerLive`,
-        call === 'unsaid' ? { 'grpc-timeout': '50m' } : {},
-      );
+      const stream = rawCall(session, `${oip}ServerLive`, call === 'unsaid' ? { 'grpc-timeout': '50m' } : {});
       const closed = new Promise((resolve) => stream.once('close', resolve));
       const message = call === 'left' ? messageOf(2 << 20, 1 << 20) : messageOf(1 << 20);
       if (call === 'whole') stream.end(message);
