@@ -14,7 +14,7 @@ type Answer = { readonly choices: readonly { readonly text: string }[] };
 /** What the clients of one node saw. */
 export type Seen = {
   answered: number;
-  /** Why requests were not answered, one each. */
+  /** When and why requests were not answered, one each. */
   readonly failures: string[];
   /** Texts that are not those of the adapter that the answer names. */
   readonly wrong: string[];

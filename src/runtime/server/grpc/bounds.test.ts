@@ -82,7 +82,7 @@ it('an answer that nobody reads ends with its stream', async () => {
 
 describe('a connection whose messages do not come to their end', () => {
   /** Sends calls one after another, until their connection is over; gives how many there were, and why it is over. */
-  const send = async (address: string, calls: readonly ('whole' | 'left' | 'unsaid')[]) => {
+  const send = async (address: string, calls: readonly ('whole' | 'left' | 'late' | 'reset')[]) => {
     const session = rawSession(address);
     let why: number | undefined;
     session.on('goaway', (code) => (why = code));
@@ -90,11 +90,13 @@ describe('a connection whose messages do not come to their end', () => {
     for (const call of calls) {
       if (session.closed || session.destroyed) break;
       sent += 1;
-      const stream = rawCall(session, `${oip}ServerLive`, call === 'unsaid' ? { 'grpc-timeout': '50m' } : {});
+      const stream = rawCall(session, `${oip}ServerLive`, call === 'late' ? { 'grpc-timeout': '50m' } : {});
       const closed = new Promise((resolve) => stream.once('close', resolve));
       const message = call === 'left' ? messageOf(2 << 20, 1 << 20) : messageOf(1 << 20);
       if (call === 'whole') stream.end(message);
-      else if (call === 'unsaid') stream.write(message);
+      else if (call === 'late') stream.write(message);
+      // Without a word that this is all, which a close would say.
+      else if (call === 'reset') stream.write(message, () => stream.destroy());
       else stream.write(message, () => stream.close(constants.NGHTTP2_CANCEL));
       await closed;
     }
@@ -106,8 +108,12 @@ describe('a connection whose messages do not come to their end', () => {
   it.each([
     ['', left(100)],
     [
-      ', also where whole ones are never said to be all',
-      left(100).flatMap((call) => ['unsaid' as const, call]),
+      ', also where whole ones are never said to be all in their time',
+      left(100).flatMap((call) => ['late' as const, call]),
+    ],
+    [
+      ', also where whole ones are reset before they are said to be all',
+      left(100).flatMap((call) => ['reset' as const, call]),
     ],
   ])('ends, and its client is told to be calmer%s', async (_, calls) => {
     // Time gives nothing back, however slow the machine is.

@@ -147,15 +147,15 @@ export const boundCalls = (
           },
           onReceiveHalfClose: (pass) => {
             isOpen = false;
-            // Also where its client reset it.
-            over(isWhole);
+            // Also where its client reset it: what it never said to be all came for nothing.
+            over(isWhole && !stream.closed);
             pass();
           },
           onCancel: () => {
             stream.off('data', onData);
-            // One that grpc-js could not read came. One that its client left, or never said to be all in the time that it gave, came for nothing.
+            // One that grpc-js could not read came. So did not one that its client never said to be all in the time that it gave.
             const isLate = Number(call.getDeadline()) - timerMs <= Date.now();
-            over(isWhole && !stream.closed && !isLate);
+            over(isWhole && !isLate);
             // Of a status that grpc-js makes itself the stream is not closed yet. Who asks several times on a stream ends it as it likes.
             if (session !== undefined && stream.closed && !isAnswered && !method.requestStream)
               leftCalls.left(session, address, clock.monotonic() - began);
