@@ -65,6 +65,7 @@ export class Candidates {
   #ids = new Int32Array(0);
   #someIds = new Int32Array(0);
   #allIds = new Int32Array(0);
+  #givenIds = new Int32Array(0);
   #keys = new Int32Array(0);
   #weights = new Float64Array(0);
   #count = 0;
@@ -87,6 +88,12 @@ export class Candidates {
   weights(count: number): Float64Array {
     this.#reserve(count);
     return this.#weights.subarray(0, count);
+  }
+
+  /** Room for as many ids; nothing else is written there. */
+  ids(count: number): Int32Array {
+    this.#reserve(count);
+    return this.#givenIds;
   }
 
   /** Takes the tokens whose logits are at least `floor`. */
@@ -250,6 +257,7 @@ export class Candidates {
     if (this.#keys.length >= count) return;
     this.#someIds = new Int32Array(count);
     this.#allIds = Int32Array.from({ length: count }, (_, id) => id);
+    this.#givenIds = new Int32Array(count);
     this.#keys = new Int32Array(count);
     this.#weights = new Float64Array(count);
     this.#near = new Int32Array(count);

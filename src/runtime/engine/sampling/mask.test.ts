@@ -1,6 +1,7 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../random.ts';
-import { allowOnly } from './mask.ts';
+import { Candidates } from './candidates.ts';
 import { makeSampler } from './sampling.ts';
 
 /** Tokens 1, 33 and 70 may come; the likeliest ones may not. */
@@ -33,25 +34,51 @@ describe('a token that may not come', () => {
   });
 });
 
-it('what may come is as likely as it is among those alone', () => {
-  const sampler = makeSampler(all, seededRandom(2), { mask: () => mask });
-  const drawn = Array.from({ length: 4000 }, () => sampler(logits));
-  const weight = Math.exp(2);
-  expect(drawn.filter((id) => id === 33).length / 4000).toBeCloseTo(weight / (weight + 2), 1);
+it('the token is the one that is drawn where there are no others', () => {
+  const someLogits = fc.array(
+    fc.tuple(
+      fc.oneof(fc.float({ min: -20, max: 20, noNaN: true }), fc.integer({ min: -2, max: 2 })),
+      fc.boolean(),
+    ),
+    { minLength: 1, maxLength: 200 },
+  );
+  const options = fc.record({
+    temperature: fc.double({ min: 0.01, max: 10, noNaN: true }),
+    topK: fc.nat(250),
+    topP: fc.oneof(fc.constant(1), fc.double({ min: 0.01, max: 1, noNaN: true })),
+    minP: fc.oneof(fc.constant(0), fc.double({ min: 0, max: 1, noNaN: true })),
+  });
+  const candidates = new Candidates();
+  fc.assert(
+    fc.property(someLogits, options, fc.nat(), (given, sampling, seed) => {
+      const list = Float32Array.from(given, ([logit]) => logit);
+      const ids = [...given.keys()].filter((id) => given[id]?.[1]);
+      fc.pre(ids.length > 0);
+      const bits = new Uint32Array(Math.ceil(list.length / 32));
+      for (const id of ids) bits[id >> 5] = (bits[id >> 5] ?? 0) | (1 << (id & 31));
+      const masked = makeSampler(sampling, seededRandom(seed), { candidates, mask: () => bits });
+      const alone = makeSampler(sampling, seededRandom(seed), { candidates });
+      const few = Float32Array.from(ids, (id) => list[id] ?? 0);
+      for (let draw = 0; draw < 5; draw += 1) expect(masked(list)).toBe(ids[alone(few)]);
+    }),
+    { numRuns: 500 },
+  );
 });
 
 it('logits that are no numbers are told, also of tokens that may not come', () => {
   for (const bad of [NaN, Infinity, -Infinity]) {
     const broken = logits.slice();
     broken[5] = bad;
-    expect(() => allowOnly(mask, broken)).toThrow(expect.objectContaining({ code: 'LOGITS_NOT_FINITE' }));
+    for (const temperature of [0, 1]) {
+      const sampler = makeSampler({ ...all, temperature }, seededRandom(1), { mask: () => mask });
+      expect(() => sampler(broken)).toThrow(expect.objectContaining({ code: 'LOGITS_NOT_FINITE' }));
+    }
   }
 });
 
 it('a mask of fewer words than there are tokens lets none of the others come', () => {
-  const changed = logits.slice();
-  allowOnly(mask.subarray(0, 1), changed);
-  expect(changed.filter((logit) => logit > -1e30)).toHaveLength(1);
+  const sampler = makeSampler(all, seededRandom(1), { mask: () => mask.subarray(0, 1) });
+  for (let draw = 0; draw < 100; draw += 1) expect(sampler(logits)).toBe(1);
 });
 
 it('a penalty knows the tokens that came without being picked', () => {

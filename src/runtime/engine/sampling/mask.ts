@@ -1,5 +1,3 @@
-import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-
 /** Finite, so that sums of logits stay numbers; nothing is left of it beside a token that may come. */
 const lowest = -3.4028234663852886e38;
 
@@ -16,17 +14,18 @@ export const forbid = (ids: readonly number[], logits: Float32Array): void => {
 };
 
 /**
- * Leaves the logits of tokens that may come.
- * @throws LOGITS_NOT_FINITE, also of those that may not come
+ * Moves the logits of the tokens that may come to the front, in the order of the ids, and writes these into `ids`.
+ * @returns how many there are
  */
-export const allowOnly = (mask: Uint32Array, logits: Float32Array): void => {
-  let sum = 0;
+export const gather = (mask: Uint32Array, logits: Float32Array, ids: Int32Array): number => {
+  let count = 0;
   let bits = 0;
   for (let id = 0; id < logits.length; id += 1) {
     bits = (id & 31) === 0 ? (mask[id >> 5] ?? 0) : bits >>> 1;
-    sum += logits[id] ?? NaN;
-    if ((bits & 1) === 0) logits[id] = lowest;
+    // Written in any case and kept or not: a branch that follows no rule costs more.
+    ids[count] = id;
+    logits[count] = logits[id] ?? 0;
+    count += bits & 1;
   }
-  if (!Number.isFinite(sum))
-    throw new AdaptletError('LOGITS_NOT_FINITE', 'The logits of a step are NaN or infinite');
+  return count;
 };

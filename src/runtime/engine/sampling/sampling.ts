@@ -2,7 +2,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Sampling } from '../engine.ts';
 import type { Banned, Bans } from './bans.ts';
 import { allWeights, Candidates } from './candidates.ts';
-import { allowOnly, forbid, isForbidden, mayCome } from './mask.ts';
+import { forbid, gather, isForbidden, mayCome } from './mask.ts';
 import { makePenalties } from './penalties.ts';
 
 /** Picks the next token from the logits of one position, which stay as they are. */
@@ -110,15 +110,14 @@ export const filter = (
   if (minP > 0) into.keepHeavy(minP);
 };
 
-/** Draws a token; `best` is the likeliest one. */
+/** Draws an index of logits, the largest of which is `top`. */
 const makeDraw = (
   sampling: Sampling,
   random: () => number,
   candidates: Candidates,
-): ((logits: Float32Array, best: number) => number) => {
+): ((logits: Float32Array, top: number) => number) => {
   const { temperature, topK, topP, minP = 0 } = sampling;
-  return (logits, best) => {
-    const top = logits[best] ?? 0;
+  return (logits, top) => {
     if (topK === 0 && topP === 1 && minP === 0) {
       const weights = candidates.weights(logits.length);
       return draw(weights, allWeights(logits, { top, temperature }, weights), random);
@@ -156,6 +155,11 @@ export const makeSampler = (
     penalties?.took(id);
     bans?.took(id);
   };
+  const drawnOf = (own: Float32Array, top: number, bits?: Uint32Array): number => {
+    if (bits === undefined) return drawn(own, top);
+    const ids = candidates.ids(own.length);
+    return ids[drawn(own.subarray(0, gather(bits, own, ids)), top)] ?? 0;
+  };
   let copy: Float32Array | undefined;
   const sampler = (logits: Float32Array): number => {
     let own = logits;
@@ -167,9 +171,8 @@ export const makeSampler = (
     }
     penalties?.apply(own);
     const bits = mask?.();
-    if (bits !== undefined && !isGreedy) allowOnly(bits, own);
     const best = mostLikelyOf(own, bits, banned);
-    const id = isGreedy ? best : drawn(own, best);
+    const id = isGreedy ? best : drawnOf(own, own[best] ?? 0, bits);
     came(id);
     return id;
   };
