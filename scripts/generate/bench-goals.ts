@@ -72,12 +72,8 @@ const ofSize = (name: ShapeName): readonly Goal[] => {
   return [...decodes, ...batches];
 };
 
-/** The saved report is older than this attack; what it costs is in docs/adr/0084. */
-const notSaved: readonly string[] = ['patterns'];
-const measuredAttacks = Object.keys(attacks).filter((name) => !notSaved.includes(name));
-
 /** Short requests of one client beside each attack of others. */
-const ofHostile: readonly Goal[] = measuredAttacks.flatMap((attack) =>
+const ofHostile: readonly Goal[] = Object.keys(attacks).flatMap((attack) =>
   (['http', 'grpc'] as const).map((protocol) =>
     most(
       'hostile',

@@ -4,7 +4,6 @@ import { adapterSpecSchema, immutabilityProblems } from './adapter.ts';
 import { durationBetween, parseDuration } from './duration.ts';
 import { imageVersion } from './image.ts';
 import { parseQuantity } from './quantity.ts';
-import { compileRegex } from './regex.ts';
 import { selects } from './selector.ts';
 
 describe('parseDuration', () => {
@@ -60,21 +59,6 @@ describe('parseQuantity', () => {
       expect(() => parseQuantity(text)).toThrow(RangeError);
     },
   );
-});
-
-describe('compileRegex', () => {
-  it('tells a match somewhere from a match of the whole', () => {
-    const regex = compileRegex('med(ical)?');
-    expect([regex.test('a medical case'), regex.matches('a medical case'), regex.matches('medical')]).toEqual(
-      [true, false, true],
-    );
-  });
-  it('matches the whole of every alternative', () => {
-    expect(compileRegex('a|ab').matches('ab')).toBe(true);
-  });
-  it('stays linear where a backtracking engine would not end', () => {
-    expect(compileRegex('(x+x+)+y').test('x'.repeat(50_000))).toBe(false);
-  });
 });
 
 describe('imageVersion', () => {

@@ -172,7 +172,8 @@ export const requestErrors = defineErrors({
     retry: 'AfterChange',
   },
   BODY_ENCODED: {
-    summary: 'The body of the request has a Content-Encoding, such as gzip. None is read.',
+    summary:
+      'The body of the request has a Content-Encoding, or its call of gRPC a grpc-encoding, such as gzip. None is read.',
     advice:
       'Send the body as it is, without Content-Encoding or with `identity`; tritonclient does so without request_compression_algorithm.',
     grpc: 'INVALID_ARGUMENT',

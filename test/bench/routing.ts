@@ -26,6 +26,7 @@ import { systemClock } from '../../src/time/clock.ts';
 import { minilm } from '../support/models.ts';
 import { compileFor } from './base.ts';
 import { type Report, report, type Variant, variant } from './report.ts';
+import { patternsBench } from './routing/patterns.ts';
 import { intentTexts, keywordsOf, type Labelled, paraphrases, trainingTexts } from './routing/texts.ts';
 
 /** More than the 64 that an AdapterRoute may have: what a rule costs is seen better. */
@@ -219,6 +220,7 @@ export const routing = async (): Promise<Report> => {
     `${rules} rules, ${name}`,
     rulesBench(kindsAt),
   ]);
+  const patterns = patternsBench();
   const real = minilm();
   const training = trainingTexts();
   const sets = [real === undefined ? [] : intentTexts(real.eval), paraphrases()];
@@ -260,16 +262,20 @@ export const routing = async (): Promise<Report> => {
     }
   }
   const names = real === undefined ? ['paraphrases'] : ['intent', 'paraphrases'];
-  return report('routing', 'ms per text; rules: us per decision', {
+  return report('routing', 'ms per text; rules and patterns: us per decision', {
     results: {
       ...Object.fromEntries(rulesMicros),
+      'pattern of a prompt': patterns.micros,
       ...Object.fromEntries(Object.entries(measured).map(([name, { ms }]) => [name, ms])),
     },
-    ratios: Object.fromEntries(
-      Object.entries(measured).flatMap(([name, { accuracy }]) =>
-        accuracy.map((value, index) => [`accuracy of ${name} on ${names[index]}`, value]),
+    ratios: {
+      'pattern of a prompt over a search for its place': patterns.ratio,
+      ...Object.fromEntries(
+        Object.entries(measured).flatMap(([name, { accuracy }]) =>
+          accuracy.map((value, index) => [`accuracy of ${name} on ${names[index]}`, value]),
+        ),
       ),
-    ),
+    },
     setup: {
       rules,
       training: training.length,

@@ -7,18 +7,16 @@ import { streamOf } from '../../grpc/stream-of.ts';
 const mostBytes = 64 << 10;
 
 /**
- * Ends calls of a single message that is longer or compressed, and those with more than one message, as soon as that is seen: a stranger
- * sends it, and nobody looks at it before it is whole. grpc-js has one limit for all methods of a server, among which are the reports of
- * runtimes, and it inflates each message that comes.
+ * Ends calls of a single message that is longer, and those with more than one message, as soon as that is seen: a stranger sends it, and
+ * nobody looks at it before it is whole. grpc-js has one limit for all methods of a server, among which are the reports of runtimes.
  */
 export const boundRequests: ServerInterceptor = (method, call) => {
   if (method.requestStream) return new ServerInterceptingCall(call);
   const stream = streamOf(call);
-  /** A flag, which says that the message is compressed, and its length. */
+  /** A flag, and the length of the message. */
   const head = Buffer.alloc(5);
   let bytes = 0;
   const refusal = (): string | undefined => {
-    if (head[0] !== 0) return 'it is compressed';
     if (bytes > mostBytes) return `it has more than ${mostBytes} bytes`;
     // Not before the head is whole.
     return bytes > head.length + head.readUInt32BE(1) ? 'it has more than one message' : undefined;

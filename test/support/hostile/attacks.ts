@@ -269,7 +269,7 @@ metadata: {name: slow, namespace: loud}
 spec:
   model: slow
   rules:
-    - {name: slow, matches: [{promptRegex: '(a?){150}(a|b)*[cd]'}], targets: [{base: true}]}
+    - {name: slow, matches: [{promptRegex: '[ab]*a[ab]{900}[cd]'}], targets: [{base: true}]}
     - {name: rest, targets: [{base: true}]}
 ---
 `;

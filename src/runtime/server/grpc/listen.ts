@@ -1,7 +1,6 @@
-import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
+import { constants, type Http2Session } from 'node:http2';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
-import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { type Accepting, acceptFor } from '../../../grpc/accept.ts';
+import { type Accepting, type AdmitStream, acceptFor } from '../../../grpc/accept.ts';
 import { listenOn } from '../../../settings/address.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { Penalties, PenaltyCause } from '../penalties.ts';
@@ -67,30 +66,17 @@ type Admission = {
 
 /**
  * Lets calls begin when what came behind them is read: one that its client reset at once costs its stream and nothing of grpc-js, which
- * would make all of a call first. grpc-js shows its HTTP/2 server to nobody.
+ * would make all of a call first.
  */
-const skipReset = (server: Server, { clock, penalties, leftCalls }: Admission): void => {
+const skipReset = ({ clock, penalties, leftCalls }: Admission): AdmitStream => {
   const unbegun = new Unbegun(clock, penalties);
-  // Node takes no more streams in a turn than may be open, and would end the connection with the hundredth that is one too many.
-  server['commonServerOptions'].maxSessionRejectedStreams = resets.most;
-  const create = server['createHttp2Server'].bind(server);
-  server['createHttp2Server'] = (credentials: ServerCredentials) => {
-    const http2 = create(credentials);
-    const listeners = http2.listeners('stream');
-    if (listeners.length === 0) throw new AdaptletError('INTERNAL', 'grpc-js listens to no streams');
-    http2.removeAllListeners('stream');
-    http2.on('stream', (stream: ServerHttp2Stream, ...rest: unknown[]) => {
-      // A stream that breaks before anybody listens must not end the process.
-      stream.on('error', () => undefined);
-      const { session } = stream;
-      if (session === undefined || !unbegun.came(session)) return;
-      leftCalls.admit(session, () => {
-        if (stream.destroyed) return;
-        unbegun.began(session);
-        for (const listener of listeners) listener.call(http2, stream, ...rest);
-      });
+  return (stream, begin) => {
+    const { session } = stream;
+    if (session === undefined || !unbegun.came(session)) return;
+    leftCalls.admit(session, () => {
+      if (!stream.destroyed) unbegun.began(session);
+      begin();
     });
-    return http2;
   };
 };
 
@@ -107,9 +93,11 @@ export const listenWithin = async (
   } & Admission,
 ): Promise<Listening> => {
   const { penalties } = options;
-  skipReset(server, options);
+  // Node takes no more streams in a turn than may be open, and would end the connection with the hundredth that is one too many.
+  server['commonServerOptions'].maxSessionRejectedStreams = resets.most;
   const { listener, end } = acceptFor(server, {
     ...options,
+    admitStream: skipReset(options),
     admit: (socket, begin) => penalties.admit(socket, begin),
   });
   listener.maxConnections = options.most;

@@ -1,4 +1,5 @@
 import { type ClientHttp2Stream, constants } from 'node:http2';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Identify } from '../../callers/caller.ts';
@@ -15,6 +16,10 @@ const limits = { maxConnections: 100, idleMs: 120_000, bodyMs: 60_000, bodyBytes
 const some = 100 << 10;
 const unreadable = (): Buffer => messageOf(some).fill(0xff, 5);
 
+/** 3 MiB that travel as 3 KiB. */
+const packed = gzipSync(Buffer.alloc(3 << 20));
+const compressed = Buffer.concat([Buffer.of(1, 0, 0, packed.length >> 8, packed.length & 255), packed]);
+
 type Send = (stream: ClientHttp2Stream) => void;
 const leave: Send = (stream) =>
   void stream.write(messageOf(2 * some, some), () => stream.close(constants.NGHTTP2_CANCEL));
@@ -30,6 +35,7 @@ it.each<[string, Readonly<Record<string, string>>, string, Send, string | undefi
   ['that are longer than there may be', {}, generate, (call) => call.end(messageOf(5 << 20)), '8'],
   ['for which there is no room', {}, generate, (call) => call.end(messageOf(3 << 20)), '8'],
   ['that cannot be read', {}, generate, (call) => call.end(unreadable()), '13'],
+  ['that are compressed', { 'grpc-encoding': 'gzip' }, generate, (call) => call.end(compressed), '12'],
   ['of strangers', stranger, generate, (call) => call.end(messageOf(some)), '16'],
   ['whose client leaves half way', {}, generate, leave, undefined],
   ['of no method', {}, `${oip}NoMethod`, (call) => call.end(messageOf(5 << 20)), '12'],
