@@ -19,7 +19,7 @@ export const operatorCommand = (version: string): Command => {
   return command.action(async (flags: Given) => {
     keepPoolSmall();
     // docs/adr/0082: what a thousand runtimes leave uncollected.
-    growOldBy(20);
+    growOldBy(10);
     const settings = completeSettings(readSettings(operatorSettingsSchema, flags, process.env));
     // Before the first line of the log: whoever reads that may end the process.
     const stop = new AbortController();

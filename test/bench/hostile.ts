@@ -13,7 +13,10 @@ const parts = process.env['ADAPTLET_BENCH_PARTS']?.split(',') ?? Object.keys(att
 /** How long an attack goes on, and how long nobody attacks before it. */
 const windowMs = 10_000;
 const memoryEveryMs = 250;
-/** How long an attack goes on before it is measured: at first clients that leave are few, and those that stay are load. */
+/**
+ * How long an attack goes on before it is measured, as at first clients that leave are few and those that stay are load; and for how long
+ * nothing is measured behind it.
+ */
 const settleMs = 3000;
 const protocols = ['http', 'grpc'] as const;
 type Protocol = (typeof protocols)[number];
@@ -124,6 +127,8 @@ export const hostile = async (): Promise<Report> => {
         const pids = { node: node.pid, engine: enginePid(node) ?? -1, attackers: attack.pid };
         const { result: beside, cores } = await busyCores(pids, () => measure(node, asks));
         await attack.stop();
+        // What it left behind is not there when nobody attacks.
+        await new Promise((resolve) => setTimeout(resolve, settleMs));
         tries[`tries_${name}`] =
           (tries[`tries_${name}`] ?? 0) + Object.values(attack.ends).reduce((sum, n) => sum + n, 0);
         for (const protocol of protocols) {

@@ -74,7 +74,7 @@ const benches: Record<string, () => Promise<Report>> = {
 
 const names = process.argv.slice(2).filter((a) => !a.startsWith('--'));
 const json = process.argv.includes('--json');
-const unknown = names.filter((n) => !(n in benches));
+const unknown = process.argv.slice(2).filter((a) => a !== '--json' && !(a in benches));
 if (unknown.length > 0 || (json && names.length !== 1)) {
   console.error(`usage: npm run -s bench -- NAME [--json], NAME one of ${Object.keys(benches).join(', ')}`);
   process.exit(2);

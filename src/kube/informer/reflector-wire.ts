@@ -3,6 +3,7 @@ import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import { type Call, errorOfStatus, unavailable } from '../client/errors.ts';
 import { apiVersionOf, type KubeObject, type ResourceType } from '../client/object.ts';
 import type { ReflectorInput } from './reflector-state.ts';
+import { SharedTexts } from './shared-texts.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -25,6 +26,9 @@ const metadataIn = (all: Json): Json => {
   return { ...metadata, annotations: others };
 };
 
+/** Of all kinds: an object names others of them. */
+const texts = new SharedTexts();
+
 /**
  * An object as the reflector takes it; undefined where it has no usable metadata. Objects in lists of built-in kinds come
  * without their kind.
@@ -35,7 +39,9 @@ const objectIn = (value: unknown, type: ResourceType): KubeObject | undefined =>
   const { name, namespace, uid, resourceVersion } = metadata;
   if (!isText(name) || !isText(uid) || !isVersion(resourceVersion)) return undefined;
   if (namespace !== undefined && typeof namespace !== 'string') return undefined;
-  return { apiVersion: apiVersionOf(type), kind: type.kind, ...value, metadata } as KubeObject;
+  const object = { apiVersion: apiVersionOf(type), kind: type.kind, ...value, metadata };
+  texts.shareIn(object);
+  return object as KubeObject;
 };
 
 /** What a page of a list says. */

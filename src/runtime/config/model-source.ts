@@ -12,12 +12,15 @@ export type ModelSource =
 
 const scheme = 'oci://';
 
+/** Whether a setting names a model of a registry. */
+export const isInRegistry = (model: string): boolean => model.startsWith(scheme);
+
 /**
  * Reads the setting `model`: `oci://registry/repository[:tag][@digest]`, else a folder.
  * @throws AdaptletError ARTIFACT_REFERENCE_INVALID
  */
 export const modelSourceOf = (model: string): ModelSource =>
-  model.startsWith(scheme)
+  isInRegistry(model)
     ? { kind: 'registry', url: model, image: parseReference(model.slice(scheme.length)) }
     : { kind: 'folder', folder: model };
 

@@ -23,6 +23,13 @@ describe('readSettings', () => {
     );
   });
 
+  it('takes no encoder of a registry for a folder of that name', () => {
+    const classifierModel = 'oci://registry.example:5000/models/minilm:int8';
+    expect(() => readSettings({ ...least, classifierModel }, {}, '/srv')).toThrow(
+      /--classifier-model.*must be a folder/,
+    );
+  });
+
   it('leaves to the machine what nobody says', () => {
     const machine = { cores: { physical: 4 }, memory: { bytes: 3 * 2 ** 30, kind: 'limit' } } as const;
     expect(readSettings({ ...least, adapterMemory: 'auto' }, {}, '/', machine)).toMatchObject({

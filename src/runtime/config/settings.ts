@@ -15,6 +15,7 @@ import {
 import { evictionPolicyNames } from '../residency/eviction-policies.ts';
 import type { Automatic, Choice, Chosen } from './choose.ts';
 import { frontSettings } from './front-settings.ts';
+import { isInRegistry } from './model-source.ts';
 import { sourceSettings } from './source-settings.ts';
 
 /** float16 is what people ask for that know GPUs. */
@@ -51,6 +52,7 @@ export const settingsSchema = z.object({
   classifierModel: z
     .string()
     .min(1)
+    .refine((value) => !isInRegistry(value), 'must be a folder: encoders are not fetched from registries')
     .optional()
     .describe(
       'Folder of an encoder (as for `model`) that the onnx classifiers of routes run, in a process of its own with one thread. Default: none, and those classifiers are uncertain.',
