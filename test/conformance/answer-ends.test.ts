@@ -166,6 +166,17 @@ describe('bad_words', () => {
     expect(text).toBe('no');
   });
 
+  it('that would forbid the end of the answer are refused by name, and hold where it ends nothing', async () => {
+    for (const word of ['<|im_end|>', 'moon<|im_end|>', ' <|im_end|>'])
+      await expect(host.ask(hello({ badWords: [word] }))).rejects.toEqual(
+        failsWith('REQUEST_INVALID', 'bad_words has <|im_end|>, an end token of the model'),
+      );
+    expect(host.host.now()).toMatchObject({ running: 0, waiting: 0 });
+    const { ids } = await host.ask(hello({ badWords: ['<|im_end|>'], ignoreEos: true }));
+    expect(ids).toHaveLength(60);
+    expect(ids).not.toContain(end);
+  });
+
   it('hold where a structure leaves one way, which comes token by token then', async () => {
     const structure = regex('(abcdefgh|abcdefxy)z*');
     const { text } = await host.ask(hello({ structure, badWords: ['fg'], maxTokens: 9 }));

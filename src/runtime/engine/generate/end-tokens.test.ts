@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { GenerateInput } from '../engine.ts';
+import type { WordTokens } from '../model/word-tokens.ts';
 import { endTokens } from './end-tokens.ts';
 
 const eosIds = new Set([1, 2]);
 const structure = { kind: 'regex', source: 'a*' } as const;
 /** What ends an answer, and what may not come as its first and as its third token. */
-const told = (more: Partial<GenerateInput>) => {
+const told = (more: Partial<GenerateInput>, words: WordTokens = []) => {
   const input = { stop: [], ...more } as Partial<GenerateInput> as GenerateInput;
-  const { endIds, bans } = endTokens(input, eosIds, []);
+  const { endIds, bans } = endTokens(input, eosIds, words, { describe: (id) => ({ token: `<${id}>` }) });
   const first = bans?.next()?.last;
   bans?.took(9);
   bans?.took(9);
@@ -50,5 +51,20 @@ describe('tokens that end an answer', () => {
     ],
   ])('%s', (_, more, expected) => {
     expect(told(more)).toEqual(expected);
+  });
+
+  it.each<[string, Partial<GenerateInput>, WordTokens]>([
+    ['alone', {}, [[7], [2]]],
+    ['as the last token of a word', {}, [[7, 1]]],
+    ['of a structure', { ignoreEos: true, structure }, [[2]]],
+    ['that is a stop token as well', { ignoreEos: true, stopTokenIds: [2] }, [[2]]],
+  ])('cannot be bad words: %s', (_, more, words) => {
+    const message = expect.stringMatching(/bad_words has <[12]>, an end token of the model.*ignore_eos/);
+    expect(() => told(more, words)).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID', message }));
+  });
+
+  it('can be bad words where they end nothing, and before another token', () => {
+    expect(told({ ignoreEos: true }, [[2]]).ends).toEqual([]);
+    expect(told({}, [[2, 7]]).ends).toEqual([1, 2]);
   });
 });

@@ -1,4 +1,6 @@
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { GenerateInput } from '../engine.ts';
+import type { TextCodec } from '../model/tokenizer.ts';
 import type { WordTokens } from '../model/word-tokens.ts';
 import { type Bans, makeBans } from '../sampling/bans.ts';
 import type { TokenMask } from '../structure/token-mask.ts';
@@ -12,19 +14,34 @@ export type EndTokens = { readonly endIds: ReadonlySet<number>; readonly bans: B
 /**
  * As vLLM has it: `minTokens` holds back the tokens of `stopTokenIds` and the model's own end tokens, also those that are ignored;
  * ignored ones can come, and have no text. In a structure an end token is its end: it stays one, and comes only where nothing else may.
- * `words`: the tokens of `badWords`.
+ * `words`: the tokens of `badWords`. Unlike in vLLM none may be an end of the answer: it would go on to `maxTokens`.
+ * @throws REQUEST_INVALID
  */
 export const endTokens = (
   { stopTokenIds = [], minTokens = 0, ignoreEos = false, structure }: GenerateInput,
   eosIds: ReadonlySet<number>,
   words: WordTokens,
+  { describe }: Pick<TextCodec, 'describe'>,
 ): EndTokens => {
   const stops = new Set(stopTokenIds);
   const all = new Set([...eosIds, ...stops]);
   const isStructured = structure !== undefined;
+  const endIds = ignoreEos && !isStructured ? stops : all;
+  const end = words
+    .map((word) => word.at(-1))
+    .find((id) => id !== undefined && eosIds.has(id) && endIds.has(id));
+  if (end !== undefined)
+    throw new AdaptletError(
+      'REQUEST_INVALID',
+      `bad_words has ${describe(end).token}, an end token of the model`,
+      {
+        advice:
+          'Leave it out: it has no text. Send ignore_eos or min_tokens for an answer that does not end with it.',
+      },
+    );
   const endsNever = ignoreEos && isStructured ? [...eosIds].filter((id) => !stops.has(id)) : [];
   return {
-    endIds: ignoreEos && !isStructured ? stops : all,
+    endIds,
     bans: makeBans({
       stops: [...stops].filter((id) => !eosIds.has(id)),
       ends: [...eosIds],

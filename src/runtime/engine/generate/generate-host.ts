@@ -338,7 +338,7 @@ export class GenerateHost implements EngineHost {
     const { clock, random, prefixCache, speculation } = this.#options;
     const { sampling, loadedBytes = 0, marked = false } = input;
     const maxTokens = tokensFor(input, count, this.#roomFor(input, count));
-    const { endIds, bans } = endTokens(input, settings.eosIds, words);
+    const { endIds, bans } = endTokens(input, settings.eosIds, words, codec);
     return new Sequence({
       id,
       flow: flowOf(input, input.engineName),
