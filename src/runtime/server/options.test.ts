@@ -107,7 +107,11 @@ it.each<[string, Options, RegExp]>([
     { minTokens: 9, maxTokens: 8 },
     /min_tokens is 9, it must be at most max_tokens, which is 8/,
   ],
-  ['min_tokens above what is given unasked', { minTokens: 257 }, /min_tokens is 257.*which is 256/],
+  [
+    'min_tokens above what is given unasked',
+    { minTokens: 257 },
+    /min_tokens is 257, and without max_tokens an answer has at most 256 tokens; send max_tokens/,
+  ],
   ['too many bad words', { badWords: Array.from({ length: 1025 }, () => 'x') }, /1025 words/],
   ['a bad word that is too long', { badWords: ['x'.repeat(257)] }, /bad_words has more than 256/],
   ['too many characters of bad words', { badWords: Array(65).fill('x'.repeat(256)) }, /16640 characters/],

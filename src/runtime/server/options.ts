@@ -135,11 +135,17 @@ const checkedWords = (words: readonly string[]): readonly string[] => {
   return words;
 };
 
-/** Tokens that come before the answer may end. */
-const checkedLeast = (minTokens: number, maxTokens: number): number => {
+/** Tokens that come before the answer may end. `unasked`: what it has at most where nobody named a number. */
+const checkedLeast = (
+  minTokens: number,
+  { maxTokens, unasked }: { readonly maxTokens: number | undefined; readonly unasked: number },
+): number => {
   const least = within('min_tokens', minTokens, { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true });
-  return least <= maxTokens
-    ? least
+  if (least <= (maxTokens ?? unasked)) return least;
+  return maxTokens === undefined
+    ? refuse(
+        `min_tokens is ${least}, and without max_tokens an answer has at most ${unasked} tokens; send max_tokens of at least min_tokens, where the model has room for it`,
+      )
     : refuse(`min_tokens is ${least}, it must be at most max_tokens, which is ${maxTokens}`);
 };
 
@@ -176,7 +182,7 @@ export const generateRequest = (
   checkedCount(1 + morePrompts.length, choices);
   const [first = prompt, ...more] = checkedPrompts([prompt, ...morePrompts], base);
   const most = within('max_tokens', maxTokens, { min: 1, max: context, whole: true });
-  const least = checkedLeast(options.minTokens ?? 0, most);
+  const least = checkedLeast(options.minTokens ?? 0, { maxTokens: options.maxTokens, unasked });
   return {
     prompt: first,
     ...(more.length === 0 ? {} : { morePrompts: more }),
