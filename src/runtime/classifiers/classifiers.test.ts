@@ -72,7 +72,8 @@ const start = ({ failures = 0, maxBytes }: { failures?: number; maxBytes?: numbe
     const asking = text === undefined ? undefined : promptTextOf([{ kind: 'text', text }]);
     return classifiers.classify(entry, 'intent', withPrompt(context('m', who), asking));
   };
-  return { classifiers, parts, asked, clock, ask };
+  const fails = (times: number) => void (left = times);
+  return { classifiers, parts, asked, clock, ask, fails };
 };
 
 describe('a classifier by examples', () => {
@@ -224,6 +225,39 @@ describe('a classifier by examples', () => {
     classifiers.follow(tableOf(...routes));
     await classifiers.settled();
     expect(most).toBe(1);
+  });
+
+  it('serves on where its Secret gets another name, also while that opens nothing, and not by another image', async () => {
+    const { classifiers, asked, ask, fails, clock } = start();
+    const by = (secret: string | undefined, image = 'r.io/intent:v1', of = digest): RoutingTable => {
+      const oci = { image, ...(secret === undefined ? {} : { pullSecretRef: { name: secret } }) };
+      return tableOf(
+        routeWith({ examples: { ...examples, digest: of, source: { oci }, labels: weatherAndMusic } }),
+      );
+    };
+    const fetches = () => asked.filter((one) => one.startsWith('fetch')).length;
+    const state = () => [...classifiers.states().values()].flat()[0]?.state;
+    classifiers.follow(by(undefined));
+    await classifiers.settled();
+    fails(2);
+    for (const [index, secret] of ['login', 'other'].entries()) {
+      const table = by(secret);
+      classifiers.follow(table);
+      expect(ask(table, 'rain')).toMatchObject({ label: 'weather', doubt: '' });
+      await classifiers.settled();
+      expect(ask(table, 'rain')).toMatchObject({ label: 'weather', doubt: '' });
+      expect(fetches()).toBe(2 + index);
+    }
+    // It is tried again until it comes, and read no second time.
+    clock.advance(1000);
+    await expect.poll(fetches).toBe(4);
+    expect([state(), asked.filter((one) => one === 'verify')]).toEqual(['Ready', ['verify']]);
+    fails(2);
+    for (const table of [by('other', 'r.io/copy:v1'), by('other', 'r.io/intent:v1', fakeDigest('d'))]) {
+      classifiers.follow(table);
+      await classifiers.settled();
+      expect(ask(table, 'rain').doubt).toMatch(/REGISTRY_UNAVAILABLE/);
+    }
   });
 
   it('is forgotten with its route', async () => {

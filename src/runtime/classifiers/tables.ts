@@ -81,12 +81,19 @@ type Job<T> = {
 const idOf = ({ key, source, digest, requirement }: TableWish): string =>
   JSON.stringify([key.slice(0, key.indexOf('/')), source, digest, requirement?.version ?? '']);
 
+/** The same but for the Secret, which is another way to the same right. */
+const withoutSecret = (wish: TableWish): string => {
+  const { image } = wish.source.oci ?? {};
+  return idOf(image === undefined ? wish : { ...wish, source: { oci: { image } } });
+};
+
 /**
  * Artifacts of classifiers on their way from a source into memory: fetched for the namespace that wants them, verified, loaded once for
  * all who have the same digest.
  *
  * Guarantees: a namespace gets a table only once its own source gave it, signed as its policy asks; what failed is tried
- * again with growing delays for as long as it is wanted.
+ * again with growing delays for as long as it is wanted. What a namespace has it keeps where only the name of the Secret changes,
+ * also while the new Secret does not open the registry.
  */
 export class Tables<T extends Loaded> {
   readonly #parts: TablesParts<T>;
@@ -101,13 +108,14 @@ export class Tables<T extends Loaded> {
   /** These are wanted now, and no others. */
   follow(wishes: readonly TableWish[]): void {
     const wanted = new Map(wishes.map((wish) => [idOf(wish), wish]));
-    for (const [id, job] of this.#jobs) if (!wanted.has(id)) this.#drop(id, job);
     for (const [id, wish] of wanted) {
       const job = this.#jobs.get(id);
       if (job === undefined) this.#begin(id, wish);
       // Under another name, too: it is by its name that the operator finds its Secret.
       else job.wish = wish;
     }
+    // Last: what begins may keep what one of these has.
+    for (const [id, job] of this.#jobs) if (!wanted.has(id)) this.#drop(id, job);
   }
 
   state(wish: TableWish): TableState<T> {
@@ -122,7 +130,11 @@ export class Tables<T extends Loaded> {
   /** What was loaded is of no use any more, for this reason: it is tried again, as what failed. */
   lost(table: T, cause: unknown): void {
     const jobs = [...this.#jobs.values()].filter(({ state }) => 'table' in state && state.table === table);
-    for (const job of jobs) this.#failed(job, cause);
+    for (const job of jobs) {
+      // Nothing is left that could serve on.
+      job.state = { reason: 'it was lost', isPending: true };
+      this.#failed(job, cause);
+    }
   }
 
   /** Tries again at once what failed with that code. */
@@ -155,7 +167,7 @@ export class Tables<T extends Loaded> {
     const job: Job<T> = {
       wish,
       abort: new AbortController(),
-      state: { reason: 'its artifact is on its way', isPending: true },
+      state: this.#kept(wish) ?? { reason: 'its artifact is on its way', isPending: true },
       failed: undefined,
       failures: 0,
       first: Promise.resolve(),
@@ -163,6 +175,14 @@ export class Tables<T extends Loaded> {
     };
     this.#jobs.set(id, job);
     job.first = this.#try(job);
+  }
+
+  /** What the namespace has by another Secret. */
+  #kept(wish: TableWish): TableState<T> | undefined {
+    const right = withoutSecret(wish);
+    for (const { wish: other, state } of this.#jobs.values())
+      if ('table' in state && withoutSecret(other) === right) return state;
+    return undefined;
   }
 
   async #try(job: Job<T>): Promise<void> {
@@ -180,10 +200,18 @@ export class Tables<T extends Loaded> {
     const { key, digest } = job.wish;
     const { clock, log, random, changed } = this.#parts;
     const error = asAdaptletError(cause, `classifier ${key}`);
-    log.warn({ classifier: key, digest, err: error }, 'the artifact of a classifier is not here');
-    job.state = { reason: `its artifact is not here: ${whyLacking(error)}` };
+    if ('table' in job.state)
+      log.warn(
+        { classifier: key, digest, err: error },
+        'the artifact of a classifier does not come by its new pullSecretRef; what is loaded serves on',
+      );
+    else {
+      log.warn({ classifier: key, digest, err: error }, 'the artifact of a classifier is not here');
+      job.state = { reason: `its artifact is not here: ${whyLacking(error)}` };
+    }
     job.failed = error.code;
     job.failures += 1;
+    job.cancelRetry();
     job.cancelRetry = clock.after(backoffMs(job.failures, random, delays), () => void this.#try(job));
     changed();
   }
