@@ -18,6 +18,12 @@ export type HttpPages = {
   readonly access: MetricsAccess;
 };
 
+export type RunningHttp = {
+  readonly port: number;
+  /** Connections that were ended because there were too many. */
+  readonly ended: () => number;
+};
+
 const answer = (
   response: ServerResponse,
   status: number,
@@ -49,10 +55,12 @@ export const startHttp = async (
   address: string,
   pages: HttpPages,
   stack: AsyncDisposableStack,
-): Promise<number> => {
+): Promise<RunningHttp> => {
+  const strangers = new StrangerConnections({ clock: systemClock, most: maxConnections, expire: false });
   const server = createServer(
     { maxHeaderSize: 16 << 10, requestTimeout: 10_000, connectionsCheckingInterval: 2_000 },
     (request, response) => {
+      response.once('close', strangers.answers(request.socket));
       switch (request.url?.split('?')[0] ?? '') {
         case '/metrics':
           return void answerMetrics(pages, request, response);
@@ -69,11 +77,11 @@ export const startHttp = async (
       }
     },
   );
-  new StrangerConnections({ clock: systemClock, most: maxConnections, expire: false }).guard(server);
+  strangers.guard(server);
   const port = await listenOn(server, address);
   stack.defer(() => {
     server.closeAllConnections();
     server.close();
   });
-  return port;
+  return { port, ended: () => strangers.ended };
 };

@@ -18,7 +18,7 @@ const gauges: OperatorGauges = {
     streams: 4,
     moved: 8,
     waiting: 3,
-    strangers: { size: 6, ended: 7 },
+    strangers: { size: 6, ended: {} },
     relays: 1,
     plans: {
       views: 1,
@@ -46,6 +46,7 @@ const gauges: OperatorGauges = {
     },
   ],
   eventsDropped: 0,
+  strangersEnded: { grpc: 7, webhook: 2 },
   injections: { Injected: 2, Unchanged: 0, Refused: 1, Failed: 0 },
   led: [],
 };
@@ -70,8 +71,26 @@ it('names seconds and bytes in base units', () => {
   expect(text).toContain('adaptlet_operator_sync_sent_bytes_total 4096\n');
 });
 
+it('counts connections that were ended by the port that they came to', () => {
+  expect(samples.filter((line) => line.includes('strangers_ended'))).toEqual([
+    'adaptlet_operator_strangers_ended_total{port="grpc"} 7',
+    'adaptlet_operator_strangers_ended_total{port="webhook"} 2',
+  ]);
+});
+
 it('has no label that grows with objects, runtimes or callers', () => {
   const labels = samples.flatMap((line) => [...line.matchAll(/([a-z]+)="/g)].map(([, key]) => key));
-  const known = ['code', 'controller', 'kind', 'method', 'quantile', 'replica', 'result', 'state', 'version'];
+  const known = [
+    'code',
+    'controller',
+    'kind',
+    'method',
+    'port',
+    'quantile',
+    'replica',
+    'result',
+    'state',
+    'version',
+  ];
   expect(new Set(labels)).toEqual(new Set(known));
 });

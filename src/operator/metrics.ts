@@ -35,8 +35,8 @@ export const operatorMetrics = {
     help: 'Connections to the ports of runtimes and devices that have no stream of anybody known.',
   },
   strangersEnded: {
-    name: 'adaptlet_operator_sync_strangers_ended_total',
-    help: 'Connections that were ended because they showed nobody for a minute, or because too many such were there.',
+    name: 'adaptlet_operator_strangers_ended_total',
+    help: 'Connections that were ended or not let in because too many of nobody known were there, by port: grpc, devices, webhook, http; on the first two also those that showed nobody for a minute.',
   },
   moved: {
     name: 'adaptlet_operator_sync_moved_total',
@@ -144,6 +144,8 @@ export type OperatorGauges = {
   readonly sync: SyncServerGauges;
   readonly queues: readonly (QueueGauges & { readonly controller: string })[];
   readonly eventsDropped: number;
+  /** Connections that were ended as those of nobody known, by port. */
+  readonly strangersEnded: Readonly<Record<string, number>>;
   /** Undefined where no sidecars are injected. */
   readonly injections: InjectionCounts | undefined;
   /** Of rollouts and single objects; none where this replica does not lead. */
@@ -192,7 +194,10 @@ export const metricsText = (r: OperatorGauges): string =>
     one(m.streams, r.sync.streams),
     one(m.waiting, r.sync.waiting),
     one(m.strangers, r.sync.strangers.size),
-    one(m.strangersEnded, r.sync.strangers.ended),
+    many(m.strangersEnded, Object.entries(r.strangersEnded), ([port, value]) => ({
+      labels: { port },
+      value,
+    })),
     one(m.moved, r.sync.moved),
     many(m.hellos, ['accepted', 'refused', 'replaced'] as const, (result) => ({
       labels: { result },

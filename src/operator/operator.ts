@@ -141,7 +141,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   // Undefined while the replica starts and while it ends.
   let metrics: (() => string) | undefined;
   let nodes: Nodes | undefined;
-  const httpPort = await startHttp(
+  const http = await startHttp(
     settings.httpListen,
     {
       lost: () => objects.lost(),
@@ -301,8 +301,9 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
           stack,
         );
 
-  metrics = () =>
-    metricsText({
+  metrics = () => {
+    const served = sync.gauges();
+    return metricsText({
       version,
       identity,
       isLeader: leadership.isLeader,
@@ -310,7 +311,12 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
       objects: objects.sizes(),
       requests: api.counts(),
       runtimes: [...fleet.all()],
-      sync: sync.gauges(),
+      sync: served,
+      strangersEnded: {
+        ...served.strangers.ended,
+        http: http.ended(),
+        ...(injection && { webhook: injection.ended() }),
+      },
       queues: leadership.gauges(),
       eventsDropped: events.dropped,
       injections: injection?.counts(),
@@ -322,13 +328,14 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
           ]
         : [],
     });
+  };
   stack.defer(() => {
     metrics = undefined;
   });
   const running = stack.move();
   return {
     grpcAddress: sync.address,
-    httpUrl: `http://${withPort(settings.httpListen, httpPort)}`,
+    httpUrl: `http://${withPort(settings.httpListen, http.port)}`,
     ...(sync.deviceAddress === undefined ? {} : { deviceAddress: sync.deviceAddress }),
     ...(dashboard && { dashboardUrl: `http://${withPort(dashboardListen ?? '', dashboard)}` }),
     ...(injection && { webhookAddress: withPort(webhookListen ?? '', injection.port) }),

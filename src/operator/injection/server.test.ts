@@ -126,6 +126,23 @@ describe('the webhook', () => {
     const { status } = await post(review(aPod()));
     expect(status).toBe(200);
     expect(flood.filter(({ closed }) => !closed).length).toBeGreaterThan(1000);
+    expect(webhook.ended()).toBeGreaterThan(0);
+    for (const socket of flood) socket.destroy();
+  });
+
+  it('answers a review that is under way where others of its address come without end', async () => {
+    const { promise: read, resolve: reading } = Promise.withResolvers<void>();
+    const { promise: readable, resolve: goOn } = Promise.withResolvers<typeof aSidecar>();
+    reads = () => {
+      reading();
+      return readable;
+    };
+    const answer = post(review(aPod()));
+    await read;
+    const flood = await Promise.all(Array.from({ length: 1100 }, () => silent('127.0.0.1')));
+    await expect.poll(() => webhook.ended()).toBe(77);
+    goOn(aSidecar);
+    expect((await answer).status).toBe(200);
     for (const socket of flood) socket.destroy();
   });
 

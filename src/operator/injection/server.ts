@@ -50,6 +50,8 @@ export type InjectionCounts = Readonly<Record<Injection['kind'] | 'Failed', numb
 export type RunningWebhook = {
   readonly port: number;
   counts(): InjectionCounts;
+  /** Connections that were ended because there were too many. */
+  ended(): number;
   close(): Promise<void>;
 };
 
@@ -64,6 +66,8 @@ export const startWebhook = async (options: WebhookOptions): Promise<RunningWebh
   const { address, authority, clock, logger } = options;
   const counts = { Injected: 0, Unchanged: 0, Refused: 0, Failed: 0 };
   const bodies = new Bodies();
+  // Anybody may reach the port, and the API server is known by nothing: who has most connections gives way. Idle ones end by themselves.
+  const strangers = new StrangerConnections({ clock, most: maxConnections, expire: false });
   let isEnding = false;
   const server = createServer(
     {
@@ -78,7 +82,7 @@ export const startWebhook = async (options: WebhookOptions): Promise<RunningWebh
     },
     (request, response) => {
       if (isEnding) response.setHeader('connection', 'close');
-      handle(request, response, { ...options, bodies }, counts).catch((error: unknown) => {
+      handle(request, response, { ...options, bodies, strangers }, counts).catch((error: unknown) => {
         // Whoever asked is gone.
         if (response.destroyed) return;
         counts.Failed += 1;
@@ -87,14 +91,14 @@ export const startWebhook = async (options: WebhookOptions): Promise<RunningWebh
       });
     },
   );
-  // Anybody may reach the port, and the API server is known by nothing: who has most connections gives way. Idle ones end by themselves.
-  new StrangerConnections({ clock, most: maxConnections, expire: false }).guard(server);
+  strangers.guard(server);
   const open = openSockets(server);
   const stop = authority.onChange((credentials) => server.setSecureContext(pairOf(credentials)));
   const port = await listenOn(server, address);
   return {
     port,
     counts: () => ({ ...counts }),
+    ended: () => strangers.ended,
     close: async () => {
       isEnding = true;
       await new Promise<void>((resolve) => void clock.after(lingerMs, resolve));
@@ -118,10 +122,12 @@ const say = (response: ServerResponse, status: number, text: string): void => {
   response.end(`${text}\n`);
 };
 
+type Handling = WebhookOptions & { readonly bodies: Bodies; readonly strangers: StrangerConnections };
+
 const handle = async (
   request: IncomingMessage,
   response: ServerResponse,
-  { sidecar, denied, publishIn, clock, logger, bodies }: WebhookOptions & { readonly bodies: Bodies },
+  { sidecar, denied, publishIn, clock, logger, bodies, strangers }: Handling,
   counts: Record<Injection['kind'], number>,
 ): Promise<void> => {
   if (request.url?.split('?')[0] !== '/inject' || request.method !== 'POST') {
@@ -129,6 +135,8 @@ const handle = async (
   }
   const body = await bodies.read(request);
   if ('status' in body) return say(response, body.status, body.why);
+  // Not before: a body takes as long as its sender likes.
+  response.once('close', strangers.answers(request.socket));
   const asked = readReview(body.text);
   if ('problem' in asked) return say(response, 400, asked.problem);
   const { uid, namespace, pod, isDryRun } = asked;

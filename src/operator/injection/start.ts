@@ -6,7 +6,7 @@ import type { Objects } from '../objects/objects.ts';
 import { type Policies, podRefusal } from '../objects/policies.ts';
 import { NamespaceBundles } from './namespace-bundles.ts';
 import { Publisher } from './publisher.ts';
-import { type InjectionCounts, startWebhook } from './server.ts';
+import { type RunningWebhook, startWebhook } from './server.ts';
 import { readSidecar } from './template.ts';
 
 export type InjectionOptions = {
@@ -26,7 +26,7 @@ export type InjectionOptions = {
   readonly random: () => number;
 };
 
-export type RunningInjection = { readonly port: number; counts(): InjectionCounts };
+export type RunningInjection = Pick<RunningWebhook, 'port' | 'counts' | 'ended'>;
 
 /**
  * Starts what injects sidecars; the stack closes it.

@@ -32,7 +32,8 @@ const start = (most = 4, expire = true) => {
     let begun = false;
     strangers.admit(socket as unknown as Socket, () => (begun = true));
     const knows = (): (() => void) => strangers.knows(`${address}:${socket.remotePort}`);
-    return { socket, knows, begun: () => begun };
+    const answers = (): (() => void) => strangers.answers(socket);
+    return { socket, knows, answers, begun: () => begun };
   };
   return { clock, strangers, come };
 };
@@ -114,6 +115,38 @@ describe('a connection that shows nobody', () => {
     expect([...flood, next].map(({ socket }) => socket.destroyed)).toEqual([true, false, false]);
     const other = come('10.0.0.2');
     expect([flood[1], next, other].map((one) => one?.socket.destroyed)).toEqual([true, false, false]);
+  });
+
+  it('has its place taken after those that answer no request, and is the newest once it has answered', () => {
+    const { come } = start(4, false);
+    const [asked, ...idle] = [come(), come(), come(), come()];
+    const over = asked.answers();
+    const overToo = asked.answers();
+    const ended = () => [asked, ...idle].map(({ socket }) => socket.destroyed);
+    come();
+    expect(ended()).toEqual([false, true, false, false]);
+    over();
+    over();
+    come();
+    expect(ended()).toEqual([false, true, true, false]);
+    overToo();
+    come();
+    expect(ended()).toEqual([false, true, true, true]);
+    for (let more = 0; more < 3; more += 1) come();
+    expect(asked.socket.destroyed).toBe(true);
+    overToo();
+    expect(come().begun()).toBe(true);
+  });
+
+  it('is the oldest where more than half answer requests: none that comes is ended for them', () => {
+    const { strangers, come } = start(4, false);
+    const busy = [come(), come(), come()];
+    for (const one of busy) one.answers();
+    const idle = come();
+    const [next, more] = [come(), come()];
+    expect(busy.map(({ socket }) => socket.destroyed)).toEqual([true, false, false]);
+    expect([idle, next, more].map(({ socket }) => socket.destroyed)).toEqual([true, false, false]);
+    expect(strangers).toMatchObject({ size: 4, ended: 2 });
   });
 
   it('ends where it was reset before anybody looked', () => {

@@ -10,6 +10,8 @@ type Connection = {
   streams: number;
   /** Since when there is none. */
   since: number;
+  /** Requests that are being answered. */
+  requests: number;
   stopTimer: () => void;
 };
 
@@ -38,7 +40,8 @@ const farewellMs = 1_000;
  * Guarantees: one that has no stream of a runtime, a device or a replica ends a minute later. There are at most `most` of them, and for a
  * second those that were known. The next one takes the place of the oldest of the network that has most of them, where that has more than
  * its own would; else that of the oldest of its own, or where it has none of all, if that had ten seconds, or where they do not expire any
- * time; else it is ended itself.
+ * time; else it is ended itself. The oldest is the one whose last request is the longest ago, and one that answers a request now comes behind
+ * those that do not, while it is one of half or fewer.
  * A connection of somebody known is not ended here.
  */
 export class StrangerConnections {
@@ -95,7 +98,15 @@ export class StrangerConnections {
       return;
     }
     const peer = `${remoteAddress}:${remotePort}`;
-    const connection = { peer, socket, network, streams: 0, since: 0, stopTimer: () => undefined };
+    const connection = {
+      peer,
+      socket,
+      network,
+      streams: 0,
+      since: 0,
+      requests: 0,
+      stopTimer: () => undefined,
+    };
     this.#connections.set(peer, connection);
     socket.once('close', () => this.#gone(connection));
     this.#becomesStranger(connection, patienceMs);
@@ -118,16 +129,37 @@ export class StrangerConnections {
     };
   }
 
+  /** A connection, as Node says whose a request is, has one that came whole and is being answered, until the result is called. */
+  answers({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): () => void {
+    const connection = this.#connections.get(`${remoteAddress}:${remotePort}`);
+    if (connection === undefined) return () => undefined;
+    connection.requests += 1;
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      connection.requests -= 1;
+      if (this.#strangers.has(connection)) this.#becomesNewest(connection);
+    };
+  }
+
   #becomesStranger(connection: Connection, ms: number): void {
-    connection.since = this.#clock.monotonic();
     if (this.#expire)
       connection.stopTimer = this.#clock.after(ms, () => {
         this.#forget(connection);
         this.#end(connection.socket);
       });
-    this.#strangers.add(connection);
+    this.#becomesNewest(connection);
+  }
+
+  #becomesNewest(connection: Connection): void {
+    connection.since = this.#clock.monotonic();
     const some = this.#networks.get(connection.network) ?? new Set();
-    this.#networks.set(connection.network, some.add(connection));
+    this.#networks.set(connection.network, some);
+    for (const ordered of [this.#strangers, some]) {
+      ordered.delete(connection);
+      ordered.add(connection);
+    }
   }
 
   /** For one more of `network`; makes it where it can. */
@@ -141,7 +173,7 @@ export class StrangerConnections {
       largest = some;
       most = some.size;
     }
-    const [oldest] = largest ?? own ?? this.#strangers;
+    const oldest = oldestOf(largest ?? own ?? this.#strangers);
     const isYoung = oldest === undefined || this.#clock.monotonic() - oldest.since < this.#youngMs;
     if (oldest === undefined || (largest === undefined && isYoung)) return false;
     this.#forget(oldest);
@@ -168,3 +200,18 @@ export class StrangerConnections {
     if (some?.size === 0) this.#networks.delete(connection.network);
   }
 }
+
+/**
+ * The one whose place is taken. Where more than half answer requests these are no better than others: else what answers none yet would be
+ * ended as soon as it came, for as long as somebody keeps requests under way.
+ */
+const oldestOf = (connections: ReadonlySet<Connection>): Connection | undefined => {
+  const [oldest] = connections;
+  let answering = 0;
+  let idle: Connection | undefined;
+  for (const one of connections) {
+    if (one.requests > 0) answering += 1;
+    else idle ??= one;
+  }
+  return 2 * answering > connections.size ? oldest : idle;
+};

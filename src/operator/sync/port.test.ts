@@ -32,7 +32,12 @@ describe('a port of runtimes', () => {
     await once(socket, 'connect');
     return socket;
   };
-  const strangers = () => stage.replica.server.gauges().strangers;
+  const strangers = () => {
+    const { size, ended } = stage.replica.server.gauges().strangers;
+    const { grpc = 0, ...others } = ended;
+    expect(others).toEqual({ devices: 0 });
+    return { size, ended: grpc };
+  };
 
   it('lets runtimes in beside strangers that take all places, and ends those', async () => {
     const sockets = await Promise.all([open(), open(), open(), open(), open(), open()]);

@@ -121,8 +121,8 @@ export type SyncServerGauges = SyncCounts & {
   readonly moved: number;
   /** Streams whose greeting has not begun. */
   readonly waiting: number;
-  /** Connections of nobody known, and those that were ended as such. */
-  readonly strangers: Readonly<Record<'size' | 'ended', number>>;
+  /** Connections of nobody known, and those that were ended as such, by port. */
+  readonly strangers: { readonly size: number; readonly ended: Readonly<Record<string, number>> };
   readonly relays: number;
   readonly plans: ReturnType<Plans['gauges']>;
   readonly gate: ReturnType<RemovalGate['gauges']>;
@@ -337,7 +337,10 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       waiting: reviews.waiting + parts.greetings.waiting,
       strangers: {
         size: ports.reduce((sum, { strangers }) => sum + strangers.size, 0),
-        ended: ports.reduce((sum, { strangers }) => sum + strangers.ended, 0),
+        ended: {
+          grpc: port.strangers.ended,
+          ...(devicePort && { devices: devicePort.strangers.ended }),
+        },
       },
       relays: relayService.size,
       plans: plans.gauges(),

@@ -87,7 +87,7 @@ const operatorText = (): string => {
       streams: 0,
       moved: 0,
       waiting: 0,
-      strangers: { size: 0, ended: 0 },
+      strangers: { size: 0, ended: {} },
       relays: 0,
       plans: {
         views: 0,
@@ -115,6 +115,7 @@ const operatorText = (): string => {
       },
     ],
     eventsDropped: 0,
+    strangersEnded: { grpc: 0 },
     injections: undefined,
     led: [
       ...rolloutGauges([rollout]),
