@@ -36,6 +36,7 @@ const controllerWith = (pools: Readonly<Record<string, string>> = {}) =>
   new GatewayController({
     api,
     objects: cluster,
+    recorder: cluster.recorder,
     clock,
     logger: silentLog,
     term: { epoch: 3, since: 0, fence: () => epoch },
@@ -111,11 +112,17 @@ describe('ConfigMaps for gateways', () => {
 });
 
 describe('an InferenceModelRewrite', () => {
-  const rollout = (annotations: Readonly<Record<string, string>>, weights = { stable: 90, canary: 10 }) => {
+  const rollout = (
+    annotations: Readonly<Record<string, string>>,
+    weights = { stable: 90, canary: 10 },
+    matchLabels: Readonly<Record<string, string>> = {},
+  ) => {
     for (const name of ['v1', 'v2']) cluster.apply(anAdapter({ name }));
     const canary = { ...bound('v2'), seed: '0123456789abcdef', attempt: 1 };
     const status = aStatus({ stable: bound('v1'), canary, weights });
-    cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v2' }, status), { annotations });
+    cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v2', runtimeSelector: { matchLabels } }, status), {
+      annotations,
+    });
   };
   const asked = { 'adaptlet.io/gateway-rewrite': 'true' };
 
@@ -167,6 +174,33 @@ describe('an InferenceModelRewrite', () => {
     rollout({});
     await run(controller);
     expect(written(rewrites)).toEqual([]);
+  });
+
+  it('goes where the rollout gets a runtimeSelector, of which an event of the rollout tells once each time', async () => {
+    const some = { site: 'lab' };
+    const controller = controllerWith({ tiny: 'edge-pool' });
+    const told = () => cluster.events.map(({ type, reason, regarding }) => [type, reason, regarding.name]);
+    rollout(asked);
+    await run(controller);
+    expect([written(rewrites).length, told()]).toEqual([1, []]);
+    rollout(asked, undefined, some);
+    await run(controller);
+    const once = ['Warning', 'NoGatewayRewrite', 'sql'];
+    expect([written(rewrites).length, told()]).toEqual([0, [once]]);
+    expect(cluster.events[0]?.note).toMatch(/runtimeSelector.*Take the annotation/);
+    // It goes on, and stays as it is.
+    rollout(asked, { stable: 50, canary: 50 }, some);
+    await run(controller);
+    await run(controller);
+    expect(told()).toEqual([once]);
+    rollout(asked);
+    await run(controller);
+    expect([written(rewrites).length, told()]).toEqual([1, [once]]);
+    rollout(asked, undefined, some);
+    await run(controller);
+    rollout({}, undefined, some);
+    await run(controller);
+    expect([written(rewrites).length, told()]).toEqual([0, [once, once]]);
   });
 
   it('is not made without being asked for, nor without a pool', async () => {

@@ -4,9 +4,11 @@ import type { KubeApi } from '../../kube/client/api.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { configMapType } from '../objects/resource-types.ts';
 import type { Controller, ControllerParts } from '../reconcile/controller.ts';
+import { versionOf } from '../reconcile/fenced-writes.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import { type ModelMaps, modelMaps, modelNames } from './models.ts';
 import { keepOwned } from './owned.ts';
+import type { EventReason } from './reasons.ts';
 import { type Rewrites, rewriteAnnotation, rewritesOf, rewriteType } from './rewrites.ts';
 
 /** Label by which body-based routers of the Gateway API Inference Extension find their ConfigMaps. */
@@ -24,7 +26,7 @@ export type GatewaySettings = {
   readonly pools: Readonly<Record<string, string>>;
 };
 
-export type GatewayParts = Pick<ControllerParts, 'objects' | 'clock' | 'term'> & {
+export type GatewayParts = Pick<ControllerParts, 'objects' | 'clock' | 'term' | 'recorder'> & {
   readonly api: KubeApi;
   readonly logger: Log;
   readonly gateway: GatewaySettings;
@@ -46,7 +48,8 @@ export class GatewayController implements Controller {
   readonly #key: ObjectKey;
   #written: Written | undefined;
   #saidNoRewrites = false;
-  #saidSelective = '';
+  /** Rollouts that were told that they have no rewrite: their uids. */
+  #selective: ReadonlySet<string> = new Set();
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
@@ -87,13 +90,19 @@ export class GatewayController implements Controller {
   };
 
   #saySelective(rollouts: readonly ObjectKey[]): void {
-    const said = rollouts.toSorted().join();
-    if (said !== this.#saidSelective && said !== '')
-      this.#parts.logger.warn(
-        { rollouts },
-        `no InferenceModelRewrite for rollouts with a runtimeSelector: a gateway may choose a runtime that they leave out. Take the annotation ${rewriteAnnotation} away, or the runtimeSelector`,
-      );
-    this.#saidSelective = said;
+    const { objects, logger, recorder } = this.#parts;
+    const selective = new Set<string>();
+    for (const key of rollouts) {
+      const read = objects.rollouts.get(key);
+      if (read === undefined) continue;
+      selective.add(read.metadata.uid);
+      if (this.#selective.has(read.metadata.uid)) continue;
+      logger.warn({ rollout: key }, withoutRewrite);
+      const reason: EventReason = 'NoGatewayRewrite';
+      const regarding = versionOf('AdapterRollout', read);
+      recorder.record({ regarding, type: 'Warning', reason, note: withoutRewrite, action: 'Observe' });
+    }
+    this.#selective = selective;
   }
 
   async #keepMaps(maps: ModelMaps, signal: AbortSignal): Promise<void> {
@@ -159,5 +168,7 @@ export class GatewayController implements Controller {
       throw new AdaptletError('NOT_LEADER', `term ${term.epoch} is over, a later one has begun`);
   };
 }
+
+const withoutRewrite = `no InferenceModelRewrite for a rollout with a runtimeSelector: a gateway may choose a runtime that it leaves out. Take the annotation ${rewriteAnnotation} away, or the runtimeSelector`;
 
 const textOf = (wanted: ReadonlyMap<string, unknown>): string => JSON.stringify([...wanted]);
