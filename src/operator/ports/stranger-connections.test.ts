@@ -169,47 +169,91 @@ describe('a connection that shows nobody', () => {
     expect([runtime, stranger].map(({ socket }) => socket.destroyed)).toEqual([true, false]);
   });
 
-  it('whatever happens: no more than there may be, and nobody known is ended', () => {
+  it('that was known takes no place of others for longer than that second, whoever comes meanwhile', () => {
+    const { clock, strangers, come } = start(3);
+    const fleet = [come(), come(), come()];
+    const overs = fleet.map((runtime) => runtime.knows());
+    for (const address of ['10.0.0.2', '10.0.0.2', '10.0.0.3']) come(address);
+    for (const over of overs) over();
+    expect(strangers.size).toBe(5);
+    for (const address of ['10.0.0.4', '10.0.0.5', '10.0.0.6']) come(address);
+    clock.advance(1_000);
+    expect(strangers.size).toBe(3);
+  });
+
+  it('whatever happens: no more than there may be but those that were known a second ago, and nobody known is ended', () => {
+    const address = fc.constantFrom('10.0.0.1', '10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4', '::1');
     const step = fc.oneof(
-      fc.record({
-        kind: fc.constant('comes' as const),
-        address: fc.constantFrom('10.0.0.1', '10.0.0.2', '::1'),
-      }),
-      fc.record({
-        kind: fc.constantFrom('known' as const, 'over' as const, 'leaves' as const),
-        at: fc.nat(20),
-      }),
-      fc.record({ kind: fc.constant('time' as const), ms: fc.nat(2 * patienceMs) }),
+      {
+        weight: 4,
+        arbitrary: fc.oneof(
+          fc.record({ kind: fc.constant('comes' as const), address }),
+          fc.record({ kind: fc.constant('runtime' as const), address }),
+        ),
+      },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          kind: fc.constantFrom('known' as const, 'over' as const, 'over' as const, 'leaves' as const),
+          at: fc.nat(1_000),
+        }),
+      },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          kind: fc.constant('time' as const),
+          ms: fc.oneof(fc.nat(1_500), fc.nat(2 * patienceMs)),
+        }),
+      },
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
-        const { clock, strangers, come } = start(3);
-        const all: ReturnType<typeof come>[] = [];
-        const known = new Map<ReturnType<typeof come>, (() => void)[]>();
-        for (const one of steps) {
-          if (one.kind === 'comes') all.push(come(one.address));
-          else if (one.kind === 'time') clock.advance(one.ms);
-          else {
-            const came = all[one.at];
-            if (came === undefined || came.socket.destroyed) continue;
-            const streams = known.get(came) ?? [];
-            if (one.kind === 'known') known.set(came, [...streams, came.knows()]);
-            else if (one.kind === 'over') {
-              known.set(came, streams.slice(1));
-              streams[0]?.();
+      fc.property(
+        fc.integer({ min: 1, max: 3 }),
+        fc.array(step, { maxLength: 80, size: 'max' }),
+        (most, steps) => {
+          const { clock, strangers, come } = start(most);
+          type Came = ReturnType<typeof come>;
+          const all: Came[] = [];
+          const known = new Map<Came, (() => void)[]>();
+          // Those that were known and found no place when their last stream was over, and when that was.
+          const leaving = new Map<Came, number>();
+          const isLeaving = (came: Came): boolean =>
+            !came.socket.destroyed && clock.monotonic() - (leaving.get(came) ?? -1_000) < 1_000;
+          // The bound: those with a place are `most` at most, and each of the others is gone after its second.
+          const placed = (): number => strangers.size - all.filter(isLeaving).length;
+          for (const one of steps) {
+            if (one.kind === 'comes') all.push(come(one.address));
+            else if (one.kind === 'time') clock.advance(one.ms);
+            else if (one.kind === 'runtime') {
+              const came = come(one.address);
+              all.push(came);
+              if (!came.socket.destroyed) known.set(came, [came.knows()]);
             } else {
-              known.delete(came);
-              came.socket.destroy();
+              const there = all.filter(({ socket }) => !socket.destroyed);
+              const came = there[one.at % there.length];
+              if (came === undefined) continue;
+              const [first, ...others] = known.get(came) ?? [];
+              if (one.kind === 'known') {
+                known.set(came, [...(known.get(came) ?? []), came.knows()]);
+                leaving.delete(came);
+              } else if (one.kind === 'over') {
+                const before = strangers.size;
+                known.set(came, others);
+                first?.();
+                if (strangers.size > before && placed() > most) leaving.set(came, clock.monotonic());
+              } else {
+                known.delete(came);
+                came.socket.destroy();
+              }
             }
+            const open = all.filter(({ socket }) => !socket.destroyed);
+            const isKnown = (came: Came): boolean => (known.get(came)?.length ?? 0) > 0;
+            expect(strangers.size).toBe(open.filter((came) => !isKnown(came)).length);
+            expect(placed()).toBeLessThanOrEqual(most);
+            for (const came of all) if (isKnown(came)) expect(came.socket.destroyed).toBe(false);
           }
-          const open = all.filter(({ socket }) => !socket.destroyed);
-          const isKnown = (came: ReturnType<typeof come>): boolean => (known.get(came)?.length ?? 0) > 0;
-          expect(strangers.size).toBe(open.filter((came) => !isKnown(came)).length);
-          const onceKnown = open.filter((came) => known.has(came)).length;
-          expect(strangers.size).toBeLessThanOrEqual(3 + onceKnown);
-          for (const came of all) if (isKnown(came)) expect(came.socket.destroyed).toBe(false);
-        }
-      }),
+        },
+      ),
     );
   });
 });

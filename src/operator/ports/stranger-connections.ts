@@ -54,6 +54,8 @@ export class StrangerConnections {
   /** The oldest first: all, and by network. */
   readonly #strangers = new Set<Connection>();
   readonly #networks = new Map<string, Set<Connection>>();
+  /** Those that were known and found no place: they are told what is left to say. None takes their place, which is none. */
+  readonly #leaving = new Set<Connection>();
   #ended = 0;
 
   constructor({ clock, most = 1_000, expire = true }: StrangersParts) {
@@ -65,7 +67,7 @@ export class StrangerConnections {
 
   /** Strangers that there are. */
   get size(): number {
-    return this.#strangers.size;
+    return this.#strangers.size + this.#leaving.size;
   }
 
   /** Strangers that were ended here, or not let in. */
@@ -109,7 +111,7 @@ export class StrangerConnections {
     };
     this.#connections.set(peer, connection);
     socket.once('close', () => this.#gone(connection));
-    this.#becomesStranger(connection, patienceMs);
+    this.#becomesStranger(connection);
     begin();
   };
 
@@ -125,7 +127,11 @@ export class StrangerConnections {
       isOpen = false;
       connection.streams -= 1;
       if (connection.streams > 0 || this.#connections.get(peer) !== connection) return;
-      this.#becomesStranger(connection, this.#hasRoom(connection.network) ? patienceMs : farewellMs);
+      if (this.#hasRoom(connection.network)) this.#becomesStranger(connection);
+      else {
+        this.#leaving.add(connection);
+        this.#endsIn(farewellMs, connection);
+      }
     };
   }
 
@@ -143,13 +149,16 @@ export class StrangerConnections {
     };
   }
 
-  #becomesStranger(connection: Connection, ms: number): void {
-    if (this.#expire)
-      connection.stopTimer = this.#clock.after(ms, () => {
-        this.#forget(connection);
-        this.#end(connection.socket);
-      });
+  #becomesStranger(connection: Connection): void {
+    if (this.#expire) this.#endsIn(patienceMs, connection);
     this.#becomesNewest(connection);
+  }
+
+  #endsIn(ms: number, connection: Connection): void {
+    connection.stopTimer = this.#clock.after(ms, () => {
+      this.#forget(connection);
+      this.#end(connection.socket);
+    });
   }
 
   #becomesNewest(connection: Connection): void {
@@ -193,7 +202,7 @@ export class StrangerConnections {
 
   /** It is no stranger, or is gone. */
   #forget(connection: Connection): void {
-    if (!this.#strangers.delete(connection)) return;
+    if (!this.#strangers.delete(connection) && !this.#leaving.delete(connection)) return;
     connection.stopTimer();
     const some = this.#networks.get(connection.network);
     some?.delete(connection);
