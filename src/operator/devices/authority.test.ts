@@ -40,7 +40,7 @@ describe('a Secret whose ca.key cannot sign', () => {
   ])(
     'as it is %s, ends nothing: replicas go on by what they hold, say so, and use it once it is right',
     async (_, wrong) => {
-      const warn = vi.spyOn(silentLog, 'warn');
+      const [warn, info] = [vi.spyOn(silentLog, 'warn'), vi.spyOn(silentLog, 'info')];
       const stage = new Stage();
       const { authority } = await stage.replica('a');
       const { bundle, certificate: first } = authority.credentials();
@@ -57,17 +57,22 @@ describe('a Secret whose ca.key cannot sign', () => {
       }) as unknown;
       expect(warn).toHaveBeenCalledWith({ err }, expect.stringContaining('tried again'));
 
-      let started: Awaited<ReturnType<Stage['replica']>> | undefined;
-      const start = async (): Promise<void> => {
-        started = await stage.replica('b');
-      };
-      const starting = start();
+      // One that starts has none, says what that means, and goes on all the same.
+      const { authority: other } = await stage.replica('b');
+      expect(other.isHeld).toBe(false);
+      expect(warn).toHaveBeenCalledWith(
+        { err },
+        expect.stringContaining('no device outside of the cluster can'),
+      );
+      const lacks = expect.objectContaining({ code: 'AUTHORITY_INVALID' }) as Error;
+      expect(() => other.credentials()).toThrow(lacks);
+      const told: string[] = [];
+      other.onChange(() => told.push(other.credentials().bundle));
       await stage.pass(hour);
-      expect(started).toBeUndefined();
+      expect(other.isHeld).toBe(false);
       secret.write(secret.key);
-      await passUntil(stage, 60_000, () => expect(started).toBeDefined());
-      await starting;
-      expect(started?.authority.credentials().bundle).toBe(bundle);
+      await passUntil(stage, 60_000, () => expect(told).toEqual([bundle]));
+      expect(info).toHaveBeenCalledWith({}, expect.stringContaining('devices can connect and enrol'));
     },
   );
 });

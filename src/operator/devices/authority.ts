@@ -5,7 +5,7 @@ import { type KubeMetadata, pathOf, type ResourceType } from '../../kube/client/
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
-import { pause } from '../../time/pause.ts';
+import { unlessAborted } from '../../time/unless-aborted.ts';
 import type { Credentials } from '../identity/authority.ts';
 import {
   authorityName,
@@ -56,7 +56,7 @@ type Data = { readonly metadata: KubeMetadata; readonly data?: Readonly<Record<s
  * What signs certificates of devices, and what replicas show to devices.
  *
  * Guarantees: the replicas share one; it stays the same for as long as its Secret or one replica lives; without the API
- * server it goes on with what it has.
+ * server it goes on with what it has. A Secret that cannot be used keeps devices out, and nobody else.
  */
 export class DeviceAuthority {
   readonly #options: DeviceAuthorityOptions;
@@ -71,32 +71,36 @@ export class DeviceAuthority {
   }
 
   /**
-   * Tries until the API server answers with a Secret that can be used.
+   * Looks once, and goes on by itself until the API server answers with a Secret that can be used: see `isHeld`.
    * @throws the reason of the signal
    */
   static async open(options: DeviceAuthorityOptions, signal: AbortSignal): Promise<DeviceAuthority> {
     const authority = new DeviceAuthority(options);
-    for (;;) {
-      signal.throwIfAborted();
-      await authority.#refresh();
-      if (authority.#held !== undefined) return authority;
-      await pause(options.clock, authority.#retryMs, signal);
-    }
+    await unlessAborted(authority.#refresh(), signal).catch((error: unknown) => {
+      authority.close();
+      throw error;
+    });
+    return authority;
   }
 
-  /** Of now, for TLS. */
+  /** Whether there is one. Without it no device can connect or enrol. `onChange` tells when it is there. */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** Of now, for TLS. @throws AUTHORITY_INVALID where there is none yet */
   credentials(): Credentials {
     const { pair, own } = this.#mustHold();
     return { ...own, bundle: pair.certificate };
   }
 
-  /** Called when this replica has another certificate. The result ends it. */
+  /** Called when this replica has another certificate, or its first one. The result ends it. */
   onChange(listener: (credentials: Credentials) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** A certificate for the key of a device, in PEM. `until`: wall time in milliseconds. */
+  /** A certificate for the key of a device, in PEM. `until`: wall time in milliseconds. @throws AUTHORITY_INVALID */
   certify(enrolled: Enrolled, publicKey: KeyObject, until: number): string {
     const subject = { organization: 'adaptlet:devices', name: enrolled.name };
     // The clocks of replicas alone look at it.
@@ -104,7 +108,7 @@ export class DeviceAuthority {
     return certifyClient(this.#mustHold().pair, { subject, uri: uriOf(enrolled), validity, publicKey });
   }
 
-  /** Which enrolment a certificate is of; undefined: it is none that this authority made for a device. Its time is not looked at. */
+  /** Which enrolment a certificate is of; undefined: it is none that this authority made for a device. Its time is not looked at. @throws AUTHORITY_INVALID */
   enrolledBy(certificate: X509Certificate): Enrolled | undefined {
     const authority = new X509Certificate(this.#mustHold().pair.certificate);
     if (certificate.ca || !certificate.checkIssued(authority) || !certificate.verify(authority.publicKey))
@@ -124,7 +128,7 @@ export class DeviceAuthority {
   #mustHold(): { readonly pair: KeyPair; readonly own: KeyPair } {
     if (this.#held !== undefined) return this.#held;
     throw new AdaptletError('AUTHORITY_INVALID', 'there is no authority for devices yet', {
-      advice: 'Nothing to do: it is made by itself once the API server answers.',
+      advice: `Restore the Secret ${deviceAuthorityName} where the log says that it cannot be used. Else nothing to do: it is tried again.`,
     });
   }
 
@@ -133,19 +137,28 @@ export class DeviceAuthority {
     return backoffMs(this.#failures, this.#options.random, retryDelays);
   }
 
-  /** Never throws: nobody waits for it but the start. */
+  /** Never throws: nobody waits for it but the start, for the first one. */
   async #refresh(): Promise<void> {
     this.#stopTimer();
     const { clock, logger } = this.#options;
+    const wasLacking = this.#held === undefined && this.#failures > 0;
     try {
       await this.#renew();
       this.#failures = 0;
     } catch (error) {
       this.#failures += 1;
       const err = asAdaptletError(error, 'renewing the authority for devices');
-      logger.warn({ err }, 'the authority for devices could not be read or used; it is tried again');
+      if (this.isHeld)
+        logger.warn({ err }, 'the authority for devices could not be read or used; it is tried again');
+      else
+        logger.warn(
+          { err },
+          'no device outside of the cluster can connect or enrol: the authority for devices could not be read or used; it is tried again',
+        );
     }
-    if (this.#closed || this.#held === undefined) return;
+    if (wasLacking && this.isHeld)
+      logger.info({}, 'the authority for devices is there: devices can connect and enrol');
+    if (this.#closed) return;
     this.#stopTimer = clock.after(
       this.#failures === 0 ? refreshMs : this.#retryMs,
       () => void this.#refresh(),

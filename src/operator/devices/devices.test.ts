@@ -287,7 +287,7 @@ describe('the authority for devices', () => {
     expect(c.authority.credentials().bundle).toBe(bundle);
   });
 
-  it('waits for an API server that does not answer yet, and leaves nothing at the signal of the start', async () => {
+  it('is there once an API server answers that did not yet, and leaves nothing at the signal of the start', async () => {
     const stage = new Stage();
     let refused = 0;
     stage.api.before = () => {
@@ -295,13 +295,14 @@ describe('the authority for devices', () => {
       refused += 1;
       throw new AdaptletError('KUBE_UNAVAILABLE', 'starting');
     };
-    const opening = stage.replica();
+    const { authority } = await stage.replica();
+    expect([refused, authority.isHeld]).toEqual([1, false]);
     // A key is made meanwhile, in a thread of its own.
     await vi.waitFor(async () => {
       await stage.pass(1_000);
       expect(stage.api.objects.size).toBe(2);
     });
-    const { authority } = await opening;
+    await vi.waitFor(() => expect(authority.isHeld).toBe(true));
     expect([refused, authority.credentials().bundle]).toEqual([3, expect.stringContaining('CERTIFICATE')]);
     expect(getEventListeners(never, 'abort')).toEqual([]);
   });

@@ -5,8 +5,8 @@ import { replicaRole } from './authority.ts';
 
 type Provider = experimental.CertificateProvider;
 
-/** What has a certificate that changes, and a bundle that verifies others. */
-type Authority = Pick<WholeAuthority, 'credentials' | 'onChange'>;
+/** What has a certificate that changes, and a bundle that verifies others. `isHeld`: whether it has them yet; default: it has. */
+type Authority = Pick<WholeAuthority, 'credentials' | 'onChange'> & { readonly isHeld?: boolean };
 
 /** Gives grpc-js the certificate and the bundle of now, and each new one: no restart, connections stay. */
 const providerOf = (authority: Authority): Provider => {
@@ -15,7 +15,8 @@ const providerOf = (authority: Authority): Provider => {
     ends.set(key, authority.onChange(tell));
     // Later: grpc-js 1.14 forgets what it is told before the call returns, and then drops every connection.
     queueMicrotask(() => {
-      if (ends.has(key)) tell(authority.credentials());
+      // Without them grpc-js ends connections before TLS begins, until it is told the first ones.
+      if (ends.has(key) && authority.isHeld !== false) tell(authority.credentials());
     });
   };
   const end = (key: unknown): void => {

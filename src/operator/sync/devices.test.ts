@@ -1,12 +1,14 @@
-import { createHash } from 'node:crypto';
+import { createHash, createPublicKey } from 'node:crypto';
 import { credentials, Metadata } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { objectKey } from '../../api/names.ts';
 import type { DeviceSpec } from '../../api/runtime.ts';
 import { ControlClient } from '../../gen/adaptlet/control/v1/control.ts';
 import { EnrolmentClient } from '../../gen/adaptlet/enrolment/v1/enrolment.ts';
+import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeDevice, secret } from '../devices/devices.fixture.ts';
-import { nodeToken } from './fake-replica.ts';
+import { nodeToken, startReplica } from './fake-replica.ts';
+import { FakeRuntime } from './fake-runtime.ts';
 import { adapter, Stage } from './stage.fixture.ts';
 
 const namespace = 'adaptlet-system';
@@ -32,6 +34,12 @@ const channel = () => {
   const secure = credentials.createSsl(Buffer.from(devices.authority.credentials().bundle));
   return [server.deviceAddress ?? '', secure, { 'grpc.ssl_target_name_override': 'localhost' }] as const;
 };
+
+/** SHA-256 of a device's key. */
+const keyOf = (pem: string): string =>
+  createHash('sha256')
+    .update(createPublicKey(pem).export({ type: 'spki', format: 'der' }))
+    .digest('hex');
 
 /** Enrols over TLS, with a token that this key used before. */
 const enrol = async (device = new FakeDevice()) => {
@@ -137,6 +145,44 @@ describe('a device over TLS', () => {
     const { runtime } = await connected();
     stage.clock.advance(86_400_000);
     expect(await stage.ended(runtime)).toMatchObject({ error: 'RUNTIME_UNAUTHENTICATED' });
+  });
+
+  it('is kept out by a replica that starts beside a broken Secret, which serves all else, until the Secret is right', async () => {
+    const { api, clock, lease } = stage;
+    const path = `/api/v1/namespaces/${namespace}/secrets/adaptlet-devices`;
+    const right = api.objects.get(path) ?? expect.fail('there is no Secret');
+    api.put(path, { ...right, data: {} });
+    const later = await startReplica('operator-b', { api, clock, lease, logger: silentLog });
+    closers.push(() => later.devices.authority.close());
+    const { bundle } = stage.replica.devices.authority.credentials();
+    const dial = (address: string, ...as: [bundle: string, token: string, own?: typeof own]) => {
+      const runtime = new FakeRuntime(address, ...as);
+      closers.push(() => runtime.close());
+      return runtime;
+    };
+    const own = await enrol();
+    later.objects.runtime(namespace, 'camera', {}, {}, [], { device: spec({ keySha256: keyOf(own.key) }) });
+
+    const runtime = dial(later.server.address, later.authority.credentials().bundle, nodeToken());
+    runtime.hello({}, 'node-1');
+    await stage.eventually('a Welcome', () => runtime.welcomed);
+    const kept = dial(later.server.deviceAddress ?? '', bundle, '', own);
+    kept.hello({}, 'camera');
+    expect(await stage.ended(kept)).toMatchObject({ code: 'UNAVAILABLE' });
+    const posing = dial(later.server.address, later.authority.credentials().bundle, nodeToken('camera'));
+    posing.hello({}, 'camera');
+    expect(await stage.ended(posing)).toMatchObject({ error: 'PEER_IDENTITY' });
+
+    api.put(path, right);
+    await stage.eventually('the authority', () => later.devices.authority.isHeld);
+    const device = dial(later.server.deviceAddress ?? '', bundle, '', own);
+    device.hello({}, 'camera');
+    await stage.eventually('a Welcome', () => device.welcomed);
+    for (const one of [runtime, device]) one.close();
+    const closing = later.server.close(1_000);
+    clock.advance(5_000);
+    await closing;
+    later.authority.close();
   });
 
   it('has a name that no Node of the cluster takes over', async () => {

@@ -69,7 +69,7 @@ export type SyncServerOptions = {
   readonly devices?:
     | {
         readonly address: string;
-        readonly authority: Pick<DeviceAuthority, 'credentials' | 'onChange'>;
+        readonly authority: Pick<DeviceAuthority, 'credentials' | 'onChange' | 'isHeld'>;
         readonly devices: Devices;
       }
     | undefined;
@@ -315,7 +315,9 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       logger.info({ port: port.port }, 'runtimes are served');
       if (devices === undefined || devicePort === undefined) return;
       await devicePort.listen(serverCredentials(devices.authority));
-      logger.info({ port: devicePort.port }, 'devices outside of the cluster are served');
+      // Else the authority says what keeps it, and when it is there.
+      if (devices.authority.isHeld)
+        logger.info({ port: devicePort.port }, 'devices outside of the cluster are served');
     },
     close: async (graceMs) => {
       closing = true;
