@@ -11,7 +11,7 @@ export const controlErrors = defineErrors({
   AUTHORITY_INVALID: {
     summary: 'The Secret with the certificate authority of the operator cannot be used.',
     advice:
-      'Restore the Secret, or delete it: a new authority is made, and runtimes reconnect once they have read it.',
+      'Restore the Secret. `adaptlet-ca` may be deleted instead: a new authority is made, and runtimes reconnect once they have read it. Of `adaptlet-devices` the message says more.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'Backoff',
   },

@@ -18,7 +18,7 @@ const gauges: OperatorGauges = {
     streams: 4,
     moved: 8,
     waiting: 3,
-    strangers: { size: 6, ended: {} },
+    strangers: { size: 6, ended: { grpc: 7 } },
     relays: 1,
     plans: {
       views: 1,
@@ -46,7 +46,8 @@ const gauges: OperatorGauges = {
     },
   ],
   eventsDropped: 0,
-  strangersEnded: { grpc: 7, webhook: 2 },
+  hasDeviceAuthority: true,
+  strangersEnded: { webhook: 2 },
   injections: { Injected: 2, Unchanged: 0, Refused: 1, Failed: 0 },
   led: [],
 };
@@ -76,6 +77,15 @@ it('counts connections that were ended by the port that they came to', () => {
     'adaptlet_operator_strangers_ended_total{port="grpc"} 7',
     'adaptlet_operator_strangers_ended_total{port="webhook"} 2',
   ]);
+});
+
+it.each([
+  [true, ['adaptlet_operator_device_authority 1']],
+  [false, ['adaptlet_operator_device_authority 0']],
+  [undefined, []],
+])('says whether the authority of devices is here: %s', (hasDeviceAuthority, lines) => {
+  const told = metricsText({ ...gauges, hasDeviceAuthority }).split('\n');
+  expect(told.filter((line) => line.startsWith('adaptlet_operator_device_authority'))).toEqual(lines);
 });
 
 it('has no label that grows with objects, runtimes or callers', () => {

@@ -119,6 +119,10 @@ export const operatorMetrics = {
     name: 'adaptlet_operator_certificate_expiry_timestamp_seconds',
     help: 'When the certificate of this replica ends, in Unix time.',
   },
+  deviceAuthority: {
+    name: 'adaptlet_operator_device_authority',
+    help: '1 where this replica has the authority of devices in memory; 0: no device can connect to it or enrol, the log says why. Absent where no devices are served.',
+  },
   tokenReviews: {
     name: 'adaptlet_operator_token_reviews_total',
     help: 'Questions about tokens, by result: asked, refused, failed; stale: answered by the last answer.',
@@ -144,7 +148,9 @@ export type OperatorGauges = {
   readonly sync: SyncServerGauges;
   readonly queues: readonly (QueueGauges & { readonly controller: string })[];
   readonly eventsDropped: number;
-  /** Connections that were ended as those of nobody known, by port. */
+  /** Whether there is the authority of devices; undefined where none are served. */
+  readonly hasDeviceAuthority: boolean | undefined;
+  /** Connections that were ended as those of nobody known, by port, beside those of `sync`. */
   readonly strangersEnded: Readonly<Record<string, number>>;
   /** Undefined where no sidecars are injected. */
   readonly injections: InjectionCounts | undefined;
@@ -194,10 +200,14 @@ export const metricsText = (r: OperatorGauges): string =>
     one(m.streams, r.sync.streams),
     one(m.waiting, r.sync.waiting),
     one(m.strangers, r.sync.strangers.size),
-    many(m.strangersEnded, Object.entries(r.strangersEnded), ([port, value]) => ({
-      labels: { port },
-      value,
-    })),
+    many(
+      m.strangersEnded,
+      Object.entries({ ...r.sync.strangers.ended, ...r.strangersEnded }),
+      ([port, value]) => ({
+        labels: { port },
+        value,
+      }),
+    ),
     one(m.moved, r.sync.moved),
     many(m.hellos, ['accepted', 'refused', 'replaced'] as const, (result) => ({
       labels: { result },
@@ -234,6 +244,10 @@ export const metricsText = (r: OperatorGauges): string =>
     })),
     many(m.queueFailing, r.queues, ({ controller, failing }) => ({ labels: { controller }, value: failing })),
     one(m.certificateUntil, r.sync.authority.certificateUntil / 1000),
+    many(m.deviceAuthority, r.hasDeviceAuthority === undefined ? [] : [r.hasDeviceAuthority], (has) => ({
+      labels: {},
+      value: Number(has),
+    })),
     many(m.tokenReviews, Object.entries(r.sync.tokens), ([result, value]) => ({ labels: { result }, value })),
     one(m.eventsDropped, r.eventsDropped),
     many(m.injections, Object.entries(r.injections ?? {}), ([result, value]) => ({

@@ -301,9 +301,8 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
           stack,
         );
 
-  metrics = () => {
-    const served = sync.gauges();
-    return metricsText({
+  metrics = () =>
+    metricsText({
       version,
       identity,
       isLeader: leadership.isLeader,
@@ -311,12 +310,9 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
       objects: objects.sizes(),
       requests: api.counts(),
       runtimes: [...fleet.all()],
-      sync: served,
-      strangersEnded: {
-        ...served.strangers.ended,
-        http: http.ended(),
-        ...(injection && { webhook: injection.ended() }),
-      },
+      sync: sync.gauges(),
+      hasDeviceAuthority: devices?.authority.isHeld,
+      strangersEnded: { http: http.ended(), ...(injection && { webhook: injection.ended() }) },
       queues: leadership.gauges(),
       eventsDropped: events.dropped,
       injections: injection?.counts(),
@@ -328,7 +324,6 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
           ]
         : [],
     });
-  };
   stack.defer(() => {
     metrics = undefined;
   });

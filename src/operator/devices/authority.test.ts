@@ -77,6 +77,25 @@ describe('a Secret whose ca.key cannot sign', () => {
   );
 });
 
+it('a replica that saw a Secret that cannot be used makes no authority where it is deleted: one that has it writes it again', async () => {
+  const warn = vi.spyOn(silentLog, 'warn');
+  const stage = new Stage();
+  const { authority } = await stage.replica('a');
+  const { bundle } = authority.credentials();
+  secretOf(stage).write('none');
+  const { authority: other } = await stage.replica('b');
+  stage.api.objects.delete(path);
+  const err = expect.objectContaining({
+    message: expect.stringContaining('and is gone') as string,
+  }) as unknown;
+  // The first one looks once an hour.
+  await passUntil(stage, 1_000, () => expect(warn).toHaveBeenCalledWith({ err }, expect.anything()));
+  expect([other.isHeld, stage.api.objects.has(path)]).toEqual([false, false]);
+  await stage.pass(hour);
+  await passUntil(stage, 60_000, () => expect(other.isHeld).toBe(true));
+  expect(other.credentials().bundle).toBe(bundle);
+});
+
 it('a certificate that somebody who is told of it cannot use is followed by the next one', async () => {
   const warn = vi.spyOn(silentLog, 'warn');
   const stage = new Stage();

@@ -55,13 +55,15 @@ type Data = { readonly metadata: KubeMetadata; readonly data?: Readonly<Record<s
 /**
  * What signs certificates of devices, and what replicas show to devices.
  *
- * Guarantees: the replicas share one; it stays the same for as long as its Secret or one replica lives; without the API
- * server it goes on with what it has. A Secret that cannot be used keeps devices out, and nobody else.
+ * Guarantees: the replicas share one; it stays the same for as long as its Secret or one replica that has it lives; without the API
+ * server it goes on with what it has. A Secret that cannot be used keeps devices out, and nobody else. Who saw a Secret makes no
+ * other authority: where the Secret is deleted, one that has it writes it again.
  */
 export class DeviceAuthority {
   readonly #options: DeviceAuthorityOptions;
   readonly #listeners = new Set<(credentials: Credentials) => void>();
   #held: { readonly pair: KeyPair; readonly own: KeyPair } | undefined;
+  #sawSecret = false;
   #closed = false;
   #stopTimer = (): void => undefined;
   #failures = 0;
@@ -184,12 +186,17 @@ export class DeviceAuthority {
     for (const listener of this.#listeners) listener(credentials);
   }
 
-  /** The authority of the Secret, which is made where there is none. */
+  /** The authority of the Secret, which is made where there never was one. */
   async #agree(): Promise<KeyPair> {
     for (let round = 0; round < maxRounds; round++) {
       const found = await this.#read(secretType);
-      if (found !== undefined) return pairOf(found.data ?? {});
-      const pair = this.#held?.pair ?? (await this.#newAuthority());
+      if (found !== undefined) {
+        this.#sawSecret = true;
+        return pairOf(found.data ?? {});
+      }
+      const held = this.#held?.pair;
+      if (held === undefined && this.#sawSecret) throw invalid('it could not be used, and is gone');
+      const pair = held ?? (await this.#newAuthority());
       const data = { 'ca.crt': base64(pair.certificate), 'ca.key': base64(pair.key) };
       if (await this.#create(secretType, { type: 'Opaque', data })) return pair;
     }
@@ -272,6 +279,6 @@ const pairOf = (data: Readonly<Record<string, string>>): KeyPair => {
 const invalid = (what: string, cause?: unknown): AdaptletError =>
   new AdaptletError('AUTHORITY_INVALID', `Secret ${deviceAuthorityName}: ${what}`, {
     advice:
-      'Restore the Secret. Without it another authority is made, and every device has to be enrolled anew.',
+      'Restore the Secret, and restart no replica before: one that has the authority in memory writes the Secret again where it is deleted. Where none has it, delete the Secret and restart the operator: another authority is made, and every device has to be enrolled anew.',
     cause,
   });

@@ -87,7 +87,7 @@ const operatorText = (): string => {
       streams: 0,
       moved: 0,
       waiting: 0,
-      strangers: { size: 0, ended: {} },
+      strangers: { size: 0, ended: { grpc: 0 } },
       relays: 0,
       plans: {
         views: 0,
@@ -115,7 +115,8 @@ const operatorText = (): string => {
       },
     ],
     eventsDropped: 0,
-    strangersEnded: { grpc: 0 },
+    hasDeviceAuthority: true,
+    strangersEnded: { http: 0 },
     injections: undefined,
     led: [
       ...rolloutGauges([rollout]),
