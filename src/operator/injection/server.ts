@@ -133,6 +133,7 @@ const handle = async (
   if (request.url?.split('?')[0] !== '/inject' || request.method !== 'POST') {
     return say(response, 404, 'there is POST /inject');
   }
+  strangers.asks(request.socket);
   const body = await bodies.read(request);
   if ('status' in body) return say(response, body.status, body.why);
   // Not before: a body takes as long as its sender likes.

@@ -33,7 +33,8 @@ const start = (most = 4, expire = true) => {
     strangers.admit(socket as unknown as Socket, () => (begun = true));
     const knows = (): (() => void) => strangers.knows(`${address}:${socket.remotePort}`);
     const answers = (): (() => void) => strangers.answers(socket);
-    return { socket, knows, answers, begun: () => begun };
+    const asks = (): void => strangers.asks(socket);
+    return { socket, knows, answers, asks, begun: () => begun };
   };
   return { clock, strangers, come };
 };
@@ -147,6 +148,35 @@ describe('a connection that shows nobody', () => {
     expect(busy.map(({ socket }) => socket.destroyed)).toEqual([true, false, false]);
     expect([idle, next, more].map(({ socket }) => socket.destroyed)).toEqual([true, false, false]);
     expect(strangers).toMatchObject({ size: 4, ended: 2 });
+  });
+
+  it('that answers is spared for the oldest of all that answers none, while its network has less than half of all places', () => {
+    const { come } = start(8, false);
+    const busy = [come('10.0.0.1'), come('10.0.0.1')];
+    for (const one of busy) one.answers();
+    const young = come('10.0.0.1');
+    const idle = Array.from({ length: 5 }, (_, at) => come(`10.0.1.${at}`));
+    const ended = (some: readonly ReturnType<typeof come>[]) => some.map(({ socket }) => socket.destroyed);
+    // For one of another network, which has fewer, and for one of its own, until it has half.
+    const next = come('10.0.2.1');
+    expect(ended([...busy, young, ...idle])).toEqual([false, false, true, ...idle.map(() => false)]);
+    come('10.0.0.1').answers();
+    come('10.0.0.1').answers();
+    expect(ended([...busy, ...idle, next])).toEqual([false, false, true, true, false, false, false, false]);
+    come('10.0.2.2');
+    expect(ended([...busy, ...idle, next])).toEqual([true, false, true, true, false, false, false, false]);
+  });
+
+  it('is the newest once it asks, also before it is answered', () => {
+    const { come } = start(3, false);
+    const [asking, ...idle] = [come(), come(), come()];
+    asking.asks();
+    come();
+    come();
+    expect([asking, ...idle].map(({ socket }) => socket.destroyed)).toEqual([false, true, true]);
+    asking.socket.destroy();
+    asking.asks();
+    expect(come().begun()).toBe(true);
   });
 
   it('ends where it was reset before anybody looked', () => {

@@ -40,8 +40,9 @@ const farewellMs = 1_000;
  * Guarantees: one that has no stream of a runtime, a device or a replica ends a minute later. There are at most `most` of them, and for a
  * second those that were known. The next one takes the place of the oldest of the network that has most of them, where that has more than
  * its own would; else that of the oldest of its own, or where it has none of all, if that had ten seconds, or where they do not expire any
- * time; else it is ended itself. The oldest is the one whose last request is the longest ago, and one that answers a request now comes behind
- * those that do not, while it is one of half or fewer.
+ * time; else it is ended itself. The oldest is the one that asked and was answered the longest ago, and those that answer a request now
+ * come behind those that do not, while they are half or fewer. Where more of a network do, and it has less than half of `most`, the oldest of
+ * all others that answer none goes first, by the same rule.
  * A connection of somebody known is not ended here.
  */
 export class StrangerConnections {
@@ -135,7 +136,13 @@ export class StrangerConnections {
     };
   }
 
-  /** A connection, as Node says whose a request is, has one that came whole and is being answered, until the result is called. */
+  /** A connection, as Node says whose a request is, begins one. */
+  asks({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): void {
+    const connection = this.#connections.get(`${remoteAddress}:${remotePort}`);
+    if (connection !== undefined && this.#strangers.has(connection)) this.#becomesNewest(connection);
+  }
+
+  /** It has one that is being answered, until the result is called. Where a body is read this is for after it: its sender has all the time. */
   answers({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): () => void {
     const connection = this.#connections.get(`${remoteAddress}:${remotePort}`);
     if (connection === undefined) return () => undefined;
@@ -182,12 +189,19 @@ export class StrangerConnections {
       largest = some;
       most = some.size;
     }
-    const oldest = oldestOf(largest ?? own ?? this.#strangers);
+    const oldest = this.#oldestOf(largest ?? own ?? this.#strangers);
     const isYoung = oldest === undefined || this.#clock.monotonic() - oldest.since < this.#youngMs;
     if (oldest === undefined || (largest === undefined && isYoung)) return false;
     this.#forget(oldest);
     this.#end(oldest.socket);
     return true;
+  }
+
+  /** The one whose place is taken. */
+  #oldestOf(connections: ReadonlySet<Connection>): Connection | undefined {
+    const [oldest] = connections;
+    const isSmall = 2 * connections.size < this.#most;
+    return idleOf(connections) ?? (isSmall ? idleOf(this.#strangers) : undefined) ?? oldest;
   }
 
   #end(socket: Socket): void {
@@ -211,16 +225,15 @@ export class StrangerConnections {
 }
 
 /**
- * The one whose place is taken. Where more than half answer requests these are no better than others: else what answers none yet would be
- * ended as soon as it came, for as long as somebody keeps requests under way.
+ * The oldest that answers no request, where no more than half are older and do. Those that came last are left alone: they would be ended
+ * before they could ask, for as long as somebody keeps requests under way.
  */
-const oldestOf = (connections: ReadonlySet<Connection>): Connection | undefined => {
-  const [oldest] = connections;
-  let answering = 0;
-  let idle: Connection | undefined;
+const idleOf = (connections: ReadonlySet<Connection>): Connection | undefined => {
+  let older = 0;
   for (const one of connections) {
-    if (one.requests > 0) answering += 1;
-    else idle ??= one;
+    if (one.requests === 0) return one;
+    older += 1;
+    if (2 * older > connections.size) return undefined;
   }
-  return 2 * answering > connections.size ? oldest : idle;
+  return undefined;
 };
