@@ -96,6 +96,11 @@ export class Authority {
     return authority;
   }
 
+  /** Whether there is one: `open` waits for it. */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
   /** Of now. */
   credentials(): Credentials {
     if (this.#held === undefined) throw noAuthority();

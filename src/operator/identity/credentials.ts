@@ -5,8 +5,8 @@ import { replicaRole } from './authority.ts';
 
 type Provider = experimental.CertificateProvider;
 
-/** What has a certificate that changes, and a bundle that verifies others. `isHeld`: whether it has them yet; default: it has. */
-type Authority = Pick<WholeAuthority, 'credentials' | 'onChange'> & { readonly isHeld?: boolean };
+/** What has a certificate that changes, and a bundle that verifies others. `isHeld`: whether it has them yet. */
+type Authority = Pick<WholeAuthority, 'credentials' | 'onChange'> & { readonly isHeld: boolean };
 
 /** Gives grpc-js the certificate and the bundle of now, and each new one: no restart, connections stay. */
 const providerOf = (authority: Authority): Provider => {
@@ -16,7 +16,7 @@ const providerOf = (authority: Authority): Provider => {
     // Later: grpc-js 1.14 forgets what it is told before the call returns, and then drops every connection.
     queueMicrotask(() => {
       // Without them grpc-js ends connections before TLS begins, until it is told the first ones.
-      if (ends.has(key) && authority.isHeld !== false) tell(authority.credentials());
+      if (ends.has(key) && authority.isHeld) tell(authority.credentials());
     });
   };
   const end = (key: unknown): void => {
