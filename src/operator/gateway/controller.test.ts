@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { KubeRequest } from '../../kube/client/api.ts';
 import { FakeApi } from '../../kube/testing/fake-api.ts';
@@ -116,11 +116,12 @@ describe('an InferenceModelRewrite', () => {
     annotations: Readonly<Record<string, string>>,
     weights = { stable: 90, canary: 10 },
     matchLabels: Readonly<Record<string, string>> = {},
+    name = 'sql',
   ) => {
-    for (const name of ['v1', 'v2']) cluster.apply(anAdapter({ name }));
+    for (const adapter of ['v1', 'v2']) cluster.apply(anAdapter({ name: adapter }));
     const canary = { ...bound('v2'), seed: '0123456789abcdef', attempt: 1 };
     const status = aStatus({ stable: bound('v1'), canary, weights });
-    cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v2', runtimeSelector: { matchLabels } }, status), {
+    cluster.apply(aRollout({ name }, { adapter: 'v2', runtimeSelector: { matchLabels } }, status), {
       annotations,
     });
   };
@@ -201,6 +202,21 @@ describe('an InferenceModelRewrite', () => {
     rollout({}, undefined, some);
     await run(controller);
     expect([written(rewrites).length, told()]).toEqual([0, [once, once]]);
+  });
+
+  it('has one line of the log for all rollouts with a runtimeSelector, and nothing is told by a term that is over', async () => {
+    const warn = vi.spyOn(silentLog, 'warn');
+    for (const name of ['sql', 'chat']) rollout(asked, undefined, { site: 'lab' }, name);
+    epoch = 4;
+    await expect(run(controllerWith({ tiny: 'edge-pool' }))).rejects.toMatchObject({ code: 'NOT_LEADER' });
+    expect([warn.mock.calls, cluster.events]).toEqual([[], []]);
+    epoch = 3;
+    await run(controllerWith({ tiny: 'edge-pool' }));
+    expect(warn.mock.calls).toEqual([
+      [{ rollouts: ['team-a/sql', 'team-a/chat'] }, expect.stringContaining('runtimeSelector')],
+    ]);
+    expect(cluster.events).toHaveLength(2);
+    warn.mockRestore();
   });
 
   it('is not made without being asked for, nor without a pool', async () => {

@@ -91,18 +91,22 @@ export class GatewayController implements Controller {
 
   #saySelective(rollouts: readonly ObjectKey[]): void {
     const { objects, logger, recorder } = this.#parts;
-    const selective = new Set<string>();
-    for (const key of rollouts) {
-      const read = objects.rollouts.get(key);
-      if (read === undefined) continue;
-      selective.add(read.metadata.uid);
-      if (this.#selective.has(read.metadata.uid)) continue;
-      logger.warn({ rollout: key }, withoutRewrite);
-      const reason: EventReason = 'NoGatewayRewrite';
-      const regarding = versionOf('AdapterRollout', read);
+    const found = rollouts.flatMap((key) => {
+      const rollout = objects.rollouts.get(key);
+      return rollout === undefined ? [] : [{ key, rollout }];
+    });
+    const untold = found.filter(({ rollout }) => !this.#selective.has(rollout.metadata.uid));
+    if (untold.length > 0) {
+      // The next leader tells it by itself.
+      this.#fence();
+      logger.warn({ rollouts: untold.map(({ key }) => key) }, withoutRewrite);
+    }
+    const reason: EventReason = 'NoGatewayRewrite';
+    for (const { rollout } of untold) {
+      const regarding = versionOf('AdapterRollout', rollout);
       recorder.record({ regarding, type: 'Warning', reason, note: withoutRewrite, action: 'Observe' });
     }
-    this.#selective = selective;
+    this.#selective = new Set(found.map(({ rollout }) => rollout.metadata.uid));
   }
 
   async #keepMaps(maps: ModelMaps, signal: AbortSignal): Promise<void> {
