@@ -13,9 +13,10 @@ import { adapter, Stage } from './stage.fixture.ts';
 
 const namespace = 'adaptlet-system';
 const stage = new Stage();
-const closers: (() => void)[] = [];
-afterEach(() => {
-  for (const close of closers.splice(0)) close();
+const closers: (() => void | Promise<void>)[] = [];
+afterEach(async () => {
+  // A server ends after those that are connected to it.
+  for (const close of closers.splice(0).toReversed()) await close();
 });
 
 const spec = (more: Partial<DeviceSpec> = {}): DeviceSpec => ({
@@ -153,7 +154,13 @@ describe('a device over TLS', () => {
     const right = api.objects.get(path) ?? expect.fail('there is no Secret');
     api.put(path, { ...right, data: {} });
     const later = await startReplica('operator-b', { api, clock, lease, logger: silentLog });
-    closers.push(() => later.devices.authority.close());
+    closers.push(async () => {
+      const closing = later.server.close(1_000);
+      clock.advance(5_000);
+      await closing;
+      later.authority.close();
+      later.devices.authority.close();
+    });
     const { bundle } = stage.replica.devices.authority.credentials();
     const dial = (address: string, ...as: [bundle: string, token: string, own?: typeof own]) => {
       const runtime = new FakeRuntime(address, ...as);
@@ -174,15 +181,12 @@ describe('a device over TLS', () => {
     expect(await stage.ended(posing)).toMatchObject({ error: 'PEER_IDENTITY' });
 
     api.put(path, right);
+    // The longest that it may still wait for its next try.
+    clock.advance(3_000);
     await stage.eventually('the authority', () => later.devices.authority.isHeld);
     const device = dial(later.server.deviceAddress ?? '', bundle, '', own);
     device.hello({}, 'camera');
     await stage.eventually('a Welcome', () => device.welcomed);
-    for (const one of [runtime, device]) one.close();
-    const closing = later.server.close(1_000);
-    clock.advance(5_000);
-    await closing;
-    later.authority.close();
   });
 
   it('has a name that no Node of the cluster takes over', async () => {
