@@ -36,6 +36,8 @@ const routeWith = (classifier: Record<string, unknown>, uid = 'u', name = 'inten
   const parsed = classifierSchema.parse({ name, minConfidence: 0.5, ...classifier });
   return { ...resource, body: { ...resource.body, uid, classifiers: [parsed] } };
 };
+const macrotask = () => new Promise((resolve) => setImmediate(resolve));
+
 const tableOf = (...resources: Resource[]): RoutingTable =>
   buildTable(planOf(...resources), { name: 'tiny' });
 
@@ -251,6 +253,10 @@ describe('a classifier by examples', () => {
     // It is tried again until it comes, and read no second time.
     clock.advance(1000);
     await expect.poll(fetches).toBe(4);
+    await macrotask();
+    clock.advance(300_000);
+    await macrotask();
+    expect(fetches()).toBe(4);
     expect([state(), asked.filter((one) => one === 'verify')]).toEqual(['Ready', ['verify']]);
     fails(2);
     for (const table of [by('other', 'r.io/copy:v1'), by('other', 'r.io/intent:v1', fakeDigest('d'))]) {
@@ -258,6 +264,23 @@ describe('a classifier by examples', () => {
       await classifiers.settled();
       expect(ask(table, 'rain').doubt).toMatch(/REGISTRY_UNAVAILABLE/);
     }
+  });
+
+  it('keeps labels of sessions where only the source of its artifact changes, and not where its examples do', async () => {
+    const { classifiers, ask } = start();
+    const by = (oci: Record<string, unknown>, labels = weatherAndMusic): RoutingTable => {
+      const of = { ...examples, source: { oci: { image: 'r.io/intent:v1', ...oci } }, labels };
+      return tableOf(routeWith({ examples: of, cache: { by: 'Session' } }));
+    };
+    const said = async (table: RoutingTable, text: string) => {
+      classifiers.follow(table);
+      await classifiers.settled();
+      return ask(table, text, { session: 's' }).label;
+    };
+    expect(await said(by({}), 'rain')).toBe('weather');
+    expect(await said(by({ pullSecretRef: { name: 'login' } }), 'jazz')).toBe('weather');
+    expect(await said(by({ image: 'r.io/copy:v1' }), 'jazz')).toBe('weather');
+    expect(await said(by({}, weatherAndMusic.toReversed()), 'jazz')).toBe('music');
   });
 
   it('is forgotten with its route', async () => {

@@ -238,7 +238,7 @@ export class Classifiers {
     const state = 'reason' in wanted ? wanted : this.#tables.state(wanted.wish);
     if ('reason' in state) return { classifier, mark: '', scorer: state };
     const labels = examples.labels?.map((label) => examplesOf(table, route, label));
-    const mark = markOf([classifier, labels]);
+    const mark = markOf(classifier, labels);
     if (before?.mark === mark) return before;
     return { classifier, mark, scorer: scorerOf(() => compileExamples(state.table, labels, maxTokens)) };
   }
@@ -258,7 +258,7 @@ export class Classifiers {
           return host.trouble ?? state.reason;
         },
       });
-    const mark = markOf([classifier, state.table.name]);
+    const mark = markOf(classifier, state.table.name);
     return before?.mark === mark ? before : { classifier, mark, scorer: host.scorerOf(state.table) };
   }
 }
@@ -293,9 +293,12 @@ function* classifiersIn({
   }
 }
 
-/** Short: sessions carry it. */
-const markOf = (value: unknown): string =>
-  createHash('sha256').update(JSON.stringify(value)).digest('base64url').slice(0, 22);
+/** Short: sessions carry it. Where an artifact comes from changes no classifier: its digest says what it is. */
+const markOf = ({ examples, onnx, ...classifier }: Classifier, of?: unknown): string => {
+  const artifacts = [examples, onnx].map((one) => one && { ...one, source: undefined });
+  const value = JSON.stringify([classifier, artifacts, of]);
+  return createHash('sha256').update(value).digest('base64url').slice(0, 22);
+};
 
 const scorerOf = (make: () => Scorer): Compiled['scorer'] => {
   try {

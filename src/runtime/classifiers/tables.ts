@@ -130,11 +130,7 @@ export class Tables<T extends Loaded> {
   /** What was loaded is of no use any more, for this reason: it is tried again, as what failed. */
   lost(table: T, cause: unknown): void {
     const jobs = [...this.#jobs.values()].filter(({ state }) => 'table' in state && state.table === table);
-    for (const job of jobs) {
-      // Nothing is left that could serve on.
-      job.state = { reason: 'it was lost', isPending: true };
-      this.#failed(job, cause);
-    }
+    for (const job of jobs) this.#failed(job, cause, { isLost: true });
   }
 
   /** Tries again at once what failed with that code. */
@@ -193,14 +189,21 @@ export class Tables<T extends Loaded> {
       if (!job.abort.signal.aborted) this.#failed(job, cause);
       return;
     }
-    if (!job.abort.signal.aborted) this.#parts.changed();
+    if (job.abort.signal.aborted) return;
+    // What was loaded before may have been lost meanwhile.
+    if ('table' in job.state) {
+      job.failed = undefined;
+      job.cancelRetry();
+    }
+    this.#parts.changed();
   }
 
-  #failed(job: Job<T>, cause: unknown): void {
+  /** `isLost`: nothing is left that could serve on. */
+  #failed(job: Job<T>, cause: unknown, { isLost = false } = {}): void {
     const { key, digest } = job.wish;
     const { clock, log, random, changed } = this.#parts;
     const error = asAdaptletError(cause, `classifier ${key}`);
-    if ('table' in job.state)
+    if ('table' in job.state && !isLost)
       log.warn(
         { classifier: key, digest, err: error },
         'the artifact of a classifier does not come by its new pullSecretRef; what is loaded serves on',
