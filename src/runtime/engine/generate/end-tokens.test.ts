@@ -59,7 +59,10 @@ describe('tokens that end an answer', () => {
     ['of a structure', { ignoreEos: true, structure }, [[2]]],
     ['that is a stop token as well', { ignoreEos: true, stopTokenIds: [2] }, [[2]]],
   ])('cannot be bad words: %s', (_, more, words) => {
-    const message = expect.stringMatching(/bad_words has <[12]>, an end token of the model.*ignore_eos/);
+    const advice = more.ignoreEos === true ? 'in spite of ignore_eos' : 'Send ignore_eos';
+    const message = expect.stringMatching(
+      new RegExp(`bad_words has <[12]>, an end token of the model.*${advice}`),
+    );
     expect(() => told(more, words)).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID', message }));
   });
 

@@ -35,8 +35,9 @@ export const endTokens = (
       'REQUEST_INVALID',
       `bad_words has ${describe(end).token}, an end token of the model`,
       {
-        advice:
-          'Leave it out: it has no text. Send ignore_eos or min_tokens for an answer that does not end with it.',
+        advice: ignoreEos
+          ? 'Leave it out: it has no text. A structure, and stop_token_ids that have it, end the answer with it in spite of ignore_eos.'
+          : 'Leave it out: it has no text. Send ignore_eos or min_tokens for an answer that does not end with it.',
       },
     );
   const endsNever = ignoreEos && isStructured ? [...eosIds].filter((id) => !stops.has(id)) : [];
