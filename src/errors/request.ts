@@ -92,7 +92,7 @@ export const requestErrors = defineErrors({
   },
   NAMESPACE_ROUTING_TIME: {
     summary:
-      'Decisions by the routes of the namespace take too much of the thread that serves every namespace: more than a twentieth of a core.',
+      'Decisions by the routes of the namespace take too much of the thread that serves every namespace: more than a twentieth of a core, and less where single ones take longer than 10 ms.',
     advice:
       'Send it again after the time in retry-after. Simplify the patterns of the AdapterRoute (`promptRegex`, headers of type Regex): fewer repetitions of repetitions, and no large counted ones.',
     grpc: 'RESOURCE_EXHAUSTED',

@@ -115,7 +115,7 @@ it('the engine hears whose request it is, and how many of its namespace are sure
   expect(node.encoded[0]).toMatchObject({ namespace: 'default', tenant: '', guaranteed: 3, loadedBytes: 0 });
 });
 
-it('a pattern that is made to be slow gets a twentieth of the thread that serves everybody, and then none', async () => {
+it('a pattern that is made to be slow gets its share of the thread that serves everybody, and then none', async () => {
   const to = { targets: [{ adapter: 'good', weight: 1 }], hashOn: 'User', fallback: [] };
   const slow = { name: 'slow', matches: [{ promptRegex: '[ab]*a[ab]{900}[cd]' }], ...to };
   const rules = route([slow, { name: 'rest', matches: [], ...to }]);

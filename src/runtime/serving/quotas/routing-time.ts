@@ -3,8 +3,10 @@ import type { Clock } from '../../../time/clock.ts';
 
 /** Milliseconds from which a decision counts: almost every one takes less than a tenth of it. */
 const countedMs = 1;
-/** Milliseconds of counted decisions that a namespace may have at once. */
-const burstMs = 250;
+/** From so many milliseconds on a decision counts as many times as it is longer: everybody waits for the whole of it. */
+const longMs = 10;
+/** Milliseconds that may count for a namespace at once. */
+const burstMs = 500;
 /** What it gets back of them, as a share of a core. */
 const share = 0.05;
 /** Namespaces beyond these are looked through for those that have everything back. */
@@ -39,8 +41,8 @@ const ofThisThread = (): (() => number) => {
  * How long routes of a namespace keep the thread that serves everybody. Patterns that are made to be slow take up to 200 ms for one
  * request on a slow core (docs/adr/0084): whoever writes routes, or asks for one, could take all of it.
  *
- * Guarantees: decisions of a namespace that take a millisecond or more take a twentieth of a core together, and 250 ms and those under way beyond
- * that. Others are not counted, nor are names that are not found. Whoever waits without deciding takes nothing.
+ * Guarantees: decisions of a namespace that take a millisecond or more take a twentieth of a core together, and long ones less: of 50 ms a hundredth,
+ * so that the longer they are the fewer requests of others meet one. Beyond that are 500 ms at once, and the decision that passes them. Others are not counted, nor are names that are not found. Whoever waits without deciding takes nothing.
  */
 export class RoutingTime {
   readonly #clock: Pick<Clock, 'monotonic'>;
@@ -63,7 +65,7 @@ export class RoutingTime {
     if (ms <= burstMs) return;
     throw new AdaptletError(
       'NAMESPACE_ROUTING_TIME',
-      `To decide which adapter answers took ${Math.round(ms)} ms of this runtime's serving thread for the last requests to routes of namespace ${namespace}, and ${burstMs} ms may be used at once`,
+      `To decide which adapter answers kept this runtime's serving thread too long for the last requests to routes of namespace ${namespace}: ${Math.round(ms)} ms count (a decision of more than ${longMs} ms several times), and ${burstMs} may at once`,
       { retryAfterMs: Math.ceil((ms - burstMs) / share) },
     );
   }
@@ -84,7 +86,8 @@ export class RoutingTime {
 
   #spend(namespace: string, ms: number): void {
     if (ms < countedMs) return;
-    this.#spent.set(namespace, { ms: this.#left(namespace) + ms, at: this.#clock.monotonic() });
+    const counted = ms * Math.max(1, ms / longMs);
+    this.#spent.set(namespace, { ms: this.#left(namespace) + counted, at: this.#clock.monotonic() });
     if (this.#spent.size <= maxKept) return;
     for (const other of this.#spent.keys()) if (this.#left(other) === 0) this.#spent.delete(other);
   }
