@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import * as fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, it } from 'vitest';
@@ -41,6 +43,15 @@ const text = fc.oneof(
   fc.array(fc.constantFrom('a', 'b'), { minLength: 200, maxLength: 400 }),
 );
 
+/** Each of the last hundred letters may have been the first `a` that counts. */
+const letters = ((): string => {
+  let state = 1;
+  return Array.from({ length: 4000 }, () => {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+    return state > 2 ** 30 ? 'a' : 'b';
+  }).join('');
+})();
+
 describe('compileRegex', () => {
   it('says what a search for the place says', () => {
     fc.assert(
@@ -60,16 +71,17 @@ describe('compileRegex', () => {
   });
 
   it('says the same of a pattern with more states than it may keep', () => {
-    // Each of the last 13 characters may have been the first `a`.
     const regex = compileRegex('[ab]*a[ab]{12}[cd]');
-    let state = 1;
-    const letters = Array.from({ length: 4000 }, () => {
-      state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
-      return state > 2 ** 30 ? 'a' : 'b';
-    }).join('');
     expect(regex.test(letters)).toBe(false);
     expect(regex.test(`${letters}a${'b'.repeat(12)}c`)).toBe(true);
     expect(regex.test(`${letters}${'b'.repeat(13)}c`)).toBe(false);
+  });
+
+  it('keeps few states of each pattern, whatever it is asked about', async () => {
+    const script = new URL('regex.fixture.ts', import.meta.url).pathname;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', script]);
+    // 20 MB without a bound.
+    expect(Number(stdout)).toBeLessThan(8 << 20);
   });
 
   it('tells a match somewhere from a match of the whole', () => {

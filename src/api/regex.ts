@@ -1,4 +1,4 @@
-import { RE2JS, RE2Set } from 're2js';
+import { RE2JS } from 're2js';
 import type { CelRule } from './text.ts';
 
 /** Longest pattern that a manifest may hold, in characters. */
@@ -23,11 +23,13 @@ export const compileRegex = (pattern: string): Regex => {
   if (pattern.length > maxRegexLength) {
     throw new RangeError(`must be a regular expression of at most ${maxRegexLength} characters`);
   }
-  compile(pattern);
+  const compiled = compile(pattern);
+  let bounded: RE2JS | undefined;
+  let followed: RE2JS | undefined;
   return {
-    test: makeTest(() => automaton(pattern)),
-    testBeginning: makeTest(() => followed(pattern)),
-    matches: makeTest(() => automaton(pattern, RE2Set.ANCHOR_BOTH)),
+    test: (value) => (bounded ??= withBound(compiled)).test(value),
+    testBeginning: (value) => (followed ??= withBound(compileFollowed(pattern))).test(value),
+    matches: (value) => (bounded ??= withBound(compiled)).testExact(value),
   };
 };
 
@@ -60,35 +62,29 @@ export const compiles = (pattern: string): CelRule => ({
 });
 
 /**
- * Bytes of the states that one pattern may keep, as the library counts them. Common patterns take less. One that takes more is told by the states of
- * its instructions, which takes 15 to 57 ns for each of them and character.
+ * Bytes of the states that one pattern may keep, as the library counts them: 8 MiB by itself. Common patterns take less. One that takes more is
+ * told by its instructions, 15 to 57 ns for each of them and character.
  */
-const automatonBytes = 64 * 1024;
+const stateBytes = 64 * 1024;
 
 /**
- * A set of one pattern: it says whether the pattern matches, and not where. So it goes from state to state by characters, about 20 ns each;
- * a search for the place takes ten times as long. And its states have a bound. (docs/adr/0084)
+ * Whether a pattern matches is told by going from state to state, about 20 ns a character; where it matches would take ten times as long. Of
+ * the thread that asks first: to find out which characters a pattern tells apart takes up to 30 ms. (docs/adr/0084)
  */
-const automaton = (pattern: string, anchor: number = RE2Set.UNANCHORED): RE2Set => {
-  const set = new RE2Set(anchor, 0, automatonBytes);
-  set.add(pattern);
-  set.compile();
-  return set;
-};
-
-/** `make` is called at the first use: most patterns are used in one way. */
-const makeTest = (make: () => RE2Set): ((value: string) => boolean) => {
-  let made: RE2Set | undefined;
-  return (value) => (made ??= make()).match(value).length > 0;
+const withBound = (compiled: RE2JS): RE2JS => {
+  const { dfa } = compiled.re2();
+  dfa.stateBudget = stateBytes;
+  dfa.memBudget = stateBytes;
+  return compiled;
 };
 
 /** The pattern and one character more, so that no `$` and no `\b` of it is where the text is cut. */
-const followed = (pattern: string): RE2Set => {
+const compileFollowed = (pattern: string): RE2JS => {
   try {
-    return automaton(`(?:${pattern})(?s:.)`);
+    return RE2JS.compile(`(?:${pattern})(?s:.)`);
   } catch {
     // A quotation may be open at its end.
-    return automaton(`(?:${pattern}\\E)(?s:.)`);
+    return RE2JS.compile(`(?:${pattern}\\E)(?s:.)`);
   }
 };
 

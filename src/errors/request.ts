@@ -173,9 +173,9 @@ export const requestErrors = defineErrors({
   },
   BODY_ENCODED: {
     summary:
-      'The body of the request has a Content-Encoding, or its call of gRPC a grpc-encoding, such as gzip. None is read.',
+      'The body of the request has a Content-Encoding, or its call of gRPC a grpc-encoding, such as gzip. None is read; such a call ends with UNIMPLEMENTED.',
     advice:
-      'Send the body as it is, without Content-Encoding or with `identity`; tritonclient does so without request_compression_algorithm.',
+      'Send it as it is, without Content-Encoding or grpc-encoding, or with `identity`; tritonclient does so without request_compression_algorithm (HTTP) and compression_algorithm (gRPC).',
     grpc: 'INVALID_ARGUMENT',
     retry: 'AfterChange',
   },

@@ -3,7 +3,7 @@ import { createServer, type Server as Listener, type Socket } from 'node:net';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Clock } from '../time/clock.ts';
-import { refusesCompressed } from './compressed.ts';
+import { type Refusing, refusesCompressed } from './compressed.ts';
 
 /** Connections of a server, by a listener of our own. */
 export type Accepting = {
@@ -20,7 +20,7 @@ export type Accepting = {
 export type AdmitStream = (stream: ServerHttp2Stream, begin: () => void) => void;
 
 /** Has `admit` decide on each stream before grpc-js makes a call of it; grpc-js shows its HTTP/2 server to nobody. Calls with compressed messages are refused. */
-const admitStreams = (server: Server, admit: AdmitStream): void => {
+const admitStreams = (server: Server, admit: AdmitStream, refusing: Refusing): void => {
   const create = server['createHttp2Server'].bind(server);
   server['createHttp2Server'] = (credentials: ServerCredentials) => {
     const http2 = create(credentials);
@@ -31,7 +31,7 @@ const admitStreams = (server: Server, admit: AdmitStream): void => {
       // A stream that breaks before anybody listens must not end the process.
       stream.on('error', () => undefined);
       admit(stream, () => {
-        if (stream.destroyed || refusesCompressed(stream, headers)) return;
+        if (stream.destroyed || refusesCompressed(stream, headers, refusing)) return;
         for (const listener of listeners) listener.call(http2, stream, headers, ...rest);
       });
     });
@@ -51,9 +51,12 @@ export const acceptFor = (
     readonly admit: (socket: Socket, begin: () => void) => void;
     /** Default: all may begin at once. */
     readonly admitStream?: AdmitStream;
+    /** Bytes that came of calls with compressed messages, which are refused. */
+    readonly wasted?: Refusing['wasted'];
   },
 ): Accepting => {
-  admitStreams(server, options.admitStream ?? ((_, begin) => begin()));
+  const { clock, admitStream = (_, begin) => begin(), wasted = () => undefined } = options;
+  admitStreams(server, admitStream, { clock, wasted });
   const injector = server.createConnectionInjector(options.credentials);
   const open = new Set<Socket>();
   // Nothing of one that waits is read: Node hands HTTP/2 all of what was, whatever becomes of the connection meanwhile.

@@ -2,36 +2,47 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'nod
 import { status } from '@grpc/grpc-js';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../errors/quote-untrusted.ts';
+import type { Clock } from '../time/clock.ts';
 import { serviceErrorOf } from './service-error.ts';
 
-/** What is read, and thrown away, of a call that was refused; and for how many milliseconds nothing of it may come. */
-const [mostBytes, mostMs] = [1 << 20, 5000];
+/** What is read, and thrown away, of a call that was refused, and for how many milliseconds. */
+const [mostBytes, mostMs] = [64 << 10, 5000];
+
+/** What a refusal needs. */
+export type Refusing = {
+  readonly clock: Pick<Clock, 'after'>;
+  /** So many bytes came of a call that was refused. */
+  readonly wasted: (stream: ServerHttp2Stream, bytes: number) => void;
+};
 
 /**
- * Reads the rest of a call. A reset has its client reset the stream as well, if it has more to send, and of a thousand resets nghttp2 ends the
- * connection, on which may be others.
+ * Reads the rest of a call, which is mostly there. A reset has its client reset the stream as well, if it has more to send, and of a thousand
+ * resets nghttp2 ends the connection, on which may be others.
  */
-const drain = (stream: ServerHttp2Stream): void => {
+const drain = (stream: ServerHttp2Stream, { clock, wasted }: Refusing): void => {
   const end = (): void => stream.close(constants.NGHTTP2_NO_ERROR);
   let bytes = 0;
   stream.on('data', (chunk: Buffer) => {
+    wasted(stream, chunk.length);
     bytes += chunk.length;
     if (bytes > mostBytes) end();
   });
-  stream.setTimeout(mostMs, end);
+  stream.once('close', clock.after(mostMs, end));
 };
 
 /**
  * Ends a call that would send compressed messages; false: it sends none. A few KiB of one may become as many MiB, which no bound counts:
  * grpc-js decompresses a message before an interceptor hears of it.
  */
-export const refusesCompressed = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean => {
+export const refusesCompressed = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  refusing: Refusing,
+): boolean => {
   const { 'grpc-encoding': coding } = headers;
   if (coding === undefined || coding === 'identity') return false;
   const { details, metadata } = serviceErrorOf(
-    new AdaptletError('BODY_ENCODED', `the grpc-encoding ${quoteUntrusted(String(coding))} is not read`, {
-      advice: 'Make the call without compression.',
-    }),
+    new AdaptletError('BODY_ENCODED', `the grpc-encoding ${quoteUntrusted(String(coding))} is not read`),
   );
   stream.respond(
     {
@@ -44,6 +55,6 @@ export const refusesCompressed = (stream: ServerHttp2Stream, headers: IncomingHt
     },
     { endStream: true },
   );
-  drain(stream);
+  drain(stream, refusing);
   return true;
 };

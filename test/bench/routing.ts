@@ -265,11 +265,11 @@ export const routing = async (): Promise<Report> => {
   return report('routing', 'ms per text; rules and patterns: us per decision', {
     results: {
       ...Object.fromEntries(rulesMicros),
-      'pattern of a prompt': patterns.micros,
+      'ten patterns of a prompt': patterns.micros,
       ...Object.fromEntries(Object.entries(measured).map(([name, { ms }]) => [name, ms])),
     },
     ratios: {
-      'pattern of a prompt over a search for its place': patterns.ratio,
+      'ten patterns of a prompt over searches for their places': patterns.ratio,
       ...Object.fromEntries(
         Object.entries(measured).flatMap(([name, { accuracy }]) =>
           accuracy.map((value, index) => [`accuracy of ${name} on ${names[index]}`, value]),

@@ -49,6 +49,9 @@ it('what is lost while a try is under way is tried no second time once that one 
   expect(tables.state(by('other'))).toMatchObject({
     reason: expect.stringContaining('it is gone') as string,
   });
+  // Its retry is due while the try goes on.
+  clock.advance(300_000);
+  expect(fetches).toHaveLength(2);
   fetches[1]?.resolve();
   await tables.settled();
   expect(tables.state(by('other'))).toEqual({ table: { bytes: 2 } });

@@ -72,6 +72,7 @@ type Job<T> = {
   /** Of the last try; undefined while one goes on, and once it came. */
   failed: ErrorCode | undefined;
   failures: number;
+  isTried: boolean;
   /** Settles after the first try; it never rejects. */
   first: Promise<void>;
   cancelRetry: () => void;
@@ -166,6 +167,7 @@ export class Tables<T extends Loaded> {
       state: this.#kept(wish) ?? { reason: 'its artifact is on its way', isPending: true },
       failed: undefined,
       failures: 0,
+      isTried: false,
       first: Promise.resolve(),
       cancelRetry: () => undefined,
     };
@@ -181,13 +183,18 @@ export class Tables<T extends Loaded> {
     return undefined;
   }
 
+  /** One at a time: what goes on says itself how it ends. */
   async #try(job: Job<T>): Promise<void> {
+    if (job.isTried) return;
+    job.isTried = true;
     job.failed = undefined;
     try {
       await this.#load(job);
     } catch (cause) {
       if (!job.abort.signal.aborted) this.#failed(job, cause);
       return;
+    } finally {
+      job.isTried = false;
     }
     if (job.abort.signal.aborted) return;
     // What was loaded before may have been lost meanwhile.
@@ -206,7 +213,7 @@ export class Tables<T extends Loaded> {
     if ('table' in job.state && !isLost)
       log.warn(
         { classifier: key, digest, err: error },
-        'the artifact of a classifier does not come by its new pullSecretRef; what is loaded serves on',
+        'the artifact of a classifier could not be fetched anew; what is loaded serves on',
       );
     else {
       log.warn({ classifier: key, digest, err: error }, 'the artifact of a classifier is not here');

@@ -2,8 +2,12 @@ import { RE2JS } from 're2js';
 import { compileRegex } from '../../../src/api/regex.ts';
 import { quantile, type Variant, variant } from '../report.ts';
 
-/** What routes ask about prompts; most of them look at the whole of it. */
+/** What routes ask about prompts. The first four need not look at the whole of one. */
 const patterns = [
+  '(?i)invoice',
+  '^/v1/',
+  'BEGIN [A-Z ]+ KEY',
+  'invoice.{0,200}password',
   '(?i)\\b(select|insert|update)\\b.*\\bwhere\\b',
   '(?i)(translate|übersetze).{0,80}(french|german)',
   '(?i)\\b(python|java|rust|go) (code|function)\\b',
@@ -19,25 +23,29 @@ const prompt = 'please write an invoice for the customer with 12 items and selec
 
 const rounds = 200;
 
-/** Microseconds of one pattern asked about a whole prompt, and how much of what a search for the place takes that is. */
+/** Microseconds of all patterns together, asked about a whole prompt, and how much of what searches for their places take that is. */
 export const patternsBench = (): { readonly micros: Variant; readonly ratio: number } => {
-  const ways = {
-    told: patterns.map((pattern) => {
-      const told = compileRegex(pattern);
-      return () => told.test(prompt);
-    }),
-    found: patterns.map((pattern) => {
-      const alone = RE2JS.compile(pattern);
-      return () => alone.matcher(prompt).find();
-    }),
+  const told = patterns.map((pattern) => {
+    const regex = compileRegex(pattern);
+    return () => regex.test(prompt);
+  });
+  const found = patterns.map((pattern) => {
+    const alone = RE2JS.compile(pattern);
+    return () => alone.matcher(prompt).find();
+  });
+  const microsOf = (asks: readonly (() => boolean)[]): number => {
+    const started = performance.now();
+    for (const ask of asks) ask();
+    return 1000 * (performance.now() - started);
   };
-  const times = { told: [] as number[], found: [] as number[] };
-  for (let round = -20; round < rounds; round += 1)
-    for (const way of ['told', 'found'] as const)
-      for (const ask of ways[way]) {
-        const started = performance.now();
-        ask();
-        if (round >= 0) times[way].push(1000 * (performance.now() - started));
-      }
-  return { micros: variant(times.told), ratio: quantile(times.told, 0.5) / quantile(times.found, 0.5) };
+  const times = Array.from({ length: 20 + rounds }, () => ({ told: microsOf(told), found: microsOf(found) }));
+  const measured = times.slice(20);
+  const micros = measured.map((round) => round.told);
+  return {
+    micros: variant(micros),
+    ratio: quantile(
+      measured.map((round) => round.told / round.found),
+      0.5,
+    ),
+  };
 };

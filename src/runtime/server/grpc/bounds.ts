@@ -1,13 +1,11 @@
-import { constants, type Http2Session } from 'node:http2';
+import { constants } from 'node:http2';
 import { ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
 import { streamOf } from '../../../grpc/stream-of.ts';
 import type { Parts } from '../exchange.ts';
-import type { Penalties } from '../penalties.ts';
 import { toServiceError } from './call.ts';
 import type { LeftCalls } from './left-calls.ts';
-import { endSession } from './listen.ts';
 import { type Coming, SlowCalls } from './slow-calls.ts';
-import { Waste } from './waste.ts';
+import type { Waste } from './waste.ts';
 
 /** Tells of each chunk whether it brings a message to its end: a flag, four bytes of length, the message. */
 const messageEnds = (): ((chunk: Uint8Array) => boolean) => {
@@ -44,7 +42,7 @@ const unreadMs = (slowClientMs: number, bytes: number): number =>
 /** Milliseconds that a timer may be early by the clock that deadlines are read on. */
 const timerMs = 2;
 
-type BoundParts = Pick<Parts, 'clock' | 'log' | 'slowClientMs' | 'limits' | 'telemetry'>;
+type BoundParts = Pick<Parts, 'clock' | 'log' | 'slowClientMs' | 'limits'>;
 
 /**
  * What calls may take of the server beside their handlers. It has to be the first interceptor. grpc-js resets no stream: what came of a
@@ -54,12 +52,11 @@ type BoundParts = Pick<Parts, 'clock' | 'log' | 'slowClientMs' | 'limits' | 'tel
  * whose client does not say that this is all. Once the status of a call is sent, nothing more of it is read. A connection on which too much comes for nothing ends ({@link Waste}); of one of a gateway the stream, as others' answers are on it. A call that its client left is told to {@link LeftCalls}. An answer that is all there, and that its reader does not take within `slowClientMs` and a second for each 64 KiB, ends with its stream.
  */
 export const boundCalls = (
-  { clock, log, slowClientMs, limits, telemetry }: BoundParts,
-  penalties: Penalties,
+  { clock, log, slowClientMs, limits }: BoundParts,
+  waste: Waste,
   leftCalls: LeftCalls,
 ): ServerInterceptor => {
   const slow = new SlowCalls({ clock, ...limits });
-  const waste = new Waste(clock);
   return (method, call) => {
     const stream = streamOf(call);
     const { session } = stream;
@@ -87,15 +84,6 @@ export const boundCalls = (
       });
       stream.once('close', stopTimer);
     };
-    const endFor = (of: Http2Session): void => {
-      if (of.destroyed) return;
-      if (limits.isGateway?.(of.socket.remoteAddress) !== true) {
-        endSession(of, penalties, 'messages');
-        return;
-      }
-      telemetry.endedStream('messages');
-      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    };
     const over = (hasCome: boolean): void => {
       coming?.came();
       coming = undefined;
@@ -104,7 +92,7 @@ export const boundCalls = (
       if (session === undefined || came === 0) return;
       waste.coming(session, -came);
       if (hasCome) waste.came(session, came);
-      else if (!waste.lost(session, came)) endFor(session);
+      else waste.lost(session, stream, came);
     };
     const forgive = (): void => {
       if (session === undefined || waste.takesRoom(session)) return;

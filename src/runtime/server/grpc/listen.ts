@@ -1,10 +1,12 @@
-import { constants, type Http2Session } from 'node:http2';
+import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { type Accepting, type AdmitStream, acceptFor } from '../../../grpc/accept.ts';
 import { listenOn } from '../../../settings/address.ts';
 import type { Clock } from '../../../time/clock.ts';
+import type { Parts } from '../exchange.ts';
 import type { Penalties, PenaltyCause } from '../penalties.ts';
 import type { LeftCalls } from './left-calls.ts';
+import type { Waste } from './waste.ts';
 
 export type Listening = Pick<Accepting, 'end'> & {
   readonly port: number;
@@ -26,6 +28,19 @@ export const endSession = (session: Http2Session, penalties: Penalties, cause: P
   session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   session.destroy();
 };
+
+/** Ends a connection for what came on it for nothing; of a gateway's the stream, as others' answers are on it. */
+export const endForWaste =
+  ({ limits, telemetry }: Pick<Parts, 'limits' | 'telemetry'>, penalties: Penalties) =>
+  (session: Http2Session, stream: ServerHttp2Stream): void => {
+    if (session.destroyed) return;
+    if (limits.isGateway?.(session.socket.remoteAddress) !== true) {
+      endSession(session, penalties, 'messages');
+      return;
+    }
+    telemetry.endedStream('messages');
+    stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  };
 
 /**
  * Streams that came on each connection and did not begin yet, less those that time allows. One that begins makes up for one that its client
@@ -62,13 +77,14 @@ type Admission = {
   readonly clock: Clock;
   readonly penalties: Penalties;
   readonly leftCalls: LeftCalls;
+  readonly waste: Waste;
 };
 
 /**
  * Lets calls begin when what came behind them is read: one that its client reset at once costs its stream and nothing of grpc-js, which
  * would make all of a call first.
  */
-const skipReset = ({ clock, penalties, leftCalls }: Admission): AdmitStream => {
+const skipReset = ({ clock, penalties, leftCalls }: Omit<Admission, 'waste'>): AdmitStream => {
   const unbegun = new Unbegun(clock, penalties);
   return (stream, begin) => {
     const { session } = stream;
@@ -92,12 +108,15 @@ export const listenWithin = async (
     readonly most: number;
   } & Admission,
 ): Promise<Listening> => {
-  const { penalties } = options;
+  const { penalties, waste } = options;
   // Node takes no more streams in a turn than may be open, and would end the connection with the hundredth that is one too many.
   server['commonServerOptions'].maxSessionRejectedStreams = resets.most;
   const { listener, end } = acceptFor(server, {
     ...options,
     admitStream: skipReset(options),
+    wasted: (stream, bytes) => {
+      if (stream.session !== undefined) waste.lost(stream.session, stream, bytes);
+    },
     admit: (socket, begin) => penalties.admit(socket, begin),
   });
   listener.maxConnections = options.most;

@@ -1,7 +1,10 @@
+import { once } from 'node:events';
 import { type ClientHttp2Stream, constants } from 'node:http2';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { systemClock } from '../../../time/clock.ts';
+import { FakeClock } from '../../../time/fake-clock.ts';
 import type { Identify } from '../../callers/caller.ts';
 import { startFakeGrpc } from '../testing/grpc-client.ts';
 import { openIdentify } from '../testing/identify.ts';
@@ -20,6 +23,8 @@ const unreadable = (): Buffer => messageOf(some).fill(0xff, 5);
 const packed = gzipSync(Buffer.alloc(3 << 20));
 const compressed = Buffer.concat([Buffer.of(1, 0, 0, packed.length >> 8, packed.length & 255), packed]);
 
+const gzip = { 'grpc-encoding': 'gzip' };
+
 type Send = (stream: ClientHttp2Stream) => void;
 const leave: Send = (stream) =>
   void stream.write(messageOf(2 * some, some), () => stream.close(constants.NGHTTP2_CANCEL));
@@ -35,7 +40,8 @@ it.each<[string, Readonly<Record<string, string>>, string, Send, string | undefi
   ['that are longer than there may be', {}, generate, (call) => call.end(messageOf(5 << 20)), '8'],
   ['for which there is no room', {}, generate, (call) => call.end(messageOf(3 << 20)), '8'],
   ['that cannot be read', {}, generate, (call) => call.end(unreadable()), '13'],
-  ['that are compressed', { 'grpc-encoding': 'gzip' }, generate, (call) => call.end(compressed), '12'],
+  ['that are compressed', gzip, generate, (call) => call.end(compressed), '12'],
+  ['that are compressed, and long', gzip, generate, (call) => call.end(messageOf(1 << 20)), '12'],
   ['of strangers', stranger, generate, (call) => call.end(messageOf(some)), '16'],
   ['whose client leaves half way', {}, generate, leave, undefined],
   ['of no method', {}, `${oip}NoMethod`, (call) => call.end(messageOf(5 << 20)), '12'],
@@ -73,6 +79,53 @@ describe('of a stream of requests that is refused nothing more is read', () => {
     call.write(message);
     expect(await endOf(call)).toEqual({ status, code: constants.NGHTTP2_NO_ERROR });
     session.destroy();
+  });
+});
+
+describe('a call that would send compressed messages', () => {
+  it('ends, whatever its client goes on to send', async () => {
+    const clock = new FakeClock();
+    await using fake = await startFakeGrpc({ limits, clock });
+    const session = rawSession(fake.address);
+    const call = rawCall(session, generate, gzip);
+    const answered = once(call, 'response');
+    call.write(messageOf(some, 10));
+    await answered;
+    const drip = setInterval(() => void call.write('x'), 5);
+    clock.advance(5000);
+    expect(await endOf(call)).toMatchObject({ code: constants.NGHTTP2_NO_ERROR });
+    clearInterval(drip);
+    session.destroy();
+  });
+
+  it('keeps its connection, however often it comes', async () => {
+    await using fake = await startFakeGrpc({ limits });
+    const session = rawSession(fake.address);
+    for (let round = 0; round < 20; round += 1) {
+      const ends = Array.from({ length: 100 }, () => {
+        const call = rawCall(session, generate, gzip);
+        call.end(compressed);
+        return endOf(call);
+      });
+      for (const { status } of await Promise.all(ends)) expect(status).toBe('12');
+    }
+    session.destroy();
+  });
+
+  it('costs its connection what it sends', async () => {
+    const clock = { ...systemClock, monotonic: () => 0 };
+    await using fake = await startFakeGrpc({ limits, clock });
+    const session = rawSession(fake.address);
+    const closed = new Promise((resolve) => session.once('close', resolve));
+    let calls = 0;
+    for (; !session.closed && !session.destroyed && calls < 1000; calls += 1) {
+      const call = rawCall(session, generate, gzip);
+      call.end(messageOf(some));
+      await endOf(call);
+    }
+    await closed;
+    // Of each 64 KiB come at least, and 8 MiB may.
+    expect(calls).toBeLessThan(140);
   });
 });
 

@@ -14,9 +14,10 @@ import { boundCalls } from './bounds.ts';
 import { inferenceService } from './generate.ts';
 import { createHealth } from './health.ts';
 import { LeftCalls } from './left-calls.ts';
-import { listenWithin, maxStreams } from './listen.ts';
+import { endForWaste, listenWithin, maxStreams } from './listen.ts';
 import { oipService } from './oip.ts';
 import { addReflection } from './reflection.ts';
+import { Waste } from './waste.ts';
 
 /** Bytes of one message. A prompt that fills any context fits many times over. */
 const maxMessageBytes = 4 << 20;
@@ -57,9 +58,10 @@ export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> =>
   const { idleMs, maxConnections } = options.limits;
   const penalties = new Penalties(options, 'grpc');
   const leftCalls = new LeftCalls(options.clock, penalties);
+  const waste = new Waste(options.clock, endForWaste(options, penalties));
   const server = createServer(options.log, {
     'grpc.max_connection_idle_ms': idleMs,
-    interceptors: [boundCalls(options, penalties, leftCalls)],
+    interceptors: [boundCalls(options, waste, leftCalls)],
   });
   const services = ['inference.GRPCInferenceService', 'adaptlet.inference.v1.Inference'];
   const health = createHealth(options, services, () => options.serving.ready().ok);
@@ -76,6 +78,7 @@ export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> =>
     clock: options.clock,
     penalties,
     leftCalls,
+    waste,
   });
   return {
     port: listening.port,

@@ -1,4 +1,4 @@
-import type { Http2Session } from 'node:http2';
+import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import { expect, it } from 'vitest';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { Waste } from './waste.ts';
@@ -6,14 +6,21 @@ import { Waste } from './waste.ts';
 const mib = 1 << 20;
 const start = () => {
   const clock = new FakeClock();
-  const waste = new Waste(clock);
+  let isEnded = false;
+  const waste = new Waste(clock, () => (isEnded = true));
   const session = {} as Http2Session;
+  /** False: its connection was ended for it. */
+  const lostOn = (of: Http2Session, bytes: number): boolean => {
+    isEnded = false;
+    waste.lost(of, {} as ServerHttp2Stream, bytes);
+    return !isEnded;
+  };
   return {
     clock,
     waste,
     came: (bytes: number) => waste.came(session, bytes),
-    lost: (bytes: number) => waste.lost(session, bytes),
-    other: (bytes: number) => waste.lost({} as Http2Session, bytes),
+    lost: (bytes: number) => lostOn(session, bytes),
+    other: (bytes: number) => lostOn({} as Http2Session, bytes),
   };
 };
 

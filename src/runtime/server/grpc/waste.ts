@@ -1,4 +1,4 @@
-import type { Http2Session } from 'node:http2';
+import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Clock } from '../../../time/clock.ts';
 
 /** Bytes of messages that may come on a connection for nothing: at once, and in each millisecond on top. A message may have 4 MiB. */
@@ -10,12 +10,15 @@ const most = { bytes: 8 << 20, perMs: (1 << 20) / 1000 } as const;
  */
 export class Waste {
   readonly #clock: Pick<Clock, 'monotonic'>;
+  readonly #end: (session: Http2Session, stream: ServerHttp2Stream) => void;
   readonly #seen = new WeakMap<Http2Session, { bytes: number; at: number }>();
   /** Bytes of messages on their way. */
   readonly #coming = new WeakMap<Http2Session, number>();
 
-  constructor(clock: Pick<Clock, 'monotonic'>) {
+  /** `end`: too much came on a connection, last of this stream. */
+  constructor(clock: Pick<Clock, 'monotonic'>, end: (session: Http2Session, stream: ServerHttp2Stream) => void) {
     this.#clock = clock;
+    this.#end = end;
   }
 
   /** So many bytes more of messages on their way are there; less than zero: these have come, or will not be. */
@@ -33,9 +36,9 @@ export class Waste {
     this.#add(session, -bytes);
   }
 
-  /** So many bytes came of one that will not be. False: it is too much. */
-  lost(session: Http2Session, bytes: number): boolean {
-    return this.#add(session, bytes) <= most.bytes;
+  /** So many bytes came of one that will not be. */
+  lost(session: Http2Session, stream: ServerHttp2Stream, bytes: number): void {
+    if (this.#add(session, bytes) > most.bytes) this.#end(session, stream);
   }
 
   #add(session: Http2Session, bytes: number): number {

@@ -7,7 +7,7 @@ import { fakeParts } from '../testing/parts.ts';
 import { startHttp } from './server.ts';
 
 const advice =
-  'Send the body as it is, without Content-Encoding or with `identity`; tritonclient does so without request_compression_algorithm.';
+  'Send it as it is, without Content-Encoding or grpc-encoding, or with `identity`; tritonclient does so without request_compression_algorithm (HTTP) and compression_algorithm (gRPC).';
 const completion = JSON.stringify({ model: 'sql', prompt: 'abc', max_tokens: 1 });
 const inference = JSON.stringify({
   inputs: [{ name: 'text', shape: [1], datatype: 'BYTES', data: ['abc'] }],
