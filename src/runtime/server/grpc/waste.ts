@@ -16,7 +16,10 @@ export class Waste {
   readonly #coming = new WeakMap<Http2Session, number>();
 
   /** `end`: too much came on a connection, last of this stream. */
-  constructor(clock: Pick<Clock, 'monotonic'>, end: (session: Http2Session, stream: ServerHttp2Stream) => void) {
+  constructor(
+    clock: Pick<Clock, 'monotonic'>,
+    end: (session: Http2Session, stream: ServerHttp2Stream) => void,
+  ) {
     this.#clock = clock;
     this.#end = end;
   }
