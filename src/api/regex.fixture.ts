@@ -14,6 +14,5 @@ const before = inUse();
 const patterns = Array.from({ length: 8 }, (_, at) => compileRegex(`[ab]*a[ab]{${100 + at}}[cd]`));
 const found = patterns.filter((pattern) => pattern.test(letters));
 const after = inUse();
-console.log(
-  found.length === 0 && patterns.every((one) => one.test('a'.repeat(200) + 'c')) ? after - before : NaN,
-);
+const isTold = found.length === 0 && patterns.every((one) => one.test(`${'a'.repeat(200)}c`));
+process.stdout.write(String(isTold ? after - before : NaN));

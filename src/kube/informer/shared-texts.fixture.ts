@@ -33,4 +33,4 @@ const make = makers[process.argv[2] ?? ''];
 const before = inUse();
 const kept = make?.();
 const after = inUse();
-console.log(kept === undefined ? NaN : after - before);
+process.stdout.write(String(kept === undefined ? NaN : after - before));
