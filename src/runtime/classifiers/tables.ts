@@ -72,7 +72,7 @@ type Job<T> = {
   /** Of the last try; undefined while one goes on, and once it came. */
   failed: ErrorCode | undefined;
   failures: number;
-  isTried: boolean;
+  isTrying: boolean;
   /** Settles after the first try; it never rejects. */
   first: Promise<void>;
   cancelRetry: () => void;
@@ -167,7 +167,7 @@ export class Tables<T extends Loaded> {
       state: this.#kept(wish) ?? { reason: 'its artifact is on its way', isPending: true },
       failed: undefined,
       failures: 0,
-      isTried: false,
+      isTrying: false,
       first: Promise.resolve(),
       cancelRetry: () => undefined,
     };
@@ -185,8 +185,8 @@ export class Tables<T extends Loaded> {
 
   /** One at a time: what goes on says itself how it ends. */
   async #try(job: Job<T>): Promise<void> {
-    if (job.isTried) return;
-    job.isTried = true;
+    if (job.isTrying) return;
+    job.isTrying = true;
     job.failed = undefined;
     try {
       await this.#load(job);
@@ -194,7 +194,7 @@ export class Tables<T extends Loaded> {
       if (!job.abort.signal.aborted) this.#failed(job, cause);
       return;
     } finally {
-      job.isTried = false;
+      job.isTrying = false;
     }
     if (job.abort.signal.aborted) return;
     // What was loaded before may have been lost meanwhile.
