@@ -102,6 +102,8 @@ seen = {
     "http_accepting_text": text_of(accepting.as_numpy("text")[0]),
     "http_gzip": error_of(lambda: http_infer(True, request_compression_algorithm="gzip")),
     "http_deflate": error_of(lambda: http_infer(False, request_compression_algorithm="deflate")),
+    "grpc_gzip": error_of(lambda: infer([text_input(prompt)], compression_algorithm="gzip")),
+    "grpc_deflate": error_of(lambda: infer([text_input(prompt)], compression_algorithm="deflate")),
     "http_unknown": error_of(lambda: rest.infer(unknown, [http_text_input(True)])),
     "stream_text": streamed,
     "stream_error": stream_error,
