@@ -3,7 +3,7 @@ import { createServer, type Server as Listener, type Socket } from 'node:net';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Clock } from '../time/clock.ts';
-import { type Refusing, refusesCompressed } from './compressed.ts';
+import { type OfCompressed, type Refusing, refusesCompressed } from './compressed.ts';
 
 /** Connections of a server, by a listener of our own. */
 export type Accepting = {
@@ -51,12 +51,12 @@ export const acceptFor = (
     readonly admit: (socket: Socket, begin: () => void) => void;
     /** Default: all may begin at once. */
     readonly admitStream?: AdmitStream;
-    /** Bytes that came of calls with compressed messages, which are refused. */
-    readonly wasted?: Refusing['wasted'];
+    /** Calls with compressed messages, which are refused. */
+    readonly compressed?: OfCompressed;
   },
 ): Accepting => {
-  const { clock, admitStream = (_, begin) => begin(), wasted = () => undefined } = options;
-  admitStreams(server, admitStream, { clock, wasted });
+  const { clock, admitStream = (_, begin) => begin(), compressed: told } = options;
+  admitStreams(server, admitStream, { clock, told });
   const injector = server.createConnectionInjector(options.credentials);
   const open = new Set<Socket>();
   // Nothing of one that waits is read: Node hands HTTP/2 all of what was, whatever becomes of the connection meanwhile.

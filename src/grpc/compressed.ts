@@ -8,22 +8,29 @@ import { serviceErrorOf } from './service-error.ts';
 /** What is read, and thrown away, of a call that was refused, and for how many milliseconds. */
 const [mostBytes, mostMs] = [64 << 10, 5000];
 
+/** Who is told of calls that are refused. */
+export type OfCompressed = {
+  /** A call is refused. */
+  readonly refused: (error: AdaptletError) => void;
+  /** So many bytes came of one that was. */
+  readonly wasted: (stream: ServerHttp2Stream, bytes: number) => void;
+};
+
 /** What a refusal needs. */
 export type Refusing = {
   readonly clock: Pick<Clock, 'after'>;
-  /** So many bytes came of a call that was refused. */
-  readonly wasted: (stream: ServerHttp2Stream, bytes: number) => void;
+  readonly told: OfCompressed | undefined;
 };
 
 /**
  * Reads the rest of a call, which is mostly there. A reset has its client reset the stream as well, if it has more to send, and of a thousand
  * resets nghttp2 ends the connection, on which may be others.
  */
-const drain = (stream: ServerHttp2Stream, { clock, wasted }: Refusing): void => {
+const drain = (stream: ServerHttp2Stream, { clock, told }: Refusing): void => {
   const end = (): void => stream.close(constants.NGHTTP2_NO_ERROR);
   let bytes = 0;
   stream.on('data', (chunk: Buffer) => {
-    wasted(stream, chunk.length);
+    told?.wasted(stream, chunk.length);
     bytes += chunk.length;
     if (bytes > mostBytes) end();
   });
@@ -41,9 +48,10 @@ export const refusesCompressed = (
 ): boolean => {
   const { 'grpc-encoding': coding } = headers;
   if (coding === undefined || coding === 'identity') return false;
-  const { details, metadata } = serviceErrorOf(
-    new AdaptletError('BODY_ENCODED', `the grpc-encoding ${quoteUntrusted(String(coding))} is not read`),
-  );
+  const what = `the grpc-encoding ${quoteUntrusted(String(coding))} is not read`;
+  const error = new AdaptletError('BODY_ENCODED', what);
+  refusing.told?.refused(error);
+  const { details, metadata } = serviceErrorOf(error);
   stream.respond(
     {
       ...metadata.toHttp2Headers(),

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -23,6 +24,21 @@ class FakeSocket extends EventEmitter {
   }
 }
 
+class FakeStream {
+  readonly session: { readonly socket: FakeSocket };
+  closed = false;
+  code: number | undefined;
+
+  constructor(socket: FakeSocket) {
+    this.session = { socket };
+  }
+
+  close(code: number): void {
+    this.closed = true;
+    this.code = code;
+  }
+}
+
 const start = (most = 4, expire = true) => {
   const clock = new FakeClock(0);
   const strangers = new StrangerConnections({ clock, most, expire });
@@ -34,12 +50,35 @@ const start = (most = 4, expire = true) => {
     const knows = (): (() => void) => strangers.knows(`${address}:${socket.remotePort}`);
     const answers = (): (() => void) => strangers.answers(socket);
     const asks = (): void => strangers.asks(socket);
-    return { socket, knows, answers, asks, begun: () => begun };
+    const call = () => {
+      const stream = new FakeStream(socket);
+      let isTaken = false;
+      strangers.admitCall(stream as unknown as ServerHttp2Stream, () => (isTaken = true));
+      return { stream, isTaken };
+    };
+    return { socket, knows, answers, asks, call, begun: () => begun };
   };
   return { clock, strangers, come };
 };
 
 describe('a connection that shows nobody', () => {
+  it('has one call at a time, until it shows somebody', () => {
+    const { come } = start();
+    const connection = come();
+    const first = connection.call();
+    expect(first.isTaken).toBe(true);
+    const second = connection.call();
+    expect(second).toMatchObject({ isTaken: false, stream: { code: constants.NGHTTP2_REFUSED_STREAM } });
+    expect(come().call().isTaken).toBe(true);
+    first.stream.closed = true;
+    expect(connection.call().isTaken).toBe(true);
+    expect(connection.call().isTaken).toBe(false);
+    const over = connection.knows();
+    expect([connection.call().isTaken, connection.call().isTaken]).toEqual([true, true]);
+    over();
+    expect(connection.call().isTaken).toBe(false);
+  });
+
   it('ends after a minute, and one of somebody known does not', () => {
     const { clock, strangers, come } = start();
     const [stranger, runtime] = [come(), come()];

@@ -1,3 +1,4 @@
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import { clientNetworkOf } from '../../egress/address.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -12,6 +13,8 @@ type Connection = {
   since: number;
   /** Requests that are being answered. */
   requests: number;
+  /** Its last call of gRPC. */
+  call?: ServerHttp2Stream;
   stopTimer: () => void;
 };
 
@@ -43,7 +46,7 @@ const farewellMs = 1_000;
  * time; else it is ended itself. The oldest is the one that asked and was answered the longest ago, and those that answer a request now
  * come behind those that do not, while they are half or fewer. Where more of a network do, and it has less than half of `most`, the oldest of
  * all others that answer none goes first, by the same rule.
- * A connection of somebody known is not ended here.
+ * A connection of somebody known is not ended here. One of a stranger has one call of gRPC at a time: up to 128 KiB of each are held.
  */
 export class StrangerConnections {
   readonly #clock: Clock;
@@ -116,6 +119,21 @@ export class StrangerConnections {
     begin();
   };
 
+  /** Calls `begin` where a call of gRPC may begin. A client tries another one again by itself. */
+  readonly admitCall = (stream: ServerHttp2Stream, begin: () => void): void => {
+    const { remoteAddress, remotePort } = stream.session?.socket ?? {};
+    const connection = this.#connections.get(`${remoteAddress}:${remotePort}`);
+    if (connection !== undefined) {
+      const isOpen = connection.call?.closed === false;
+      if (isOpen && this.#isStranger(connection)) {
+        stream.close(constants.NGHTTP2_REFUSED_STREAM);
+        return;
+      }
+      connection.call = stream;
+    }
+    begin();
+  };
+
   /** The connection of `peer`, as gRPC says it, has a stream of somebody known, until the result is called. */
   knows(peer: string): () => void {
     const connection = this.#connections.get(peer);
@@ -154,6 +172,10 @@ export class StrangerConnections {
       connection.requests -= 1;
       if (this.#strangers.has(connection)) this.#becomesNewest(connection);
     };
+  }
+
+  #isStranger(connection: Connection): boolean {
+    return this.#strangers.has(connection) || this.#leaving.has(connection);
   }
 
   #becomesStranger(connection: Connection): void {

@@ -52,7 +52,8 @@ export class Port {
   /** @throws CONFIG_INVALID */
   async listen(credentials: ServerCredentials): Promise<void> {
     const { server, strangers } = this;
-    const accepting = acceptFor(server, { clock: this.#clock, credentials, admit: strangers.admit });
+    const { admit, admitCall: admitStream } = strangers;
+    const accepting = acceptFor(server, { clock: this.#clock, credentials, admit, admitStream });
     this.#accepting = accepting;
     this.#port = await listenOn(accepting.listener, this.#address);
   }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, type IncomingHttpHeaders } from 'node:http2';
+import { connect, constants, type IncomingHttpHeaders } from 'node:http2';
 import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
@@ -74,6 +74,41 @@ it('of a stream nothing is read while its token is being reviewed', async () => 
   const { answered, taken } = await send(server.address, sync, { bundle, headers });
   expect(answered).toEqual({});
   expect(taken).toBeLessThanOrEqual(most);
+});
+
+it('who is not known yet has one call at a time on a connection', async () => {
+  const { server, authority } = stage.replica;
+  const reviewed = new Promise(() => undefined);
+  stage.api.before = () => reviewed;
+  const session = connect(`https://${server.address}`, {
+    ca: authority.credentials().bundle,
+    servername: 'localhost',
+  });
+  await once(session, 'connect');
+  const ask = () => {
+    const call = session.request({
+      ':method': 'POST',
+      ':path': sync,
+      'content-type': 'application/grpc',
+      authorization: `Bearer ${nodeToken()}`,
+    });
+    call.on('error', () => undefined).resume();
+    return { call, closed: new Promise((resolve) => call.once('close', resolve)) };
+  };
+  const answered = () => new Promise((resolve) => session.ping(resolve));
+  const first = ask();
+  await answered();
+  const others = Array.from({ length: 15 }, ask);
+  await Promise.all(others.map(({ closed }) => closed));
+  expect(others.map(({ call }) => call.rstCode)).toEqual(Array(15).fill(constants.NGHTTP2_REFUSED_STREAM));
+  expect(first.call.closed).toBe(false);
+  first.call.close();
+  // Else what it sends of the next one may come first.
+  await first.closed;
+  const next = ask();
+  for (let turn = 0; turn < 50; turn++) await answered();
+  expect(next.call.closed).toBe(false);
+  session.destroy();
 });
 
 it('a request for a certificate is not read to its end where it is long', async () => {

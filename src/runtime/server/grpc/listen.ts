@@ -5,6 +5,7 @@ import { listenOn } from '../../../settings/address.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { Parts } from '../exchange.ts';
 import type { Penalties, PenaltyCause } from '../penalties.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { LeftCalls } from './left-calls.ts';
 import type { Waste } from './waste.ts';
 
@@ -106,16 +107,20 @@ export const listenWithin = async (
     readonly address: string;
     readonly credentials: ServerCredentials;
     readonly most: number;
+    readonly telemetry: Pick<Telemetry, 'refused'>;
   } & Admission,
 ): Promise<Listening> => {
-  const { penalties, waste } = options;
+  const { penalties, waste, telemetry } = options;
   // Node takes no more streams in a turn than may be open, and would end the connection with the hundredth that is one too many.
   server['commonServerOptions'].maxSessionRejectedStreams = resets.most;
   const { listener, end } = acceptFor(server, {
     ...options,
     admitStream: skipReset(options),
-    wasted: (stream, bytes) => {
-      if (stream.session !== undefined) waste.lost(stream.session, stream, bytes);
+    compressed: {
+      refused: ({ code }) => telemetry.refused('grpc', code),
+      wasted: (stream, bytes) => {
+        if (stream.session !== undefined) waste.lost(stream.session, stream, bytes);
+      },
     },
     admit: (socket, begin) => penalties.admit(socket, begin),
   });

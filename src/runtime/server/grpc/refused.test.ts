@@ -112,6 +112,17 @@ describe('a call that would send compressed messages', () => {
     session.destroy();
   });
 
+  it('is counted, as one over HTTP is', async () => {
+    await using fake = await startFakeGrpc({ limits });
+    const session = rawSession(fake.address);
+    const call = rawCall(session, generate, gzip);
+    call.end(compressed);
+    await endOf(call);
+    session.destroy();
+    const counted = /^adaptlet_requests_total\{[^}]*protocol="grpc",code="BODY_ENCODED"[^}]*\} 1$/m;
+    expect(await fake.parts.telemetry.metricsText()).toMatch(counted);
+  });
+
   it('costs its connection what it sends', async () => {
     const clock = { ...systemClock, monotonic: () => 0 };
     await using fake = await startFakeGrpc({ limits, clock });

@@ -79,6 +79,7 @@ export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> =>
     penalties,
     leftCalls,
     waste,
+    telemetry: options.telemetry,
   });
   return {
     port: listening.port,

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../../errors/catalogue.ts';
 import { exposition } from '../../../telemetry/exposition.ts';
 import type { Traces } from '../../../telemetry/traces.ts';
 import type { Clock } from '../../../time/clock.ts';
@@ -30,6 +31,8 @@ export type Telemetry = {
     readonly method: string;
     readonly headers: Headers;
   }): RequestRecord;
+  /** A request was refused before it began. */
+  refused(protocol: string, code: ErrorCode): void;
   /** A connection was ended for what came on it. `cause` is one of few constants. */
   endedConnection(protocol: string, cause: string): void;
   /** A stream of a gateway's connection was ended for what came on that. `cause` is one of few constants. */
@@ -101,6 +104,8 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
         },
       };
     },
+    refused: (protocol, code) =>
+      counters.request({ served: undefined, protocol, code }, 0, { prompt: 0, completion: 0 }),
     endedConnection: (protocol, cause) => counters.endedConnection(protocol, cause),
     endedStream: (cause) => counters.endedStream(cause),
     delayedConnection: (protocol) => counters.delayedConnection(protocol),
