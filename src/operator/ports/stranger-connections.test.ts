@@ -24,18 +24,21 @@ class FakeSocket extends EventEmitter {
   }
 }
 
-class FakeStream {
+class FakeStream extends EventEmitter {
   readonly session: { readonly socket: FakeSocket };
-  closed = false;
   code: number | undefined;
 
   constructor(socket: FakeSocket) {
+    super();
     this.session = { socket };
   }
 
   close(code: number): void {
-    this.closed = true;
     this.code = code;
+  }
+
+  gone(): void {
+    this.emit('close');
   }
 }
 
@@ -70,13 +73,19 @@ describe('a connection that shows nobody', () => {
     const second = connection.call();
     expect(second).toMatchObject({ isTaken: false, stream: { code: constants.NGHTTP2_REFUSED_STREAM } });
     expect(come().call().isTaken).toBe(true);
-    first.stream.closed = true;
-    expect(connection.call().isTaken).toBe(true);
+    first.stream.gone();
+    const third = connection.call();
+    expect(third.isTaken).toBe(true);
     expect(connection.call().isTaken).toBe(false);
     const over = connection.knows();
-    expect([connection.call().isTaken, connection.call().isTaken]).toEqual([true, true]);
+    const more = [connection.call(), connection.call()];
+    expect(more.map(({ isTaken }) => isTaken)).toEqual([true, true]);
     over();
-    expect(connection.call().isTaken).toBe(false);
+    for (const { stream } of [third, ...more]) {
+      expect(connection.call().isTaken).toBe(false);
+      stream.gone();
+    }
+    expect(connection.call().isTaken).toBe(true);
   });
 
   it('ends after a minute, and one of somebody known does not', () => {

@@ -13,8 +13,8 @@ type Connection = {
   since: number;
   /** Requests that are being answered. */
   requests: number;
-  /** Its last call of gRPC. */
-  call?: ServerHttp2Stream;
+  /** Its calls of gRPC that hold something. */
+  readonly calls: Set<ServerHttp2Stream>;
   stopTimer: () => void;
 };
 
@@ -46,7 +46,8 @@ const farewellMs = 1_000;
  * time; else it is ended itself. The oldest is the one that asked and was answered the longest ago, and those that answer a request now
  * come behind those that do not, while they are half or fewer. Where more of a network do, and it has less than half of `most`, the oldest of
  * all others that answer none goes first, by the same rule.
- * A connection of somebody known is not ended here. One of a stranger has one call of gRPC at a time: up to 128 KiB of each are held.
+ * A connection of somebody known is not ended here. One of a stranger begins a call of gRPC only where it has none, as up to 128 KiB of each
+ * are held; calls that began before stay.
  */
 export class StrangerConnections {
   readonly #clock: Clock;
@@ -111,6 +112,7 @@ export class StrangerConnections {
       streams: 0,
       since: 0,
       requests: 0,
+      calls: new Set<ServerHttp2Stream>(),
       stopTimer: () => undefined,
     };
     this.#connections.set(peer, connection);
@@ -119,17 +121,19 @@ export class StrangerConnections {
     begin();
   };
 
-  /** Calls `begin` where a call of gRPC may begin. A client tries another one again by itself. */
+  /** Calls `begin` where a call of gRPC may begin. */
   readonly admitCall = (stream: ServerHttp2Stream, begin: () => void): void => {
     const { remoteAddress, remotePort } = stream.session?.socket ?? {};
     const connection = this.#connections.get(`${remoteAddress}:${remotePort}`);
     if (connection !== undefined) {
-      const isOpen = connection.call?.closed === false;
-      if (isOpen && this.#isStranger(connection)) {
+      const { calls } = connection;
+      if (calls.size > 0 && this.#isStranger(connection)) {
         stream.close(constants.NGHTTP2_REFUSED_STREAM);
         return;
       }
-      connection.call = stream;
+      calls.add(stream);
+      // Not once it is closed: one that its client closes without an error keeps what nobody read.
+      stream.once('close', () => calls.delete(stream));
     }
     begin();
   };

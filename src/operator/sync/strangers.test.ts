@@ -95,19 +95,28 @@ it('who is not known yet has one call at a time on a connection', async () => {
     call.on('error', () => undefined).resume();
     return { call, closed: new Promise((resolve) => call.once('close', resolve)) };
   };
-  const answered = () => new Promise((resolve) => session.ping(resolve));
+  const turns = async (): Promise<void> => {
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => session.ping(resolve));
+  };
   const first = ask();
-  await answered();
+  await turns();
   const others = Array.from({ length: 15 }, ask);
   await Promise.all(others.map(({ closed }) => closed));
   expect(others.map(({ call }) => call.rstCode)).toEqual(Array(15).fill(constants.NGHTTP2_REFUSED_STREAM));
   expect(first.call.closed).toBe(false);
   first.call.close();
-  // Else what it sends of the next one may come first.
+  // Else what its client sends of the next one may come first.
   await first.closed;
-  const next = ask();
-  for (let turn = 0; turn < 50; turn++) await answered();
-  expect(next.call.closed).toBe(false);
+  const second = ask();
+  second.call.write(framed(0, Buffer.alloc(40_000)));
+  await turns();
+  expect(second.call.closed).toBe(false);
+  // What came of it is held.
+  second.call.close(constants.NGHTTP2_NO_ERROR);
+  await second.closed;
+  const third = ask();
+  await third.closed;
+  expect(third.call.rstCode).toBe(constants.NGHTTP2_REFUSED_STREAM);
   session.destroy();
 });
 

@@ -76,6 +76,11 @@ export class Counters {
     if (tokens.completion > 0) this.#tokens.add(tokens.completion, { ...arm, kind: 'completion' });
   }
 
+  /** One that took no time of any adapter. */
+  refused(protocol: string, code: ErrorCode): void {
+    this.#requests.add(1, { ...this.#arm(undefined), protocol, code });
+  }
+
   /** `caller`: `namespace/name` of a credential. */
   caller(caller: string, code: Labels['code']): void {
     this.#callers.add(1, { caller: this.#callerNames.bounded(caller), code });

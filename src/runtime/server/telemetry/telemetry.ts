@@ -104,8 +104,7 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
         },
       };
     },
-    refused: (protocol, code) =>
-      counters.request({ served: undefined, protocol, code }, 0, { prompt: 0, completion: 0 }),
+    refused: (protocol, code) => counters.refused(protocol, code),
     endedConnection: (protocol, cause) => counters.endedConnection(protocol, cause),
     endedStream: (cause) => counters.endedStream(cause),
     delayedConnection: (protocol) => counters.delayedConnection(protocol),
