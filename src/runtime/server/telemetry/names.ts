@@ -2,7 +2,7 @@
 export const metrics = {
   requests: {
     name: 'adaptlet_requests_total',
-    help: 'Requests answered, by adapter, rollout, arm, protocol and code of the error catalogue (OK when served).',
+    help: 'Requests answered, by adapter, rollout, arm, protocol and code of the error catalogue (OK when served). Each call of gRPC with compressed messages counts (BODY_ENCODED), whoever sends it.',
   },
   callers: {
     name: 'adaptlet_caller_requests_total',
