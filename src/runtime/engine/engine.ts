@@ -190,6 +190,11 @@ export type GenerateInput = Whose & {
   readonly badWords?: readonly string[];
   /** Log probabilities with each token, and those of that many likeliest tokens. Absent: none. */
   readonly logprobs?: number;
+  /**
+   * The prompt comes with the first token, with its tokens where log probabilities are asked for. Absent: it does not.
+   * `maxTokens`: of a prompt whose tokens are told, or that came as tokens; of more PROMPT_TOO_LONG.
+   */
+  readonly echo?: { readonly maxTokens: number };
   /** Absent: any text. */
   readonly structure?: Structure;
   /** True: special tokens around thoughts and calls are in the text, which begins with a <think> that the prompt ended with. */
@@ -221,6 +226,12 @@ export type TokenLogprob = {
 /** The token that was taken, and the likeliest ones in its place, likeliest first. */
 export type TakenLogprob = TokenLogprob & { readonly top: readonly TokenLogprob[] };
 
+/** A token of a prompt. The first one follows nothing, so it has no probability. */
+export type PromptToken = TakenLogprob | Omit<TokenLogprob, 'logprob'>;
+
+/** A prompt as it is told with its answer; `tokens` where log probabilities were asked for. */
+export type Echo = { readonly text: string; readonly tokens?: readonly PromptToken[] };
+
 export type FinishReason = 'stop' | 'length';
 
 export type Timing = {
@@ -239,9 +250,12 @@ export type GenerateEvent =
       readonly text: string;
       /** One for each id, where asked for. */
       readonly logprobs?: readonly TakenLogprob[];
+      /** With the first token, where asked for. */
+      readonly echo?: Echo;
       /**
        * With the first token: milliseconds of the steps that led to it, all that came between them left out. Where the
-       * beginning of the prompt was there already: about what they would have taken for all of it.
+       * beginning of the prompt was there already: about what they would have taken for all of it. Absent where the tokens of
+       * the prompt are told: that takes longer than others' first tokens.
        */
       readonly firstTokenMs?: number;
       /** With the first token: those of the prompt that were computed for it, and not there already. */

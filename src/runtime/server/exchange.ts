@@ -2,7 +2,7 @@ import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Identify } from '../callers/caller.ts';
-import type { TakenLogprob } from '../engine/engine.ts';
+import type { Echo, TakenLogprob } from '../engine/engine.ts';
 import type { RequestContext } from '../routing/request.ts';
 import { answersTo } from '../serving/choices.ts';
 import type { Answered, GenerateRequest, Generation, GenerationEvent, Serving } from '../serving/serving.ts';
@@ -43,6 +43,8 @@ export type Answer = {
   readonly ids: readonly number[];
   /** One for each id; empty when they were not asked for. */
   readonly logprobs: readonly TakenLogprob[];
+  /** The prompt, where it was asked for. */
+  readonly echo: Echo | undefined;
   readonly done: Done;
 };
 
@@ -51,6 +53,7 @@ class AnswerParts {
   #text = '';
   readonly #ids: number[] = [];
   readonly #logprobs: TakenLogprob[] = [];
+  #echo: Echo | undefined;
   #done: Done | undefined;
 
   add(event: GenerationEvent): void {
@@ -61,12 +64,19 @@ class AnswerParts {
     this.#text += event.text;
     this.#ids.push(...event.ids);
     this.#logprobs.push(...(event.logprobs ?? []));
+    this.#echo ??= event.echo;
   }
 
   /** Undefined until it is whole. */
   get answer(): Answer | undefined {
     if (this.#done === undefined) return undefined;
-    return { text: this.#text, ids: this.#ids, logprobs: this.#logprobs, done: this.#done };
+    return {
+      text: this.#text,
+      ids: this.#ids,
+      logprobs: this.#logprobs,
+      echo: this.#echo,
+      done: this.#done,
+    };
   }
 }
 

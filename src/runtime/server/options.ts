@@ -1,7 +1,7 @@
 import type { Prompt, PromptRoom, Structure } from '../engine/engine.ts';
 import { promptTooLong } from '../engine/failures.ts';
 import { chatTexts } from '../engine/model/chat-input.ts';
-import { aboutPrompt } from '../serving/choices.ts';
+import { aboutPrompt, answersTo } from '../serving/choices.ts';
 import type { GenerateRequest, Serving } from '../serving/serving.ts';
 import { outside, within } from './range.ts';
 import { refuse } from './refuse.ts';
@@ -17,6 +17,8 @@ export type Options = SamplingOptions & {
   readonly badWords?: readonly string[] | undefined;
   /** How many of the likeliest tokens besides the one that was taken; undefined: no log probabilities. */
   readonly logprobs?: number | undefined;
+  /** The prompt is told before the answer. */
+  readonly echo?: boolean | undefined;
   readonly structure?: Structure | undefined;
   /** See GenerateInput. */
   readonly marked?: boolean | undefined;
@@ -40,6 +42,9 @@ const wordLimits = { count: 1024, length: 256, characters: 16_384 } as const;
 
 /** Likeliest tokens with each token: what OpenAI allows. */
 const maxLogprobs = 20;
+
+/** Log probabilities of prompts that one request is told: of each token, and of as many likeliest ones. They are there at once. */
+const maxEchoed = 32_768;
 
 /** Answers to one prompt, and to all prompts of a request: each takes a place in the engine. */
 const maxChoices = 16;
@@ -175,7 +180,11 @@ export const generateRequest = (
   // The context length is 0 until the base model is loaded for the first time.
   const context = base.contextLength > 0 ? base.contextLength : Number.MAX_SAFE_INTEGER;
   const unasked = Math.min(defaults.maxTokens, base.room?.answerTokens ?? Infinity, context);
-  const { maxTokens = unasked, stopTokenIds = [], logprobs, structure, marked, morePrompts = [] } = options;
+  const { maxTokens = unasked, stopTokenIds = [], structure, marked, morePrompts = [] } = options;
+  const logprobs =
+    options.logprobs === undefined
+      ? undefined
+      : within('logprobs', options.logprobs, { min: 0, max: maxLogprobs, whole: true });
   const stopTokens = checkedStopTokens(stopTokenIds, base);
   const words = checkedWords(options.badWords ?? []);
   const choices = within('n', options.choices ?? 1, { min: 1, max: maxChoices, whole: true });
@@ -198,8 +207,13 @@ export const generateRequest = (
     ...(structure === undefined ? {} : { structure }),
     ...(marked === true ? { marked } : {}),
     ...(choices === 1 ? {} : { choices }),
-    ...(logprobs === undefined
-      ? {}
-      : { logprobs: within('logprobs', logprobs, { min: 0, max: maxLogprobs, whole: true }) }),
+    ...(logprobs === undefined ? {} : { logprobs }),
+    ...(options.echo === true
+      ? {
+          echo: {
+            maxTokens: Math.floor(maxEchoed / (1 + (logprobs ?? 0)) / answersTo({ choices, morePrompts })),
+          },
+        }
+      : {}),
   };
 };

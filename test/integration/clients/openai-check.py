@@ -65,6 +65,25 @@ def several_prompts():
     }
 
 
+def told_prompt():
+    """As lm-eval asks: a text, and what the model says of it."""
+    asked = {**greedy, "max_tokens": 1, "echo": True, "logprobs": 1}
+    choice = client.completions.create(model=rollout, prompt=prompt, **asked).choices[0]
+    streamed = next(iter(client.completions.create(model=rollout, prompt=prompt, stream=True, **asked))).choices[0]
+    longer = client.completions.create(model=rollout, prompt=choice.text, **asked).choices[0]
+    scores = choice.logprobs
+    return {
+        "text": choice.text,
+        "streamed": [streamed.text, streamed.logprobs.token_logprobs[1:]],
+        "first": [scores.token_logprobs[0], scores.top_logprobs[0]],
+        "scores": scores.token_logprobs[1:],
+        "tops": [max(top, key=top.get) for top in scores.top_logprobs[1:]][-1],
+        "tokens": scores.tokens,
+        "offsets": scores.text_offset,
+        "answer_as_prompt": longer.logprobs.token_logprobs[len(scores.tokens) - 1],
+    }
+
+
 def end_of(text):
     """A text that ends it early: the helpers raise where the limit of tokens does."""
     return text[len(text) // 2 :]
@@ -154,6 +173,7 @@ json.dump(
         "model": client.models.retrieve(model).id,
         "completions": completions(),
         "several_prompts": several_prompts(),
+        "told_prompt": told_prompt(),
         "chats": chats(),
         "responses": responses(),
         "ends": ends(),

@@ -49,6 +49,18 @@ export const openaiPythonClient = (of: () => Target, executable: string): void =
       expect(requestId).toBe(own);
     });
 
+    it('tells the prompt before its answer, with log probabilities of its tokens', () => {
+      const { told_prompt: told } = seen as { told_prompt: Seen & { scores: number[]; tokens: string[] } };
+      const { tokens, scores } = told;
+      expect(told).toMatchObject({ text: tokens.join(''), first: [null, null], tops: tokens.at(-1) });
+      expect(told['streamed']).toEqual([told['text'], scores]);
+      expect(told['offsets']).toEqual(tokens.map((_, at) => tokens.slice(0, at).join('').length));
+      expect(scores.length).toBe(tokens.length - 1);
+      expect(Math.max(...scores)).toBeLessThanOrEqual(0);
+      // The answer is as likely where it is part of a prompt.
+      expect(told['answer_as_prompt']).toBeCloseTo(scores.at(-1)!, 3);
+    });
+
     it('completes a list of prompts, each as it does alone', () => {
       const { several_prompts: several } = seen as { several_prompts: Seen & { alone: string[] } };
       expect(several).toMatchObject({ texts: several.alone, streamed: several.alone, indices: [0, 1] });

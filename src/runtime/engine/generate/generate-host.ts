@@ -21,6 +21,7 @@ import type { AdapterOptions, HostOptions } from '../host/options.ts';
 import { StepClock } from '../host/step-clock.ts';
 import type { PromptTokens } from '../host/texts.ts';
 import { StopStrings } from '../model/stop-strings.ts';
+import type { TokenText } from '../model/token-text.ts';
 import { Mutex } from '../mutex.ts';
 import { seededRandom } from '../random.ts';
 import { Candidates } from '../sampling/candidates.ts';
@@ -37,7 +38,7 @@ import type { TokenMask } from '../structure/token-mask.ts';
 import { Answer } from './answer.ts';
 import { endTokens, type Limits } from './end-tokens.ts';
 import type { GenerateModel } from './generate-model.ts';
-import { promptRoom, tokensFor } from './prompt-room.ts';
+import { promptEcho, promptRoom, tokensFor } from './prompt-room.ts';
 import { RunningBatch } from './running-batch.ts';
 import { Scheduler } from './scheduler.ts';
 import { type Graph, Sequence } from './sequence.ts';
@@ -339,11 +340,18 @@ export class GenerateHost implements EngineHost {
     const { sampling, loadedBytes = 0, marked = false } = input;
     const maxTokens = tokensFor(input, count, this.#roomFor(input, count));
     const { endIds, bans } = endTokens(input, settings.eosIds, words, codec);
+    const describe = (token: number): TokenText => codec.describe(token);
+    const logprobs =
+      input.logprobs === undefined
+        ? undefined
+        : { top: input.logprobs, describe, candidates: this.#candidates };
+    const echo = promptEcho(input, { ids: promptIds, logprobs, describe });
     return new Sequence({
       id,
       flow: flowOf(input, input.engineName),
       loadedBytes,
-      scope: prefixCache ? input.scope : undefined,
+      // Keys and values of others come without logits.
+      scope: prefixCache && echo?.isScored !== true ? input.scope : undefined,
       adapter,
       graph: adapter === null ? this.#baseGraph : { session: adapter.graph, feeds: () => adapter.feeds },
       promptIds,
@@ -355,14 +363,8 @@ export class GenerateHost implements EngineHost {
         bans,
       }),
       mask,
-      logprobs:
-        input.logprobs === undefined
-          ? undefined
-          : {
-              top: input.logprobs,
-              describe: (token) => codec.describe(token),
-              candidates: this.#candidates,
-            },
+      logprobs,
+      echo,
       answer: new Answer({
         detokenizer: codec.detokenizer(promptIds, marked),
         stops: new StopStrings(input.stop),

@@ -144,7 +144,7 @@ export class RunningBatch {
     const gave = (): number => Math.max(0, sequence.ids.length - before);
     try {
       const { logits, times } = await this.#steps.fill(sequence, max);
-      const complete = sequence.stepped(times, sequence.pending === 0 ? logits : undefined);
+      const complete = sequence.steppedPiece(times, logits);
       return { kind: complete ? 'complete' : 'goes-on', tokens: gave() };
     } catch (error) {
       return { kind: 'failed', error, tokens: gave() };

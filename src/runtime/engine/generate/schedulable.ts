@@ -8,6 +8,8 @@ export type Schedulable = {
   readonly flow: Flow;
   /** Tokens that steps have still to take: one while it decodes. */
   readonly pending: number;
+  /** Steps do more for each token of its prompt than for others. Absent: false. */
+  readonly isScored?: boolean;
   readonly cancelled: boolean;
   /** False while its caller does not take events. */
   readonly runnable: boolean;

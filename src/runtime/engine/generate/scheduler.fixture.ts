@@ -19,6 +19,7 @@ export type FakeParts = {
   /** After so many tokens its keys and values are of no use any more. */
   readonly againAt?: number;
   readonly loadedBytes?: number;
+  readonly isScored?: boolean;
 };
 
 /** A sequence that counts. */
@@ -31,6 +32,7 @@ export class FakeSequence implements Schedulable {
   readonly againAt: number;
   readonly perStep: number;
   readonly loadedBytes: number;
+  readonly isScored: boolean;
   cancelled = false;
   window: number;
   placed = false;
@@ -40,7 +42,7 @@ export class FakeSequence implements Schedulable {
 
   constructor(id: number, parts: FakeParts = {}) {
     const { prompt = 5, answer = 3, flow, failAt = 0 } = parts;
-    const { window = Infinity, againAt = 0, perStep = 1, loadedBytes = 0 } = parts;
+    const { window = Infinity, againAt = 0, perStep = 1, loadedBytes = 0, isScored = false } = parts;
     this.id = id;
     this.flow = { tenant: '', adapter: null, priority: 0, ...flow };
     this.promptTokens = prompt;
@@ -50,6 +52,7 @@ export class FakeSequence implements Schedulable {
     this.perStep = perStep;
     this.window = window;
     this.loadedBytes = loadedBytes;
+    this.isScored = isScored;
   }
 
   /** Tokens at most. */

@@ -56,6 +56,14 @@ describe('the steps of the scheduler', () => {
     await settle();
     expect(batch.pieces).toEqual([64, 16, 16, 16, 16, 2]);
     expect(log.slice(0, 6)).toEqual(['decode 1', 'fill 2', 'decode 1', 'fill 2', 'decode 1', 'fill 2']);
+    // What is also scored takes longer, which says nothing about others.
+    const scored = startScheduler({ maxDecodeStallMs: 40 });
+    scored.batch.msPerToken = 4;
+    for (const isScored of [true, false]) {
+      scored.submit(new FakeSequence(1, { prompt: 128, answer: 1, isScored }));
+      await scored.settle();
+    }
+    expect(scored.batch.pieces).toEqual([64, 64, 64, 16, 16, 16, 16]);
   });
 
   it('are for the prompt of whoever had less, before that of others', async () => {

@@ -346,7 +346,7 @@ export class Scheduler<S extends Schedulable> {
     const outcome = await batch.fill(sequence, this.#pace.max);
     this.#filling = undefined;
     if (this.#madeWay(entry, outcome, before)) return;
-    if (outcome.kind !== 'failed')
+    if (outcome.kind !== 'failed' && sequence.isScored !== true)
       this.#pace.ran(Math.min(before, this.#pace.max), clock.monotonic() - started);
     this.#gave(entry, outcome, { usual: 0 });
   }

@@ -12,6 +12,7 @@ import type { DecoderSession } from '../session/decoder-session.ts';
 import type { KvCache } from '../session/kv-cache.ts';
 import type { TokenMask } from '../structure/token-mask.ts';
 import type { Answer, Piece } from './answer.ts';
+import type { PromptEcho } from './prompt-echo.ts';
 
 /** The graph that answers, and what is fed besides the tokens. Feeds can be rebuilt between steps, so they are asked for. */
 export type Graph = { readonly session: DecoderSession; readonly feeds: () => Feeds };
@@ -34,6 +35,8 @@ export type SequenceParts = {
   readonly mask: TokenMask | undefined;
   /** Of each token, when the request wants them. */
   readonly logprobs: LogprobParts | undefined;
+  /** What its first token tells of the prompt; undefined: nothing. */
+  readonly echo: PromptEcho | undefined;
   readonly answer: Answer;
   /** See GenerateInput. */
   readonly speculates: boolean;
@@ -179,10 +182,31 @@ export class Sequence implements KvOwner {
     this.#cache = undefined;
   }
 
+  /** Tokens of its prompt are told with their probabilities, so each step of a piece reads the logits of all that it takes. */
+  get isScored(): boolean {
+    return this.#parts.echo?.isScored === true;
+  }
+
+  /** Tokens that one step takes at most. */
+  get maxPiece(): number {
+    return this.#parts.echo?.piece(this.graph.session.vocabSize) ?? Infinity;
+  }
+
   /** The next tokens to be run, `max` at most. */
   next(max: number): readonly number[] {
     const { length } = this.cache;
     return this.#ids.slice(length, length + max);
+  }
+
+  /**
+   * A step took the next tokens of what is pending, with the logits of the last one, or of each where it {@link isScored}. True
+   * when the answer is complete.
+   * @throws LOGITS_NOT_FINITE, STRUCTURE_TOO_COMPLEX
+   */
+  steppedPiece(times: StepTimes, logits: Float32Array): boolean {
+    const { vocabSize } = this.graph.session;
+    this.#parts.echo?.took(this.filled - logits.length / vocabSize, logits, vocabSize);
+    return this.stepped(times, this.pending === 0 ? logits.subarray(-vocabSize) : undefined);
   }
 
   /**
@@ -234,7 +258,7 @@ export class Sequence implements KvOwner {
 
   /** Takes the token that the logits and its sampler say, and those that can only follow it. */
   #take(logits: Float32Array): boolean {
-    const { sampler, mask, emit, logprobs } = this.#parts;
+    const { sampler, mask, emit, logprobs, echo } = this.#parts;
     const id = sampler(logits);
     const forced = mask?.took(id) ?? [];
     for (const one of forced) sampler.came(one);
@@ -246,7 +270,9 @@ export class Sequence implements KvOwner {
       ids,
       text,
       ...(logprobs === undefined ? {} : { logprobs: [takenLogprob(logits, id, logprobs)] }),
-      ...(isFirst ? { firstTokenMs: this.#firstTokenMs, computedTokens: this.#computed } : {}),
+      ...(isFirst ? { computedTokens: this.#computed } : {}),
+      ...(isFirst && echo !== undefined ? { echo: echo.whole } : {}),
+      ...(isFirst && echo?.isScored !== true ? { firstTokenMs: this.#firstTokenMs } : {}),
     });
     const table = this.#table;
     this.#ids.push(...ids);

@@ -39,13 +39,14 @@ export class StepRunner {
     this.#parts = parts;
   }
 
-  /** Up to `max` of the tokens that are pending of one sequence: logits of the last one. */
+  /** Up to `max` of the tokens that are pending of one sequence: logits of the last one, or of each where it is scored. */
   async fill(sequence: Sequence, max: number): Promise<Stepped> {
     this.#parts.atWork.step([sequence.id]);
     const pickedAt = this.#parts.clock.monotonic();
-    const ids = sequence.next(max);
+    const ids = sequence.next(Math.min(max, sequence.maxPiece));
     const { session, feeds } = sequence.graph;
-    const run = session.prepare(feeds(), ids, sequence.cache, [ids.length - 1], sequence.ids.length);
+    const read = sequence.isScored ? [...ids.keys()] : [ids.length - 1];
+    const run = session.prepare(feeds(), ids, sequence.cache, read, sequence.ids.length);
     return await this.#timed(pickedAt, sequence.adapter, { tokens: ids.length, run });
   }
 

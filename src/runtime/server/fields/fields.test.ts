@@ -99,6 +99,7 @@ const telling: Readonly<Record<string, unknown>> = {
   logit_bias: { 7: 1 },
   logprobs: true,
   top_logprobs: 2,
+  echo: true,
   response_format: { type: 'json_object' },
   structured_outputs: { regex: 'a+' },
   guided_json: { type: 'null' },

@@ -33,7 +33,7 @@ export const refusedOfGeneration = {
   skip_special_tokens: refused('special tokens are left out of the text', true),
   spaces_between_special_tokens: harmless('special tokens are left out of the text'),
   detokenize: refused('answers are text', true),
-  prompt_logprobs: refused('log probabilities of prompts are not computed yet'),
+  prompt_logprobs: refused('log probabilities of a prompt come with echo and logprobs of /v1/completions'),
   logprob_token_ids: refused('log probabilities are given for the likeliest tokens only'),
   flat_logprobs: refused("log probabilities have OpenAI's form", false),
   truncate_prompt_tokens: refused('a prompt that is too long is refused, not cut'),
@@ -102,6 +102,7 @@ export const completionFields = {
   ),
   /** How many of the likeliest tokens; 0 is the token alone. */
   logprobs: honoured(z.union([z.number(), z.literal(false)], { error: 'must be a number' }).nullish()),
+  echo: honoured(z.boolean().nullish()),
   suffix: refused('text cannot be filled in yet', ''),
   prompt_embeds: refused(parts),
   add_special_tokens: refused("the tokenizer's own are always added", true),

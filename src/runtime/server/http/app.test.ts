@@ -189,7 +189,7 @@ describe('refusals', () => {
   it.each<[string, string, object, string, RegExp]>([
     ['/v1/completions', 'n that is no number', { ...text, n: '2' }, 'n', /number/],
     ['/v1/completions', 'best_of', { ...text, best_of: 3 }, 'best_of', /not supported/],
-    ['/v1/completions', 'echo', { ...text, echo: true }, 'echo', /not supported/],
+    ['/v1/chat/completions', 'echo', { ...chat, echo: true }, 'echo', /not supported/],
     ['/v1/completions', 'suffix', { ...text, suffix: 'y' }, 'suffix', /not supported/],
     ['/v1/completions', 'logprobs that are no number', { ...text, logprobs: true }, 'logprobs', /a number/],
     [

@@ -39,5 +39,9 @@ export const completionOptions = (body: CompletionBody | ChatBody): Options => (
 
 export const askCompletion = (body: CompletionBody): Asked => {
   const [prompt, ...morePrompts] = completionPrompts(body);
-  return { prompt, options: { ...completionOptions(body), morePrompts }, form: {} };
+  return {
+    prompt,
+    options: { ...completionOptions(body), echo: body.echo ?? undefined, morePrompts },
+    form: {},
+  };
 };

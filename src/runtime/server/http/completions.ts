@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { TakenLogprob } from '../../engine/engine.ts';
 import { answersTo } from '../../serving/choices.ts';
 import type { Serving } from '../../serving/serving.ts';
 import { type AnswerReader, answerReaders } from '../chat/answer-reader.ts';
@@ -11,7 +12,7 @@ import { answerHeaders } from './answer-headers.ts';
 import type { ChatBody, CompletionBody } from './bodies.ts';
 import { handler, readJson } from './handler.ts';
 import { jsonAnswer } from './json-answer.ts';
-import { endOf } from './logprobs.ts';
+import { endOf, type Scored, scoredFirst } from './logprobs.ts';
 import { problemBody } from './problem.ts';
 import { type Head, type Shape, usageOf } from './shapes.ts';
 import { streamed } from './streamed.ts';
@@ -52,9 +53,13 @@ async function* lines(
         yield line(shape.closing(head, choice, reader.finish(event.finishReason)));
         continue;
       }
-      const offset = offsets.get(choice) ?? 0;
-      const scored = event.logprobs === undefined ? undefined : { tokens: event.logprobs, offset };
-      const [first = scored === undefined ? undefined : nothing, ...more] = reader.push(event.text);
+      const { logprobs, echo } = event;
+      const offset = offsets.get(choice);
+      const tell = (tokens: readonly TakenLogprob[]): Scored =>
+        offset === undefined ? scoredFirst(tokens, echo) : { tokens, offset };
+      const scored = logprobs && tell(logprobs);
+      const text = (echo?.text ?? '') + event.text;
+      const [first = scored === undefined ? undefined : nothing, ...more] = reader.push(text);
       if (first !== undefined) yield line(shape.chunk(head, choice, first, scored));
       for (const part of more) yield line(shape.chunk(head, choice, part, undefined));
       if (scored !== undefined) offsets.set(choice, endOf(scored));
@@ -99,8 +104,8 @@ const answer = async <Body extends CompletionBody | ChatBody>(
     const choices = readers.flatMap((reader, choice) => {
       const one = made[choice];
       if (one === undefined) return [];
-      const scored = request.logprobs === undefined ? undefined : { tokens: one.logprobs, offset: 0 };
-      const said = [...reader.push(one.text), ...reader.end()];
+      const scored = request.logprobs === undefined ? undefined : scoredFirst(one.logprobs, one.echo);
+      const said = [...reader.push((one.echo?.text ?? '') + one.text), ...reader.end()];
       return [{ parts: said, finish: reader.finish(one.done.finishReason), scored }];
     });
     const whole = shape.whole(head, choices, usageOf(exchange.counts));

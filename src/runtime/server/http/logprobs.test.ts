@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { dataLines, startFakeHttp as start } from '../testing/http-app.ts';
+import { completionLogprobs, scoredFirst } from './logprobs.ts';
 
 describe('log probabilities of a completion', () => {
   it('stand beside the tokens, with where these begin', async () => {
@@ -27,6 +28,46 @@ describe('log probabilities of a completion', () => {
       { choices: [{ text: 'b', logprobs: { tokens: ['b'], text_offset: [2] } }] },
     ]);
     expect(lines[3]).toMatchObject({ choices: [{ logprobs: null, finish_reason: 'stop' }] });
+  });
+});
+
+describe('a prompt that is told before its answer', () => {
+  const body = { model: 'upper', prompt: 'a\u{1F600}b', max_tokens: 2, echo: true };
+
+  it('has log probabilities of its tokens but the first, where they are asked for', async () => {
+    const { post } = start();
+    const told = {
+      text: 'a\u{1F600}bA\u{1F600}',
+      logprobs: {
+        tokens: ['a', '\u{1F600}', 'b', 'A', '\u{1F600}'],
+        token_logprobs: [null, -0.5, -0.5, -0.5, -0.5],
+        top_logprobs: [null, { '\u{1F600}': -0.5 }, { b: -0.5 }, { A: -0.5 }, { '\u{1F600}': -0.5 }],
+        text_offset: [0, 1, 2, 3, 4],
+      },
+    };
+    const whole = (await (await post('/v1/completions', { ...body, logprobs: 1 })).json()) as object;
+    expect(whole).toMatchObject({ choices: [told], usage: { prompt_tokens: 3, completion_tokens: 2 } });
+    const lines = dataLines(
+      await (await post('/v1/completions', { ...body, logprobs: 1, stream: true })).text(),
+    );
+    expect(lines.slice(0, 2)).toMatchObject([
+      { choices: [{ text: 'a\u{1F600}bA', logprobs: { text_offset: [0, 1, 2, 3] } }] },
+      { choices: [{ text: '\u{1F600}', logprobs: { tokens: ['\u{1F600}'], text_offset: [4] } }] },
+    ]);
+  });
+
+  it('is told without them too, before each answer to each of several prompts', async () => {
+    const { post } = start();
+    const asked = { ...body, prompt: ['ab', 'cd'], n: 2 };
+    const { choices } = (await (await post('/v1/completions', asked)).json()) as { choices: object[] };
+    const said = ['abAB', 'abAB', 'cdCD', 'cdCD'];
+    expect(choices).toMatchObject(said.map((text, index) => ({ index, text, logprobs: null })));
+    const ids = { ...body, prompt: [97, 98] };
+    expect(await (await post('/v1/completions', ids)).json()).toMatchObject({ choices: [{ text: 'abAB' }] });
+    const not = { ...body, echo: false };
+    expect(await (await post('/v1/completions', not)).json()).toMatchObject({
+      choices: [{ text: 'A\u{1F600}' }],
+    });
   });
 });
 
@@ -96,4 +137,22 @@ describe('log probabilities of a chat', () => {
       { choices: [{ delta: { content: '' }, logprobs: { content: [{ token: '<end>', bytes: null }] } }] },
     ]);
   });
+});
+
+const token = (text: string | undefined) => ({
+  id: 0,
+  token: text ?? '<s>',
+  ...(text === undefined ? {} : { bytes: [...Buffer.from(text)] }),
+  logprob: -1,
+  top: [],
+});
+
+it('counts characters of the text, also where the tokens of its prompt have a space more, or none of the text', () => {
+  const { logprob: _, top: _top, ...first } = token(undefined);
+  const prompt = [first, token(' ab'), token('é')];
+  expect(completionLogprobs(scoredFirst([token('c')], { text: 'abé', tokens: prompt })).text_offset).toEqual([
+    0, 0, 2, 3,
+  ]);
+  expect(completionLogprobs(scoredFirst([token('c')], { text: 'abé' })).text_offset).toEqual([3]);
+  expect(completionLogprobs(scoredFirst([token('c')], undefined)).text_offset).toEqual([0]);
 });

@@ -1,6 +1,6 @@
 import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { GenerateEvent, Prompt, TakenLogprob, TokenLogprob } from '../../engine/engine.ts';
+import type { Echo, GenerateEvent, Prompt, TakenLogprob, TokenLogprob } from '../../engine/engine.ts';
 import type { EncodeResult, InferResult } from '../../engine/tasks.ts';
 import type { RequestContext, ServedBy } from '../../routing/request.ts';
 import { answersTo, asTheyCome, choiceOf } from '../../serving/choices.ts';
@@ -55,6 +55,14 @@ const scored = (token: string, top: number): TakenLogprob => ({
     rank === 0 ? scoredToken(token, -0.5) : scoredToken(String.fromCodePoint(96 + rank), -rank - 0.5),
   ),
 });
+
+/** One token for each character. */
+const echoOf = (text: string, logprobs: number | undefined): Echo => {
+  if (logprobs === undefined) return { text };
+  const [first, ...others] = Array.from(text);
+  const { logprob: _, ...unscored } = scoredToken(first ?? '', 0);
+  return { text, tokens: [unscored, ...others.map((token) => scored(token, logprobs))] };
+};
 
 /**
  * Serving without an engine: the answer is the prompt, one character a token, in capitals where an adapter serves.
@@ -210,7 +218,7 @@ export class FakeServing implements Serving {
   }
 
   async *#events(
-    { prompt, maxTokens, stop, logprobs }: GenerateRequest,
+    { prompt, maxTokens, stop, logprobs, echo }: GenerateRequest,
     by: ServedBy,
     signal: AbortSignal,
   ): AsyncGenerator<GenerateEvent> {
@@ -226,7 +234,8 @@ export class FakeServing implements Serving {
         signal.throwIfAborted();
         if (this.failure?.afterTokens === i) throw this.failure.error;
         const scores = logprobs === undefined ? {} : { logprobs: [scored(text, logprobs)] };
-        yield { kind: 'token', ids: [text.codePointAt(0) ?? 0], text, ...scores };
+        const before = echo === undefined || i > 0 ? {} : { echo: echoOf(textOf(prompt), logprobs) };
+        yield { kind: 'token', ids: [text.codePointAt(0) ?? 0], text, ...scores, ...before };
       }
       yield {
         kind: 'done',

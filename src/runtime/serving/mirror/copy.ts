@@ -83,8 +83,8 @@ export class MirroredGeneration {
   }
 
   async #ask(engine: Engine, engineName: string, signal: AbortSignal): Promise<CopyAnswer> {
-    // Nobody reads its probabilities. Without a scope it takes nothing of other requests, and nothing of it is kept.
-    const { logprobs: _, ...request } = this.#request;
+    // Nobody reads its probabilities or its prompt. Without a scope it takes nothing of other requests, and nothing of it is kept.
+    const { logprobs: _logprobs, echo: _echo, ...request } = this.#request;
     const input: GenerateInput = {
       ...request,
       ...asCopy,

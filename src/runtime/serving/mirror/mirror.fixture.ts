@@ -198,7 +198,14 @@ export const mirrorNode = (change: SplitChange = {}) => {
   ) =>
     await path.generate(
       { namespace: 'default', model: 'sql', user: 'u1', headers: new Map(), ...context },
-      { prompt: { kind: 'text', text: 'x' }, maxTokens: 4, sampling, stop: ['END'], logprobs: 2 },
+      {
+        prompt: { kind: 'text', text: 'x' },
+        maxTokens: 4,
+        sampling,
+        stop: ['END'],
+        logprobs: 2,
+        echo: { maxTokens: 9 },
+      },
       signal,
     );
   const ask = async (sampling?: Sampling, context?: Partial<RequestContext>) => {

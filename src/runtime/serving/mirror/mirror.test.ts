@@ -42,12 +42,13 @@ describe('a request that stable answers', () => {
     expect(node.copies()).toHaveLength(1);
   });
 
-  it('is the same request, of another namespace with the least priority, without session and probabilities', async () => {
+  it('is the same request, of another namespace with the least priority, without session, probabilities and echo', async () => {
     const node = mirrorNode();
     const seeded = { temperature: 0.7, topP: 0.9, topK: 3, seed: 5 };
     await node.ask(seeded, { session: 's', priority: 900, tenant: 't' });
     const [original, copy] = node.asked;
     expect(original).toMatchObject({ engineName: 'good', tenant: 't', priority: 900, logprobs: 2 });
+    expect(original).toHaveProperty('echo');
     expect(copy).toEqual({
       requestId: `${original?.requestId}-mirror`,
       engineName: 'next',
