@@ -66,6 +66,7 @@ const exact = [
   'openvino',
   'plain-tensors',
   'precision',
+  'prompt-logprobs',
   'prefix-cache',
   'prove-rows',
   'rows',

@@ -44,7 +44,7 @@ const wordLimits = { count: 1024, length: 256, characters: 16_384 } as const;
 const maxLogprobs = 20;
 
 /** Log probabilities of prompts that one request is told: of each token, and of as many likeliest ones. They are there at once. */
-const maxEchoed = 32_768;
+const maxEchoed = 16_384;
 
 /** Answers to one prompt, and to all prompts of a request: each takes a place in the engine. */
 const maxChoices = 16;

@@ -54,8 +54,8 @@ describe('what is told of a prompt', () => {
     );
   });
 
-  it('is computed in pieces whose logits take 16 MiB at most', () => {
-    expect(echoOf([0]).piece(262_144)).toBe(16);
+  it('is computed in pieces whose logits take 8 MiB at most', () => {
+    expect(echoOf([0]).piece(262_144)).toBe(8);
     expect(echoOf([0]).piece(2 ** 30)).toBe(1);
     const unscored = new PromptEcho({ ids: [0], text: 'x', logprobs: undefined, describe: describeToken });
     expect(unscored.piece(262_144)).toBe(Infinity);

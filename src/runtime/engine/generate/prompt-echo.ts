@@ -12,7 +12,7 @@ export type PromptEchoParts = {
 };
 
 /** Bytes of logits that one step reads: more would be memory, and time that others wait until they are looked through. */
-const maxLogitsBytes = 16 * 2 ** 20;
+const maxLogitsBytes = 8 * 2 ** 20;
 
 /** What is told of a prompt with the first token of its answer. */
 export class PromptEcho {
