@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Echo, GenerateInput, PromptToken } from '../../src/runtime/engine/engine.ts';
 import { logSumExp } from '../../src/runtime/engine/sampling/logprobs.ts';
+import { folderOfTests } from '../support/temporary-folder.ts';
 import { failsWith, request, startTiny, type TestEngine } from './support/engine.ts';
-import { golden, goldenLogits } from './support/tiny.ts';
+import { aroundSteps, endless, TestHost } from './support/host.ts';
+import { golden, goldenLogits, tinyModel } from './support/tiny.ts';
 
 const tolerance = 1e-4;
+const cache = folderOfTests();
 let tiny: TestEngine;
 
 beforeAll(async () => {
@@ -103,6 +106,35 @@ describe('log probabilities of a prompt', () => {
     expect('top' in last && last.top[0]!.id).toBe(next);
   });
 
+  it.each([
+    ['are kept', {}],
+    // Of a row of 256 tokens, which is all that there are.
+    ['have to go', { kvBudgetBytes: 4 * 8 * 4096 }],
+  ])('are those that it has alone where its keys and values %s while it makes way', async (_, options) => {
+    const host = await TestHost.tiny(tinyModel('fp32'), { maxConcurrent: 1, ...options }, cache);
+    const prompt = { kind: 'text', text: 'red'.repeat(60) } as const;
+    const long = endless('upper', '', 20, { prompt, namespace: 'greedy', scope: 'greedy', ...echoed });
+    const sure = endless('reverse', 'moon:'.repeat(30), 10, { namespace: 'modest', guaranteed: 1 });
+    const alone = await host.ask(long);
+    let asked: ReturnType<TestHost['start']> | undefined;
+    let steps = 0;
+    const end = aroundSteps((given, prepare) => {
+      steps += 1;
+      // While the second piece of its prompt is computed.
+      if (steps === 2) asked = host.start(sure);
+      return prepare(given);
+    });
+    const before = host.host.now().preemptions;
+    const again = await host.ask(long).finally(end);
+    await asked?.answer;
+    expect(host.host.now().preemptions).toBe(before + 1);
+    expect(again.ids).toEqual(alone.ids);
+    expect(again.echo!.tokens!.map(({ id }) => id)).toEqual(alone.echo!.tokens!.map(({ id }) => id));
+    for (const [at, token] of again.echo!.tokens!.slice(1).entries())
+      expect(logprobOf(token)).toBeCloseTo(logprobOf(alone.echo!.tokens![at + 1]!), 4);
+    await host.close();
+  });
+
   it('are told of one token, which follows nothing', async () => {
     const [id] = golden.prompts[0]!.input_ids;
     const { echo } = await told({ ...request(null, ''), prompt: { kind: 'ids', ids: [id!] }, ...echoed });
@@ -115,9 +147,9 @@ describe('log probabilities of a prompt', () => {
     const bound = { echo: { maxTokens: ids.length - 1 } };
     const tokens: GenerateInput = { ...request(null, ''), prompt: { kind: 'ids', ids } };
     await expect(told(request(null, text, { ...bound, logprobs: 1 }))).rejects.toEqual(
-      failsWith('PROMPT_TOO_LONG', `with logprobs 1 tells prompts of ${ids.length - 1} tokens at most`),
+      failsWith('REQUEST_INVALID', `with logprobs 1 tells prompts of ${ids.length - 1} tokens at most`),
     );
-    await expect(told({ ...tokens, ...bound })).rejects.toEqual(failsWith('PROMPT_TOO_LONG'));
+    await expect(told({ ...tokens, ...bound })).rejects.toEqual(failsWith('REQUEST_INVALID'));
     expect((await told(request(null, text, bound))).echo).toEqual({ text });
     expect((await told({ ...tokens, echo: { maxTokens: ids.length } })).echo).toEqual({ text });
   });

@@ -192,7 +192,7 @@ export type GenerateInput = Whose & {
   readonly logprobs?: number;
   /**
    * The prompt comes with the first token, with its tokens where log probabilities are asked for. Absent: it does not.
-   * `maxTokens`: of a prompt whose tokens are told, or that came as tokens; of more PROMPT_TOO_LONG.
+   * `maxTokens`: of a prompt whose tokens are told, or that came as tokens; of more REQUEST_INVALID.
    */
   readonly echo?: { readonly maxTokens: number };
   /** Absent: any text. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { vi } from 'vitest';
-import type { GenerateEvent, GenerateInput, TakenLogprob } from '../../../src/runtime/engine/engine.ts';
+import type { Echo, GenerateEvent, GenerateInput, TakenLogprob } from '../../../src/runtime/engine/engine.ts';
 import {
   GenerateHost,
   type GenerateHostOptions,
@@ -42,8 +42,11 @@ export const eight: readonly GenerateInput[] = [
   endless('reverse', 'moon: fish: star: '.repeat(8), 25),
 ];
 
-/** `logprobs`: one for each token, where asked for. */
-export type HostAnswer = Answer & { readonly logprobs: readonly TakenLogprob[] };
+/** `logprobs`: one for each token, and `echo`: the prompt, where asked for. */
+export type HostAnswer = Answer & {
+  readonly logprobs: readonly TakenLogprob[];
+  readonly echo: Echo | undefined;
+};
 
 export type Asked = {
   readonly id: number;
@@ -119,6 +122,7 @@ export class TestHost {
     const ids: number[] = [];
     const logprobs: TakenLogprob[] = [];
     let text = '';
+    let echo: Echo | undefined;
     let done: Answer['done'] | undefined;
     const emit = (event: GenerateEvent): void => {
       if (event.kind === 'done') {
@@ -126,6 +130,7 @@ export class TestHost {
         return;
       }
       text += event.text;
+      echo ??= event.echo;
       ids.push(...event.ids);
       logprobs.push(...(event.logprobs ?? []));
       this.tokens.push(id);
@@ -135,7 +140,7 @@ export class TestHost {
     this.host.generate(id, input, emit, (ending) => {
       if (ending.kind === 'failed') reject(ending.error);
       else if (done === undefined) reject(new Error(ending.kind));
-      else resolve({ text, ids, logprobs, done });
+      else resolve({ text, ids, logprobs, echo, done });
     });
     return {
       id,

@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { Echo, PromptToken } from '../engine.ts';
+import type { Echo, GenerateInput, PromptToken } from '../engine.ts';
 import { type LogprobParts, takenLogprob } from '../sampling/logprobs.ts';
 
 export type PromptEchoParts = {
@@ -62,3 +62,24 @@ export class PromptEcho {
     };
   }
 }
+
+/**
+ * What is told of a prompt; undefined where nothing is asked for.
+ * @throws REQUEST_INVALID
+ */
+export const promptEcho = (
+  { prompt, echo, logprobs }: GenerateInput,
+  parts: Omit<PromptEchoParts, 'text'>,
+): PromptEcho | undefined => {
+  if (echo === undefined) return undefined;
+  const text = prompt.kind === 'text' ? prompt.text : undefined;
+  const { length } = parts.ids;
+  const describes = parts.logprobs !== undefined || text === undefined;
+  if (!describes || length <= echo.maxTokens) return new PromptEcho({ ...parts, text });
+  const scored = logprobs === undefined ? '' : ` with logprobs ${logprobs}`;
+  throw new AdaptletError(
+    'REQUEST_INVALID',
+    `In this request echo${scored} tells prompts of ${echo.maxTokens} tokens at most; the prompt has ${length}`,
+    { advice: 'Send fewer prompts in a request, ask for fewer logprobs, or shorten the prompt.' },
+  );
+};

@@ -2,7 +2,6 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { GenerateInput, PromptRoom } from '../engine.ts';
 import { promptTooLong } from '../failures.ts';
 import type { GenerateModel } from './generate-model.ts';
-import { PromptEcho, type PromptEchoParts } from './prompt-echo.ts';
 
 /** Of a graph that appends: its memory for an answer is taken as a whole, and more would keep others from their turns. */
 const appendedTokens = 1024;
@@ -44,25 +43,4 @@ export const tokensFor = (input: GenerateInput, promptTokens: number, room: Prom
   const asked = fitContext && minTokens > 0 ? `at least ${minTokens}` : `up to ${maxTokens}`;
   const what = `the prompt has ${promptTokens} tokens and ${asked} are asked for`;
   throw promptTooLong(what, room, left > 0 ? 'Shorten the prompt or ask for fewer tokens.' : undefined);
-};
-
-/**
- * What is told of the prompt.
- * @throws PROMPT_TOO_LONG
- */
-export const promptEcho = (
-  { prompt, echo, logprobs }: GenerateInput,
-  parts: Omit<PromptEchoParts, 'text'>,
-): PromptEcho | undefined => {
-  if (echo === undefined) return undefined;
-  const text = prompt.kind === 'text' ? prompt.text : undefined;
-  const { length } = parts.ids;
-  const describes = parts.logprobs !== undefined || text === undefined;
-  if (!describes || length <= echo.maxTokens) return new PromptEcho({ ...parts, text });
-  const scored = logprobs === undefined ? '' : ` with logprobs ${logprobs}`;
-  throw new AdaptletError(
-    'PROMPT_TOO_LONG',
-    `In this request echo${scored} tells prompts of ${echo.maxTokens} tokens at most; the prompt has ${length}`,
-    { advice: 'Send fewer prompts in a request, ask for fewer logprobs, or shorten the prompt.' },
-  );
 };
