@@ -94,7 +94,14 @@ const saidBy = async (what: string, isAll: (trace: Trace) => boolean): Promise<T
     (error: unknown) => error,
   );
   const expected = sinceThen(real);
-  for (const name of hollow) expect(sinceThen(name), `${what}: ${name}`).toEqual(expected);
+  for (const name of hollow) {
+    const trace = sinceThen(name);
+    const things = Object.keys({ ...expected, ...trace });
+    const told = things
+      .filter((thing) => !isDeepStrictEqual(trace[thing], expected[thing]))
+      .map((thing) => `${thing}: ${trace[thing]?.join(' ')}, not ${expected[thing]?.join(' ')}`);
+    expect(trace, `${what}: ${name}: ${told.join('; ')}`).toEqual(expected);
+  }
   if (failed !== undefined) expect(expected, what).toBe('what was expected');
   for (const name of [real, ...hollow]) {
     expect(disorder(streamOf(name)), `${what}: ${name}`).toEqual([]);
@@ -135,7 +142,8 @@ describe('a hollow runtime tells and is told what a runtime is', () => {
     expect(lastOf(trace, adapter('broken'))).toContain('"reason":"ADAPTER_NOT_FINITE","isFinal":true');
   });
 
-  it('of a rollout that begins, and of a canary', async () => {
+  it('of a rollout that begins, and of a canary, also where its answers take long', async () => {
+    tap.slow.add('hollow-1');
     await fleet.apply(await clusterAdapter('upper', 'adapters/upper'));
     await fleet.apply(await clusterAdapter('reverse', 'adapters/reverse'));
     await point('upper', 20);
@@ -144,6 +152,7 @@ describe('a hollow runtime tells and is told what a runtime is', () => {
     await saidBy('a canary', (said) => weightIn(said) === 20);
     await point('reverse', 60);
     await saidBy('more weight', (said) => weightIn(said) === 60);
+    tap.slow.clear();
   });
 
   it('of an abort', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Report } from '../../../src/gen/adaptlet/control/v1/control.ts';
+import { Report, Resource } from '../../../src/gen/adaptlet/control/v1/control.ts';
 import { disorder, traceOf } from './trace.ts';
 import type { Tapped } from './wiretap.ts';
 
@@ -22,6 +22,17 @@ describe('what a runtime tells of a canary', () => {
     const serving = report({ adapters: [canary('Resident')], rollouts: [rollout(20)] });
     expect(traceOf([loading, serving])).toEqual(traceOf([serving]));
     expect(traceOf([loading])).not.toEqual(traceOf([serving]));
+  });
+
+  it('is the same whether a plan that did not last was sent or not', () => {
+    const put = (version: string): Tapped => ({
+      from: 'operator',
+      message: { $case: 'put', value: Resource.fromPartial({ key: `Split ${key}`, version }) },
+    });
+    const first = [put('1'), report({ rollouts: [{ ...rollout(0), weight: 0 }] })];
+    const second = [put('2'), report({ rollouts: [rollout(20)] })];
+    expect(traceOf([...first, ...second])).toEqual(traceOf(second));
+    expect(traceOf(first)).not.toEqual(traceOf(second));
   });
 
   it('is wrong when it serves before it is told to be Resident', () => {

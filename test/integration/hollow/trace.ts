@@ -22,7 +22,8 @@ export const helloText = (hello: Hello): string => {
 
 /**
  * What was said, up to times: of several states that followed each other quickly only those count that last, and what was
- * said twice counts once.
+ * said twice counts once. Of a resource and of a rollout the last counts: a plan that is replaced before the last commit
+ * was answered is not sent.
  */
 export const traceOf = (messages: readonly Tapped[]): Trace => {
   const trace = new Map<string, string[]>();
@@ -42,12 +43,7 @@ export const traceOf = (messages: readonly Tapped[]): Trace => {
       say(`adapter ${key}`, 'gone');
       lastState.delete(`adapter ${key}`);
     }
-    for (const rollout of told.rollouts) {
-      const key = `rollout ${rollout.key}`;
-      lastState.set(key, text(rollout));
-      // Not until its canary is Resident does a rollout have its weight.
-      if (rollout.effectiveWeight === rollout.weight) say(key, text(rollout));
-    }
+    for (const rollout of told.rollouts) lastState.set(`rollout ${rollout.key}`, text(rollout));
     for (const key of told.goneRollouts) {
       say(`rollout ${key}`, 'gone');
       lastState.delete(`rollout ${key}`);
@@ -63,8 +59,9 @@ export const traceOf = (messages: readonly Tapped[]): Trace => {
       say('welcome', text({ ...welcome, isKept: reportsKept !== undefined }));
     }
     if (message.$case === 'heldWanted') say('held', 'wanted');
-    if (message.$case === 'put') say(`resource ${message.value.key}`, `put ${message.value.version}`);
-    if (message.$case === 'remove') say(`resource ${message.value}`, 'remove');
+    if (message.$case === 'put')
+      lastState.set(`resource ${message.value.key}`, `put ${message.value.version}`);
+    if (message.$case === 'remove') lastState.set(`resource ${message.value}`, 'remove');
     if (message.$case === 'ack' && message.value.refused.length > 0)
       say('refused', text(message.value.refused));
     if (message.$case === 'report') report(message.value);

@@ -18,6 +18,9 @@ export type Tapped =
 
 type Upstream = ReturnType<ControlClient['sync']>;
 
+/** In milliseconds: longer than an operator takes from one plan of a rollout to the next. */
+const slowMs = 1500;
+
 /**
  * Stands between runtimes and an operator, passes every message on as it is, and keeps it. It cannot pass what a runtime
  * proves by its connection, so runtimes have tokens.
@@ -28,6 +31,8 @@ export class Wiretap implements AsyncDisposable {
   readonly caFile: string;
   /** By the name that a runtime says. Of the streams that it had, one after the other. */
   readonly streams = new Map<string, Tapped[][]>();
+  /** Names of runtimes whose messages take {@link slowMs} longer. */
+  readonly slow = new Set<string>();
   readonly #server: Server;
   readonly #open: Set<Upstream>;
 
@@ -62,10 +67,19 @@ export class Wiretap implements AsyncDisposable {
         const upstream = client.sync(metadata);
         open.add(upstream);
         const kept: Tapped[] = [];
-        call.on('data', ({ message }: SyncRequest) => {
-          if (message?.$case === 'hello') tap.#keep(message.value.identity?.name ?? '', kept);
+        let name = '';
+        const passOn = ({ message }: SyncRequest): void => {
           if (message !== undefined) kept.push({ from: 'runtime', message });
           upstream.write({ message });
+        };
+        call.on('data', (request: SyncRequest) => {
+          const { message } = request;
+          if (message?.$case === 'hello') {
+            name = message.value.identity?.name ?? '';
+            tap.#keep(name, kept);
+          }
+          if (tap.slow.has(name)) setTimeout(passOn, slowMs, request);
+          else passOn(request);
         });
         upstream.on('data', ({ message }: SyncResponse) => {
           if (message !== undefined) kept.push({ from: 'operator', message });
