@@ -122,10 +122,19 @@ export const expectUnharmed = (requests: Requests, nodes: readonly number[]): vo
   }
 };
 
-/** What a client loses of a node whose pod or engine is replaced: a request or few, and no answer is wrong. */
-export const expectShortGap = (requests: Requests, node: number, mostLost = 10): void => {
+/**
+ * What a client loses of a node whose pod or engine is replaced: a request or few, and no answer is wrong.
+ * `refusedFor`: a code of errors that is right for as long as its reason lasts, however many that are.
+ */
+export const expectShortGap = (
+  requests: Requests,
+  node: number,
+  { mostLost = 10, refusedFor = '' }: { readonly mostLost?: number; readonly refusedFor?: string } = {},
+): void => {
   const { failures, wrong, longestGapMs, answered } = requests.of(node);
   const gap = `${(longestGapMs / 1000).toFixed(1)} s without an answer`;
   console.log(`node ${node}: ${failures.length} of ${answered + failures.length} requests failed, ${gap}`);
-  expect({ wrong, failures: failures.slice(mostLost) }).toEqual({ wrong: [], failures: [] });
+  const lost =
+    refusedFor === '' ? failures : failures.filter((why) => !why.includes(`"code":"${refusedFor}"`));
+  expect({ wrong, failures: lost.slice(mostLost) }).toEqual({ wrong: [], failures: [] });
 };

@@ -120,7 +120,7 @@ describe.skipIf(obstacles.length > 0)(
         await requests.onlyFrom(step.canary);
         await site.decide(step.last);
         await requests.onlyFrom(step.last);
-        for (const index of nodes) expectShortGap(requests, index, mostLost);
+        for (const index of nodes) expectShortGap(requests, index, { mostLost });
       },
     );
   },
