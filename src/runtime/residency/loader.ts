@@ -13,6 +13,9 @@ import { examine, verdictKey } from './validation.ts';
 /** Ends of the engine process during loads of one adapter after which it is taken for the cause. */
 const maxEngineDeaths = 3;
 
+/** Milliseconds after which it is told that a load goes on. A file of 50 MB takes less than a tenth of a second. */
+const slowLoadMs = 10_000;
+
 /** Codes of the engine that say: compile it again. */
 const compiledUnusable: ReadonlySet<string> = new Set(['COMPILED_FILE_CORRUPT', 'COMPILED_FILE_STALE']);
 
@@ -141,6 +144,7 @@ export class Loader {
     if (state.kind !== 'Compiled' || digest === undefined) return;
     const engineName = engineNameOf(entry.key, digest);
     let bytes: number;
+    const loaded = this.#tellWhenSlow(entry, state.compiled.file);
     try {
       ({ bytes } = await core.options.engine.load(engineName, state.compiled.file));
     } catch (error) {
@@ -154,6 +158,8 @@ export class Loader {
       await core.options.compiler.remove(digest);
       core.move(entry, { kind: 'CompiledLost', reason: errorCodeOf(error) });
       return;
+    } finally {
+      loaded();
     }
     // Loaded by a process that ended before this line ran.
     if (core.life !== life) return;
@@ -170,6 +176,21 @@ export class Loader {
     entry.charge = bytes;
     if (entry.isForRequest) core.loadedForRequest(entry);
     await this.#validate(entry, engineName);
+  }
+
+  /** A disk that does not answer is no failure of the adapter; it answers again by itself, or never. Returns what ends the wait. */
+  #tellWhenSlow(entry: Entry, file: string): () => void {
+    const { core } = this.#parts;
+    const { clock, logger } = core.options;
+    const cancel = clock.after(slowLoadMs, () => {
+      entry.note = `its load takes more than ${slowLoadMs / 1_000} s; loads follow each other: see in dmesg of the node whether the disk answers`;
+      logger.warn({ key: entry.key, file }, 'the load of an adapter takes long; the disk may not answer');
+      core.noted();
+    });
+    return () => {
+      cancel();
+      entry.note = '';
+    };
   }
 
   async #validate(entry: Entry, engineName: string): Promise<void> {

@@ -6,9 +6,13 @@ import type { CompiledTensor } from '../../compiled/compiled-file.ts';
 import type { MemoryLayout, Place } from '../../compiled/memory-layout.ts';
 import { widening } from '../../compiled/widen.ts';
 
-/** Bytes per read, and reads under way at the same time: what is there is widened while the next comes. */
+/** Bytes per read: what is there is widened while the next ones come. */
 const chunkBytes = 512 << 10;
-const depth = 8;
+/**
+ * Reads under way at the same time. Each has one of the four threads that Node gives a process, on which steps run as well: one
+ * is left for these, also while the disk does not answer.
+ */
+const depth = 3;
 /** Values that are widened before events, and the sampling of running answers, get their turn: about half a millisecond. */
 const sliceValues = 1 << 19;
 
