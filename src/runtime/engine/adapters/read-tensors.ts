@@ -9,10 +9,10 @@ import { widening } from '../../compiled/widen.ts';
 /** Bytes per read: what is there is widened while the next ones come. */
 const chunkBytes = 512 << 10;
 /**
- * Reads under way at the same time. Each has one of the four threads that Node gives a process, on which steps run as well: one
- * is left for these, also while the disk does not answer.
+ * Reads under way at the same time. Each has one of the four threads that Node gives a process, on which steps run as well: these
+ * keep some, also while the disk does not answer, and what else is loaded then reads with one.
  */
-const depth = 3;
+const depth = 2;
 /** Values that are widened before events, and the sampling of running answers, get their turn: about half a millisecond. */
 const sliceValues = 1 << 19;
 
