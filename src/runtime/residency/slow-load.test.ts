@@ -9,14 +9,14 @@ it('tells of a load that takes long, and no more once it is over', async () => {
   w.residency.apply([adapter('a', { tier: 'Memory' })]);
   const message = () => w.residency.view(key('a'))?.message;
   await settle();
-  await w.clock.advance(9_999);
+  w.clock.advance(9_999);
   expect([message(), noted]).toEqual(['', 0]);
-  await w.clock.advance(1);
+  w.clock.advance(1);
   expect(message()).toContain('its load takes more than 10 s');
   expect(noted).toBe(1);
   loading.resolve();
   await settle();
   expect([stateOf(w, 'a'), message()]).toEqual(['Resident', '']);
-  await w.clock.advance(60_000);
+  w.clock.advance(60_000);
   expect(noted).toBe(1);
 });

@@ -13,7 +13,7 @@ if (/engine[/-]process[/-]main\.m?[jt]s$/.test(process.argv[1] ?? '')) {
   // Both ways, so that opening it does not wait for the other end.
   const pipe = await open(`${folder}/pipe`, constants.O_RDWR);
   const prototype = Object.getPrototypeOf(pipe) as FileHandle;
-  const { read } = prototype;
+  const read = Reflect.get(prototype, 'read');
   prototype.read = async function (this: FileHandle, ...given: unknown[]) {
     if (Number(given[2]) > smallBytes && existsSync(`${folder}/hangs`)) {
       appendFileSync(`${folder}/hung`, '.');
