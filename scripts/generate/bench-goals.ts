@@ -154,6 +154,12 @@ export const goals: readonly Goal[] = [
   ),
   most('long-texts', 'results.delay_one_chinese.p99', 100, 'the same, one Chinese character again and again'),
   most('long-texts', 'results.delay_dashes.p99', 100, 'the same, dashes'),
+  least(
+    'long-answers',
+    'llama32-1b_answered',
+    1,
+    'share of 8 requests at once, 500 tokens and 1,024 of answer each, that are answered by a node with its defaults, 1.2 billion weights',
+  ),
   most(
     'dashboard',
     'results.first_paint_start.p99',

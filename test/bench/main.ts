@@ -14,6 +14,7 @@ import { image } from './image.ts';
 import { judgeBench } from './judge.ts';
 import { kvPrecision } from './kv-precision.ts';
 import { load } from './load.ts';
+import { longAnswers } from './long-answers.ts';
 import { longTexts } from './long-texts.ts';
 import { many } from './many.ts';
 import { memory } from './memory.ts';
@@ -70,6 +71,7 @@ const benches: Record<string, () => Promise<Report>> = {
   hostile,
   load,
   'long-texts': longTexts,
+  'long-answers': longAnswers,
 };
 
 const names = process.argv.slice(2).filter((a) => !a.startsWith('--'));
@@ -83,7 +85,9 @@ if (unknown.length > 0 || (json && names.length !== 1)) {
 // As images and releases have them. Saved reports from before 2026-12-01 ran from the sources.
 await bundlePrograms();
 // Without names all but those that install something.
-const usual = Object.keys(benches).filter((name) => !['peers', 'sizes', 'load'].includes(name));
+const usual = Object.keys(benches).filter(
+  (name) => !['peers', 'sizes', 'long-answers', 'load'].includes(name),
+);
 for (const name of names.length > 0 ? names : usual) {
   const result = await benches[name]?.();
   if (result === undefined) continue;
