@@ -120,6 +120,39 @@ export class Candidates {
     this.#left = this.#count = count;
   }
 
+  /** Takes the tokens that weigh no less than `least`. Gives what each weighs, in the order of the ids, and all of them together. */
+  takeHeavy(
+    logits: Float32Array,
+    { top, temperature }: Scale,
+    least: number,
+  ): { readonly weights: Float64Array; readonly total: number } {
+    this.#reserve(logits.length);
+    const [ids, weights] = [this.#someIds, this.#weights];
+    const steepness = 1 / temperature;
+    // A little further than `least` says: it is the weight that decides.
+    const end = 1e-6 - Math.log(least);
+    let [count, total] = [0, 0];
+    for (let id = 0; id < logits.length; id += 1) {
+      const distance = (top - (logits[id] ?? 0)) * steepness;
+      if (distance > end) continue;
+      const weight = expOfMinus(distance);
+      if (weight < least) continue;
+      ids[count] = id;
+      weights[count] = weight;
+      count += 1;
+      total += weight;
+    }
+    this.#ids = ids;
+    this.#lastKey = lowest;
+    this.#left = this.#count = count;
+    return { weights: weights.subarray(0, count), total };
+  }
+
+  /** Which token was taken at this place. */
+  idAt(place: number): number {
+    return this.#ids[place] ?? 0;
+  }
+
   /** Takes the `count` likeliest. */
   takeLikeliest(logits: Float32Array, count: number): void {
     this.take(logits, this.#floorOf(logits, count));
@@ -249,8 +282,12 @@ export class Candidates {
 
   /** Those that are left, by id. */
   *[Symbol.iterator](): Generator<{ readonly id: number; readonly weight: number }> {
-    for (let at = 0; at < this.#count; at += 1)
-      if (this.#isLeft(at)) yield { id: this.#ids[at] ?? 0, weight: this.#weights[at] ?? 0 };
+    let left = this.#left;
+    for (let at = 0; at < this.#count && left > 0; at += 1) {
+      if (!this.#isLeft(at)) continue;
+      left -= 1;
+      yield { id: this.#ids[at] ?? 0, weight: this.#weights[at] ?? 0 };
+    }
   }
 
   #reserve(count: number): void {

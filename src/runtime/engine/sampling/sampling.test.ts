@@ -139,7 +139,11 @@ describe('sampling', () => {
         const least = reference(list, sampling, at, 1 - 1e-9);
         const most = reference(list, sampling, at, 1 + 1e-9);
         const drawn = makeSampler(sampling, () => at, { candidates })(list);
-        if (sampling.topK === 0 && sampling.topP === 1 && sampling.minP === 0) return;
+        if (sampling.topK === 0 && sampling.topP === 1) {
+          // Drawn in the order of the ids: one of those that are kept.
+          expect(most.order.indexOf(drawn)).toBeLessThan(most.kept);
+          return;
+        }
         expect(most.order.indexOf(drawn)).toBeGreaterThanOrEqual(least.drawn);
         expect(most.order.indexOf(drawn)).toBeLessThanOrEqual(most.drawn);
         filter(list, sampling, Math.max(...list), candidates);
@@ -154,6 +158,44 @@ describe('sampling', () => {
           expect(Math.abs(weight - exact)).toBeLessThanOrEqual(1e-12 * exact + 1e-310);
         }
       }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('draws by min_p alone as often as the weights of those that are kept say', () => {
+    const values = fc.array(
+      fc.oneof(fc.integer({ min: -3, max: 3 }), fc.float({ min: -9, max: 9, noNaN: true })),
+      {
+        minLength: 1,
+        maxLength: 300,
+      },
+    );
+    const share = fc.double({ min: 0, max: 0.999, noNaN: true });
+    const minP = fc.oneof(fc.constantFrom(1e-300, 1), fc.double({ min: 1e-9, max: 1, noNaN: true }));
+    fc.assert(
+      fc.property(
+        values,
+        fc.double({ min: 0.01, max: 10, noNaN: true }),
+        minP,
+        share,
+        (given, temperature, least, at) => {
+          const list = Float32Array.from(given);
+          const top = Math.max(...list);
+          /** With bounds that rounding may move: the place where the sum passes. */
+          const place = (times: number): number => {
+            const weights = [...list].map((logit) => Math.exp((logit - top) / temperature));
+            const kept = weights.map((weight) => (weight >= least * times ? weight : 0));
+            const target = at * kept.reduce((sum, weight) => sum + weight, 0) * times;
+            let sum = 0;
+            return kept.findIndex((weight) => (sum += weight) > target);
+          };
+          const drawn = makeSampler({ temperature, topK: 0, topP: 1, minP: least }, () => at)(list);
+          const ends = [place(1 - 1e-9), place(1), place(1 + 1e-9)];
+          expect(drawn).toBeGreaterThanOrEqual(Math.min(...ends));
+          expect(drawn).toBeLessThanOrEqual(Math.max(...ends));
+          expect(Math.exp((list[drawn]! - top) / temperature)).toBeGreaterThanOrEqual(least * (1 - 1e-9));
+        },
+      ),
       { numRuns: 500 },
     );
   });

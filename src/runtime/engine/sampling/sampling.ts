@@ -93,7 +93,7 @@ const draw = (weights: Float64Array, total: number, random: () => number): numbe
 
 /**
  * Takes the tokens that top-k, top-p within what that left, and then min-p leave, with their weights. min-p is a share of
- * the likeliest one's probability, which the filters before do not change. One of the three is on.
+ * the likeliest one's probability, which the filters before do not change.
  */
 export const filter = (
   logits: Float32Array,
@@ -101,10 +101,8 @@ export const filter = (
   top: number,
   into: Candidates,
 ): void => {
-  // A little lower than min-p says: it is the weight that decides.
-  const near = top + temperature * Math.log(minP) - temperature * 1e-6;
   if (topK > 0) into.takeLikeliest(logits, topK);
-  else into.take(logits, topP === 1 ? near : -Infinity);
+  else into.take(logits);
   into.weigh(logits, { top, temperature });
   if (topP < 1) into.keepShare(topP);
   if (minP > 0) into.keepHeavy(minP);
@@ -118,9 +116,15 @@ const makeDraw = (
 ): ((logits: Float32Array, top: number) => number) => {
   const { temperature, topK, topP, minP = 0 } = sampling;
   return (logits, top) => {
-    if (topK === 0 && topP === 1 && minP === 0) {
+    const scale = { top, temperature };
+    // Nothing depends on the order of the tokens then: they stay as they are.
+    if (topK === 0 && topP === 1 && minP > 0) {
+      const { weights, total } = candidates.takeHeavy(logits, scale, minP);
+      return candidates.idAt(draw(weights, total, random));
+    }
+    if (topK === 0 && topP === 1) {
       const weights = candidates.weights(logits.length);
-      return draw(weights, allWeights(logits, { top, temperature }, weights), random);
+      return draw(weights, allWeights(logits, scale, weights), random);
     }
     filter(logits, sampling, top, candidates);
     return candidates.draw(random());
