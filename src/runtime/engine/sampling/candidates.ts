@@ -96,8 +96,8 @@ export class Candidates {
     return this.#givenIds;
   }
 
-  /** Takes the tokens whose logits are at least `floor`. */
-  take(logits: Float32Array, floor = -Infinity): void {
+  /** Takes the tokens whose logits are at least `floor`, the first `most` of them. */
+  take(logits: Float32Array, floor = -Infinity, most = Infinity): void {
     this.#reserve(logits.length);
     this.#lastKey = lowest;
     const keys = this.#keys;
@@ -110,7 +110,7 @@ export class Candidates {
     }
     const ids = this.#someIds;
     let count = 0;
-    for (let id = 0; id < logits.length; id += 1) {
+    for (let id = 0; id < logits.length && count < most; id += 1) {
       if ((logits[id] ?? 0) < floor) continue;
       ids[count] = id;
       keys[count] = keyOf(bits[id] ?? 0);
@@ -155,7 +155,9 @@ export class Candidates {
 
   /** Takes the `count` likeliest. */
   takeLikeliest(logits: Float32Array, count: number): void {
-    this.take(logits, this.#floorOf(logits, count));
+    const { floor, isLargest } = this.#floorOf(logits, count);
+    // Of equals the first are likeliest.
+    this.take(logits, floor, isLargest ? count : Infinity);
     if (count >= this.#count) return;
     this.#countAll();
     this.#keepUntil(this.#placeOf(count, true).place);
@@ -301,12 +303,16 @@ export class Candidates {
     this.#maxima = new Float32Array(Math.ceil(count / blockSize));
   }
 
-  /** `count` logits at least are as large: so many blocks have one. -Infinity where that is not worth the search. */
-  #floorOf(logits: Float32Array, count: number): number {
+  /**
+   * `count` logits at least are as large: so many blocks have one. -Infinity where that is not worth the search. `isLargest`: none
+   * is larger.
+   */
+  #floorOf(logits: Float32Array, count: number): { readonly floor: number; readonly isLargest: boolean } {
     const blocks = Math.floor(logits.length / blockSize);
-    if (count * 2 > blocks) return -Infinity;
+    if (count * 2 > blocks) return { floor: -Infinity, isLargest: false };
     this.#reserve(logits.length);
     const maxima = this.#maxima.subarray(0, blocks);
+    let largest = -Infinity;
     for (let block = 0; block < blocks; block += 1) {
       let max = -Infinity;
       for (let id = block * blockSize; id < (block + 1) * blockSize; id += 1) {
@@ -314,10 +320,14 @@ export class Candidates {
         if (logit > max) max = logit;
       }
       maxima[block] = max;
+      if (max > largest) largest = max;
     }
+    for (let id = blocks * blockSize; id < logits.length; id += 1)
+      largest = Math.max(largest, logits[id] ?? 0);
     this.take(maxima);
     this.#countAll();
-    return maxima[this.#placeOf(count, true).place] ?? -Infinity;
+    const floor = maxima[this.#placeOf(count, true).place] ?? -Infinity;
+    return { floor, isLargest: floor === largest };
   }
 
   /** Each weighs 1. */

@@ -213,6 +213,23 @@ describe('sampling', () => {
     );
   });
 
+  it.each([
+    ['where all are alike', 2400, 1, [0, 1, 2]],
+    ['where the last is larger, behind the blocks that are looked through first', 2399, 2, [2399, 0, 1]],
+    ['where one of a block is larger', 1200, 2, [1200, 0, 1]],
+  ] as const)('ranks the first of equals first, %s', (_, id, logit, top) => {
+    const list = new Float32Array(2400).fill(1);
+    if (id < list.length) list[id] = logit;
+    const parts = {
+      top: 3,
+      describe: (one: number) => ({ token: String(one) }),
+      candidates: new Candidates(),
+    };
+    expect(takenLogprob(list, 0, parts).top.map((one) => one.id)).toEqual(top);
+    const drawn = (at: number) => makeSampler({ ...all, topK: 3 }, () => at)(list);
+    expect(new Set([0, 0.3, 0.6, 0.9].map(drawn))).toEqual(new Set(top));
+  });
+
   it('has exponentials that are right to the last places, down to nothing', () => {
     fc.assert(
       fc.property(fc.double({ min: 0, max: 700, noNaN: true }), (x) => {
