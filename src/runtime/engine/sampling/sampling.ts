@@ -1,9 +1,10 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Sampling } from '../engine.ts';
 import type { Banned, Bans } from './bans.ts';
-import { allWeights, Candidates } from './candidates.ts';
+import { Candidates } from './candidates.ts';
 import { forbid, gather, isForbidden, mayCome } from './mask.ts';
 import { makePenalties } from './penalties.ts';
+import { allWeights } from './weights.ts';
 
 /** Picks the next token from the logits of one position, which stay as they are. */
 export type Sampler = {
