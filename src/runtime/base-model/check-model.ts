@@ -5,13 +5,14 @@ import { wantedProviders } from '../config/device-providers.ts';
 import type { Settings } from '../config/settings.ts';
 import { readPoolingConfig } from '../engine/encode/pooling-config.ts';
 import { type ModelFolder, openModelFolder, readModelGraph } from '../engine/model/folder.ts';
-import { refuseForeignDecoder, refuseForeignForm } from '../engine/model/form.ts';
+import { refuseForeignDecoder, refuseForeignForm, servedForm } from '../engine/model/form.ts';
 import type { GraphChoice } from '../engine/model/graph-file.ts';
 import { type ModelSettings, readSettings } from '../engine/model/settings.ts';
 import { openTextCodec } from '../engine/model/tokenizer.ts';
 import { roundsActivations } from '../engine/onnx/exact-activations.ts';
 import { familyOf } from '../engine/onnx/families.ts';
 import { type Graph, readGraph, tensorsOf } from '../engine/onnx/graph.ts';
+import { growthOfHalves } from '../engine/onnx/in-float32.ts';
 import { sitesOf } from '../engine/onnx/inject.ts';
 import { lengthUseOf } from '../engine/onnx/lengths.ts';
 import { gatherLogitsRows } from '../engine/onnx/logits-rows.ts';
@@ -126,10 +127,10 @@ export const checkModel = async (
   if (choice === undefined) return found;
   found.graph = choice;
   const path = join(resolve(place.folder), choice.file);
-  const graph = attempt(() => readModelGraph(place.folder, choice.file));
-  if (graph === undefined) return found;
-  const task = taskOf(dirname(path), graph);
-  const facts = graphFactsOf(graph);
+  const exported = attempt(() => readModelGraph(place.folder, choice.file));
+  if (exported === undefined) return found;
+  const task = taskOf(dirname(path), exported);
+  const facts = graphFactsOf(exported);
   Object.assign(found, { task, precision: facts.precision, parameters: facts.parameters });
   found.modelBytes = facts.bytes + (await weightsOf(path, place, facts.weightFiles, found));
   const provider = await providerOf(settings, found);
@@ -140,6 +141,7 @@ export const checkModel = async (
       `${exact} of ${linears} linears in int4 and int8 have float32 activations, for which a token takes far longer on a CPU: export the model with accuracy_level=4, as ONNX Runtime GenAI's model builder does where nothing else is said`,
     );
   if (task === 'infer') return found;
+  const graph = servedForm(exported, choice, (warning) => found.warnings.push(warning));
   const isForeign = attempt(() => refuseForm(task, graph, choice)) === undefined;
   const model = attempt(() => openModelFolder(place.folder, choice.file));
   if (model === undefined) return found;
@@ -158,7 +160,7 @@ export const checkModel = async (
       ? attempt(() => decoderOf(graph, config, { found, settings }))
       : undefined;
   if (task === 'embed') attempt(() => checkEncoder(graph, model, settings));
-  const modelBytes = found.modelBytes + growthOfProducts(graph);
+  const modelBytes = found.modelBytes + growthOfProducts(graph) + growthOfHalves(graph);
   found.memory = memoryNeedOf({
     settings,
     modelBytes,

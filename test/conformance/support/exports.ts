@@ -14,8 +14,11 @@ export const hows = {
   int4: 'builder, int4 (`accuracy_level=1`)',
   'int4-shared':
     'builder, int4 (`accuracy_level=1 shared_embeddings=true is_symmetric=false fuse_qkv=false`)',
+  half: 'builder, float16 for a GPU',
+  'half-int4': 'builder, int4 for a GPU, all else in float16 (`accuracy_level=1`)',
   optimum: 'optimum',
   'optimum-eager': 'optimum, of a model with eager attention',
+  'optimum-half': "optimum, turned to float16 as by transformers.js' scripts",
 } as const;
 
 /** `right`: within the tolerance, several at a time; `alone`: the same, one at a time; a number: up to so many tokens, and refused above; else the error that it is refused with. */
@@ -39,7 +42,7 @@ export const models: Readonly<Record<string, Model>> = {
   llama: {
     family: 'llama',
     has: 'frequencies of positions scaled as in Llama 3',
-    exports: { ...each, 'gate-up': 'right', int4: 'right' },
+    exports: { ...each, 'gate-up': 'right', int4: 'right', half: 'right', 'half-int4': 'right' },
   },
   mistral: { family: 'mistral', has: 'no window, as from 0.2 on', exports: both },
   'mistral-window': {
@@ -50,7 +53,7 @@ export const models: Readonly<Record<string, Model>> = {
   qwen2: {
     family: 'qwen2',
     has: 'biases of q, k and v (Qwen2.5)',
-    exports: { ...each, 'int4-shared': 'right' },
+    exports: { ...each, 'int4-shared': 'right', half: 'right' },
   },
   qwen3: { family: 'qwen3', has: 'norms of q and k', exports: { ...each, int4: 'right' } },
   gemma: {
@@ -66,7 +69,7 @@ export const models: Readonly<Record<string, Model>> = {
   gemma3: {
     family: 'gemma3_text',
     has: 'windows, positions by kind of layer, norms of q and k',
-    exports: { ...each, optimum: 'alone', int4: 'right' },
+    exports: { ...each, optimum: 'alone', int4: 'right', half: 'right' },
   },
   smollm3: {
     family: 'smollm3',
@@ -87,9 +90,9 @@ export const models: Readonly<Record<string, Model>> = {
   'phi4-mini': {
     family: 'phi3',
     has: 'LongRoPE, of which optimum keeps the short positions only',
-    exports: { default: 'right', apart: 'right', int4: 'right', optimum: 24 },
+    exports: { default: 'right', apart: 'right', int4: 'right', half: 'right', optimum: 24 },
   },
-  bert: { family: 'bert', has: 'an encoder', exports: { optimum: 'right' } },
+  bert: { family: 'bert', has: 'an encoder', exports: { optimum: 'right', 'optimum-half': 'right' } },
 };
 
 /** An export of a model, such as `gemma3` by `default`. */
@@ -152,11 +155,15 @@ export type Golden = {
   readonly dora: Float32Array;
 };
 
+/** True where activations, keys, values and logits were exported in 16 bits. */
+export const isHalf = ({ how }: Export): boolean => how.includes('half');
+
 /** Of prompts of `most` tokens at most, or where there are none, of as many of the others. */
-export const goldenOf = ({ name }: Export, most = Infinity): readonly Golden[] => {
+export const goldenOf = (exported: Export, most = Infinity): readonly Golden[] => {
+  const { name } = exported;
   const file = readFileSync(join(exportsFolder, name, 'golden.json'), 'utf8');
   const { prompts } = JSON.parse(file) as { readonly prompts: readonly (readonly number[])[] };
-  const all = floatsOf(join(exportsFolder, name, 'golden.f32'));
+  const all = floatsOf(join(exportsFolder, name, isHalf(exported) ? 'golden-half.f32' : 'golden.f32'));
   const dora = floatsOf(join(exportsFolder, name, 'dora', 'golden.f32'));
   const tokens = prompts.reduce((sum, ids) => sum + ids.length, 0);
   const width = all.length / (2 * tokens);

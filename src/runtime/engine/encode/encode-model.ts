@@ -7,7 +7,7 @@ import type { ModelOptions } from '../host/options.ts';
 import { Texts } from '../host/texts.ts';
 import { digestFiles, filesOf } from '../model/digest.ts';
 import { openModelFolder, weightFilesOf } from '../model/folder.ts';
-import { refuseForeignForm } from '../model/form.ts';
+import { refuseForeignForm, servedForm } from '../model/form.ts';
 import { readSettings } from '../model/settings.ts';
 import { TextThread } from '../model/text-thread.ts';
 import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
@@ -78,10 +78,11 @@ const poolingOf = ({ pooling }: PoolingConfig, { sentence }: EncoderOutputs): En
  */
 export const openEncodeModel = async (
   modelDir: string,
-  graph: Graph,
+  exported: Graph,
   options: EncodeModelOptions,
 ): Promise<EncodeModel> => {
   const model = openModelFolder(modelDir, options.modelFile);
+  const graph = servedForm(exported, model, options.warn);
   refuseForeignForm(graph, model);
   const settings = readSettings(model);
   const family = familyOf(settings.modelType);

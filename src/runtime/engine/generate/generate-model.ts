@@ -8,13 +8,14 @@ import type { ModelOptions } from '../host/options.ts';
 import { Texts } from '../host/texts.ts';
 import { digestModel } from '../model/digest.ts';
 import { openModelFolder, weightFilesOf } from '../model/folder.ts';
-import { refuseForeignDecoder } from '../model/form.ts';
+import { refuseForeignDecoder, servedForm } from '../model/form.ts';
 import { sampleTexts } from '../model/sample-texts.ts';
 import { type ModelSettings, readSettings } from '../model/settings.ts';
 import { TextThread } from '../model/text-thread.ts';
 import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
 import { familyOf } from '../onnx/families.ts';
 import { type Graph, readGraph, tensorsOf } from '../onnx/graph.ts';
+import { growthOfHalves } from '../onnx/in-float32.ts';
 import { withMissingWindows } from '../onnx/missing-windows.ts';
 import { growthOfProducts } from '../onnx/own-products.ts';
 import { checkSoftCapping } from '../onnx/soft-capping.ts';
@@ -123,10 +124,11 @@ const openWith = async (
  */
 export const openGenerateModel = async (
   modelDir: string,
-  graph: Graph,
+  exported: Graph,
   options: ModelOptions & { readonly kv?: KvWish },
 ): Promise<GenerateModel> => {
   const model = openModelFolder(modelDir, options.modelFile);
+  const graph = servedForm(exported, model, options.warn);
   refuseForeignDecoder(graph, model);
   const settings = readSettings(model);
   const family = familyOf(settings.modelType);
@@ -144,7 +146,8 @@ export const openGenerateModel = async (
     weightBytes:
       graph.model.length +
       weightFiles.reduce((sum, path) => sum + statSync(path).size, 0) +
-      growthOfProducts(graph),
+      growthOfProducts(graph) +
+      growthOfHalves(graph),
   });
   const samples = {
     learned: sampleTexts.learned.map((text) => sampleOf(codec, text, settings)),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { readGraph } from '../onnx/graph.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
+import { inFloat32 } from '../onnx/in-float32.ts';
 import { type Windows, withMissingWindows } from '../onnx/missing-windows.ts';
 import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
 import { withWholeCaches } from '../onnx/whole-caches.ts';
@@ -19,7 +20,7 @@ endWithParent();
 const [, , model = '', folder = '', threads = '1', headSize = '1', task = 'generate', windows] = process.argv;
 const say = (what: string): void => void process.stdout.write(`${what}\n`);
 const exported = withMissingWindows(
-  withWholeCaches(readFileSync(model)),
+  withWholeCaches(inFloat32(readGraph(readFileSync(model))).model),
   windows === undefined ? undefined : (JSON.parse(windows) as Windows),
 );
 const joined = joinPositionTables(readGraph(exported));

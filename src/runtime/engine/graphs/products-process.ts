@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { readGraph } from '../onnx/graph.ts';
+import { inFloat32 } from '../onnx/in-float32.ts';
 import { type Windows, withMissingWindows } from '../onnx/missing-windows.ts';
 import { productsOf } from '../onnx/own-products.ts';
 import { joinPositionTables } from '../onnx/position-tables.ts';
@@ -35,7 +36,7 @@ const own = operator?.products;
 if (operator === undefined || own?.levels.includes(level) !== true)
   throw new Error(`the operator has no products of ${level} for this processor`);
 const exported = withMissingWindows(
-  withWholeCaches(readFileSync(model)),
+  withWholeCaches(inFloat32(readGraph(readFileSync(model))).model),
   windows === undefined ? undefined : (JSON.parse(windows) as Windows),
 );
 const { tables } = joinPositionTables(readGraph(exported)) ?? {};

@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { changedGraph, withOperator } from '../../../../test/support/changed-graph.ts';
 import { fixtureGraph } from '../../../../test/support/fixture-models.ts';
 import { tinyModel, tinyModelFolder } from '../onnx/graph.fixture.ts';
-import { applyEdit, type Graph, readGraph } from '../onnx/graph.ts';
+import { applyEdit, type Graph, readGraph, tensorsOf } from '../onnx/graph.ts';
 import { valueInfoMessage } from '../onnx/messages.ts';
 import { elementType } from '../onnx/schema.ts';
-import { refuseForeignDecoder, refuseForeignForm } from './form.ts';
+import { refuseForeignDecoder, refuseForeignForm, servedForm } from './form.ts';
 
 const hub = {
   file: 'onnx/model_x.onnx',
@@ -39,30 +39,6 @@ describe('a graph in the form of another runtime', () => {
     expect(() => refuseForeignForm(readGraph(fixtureGraph('bert-model')), alone)).not.toThrow();
   });
 
-  it.each([
-    [
-      'keys and values in float16',
-      withInput('past_key_values.9.key', elementType.float16),
-      /keys and values in float16/,
-    ],
-    [
-      'logits in float16',
-      changed({
-        outputs: new Map([['logits', valueInfoMessage('logits', elementType.float16, ['b', 's', 259])]]),
-      }),
-      /logits in float16/,
-    ],
-  ])('with %s is refused with the file to take instead', (_, graph, words) => {
-    expect(() => refuseForeignDecoder(graph, hub)).toThrow(
-      expect.objectContaining({
-        code: 'MODEL_UNSUPPORTED',
-        what: expect.stringMatching(words),
-        advice: 'Take onnx/model_q4.onnx: --model-file onnx/model_q4.onnx.',
-      }),
-    );
-    expect(() => refuseForeignDecoder(graph, alone)).toThrow(/float32 weights.*bring-your-base-model/);
-  });
-
   it.each(['MatMulInteger', 'MatMulBnb4'])('with linears as %s is refused, of encoders too', (opType) => {
     const graph = readGraph(
       changedGraph(tinyModel('fp32'), (node) =>
@@ -76,16 +52,22 @@ describe('a graph in the form of another runtime', () => {
           advice: 'Take onnx/model_q4.onnx: --model-file onnx/model_q4.onnx.',
         }),
       );
+      expect(() => refuse(graph, alone)).toThrow(/4-bit, float16 or float32 weights.*bring-your-base-model/);
     }
   });
 
-  it('with linears in float16 is refused, of encoders too', () => {
-    const graph = readGraph(
+  it('of 16 bits is served in float32, which is said with what it takes', () => {
+    const exported = readGraph(
       readFileSync(join(tinyModelFolder('fp32'), '../../../hub/onnx/model_q4f16.onnx')),
     );
-    expect(() => refuseForeignForm(graph, hub)).toThrow(
-      /linears in float16.*--model-file onnx\/model_q4\.onnx/s,
-    );
+    const said: string[] = [];
+    const graph = servedForm(exported, hub, (message) => said.push(message));
+    expect(tensorsOf(graph, 'outputs').every(({ code }) => code === elementType.float)).toBe(true);
+    expect(said).toEqual([
+      expect.stringMatching(/^model_x\.onnx is in float16 or bfloat16, and served in float32: .* 0 MiB more/),
+    ]);
+    expect(servedForm(graph, hub, (message) => said.push(message))).toBe(graph);
+    expect(said).toHaveLength(1);
   });
 
   it('that is two graphs in one is refused with how to export it', () => {

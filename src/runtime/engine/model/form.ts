@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { type Graph, type Node, tensorsOf } from '../onnx/graph.ts';
-import { elementType } from '../onnx/schema.ts';
+import { type Graph, tensorsOf } from '../onnx/graph.ts';
+import { growthOfHalves, inFloat32 } from '../onnx/in-float32.ts';
 import { exportAgain, howTo, suggestedOf } from './graph-file.ts';
 
 /** A graph as it lies in the model: its name, and those of the other graphs, relative to the model's folder. */
@@ -10,7 +10,7 @@ export type GraphPlace = { readonly file: string; readonly others: readonly stri
 const adviceFor = ({ others }: GraphPlace): string => {
   const other = suggestedOf(others);
   return other === undefined
-    ? `Take the model with 4-bit or float32 weights between float32 inputs and outputs, or export it so: ${howTo}.`
+    ? `Take the model with 4-bit, float16 or float32 weights, or export it so: ${howTo}.`
     : `Take ${other}: --model-file ${other}.`;
 };
 
@@ -23,18 +23,8 @@ const foreignLinears: ReadonlySet<string> = new Set([
   'MatMulBnb4',
 ]);
 
-const isCache = (name: string): boolean => name.startsWith('past_key_values.') || name.startsWith('present.');
-
 const unsupported = (what: string, advice: string): AdaptletError =>
   new AdaptletError('MODEL_UNSUPPORTED', what, { advice });
-
-/** Where the values of a linear are, among its inputs; of one with 4 or 8 bits its scales. */
-const valuesAt: Readonly<Record<string, number>> = { MatMul: 1, Gemm: 1, MatMulNBits: 2 };
-
-const isHalfLinear = ({ initializers }: Graph, { opType, inputs }: Node): boolean => {
-  const at = valuesAt[opType];
-  return at !== undefined && initializers.get(inputs[at] ?? '')?.dataType === elementType.float16;
-};
 
 /**
  * Refuses what exporters write for other runtimes, with what to take instead.
@@ -47,9 +37,6 @@ export const refuseForeignForm = (graph: Graph, place: GraphPlace): void => {
     const what = `${name} has its linears as ${foreign.opType}, to which no adapter can be added`;
     throw unsupported(what, adviceFor(place));
   }
-  if (graph.nodes.some((node) => isHalfLinear(graph, node))) {
-    throw unsupported(`${name} has its linears in float16, and adapters are float32`, adviceFor(place));
-  }
 };
 
 /**
@@ -58,20 +45,29 @@ export const refuseForeignForm = (graph: Graph, place: GraphPlace): void => {
  */
 export const refuseForeignDecoder = (graph: Graph, place: GraphPlace): void => {
   const name = basename(place.file);
-  const [inputs, outputs] = [tensorsOf(graph, 'inputs'), tensorsOf(graph, 'outputs')];
+  const inputs = tensorsOf(graph, 'inputs');
   if (inputs.some((input) => input.name === 'use_cache_branch')) {
     const what = `${name} is two graphs in one, for prompts and for what follows (use_cache_branch)`;
     throw unsupported(what, exportAgain);
   }
-  if (!inputs.some((input) => isCache(input.name))) {
+  if (!inputs.some((input) => input.name.startsWith('past_key_values.'))) {
     throw unsupported(`${name} has no inputs for keys and values (past_key_values)`, exportAgain);
   }
-  const half = [...inputs, ...outputs].find(
-    (tensor) => (isCache(tensor.name) || tensor.name === 'logits') && tensor.code === elementType.float16,
-  );
-  if (half !== undefined) {
-    const what = half.name === 'logits' ? 'logits' : 'keys and values';
-    throw unsupported(`${name} has ${what} in float16, and the engine has them in float32`, adviceFor(place));
-  }
   refuseForeignForm(graph, place);
+};
+
+/** The graph as it is served: one of 16 bits in float32, of which `warn` is told what somebody should know. */
+export const servedForm = (
+  exported: Graph,
+  { file }: Pick<GraphPlace, 'file'>,
+  warn: (message: string) => void,
+): Graph => {
+  const graph = inFloat32(exported);
+  if (graph !== exported) {
+    const mebibytes = Math.ceil(growthOfHalves(graph) / 2 ** 20);
+    warn(
+      `${basename(file)} is in float16 or bfloat16, and served in float32: its weights take ${mebibytes} MiB more memory than they have bytes, and where two tokens are nearly alike an answer can be another one than in 16 bits`,
+    );
+  }
+  return graph;
 };

@@ -34,7 +34,12 @@ const adviceWithoutGraph = (files: readonly string[]): string => {
 };
 
 /** Endings of names by which graphs are known that are served on any processor, the smallest first. */
-const served: readonly RegExp[] = [/(_q4|_int4)\.onnx$/, /(^|\/)model\.onnx$/, /_fp32\.onnx$/];
+const served: readonly RegExp[] = [
+  /(_q4|_int4)\.onnx$/,
+  /_q4f16\.onnx$/,
+  /(^|\/)model\.onnx$/,
+  /_(fp32|fp16)\.onnx$/,
+];
 
 /** Of several graphs the one to take, as far as names tell. */
 export const suggestedOf = (graphs: readonly string[]): string | undefined =>

@@ -1,7 +1,15 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { type Graph, readGraph, readInitializer } from './graph.ts';
 import { elementType, entryField, graphField, microsoftDomain, modelField, tensorField } from './schema.ts';
-import { contentField, contentOf, type Field, integerField, readFields, textOf } from './wire.ts';
+import {
+  contentField,
+  contentOf,
+  type Field,
+  integerField,
+  mapContents,
+  readFields,
+  textOf,
+} from './wire.ts';
 
 /** Where the values of an initialiser lie. `length`: absent where its file says it, by its end. */
 export type ExternalPlace = {
@@ -92,15 +100,6 @@ export const externalBytes = (name: string, length: number, place: ExternalPlace
     ...placeFields(place, length),
   ]);
 
-const replace = (message: Buffer, number: number, change: (content: Buffer) => Buffer): Buffer =>
-  Buffer.concat(
-    readFields(message).map((field) =>
-      field.number === number
-        ? contentField(number, change(contentOf(message, field)))
-        : message.subarray(field.start, field.end),
-    ),
-  );
-
 /** Values of fewer bytes stay in the graph, unless they are weights of a quantised linear, which are read where they lie. */
 const leastBytes = 1024;
 
@@ -113,8 +112,8 @@ export const moveValues = (model: Buffer, place: (values: Buffer) => ExternalPla
     ({ opType, domain }) => opType === 'MatMulNBits' && domain === microsoftDomain,
   );
   const weights = new Set(linears.flatMap(({ inputs }) => inputs.slice(1)));
-  return replace(model, modelField.graph, (graph) =>
-    replace(graph, graphField.initializer, (tensor) => {
+  return mapContents(model, modelField.graph, (graph) =>
+    mapContents(graph, graphField.initializer, (tensor) => {
       const values = readFields(tensor).find(({ number }) => number === tensorField.rawData);
       const { name, location } = readInitializer(tensor);
       if (values === undefined || location !== undefined) return tensor;

@@ -6,13 +6,17 @@ export type Features = { readonly inFeatures: number; readonly outFeatures: numb
 
 const products: ReadonlySet<string> = new Set(['MatMul', 'Gemm', 'FusedMatMul']);
 
-/** Rows and columns of constant weights; optimum writes a tied lm_head as the transpose of the embedding. */
+/**
+ * Rows and columns of constant weights; optimum writes a tied lm_head as the transpose of the embedding, and weights of 16 bits are
+ * widened.
+ */
 const weightShape = (graph: Graph, value: string): readonly number[] | undefined => {
   const constant = graph.initializers.get(value);
   if (constant !== undefined) return constant.dims;
   const producer = graph.nodes.find((node) => node.outputs[0] === value);
-  if (producer?.opType !== 'Transpose') return undefined;
-  const dims = graph.initializers.get(producer.inputs[0] ?? '')?.dims;
+  const [input = ''] = producer?.inputs ?? [];
+  if (producer?.opType === 'Cast') return weightShape(graph, input);
+  const dims = producer?.opType === 'Transpose' ? weightShape(graph, input) : undefined;
   return dims?.length === 2 ? dims.toReversed() : undefined;
 };
 

@@ -25,8 +25,11 @@ const unsupported = (what: string): AdaptletError => new AdaptletError('MODEL_UN
 const producerOf = (graph: Graph, value: string): Node | undefined =>
   graph.nodes.find((node) => node.outputs.includes(value));
 
-const isConstant = (graph: Graph, value: string): boolean =>
-  graph.initializers.has(value) || producerOf(graph, value)?.opType === 'Constant';
+const isConstant = (graph: Graph, value: string): boolean => {
+  const producer = producerOf(graph, value);
+  if (producer?.opType === 'Cast') return isConstant(graph, producer.inputs[0] ?? '');
+  return graph.initializers.has(value) || producer?.opType === 'Constant';
+};
 
 /** From the logits back to the linear that makes them. */
 const findHead = (graph: Graph): Head => {

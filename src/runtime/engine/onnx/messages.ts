@@ -11,7 +11,7 @@ import {
   typeField,
   valueInfoField,
 } from './schema.ts';
-import { contentField, contentOf, type Field, integerField, readFields, textOf } from './wire.ts';
+import { contentField, contentOf, integerField, mapFields, readFields, textOf } from './wire.ts';
 
 export type NewNode = {
   readonly opType: string;
@@ -86,35 +86,26 @@ export const valueInfoMessage = (
   ]);
 };
 
-const mapFields = (node: Node, change: (field: Field) => Buffer | undefined): Buffer =>
-  Buffer.concat(
-    readFields(node.bytes).map((field) => change(field) ?? node.bytes.subarray(field.start, field.end)),
-  );
-
 /** A NodeProto without the attributes of these names; all else byte for byte. */
 export const withoutAttributes = (node: Buffer, names: readonly string[]): Buffer =>
-  Buffer.concat(
-    readFields(node)
-      .filter((field) => {
-        if (field.number !== nodeField.attribute) return true;
-        const attribute = contentOf(node, field);
-        const name = readFields(attribute).find(({ number }) => number === attributeField.name);
-        return name === undefined || !names.includes(textOf(attribute, name));
-      })
-      .map(({ start, end }) => node.subarray(start, end)),
-  );
+  mapFields(node, (field) => {
+    if (field.number !== nodeField.attribute) return undefined;
+    const attribute = contentOf(node, field);
+    const name = readFields(attribute).find(({ number }) => number === attributeField.name);
+    return name !== undefined && names.includes(textOf(attribute, name)) ? Buffer.alloc(0) : undefined;
+  });
 
 /** The node as an operator of another domain; all else byte for byte. */
 export const withDomain = (node: Node, domain: string): Buffer =>
   Buffer.concat([
-    mapFields(node, (field) => (field.number === nodeField.domain ? Buffer.alloc(0) : undefined)),
+    mapFields(node.bytes, (field) => (field.number === nodeField.domain ? Buffer.alloc(0) : undefined)),
     contentField(nodeField.domain, domain),
   ]);
 
 /** The node with its first output under another name; all else byte for byte. */
 export const renameOutput = (node: Node, name: string): Buffer => {
   let done = false;
-  return mapFields(node, (field) => {
+  return mapFields(node.bytes, (field) => {
     if (done || field.number !== nodeField.output) return undefined;
     done = true;
     return contentField(nodeField.output, name);
@@ -123,7 +114,7 @@ export const renameOutput = (node: Node, name: string): Buffer => {
 
 /** The node with another value wherever it took the old one; all else byte for byte. */
 export const renameInput = (node: Node, from: string, to: string): Buffer =>
-  mapFields(node, (field) =>
+  mapFields(node.bytes, (field) =>
     field.number === nodeField.input && textOf(node.bytes, field) === from
       ? contentField(nodeField.input, to)
       : undefined,
@@ -133,7 +124,9 @@ export const renameInput = (node: Node, from: string, to: string): Buffer =>
 export const withInputs = (node: Node, values: ReadonlyMap<number, string>): Buffer => {
   const length = Math.max(node.inputs.length, ...[...values.keys()].map((place) => place + 1));
   const inputs = Array.from({ length }, (_, at) => values.get(at) ?? node.inputs[at] ?? '');
-  const rest = mapFields(node, (field) => (field.number === nodeField.input ? Buffer.alloc(0) : undefined));
+  const rest = mapFields(node.bytes, (field) =>
+    field.number === nodeField.input ? Buffer.alloc(0) : undefined,
+  );
   return Buffer.concat([...inputs.map((input) => contentField(nodeField.input, input)), rest]);
 };
 

@@ -44,7 +44,15 @@ export const shapeField = { dimension: 1 } as const;
 export const dimensionField = { value: 1, symbol: 2 } as const;
 
 /** TensorProto.DataType. */
-export const elementType = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 } as const;
+export const elementType = {
+  float: 1,
+  uint8: 2,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  float16: 10,
+  bfloat16: 16,
+} as const;
 
 /** The domain of ONNX Runtime's own operators. */
 export const microsoftDomain = 'com.microsoft';

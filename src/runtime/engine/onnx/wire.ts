@@ -129,3 +129,15 @@ export const contentField = (number: number, content: Buffer | string): Buffer =
   const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content;
   return Buffer.concat([varint(number * 8 + wireType.bytes), varint(bytes.length), bytes]);
 };
+
+/** A message with other fields in place of some, or with nothing; all else byte for byte. `change` answers undefined for what stays. */
+export const mapFields = (message: Buffer, change: (field: Field) => Buffer | undefined): Buffer =>
+  Buffer.concat(
+    readFields(message).map((field) => change(field) ?? message.subarray(field.start, field.end)),
+  );
+
+/** {@link mapFields} of the contents of all fields of one number. */
+export const mapContents = (message: Buffer, number: number, change: (content: Buffer) => Buffer): Buffer =>
+  mapFields(message, (field) =>
+    field.number === number ? contentField(number, change(contentOf(message, field))) : undefined,
+  );

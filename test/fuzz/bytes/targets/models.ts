@@ -11,9 +11,11 @@ import { probeTools } from '../../../../src/runtime/engine/model/tool-probe.ts';
 import { externalWeights, moveValues } from '../../../../src/runtime/engine/onnx/external-weights.ts';
 import { familyOf } from '../../../../src/runtime/engine/onnx/families.ts';
 import { applyEdit, type Graph, readGraph, tensorsOf } from '../../../../src/runtime/engine/onnx/graph.ts';
+import { inFloat32 } from '../../../../src/runtime/engine/onnx/in-float32.ts';
 import { sitesOf } from '../../../../src/runtime/engine/onnx/inject.ts';
 import { lengthUseOf } from '../../../../src/runtime/engine/onnx/lengths.ts';
 import { refuseOwnDomain } from '../../../../src/runtime/engine/onnx/own-domain.ts';
+import { elementType } from '../../../../src/runtime/engine/onnx/schema.ts';
 import { withWholeCaches } from '../../../../src/runtime/engine/onnx/whole-caches.ts';
 import { filesAt, jsonTexts, texts } from '../examples.ts';
 import { words } from '../mutators/bytes.ts';
@@ -47,6 +49,7 @@ const onnx: Target = {
       `${exports}/llama/int4/model.onnx`,
       `${exports}/gemma3/apart/model.onnx`,
       `${exports}/phi4-mini/apart/model.onnx`,
+      `${exports}/phi4-mini/half/model.onnx`,
     ),
   mutators: [protobuf],
   codes: ['MODEL_INVALID', 'MODEL_UNSUPPORTED', 'MODEL_FILE_MISSING'],
@@ -64,6 +67,10 @@ const onnx: Target = {
     const same = readGraph(applyEdit(graph, unchanged));
     must(same.nodes.length === graph.nodes.length, 'copied, it has other nodes');
     moveValues(withWholeCaches(model), () => ({ location: 'x', offset: 0 }));
+    const widened = inFloat32(graph);
+    for (const which of ['inputs', 'outputs'] as const)
+      for (const { code } of tensorsOf(widened, which))
+        must(code !== elementType.float16 && code !== elementType.bfloat16, 'widened, it has 16 bits');
     refuseForeignDecoder(graph, { file: 'model.onnx', others: [] });
     lengthUseOf(graph);
     for (const { inFeatures, outFeatures } of sitesOf(graph, llama))
