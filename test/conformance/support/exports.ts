@@ -1,5 +1,6 @@
-import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { changedGraph, withInteger } from '../../support/changed-graph.ts';
 import { folderOfFile } from '../../support/temporary-folder.ts';
 import { tinyFolder } from './tiny.ts';
 
@@ -33,6 +34,7 @@ type Model = {
 };
 
 const both = { default: 'right', optimum: 'right' } as const;
+const bothAndInt4 = { ...both, int4: 'right' } as const;
 const each = { ...both, apart: 'right' } as const;
 
 /**
@@ -44,27 +46,27 @@ export const models: Readonly<Record<string, Model>> = {
     has: 'frequencies of positions scaled as in Llama 3',
     exports: { ...each, 'gate-up': 'right', int4: 'right', half: 'right', 'half-int4': 'right' },
   },
-  mistral: { family: 'mistral', has: 'no window, as from 0.2 on', exports: both },
+  mistral: { family: 'mistral', has: 'no window, as from 0.2 on', exports: bothAndInt4 },
   'mistral-window': {
     family: 'mistral',
     has: 'a window in every layer',
-    exports: both,
+    exports: bothAndInt4,
   },
   qwen2: {
     family: 'qwen2',
     has: 'biases of q, k and v (Qwen2.5)',
     exports: { ...each, 'int4-shared': 'right', half: 'right' },
   },
-  qwen3: { family: 'qwen3', has: 'norms of q and k', exports: { ...each, int4: 'right' } },
+  qwen3: { family: 'qwen3', has: 'norms of q and k', exports: { ...each, int4: 'right', half: 'right' } },
   gemma: {
     family: 'gemma',
     has: 'scaled embeddings, norms of 1 + weight',
-    exports: { default: 'right', optimum: 'alone' },
+    exports: { default: 'right', int4: 'right', optimum: 'alone' },
   },
   gemma2: {
     family: 'gemma2',
     has: 'a window in every second layer, soft-capped attention (which optimum leaves out) and logits',
-    exports: { ...each, optimum: 'MODEL_UNSUPPORTED', 'optimum-eager': 'alone' },
+    exports: { ...each, int4: 'right', optimum: 'MODEL_UNSUPPORTED', 'optimum-eager': 'alone' },
   },
   gemma3: {
     family: 'gemma3_text',
@@ -76,16 +78,20 @@ export const models: Readonly<Record<string, Model>> = {
     has: 'layers without positions',
     exports: { optimum: 'right' },
   },
-  granite: { family: 'granite', has: 'factors of embeddings, attention, layers and logits', exports: both },
+  granite: {
+    family: 'granite',
+    has: 'factors of embeddings, attention, layers and logits',
+    exports: bothAndInt4,
+  },
   phi: {
     family: 'phi',
     has: 'layers in parallel, positions for half of a head',
-    exports: each,
+    exports: { ...each, int4: 'right' },
   },
   phi3: {
     family: 'phi3',
     has: 'modules fused in PEFT; a window in every layer',
-    exports: both,
+    exports: bothAndInt4,
   },
   'phi4-mini': {
     family: 'phi3',
@@ -117,13 +123,25 @@ export const expectedExports = Object.entries(models).flatMap(([name, { exports 
 );
 
 /** A copy of an export's folder with what lies beside it on the hub; the tokenizer is the tiny model's. */
-export const folderOf = ({ name, how }: Export): string => {
+export const folderOf = (exported: Export): string => {
+  const { name, how } = exported;
   const folder = folderOfFile();
   const from = join(exportsFolder, name, how);
   for (const file of readdirSync(from)) copyFileSync(join(from, file), join(folder, file));
   copyFileSync(join(exportsFolder, name, 'config.json'), join(folder, 'config.json'));
   for (const file of ['tokenizer.json', 'tokenizer_config.json'])
     copyFileSync(join(tinyFolder, 'model', file), join(folder, file));
+  return folder;
+};
+
+/** The same with linears that round activations to 8 bits, which is the builder's default for int4 and this attribute alone. */
+export const roundedFolderOf = (exported: Export): string => {
+  const folder = folderOf(exported);
+  const file = join(folder, 'model.onnx');
+  const rounded = changedGraph(readFileSync(file), (node) =>
+    node.opType === 'MatMulNBits' ? [withInteger(node, 'accuracy_level', 4)] : undefined,
+  );
+  writeFileSync(file, rounded);
   return folder;
 };
 

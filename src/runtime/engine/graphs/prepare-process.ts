@@ -1,15 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { readGraph } from '../onnx/graph.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
-import { inFloat32 } from '../onnx/in-float32.ts';
-import { type Windows, withMissingWindows } from '../onnx/missing-windows.ts';
 import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
-import { withWholeCaches } from '../onnx/whole-caches.ts';
 import { openDecoder, openEncoder, proofAnswers, provePrepared } from '../proofs/prove-prepared.ts';
 import { endWithParent } from './lifetime.ts';
 import { moveConstants } from './move-constants.ts';
 import { openPrepared, preparedFiles } from './prepared-graph.ts';
+import { readServed } from './read-served.ts';
 
 /**
  * A process of its own that lets ONNX Runtime optimise a graph, and proves that what it made gives the answers of the
@@ -19,10 +16,7 @@ import { openPrepared, preparedFiles } from './prepared-graph.ts';
 endWithParent();
 const [, , model = '', folder = '', threads = '1', headSize = '1', task = 'generate', windows] = process.argv;
 const say = (what: string): void => void process.stdout.write(`${what}\n`);
-const exported = withMissingWindows(
-  withWholeCaches(inFloat32(readGraph(readFileSync(model))).model),
-  windows === undefined ? undefined : (JSON.parse(windows) as Windows),
-);
+const exported = readServed(model, windows);
 const joined = joinPositionTables(readGraph(exported));
 const weightsFolder = dirname(model);
 const optimisedFile = join(folder, preparedFiles.graph);

@@ -1,11 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { readGraph } from '../onnx/graph.ts';
-import { inFloat32 } from '../onnx/in-float32.ts';
-import { type Windows, withMissingWindows } from '../onnx/missing-windows.ts';
 import { productsOf } from '../onnx/own-products.ts';
 import { joinPositionTables } from '../onnx/position-tables.ts';
-import { withWholeCaches } from '../onnx/whole-caches.ts';
 import { findOperator } from '../ort/operator.ts';
 import {
   areFaster,
@@ -20,6 +16,7 @@ import { endWithParent } from './lifetime.ts';
 import { packProducts } from './own-products.ts';
 import { openPrepared } from './prepared-graph.ts';
 import { onceDeleted, type ProductsVerdict, writeVerdict } from './products-verdict.ts';
+import { readServed } from './read-served.ts';
 
 /**
  * A process of its own that compares the products of the native operator with ONNX Runtime's, linear by linear, and the whole graph:
@@ -35,10 +32,7 @@ const operator = findOperator(path, (message) => {
 const own = operator?.products;
 if (operator === undefined || own?.levels.includes(level) !== true)
   throw new Error(`the operator has no products of ${level} for this processor`);
-const exported = withMissingWindows(
-  withWholeCaches(inFloat32(readGraph(readFileSync(model))).model),
-  windows === undefined ? undefined : (JSON.parse(windows) as Windows),
-);
+const exported = readServed(model, windows);
 const { tables } = joinPositionTables(readGraph(exported)) ?? {};
 const openWith = (count: number) => {
   const options = { threads: count, operator };

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { type Graph, readGraph } from '../onnx/graph.ts';
+import { withNormsApart } from '../onnx/norms-apart.ts';
 import { refuseOwnDomain } from '../onnx/own-domain.ts';
 import { withWholeCaches } from '../onnx/whole-caches.ts';
 import { chooseGraphIn, findGraph } from './graph-file.ts';
@@ -33,7 +34,7 @@ export const fromTheRoot =
 export const readModelGraph = (folder: string, file?: string): Graph => {
   const model = readFileSync(findGraph(folder, file));
   refuseOwnDomain(model);
-  return readGraph(withWholeCaches(model));
+  return readGraph(withNormsApart(withWholeCaches(model)));
 };
 
 /**
