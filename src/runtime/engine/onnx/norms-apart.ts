@@ -12,6 +12,9 @@ type Apart = {
   readonly value: string;
 };
 
+const reshape = (from: string, shape: string, to: string): Buffer =>
+  nodeMessage({ opType: 'Reshape', name: to, inputs: [from, shape], outputs: [to] });
+
 /** The nodes that the builder writes for the CPU: a norm over the features of each head. */
 const normOf = (
   node: Node,
@@ -23,8 +26,6 @@ const normOf = (
   const named = mapFields(epsilonOf, (field) =>
     field.number === attributeField.name ? contentField(attributeField.name, 'epsilon') : undefined,
   );
-  const reshape = (from: string, shape: string, to: string): Buffer =>
-    nodeMessage({ opType: 'Reshape', name: to, inputs: [from, shape], outputs: [to] });
   const norm = nodeMessage({
     opType: 'SimplifiedLayerNormalization',
     name: name('norm'),
