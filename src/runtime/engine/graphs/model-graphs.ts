@@ -8,6 +8,7 @@ import { externalWeights } from '../onnx/external-weights.ts';
 import type { Family } from '../onnx/families.ts';
 import type { GraphFiles } from '../onnx/file-parts.ts';
 import { type Graph, readGraph } from '../onnx/graph.ts';
+import { growthOfHalves } from '../onnx/in-float32.ts';
 import { inject, sitesOf } from '../onnx/inject.ts';
 import { injectOperator } from '../onnx/lora-operator.ts';
 import type { MappedWeights } from '../ort/mapped-weights.ts';
@@ -63,9 +64,6 @@ const graphsFrom = (
   return { base, lora, sites: sitesWithWeights(readGraph(base), family, files) };
 };
 
-/** float16 and bfloat16: what the CPU cannot multiply becomes a constant in float32. */
-const halfTypes: ReadonlySet<number> = new Set([10, 16]);
-
 /** LoRA is injected into the optimised graph, so that both graphs have the same weights. */
 const preparedGraphs = async (
   options: ModelGraphsOptions,
@@ -74,13 +72,11 @@ const preparedGraphs = async (
 ): Promise<ModelGraphs> => {
   const { digest, model } = options;
   const of = createHash('sha256').update(toBase(options.graph.model)).digest('hex');
-  const weights = externalWeights(options.graph);
-  const bytesOf = (isHalf: boolean): number =>
-    weights
-      .filter(({ dataType }) => halfTypes.has(dataType) === isHalf)
-      .reduce((sum, { place }) => sum + (place.length ?? 0), 0);
-  const keptBytes = options.graph.model.length + 2 * bytesOf(true);
-  const bytes = keptBytes + bytesOf(false);
+  const weightBytes = externalWeights(options.graph).reduce((sum, { place }) => sum + (place.length ?? 0), 0);
+  const growth = growthOfHalves(options.graph);
+  const keptBytes = options.graph.model.length + 2 * growth;
+  // Of 16 bits: once as ONNX Runtime writes all weights, and once as they are taken from there.
+  const bytes = weightBytes + (growth > 0 ? 2 : 1) * keptBytes;
   const folder = await preparedGraph({ digest, graph: model.graph, bytes, keptBytes, of }, options);
   const { graph, files, weights: mapped } = openPrepared(folder, model.graph);
   try {

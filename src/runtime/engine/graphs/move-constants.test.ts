@@ -26,7 +26,26 @@ const setUp = () => {
     moveConstants(folder, { exported, say: (what) => said.push(what) });
     return externalWeights(readGraph(readFileSync(graph))).map(({ name, place }) => ({ name, ...place }));
   };
-  return { move, said, file: join(folder, preparedFiles.constants) };
+  /** The same of constants that ONNX Runtime wrote beside the graph. */
+  const moveBeside = (...constants: Buffer[]) => {
+    const beside = join(folder, preparedFiles.beside);
+    writeFileSync(beside, Buffer.concat([Buffer.alloc(10), ...constants]));
+    let offset = 10;
+    const places = constants.map(({ length }) => {
+      offset += length;
+      return { location: preparedFiles.beside, offset: offset - length, length };
+    });
+    const graph = join(folder, preparedFiles.graph);
+    const entry = { location: 'weights.bin', offset: 100, length: shared.length };
+    writeFileSync(
+      graph,
+      modelWith(...[...places, entry].map((place, index) => rawTensor(`c${index}`, place))),
+    );
+    moveConstants(folder, { exported, say: (what) => said.push(what) });
+    expect(existsSync(beside)).toBe(false);
+    return externalWeights(readGraph(readFileSync(graph))).map(({ name, place }) => ({ name, ...place }));
+  };
+  return { move, moveBeside, said, file: join(folder, preparedFiles.constants) };
 };
 
 describe('the constants of an optimised graph', () => {
@@ -49,5 +68,21 @@ describe('the constants of an optimised graph', () => {
     expect(written.subarray(0, 2_000)).toEqual(other);
     expect(written.subarray(2_048)).toEqual(third);
     expect(said).toEqual(['writing 1 MiB of constants that its graph has, once']);
+  });
+
+  it('beside the graph are taken from there, each to where it is to be', () => {
+    const { moveBeside, said, file } = setUp();
+    // Their beginnings are those of the model's.
+    const [other, third] = [Buffer.concat([shared.subarray(0, 1_999), Buffer.from([7])]), bytesOf(1_500, 3)];
+    expect(moveBeside(other, shared, third)).toEqual([
+      { name: 'c0', location: 'model.onnx', offset: 0, length: 2_000 },
+      { name: 'c1', location: 'weights.bin', offset: 100, length: 2_000 },
+      { name: 'c2', location: 'model.onnx', offset: 2_048, length: 1_500 },
+      { name: 'c3', location: 'weights.bin', offset: 100, length: 2_000 },
+    ]);
+    const written = readFileSync(file);
+    expect(written.subarray(0, 2_000)).toEqual(other);
+    expect(written.subarray(2_048)).toEqual(third);
+    expect(said).toEqual(['writing up to 1 MiB of constants that its graph has, once']);
   });
 });

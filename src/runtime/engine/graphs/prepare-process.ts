@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import { readGraph } from '../onnx/graph.ts';
+import { growthOfHalves } from '../onnx/in-float32.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
 import { openDecoder, openEncoder, proofAnswers, provePrepared } from '../proofs/prove-prepared.ts';
@@ -31,7 +32,13 @@ const asExported = { weightsFolder, optimised: false };
 
 say('optimising its graph for this machine, once');
 const whole = joined?.model ?? exported;
-const answers = await answersOf(joined?.tables)({ ...asExported, graph: base(whole), optimisedFile });
+const answers = await answersOf(joined?.tables)({
+  ...asExported,
+  graph: base(whole),
+  optimisedFile,
+  // All that is widened becomes a constant.
+  optimisedWeights: growthOfHalves(readGraph(exported)) > 0 ? preparedFiles.beside : undefined,
+});
 // What was joined has to give the answers of what it was.
 const expected =
   joined === undefined ? answers : await answersOf(undefined)({ ...asExported, graph: base(exported) });

@@ -20,9 +20,10 @@ import { MappedWeights } from '../ort/mapped-weights.ts';
 import { machineKey, onnxRuntimeVersion } from '../session/runtime-options.ts';
 import { diskRoom, missingBytes, neededText, refuseWithoutRoom, type Written } from './disk-room.ts';
 
-/** Names of the files in a folder of a prepared graph. */
+/** Names of the files in a folder of a prepared graph. `beside`: while it is made, where ONNX Runtime writes all weights of a graph of 16 bits. */
 export const preparedFiles = {
   graph: 'optimised.onnx',
+  beside: 'optimised.bin',
   constants: 'constants.bin',
   manifest: 'prepared.json',
 } as const;

@@ -7,6 +7,7 @@ import {
   type Field,
   integerField,
   mapContents,
+  mapFields,
   readFields,
   textOf,
 } from './wire.ts';
@@ -103,11 +104,27 @@ export const externalBytes = (name: string, length: number, place: ExternalPlace
 /** Values of fewer bytes stay in the graph, unless they are weights of a quantised linear, which are read where they lie. */
 const leastBytes = 1024;
 
+/** A TensorProto whose values lie in a file, with another place of theirs. */
+const placedElsewhere = (tensor: Buffer, place: ExternalPlace, length: number): Buffer =>
+  Buffer.concat([
+    mapFields(tensor, ({ number }) =>
+      number === tensorField.externalData || number === tensorField.dataLocation
+        ? Buffer.alloc(0)
+        : undefined,
+    ),
+    ...placeFields(place, length),
+  ]);
+
 /**
  * Moves the values of the initialisers that hold them themselves to files: `place` says where each is, having put it there.
+ * @param valuesAt those that lie in a file to be left as well; undefined for what stays there
  * @throws MODEL_INVALID
  */
-export const moveValues = (model: Buffer, place: (values: Buffer) => ExternalPlace): Buffer => {
+export const moveValues = (
+  model: Buffer,
+  place: (values: Buffer) => ExternalPlace,
+  valuesAt: (place: ExternalPlace) => Buffer | undefined = () => undefined,
+): Buffer => {
   const linears = readGraph(model).nodes.filter(
     ({ opType, domain }) => opType === 'MatMulNBits' && domain === microsoftDomain,
   );
@@ -116,7 +133,11 @@ export const moveValues = (model: Buffer, place: (values: Buffer) => ExternalPla
     mapContents(graph, graphField.initializer, (tensor) => {
       const values = readFields(tensor).find(({ number }) => number === tensorField.rawData);
       const { name, location } = readInitializer(tensor);
-      if (values === undefined || location !== undefined) return tensor;
+      if (location !== undefined) {
+        const bytes = valuesAt(externalPlaceOf(name, tensor));
+        return bytes === undefined ? tensor : placedElsewhere(tensor, place(bytes), bytes.length);
+      }
+      if (values === undefined) return tensor;
       const bytes = contentOf(tensor, values);
       return bytes.length < leastBytes && !weights.has(name) ? tensor : moved(tensor, values, place(bytes));
     }),

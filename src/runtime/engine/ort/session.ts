@@ -29,6 +29,8 @@ export type OnnxSessionOptions = {
   readonly weights?: MappedWeights | undefined;
   /** Writes the optimised graph here. */
   readonly optimisedFile?: string | undefined;
+  /** Name of a file beside it for its constants, and all other weights: a graph of more than 2 GiB cannot be written. */
+  readonly optimisedWeights?: string | undefined;
   /** Begin of the path of a file that {@link OnnxSession.endProfile} finds every operator in that ran until then. */
   readonly profile?: string | undefined;
   /** An operator that the graph may have. */
@@ -44,7 +46,16 @@ const levels = { all: 99, none: 0 } as const;
 
 const sessionOptions = (options: OnnxSessionOptions): Handle => {
   const handle = ort.get('CreateSessionOptions');
-  const { threads, optimise, spin, weightsFolder, optimisedFile, profile, config = {} } = options;
+  const {
+    threads,
+    optimise,
+    spin,
+    weightsFolder,
+    optimisedFile,
+    optimisedWeights,
+    profile,
+    config = {},
+  } = options;
   ort.call('SetIntraOpNumThreads', handle, threads);
   ort.call('SetInterOpNumThreads', handle, 1);
   ort.call('SetSessionGraphOptimizationLevel', handle, levels[optimise]);
@@ -56,6 +67,12 @@ const sessionOptions = (options: OnnxSessionOptions): Handle => {
     ...(weightsFolder === undefined
       ? {}
       : { 'session.model_external_initializers_file_folder_path': weightsFolder }),
+    ...(optimisedWeights === undefined
+      ? {}
+      : {
+          'session.optimized_model_external_initializers_file_name': optimisedWeights,
+          'session.optimized_model_external_initializers_min_size_in_bytes': '1024',
+        }),
     ...config,
   };
   for (const [key, value] of Object.entries(entries)) ort.call('AddSessionConfigEntry', handle, key, value);

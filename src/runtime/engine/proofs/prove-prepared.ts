@@ -7,7 +7,7 @@ const proofIds: readonly number[] = [3, 5, 7, 11, 13, 17];
 /** A graph, and where its weights are. */
 export type GraphPlace = Pick<
   DecoderGraphOptions,
-  'weightsFolder' | 'weights' | 'optimised' | 'optimisedFile'
+  'weightsFolder' | 'weights' | 'optimised' | 'optimisedFile' | 'optimisedWeights'
 > & { readonly graph: Buffer };
 
 /** A graph without an adapter. */

@@ -10,20 +10,22 @@ export type GraphOptions = RunOptions & {
   readonly weights?: MappedWeights | undefined;
   /** The graph went through ONNX Runtime's optimiser already. */
   readonly optimised: boolean;
-  /** Both: see OnnxSessionOptions. */
+  /** All three: see OnnxSessionOptions. */
   readonly profile?: string | undefined;
   readonly optimisedFile?: string | undefined;
+  readonly optimisedWeights?: string | undefined;
 };
 
 /** @throws MODEL_INVALID */
 export const openGraph = (graph: Buffer, options: GraphOptions): Promise<OnnxSession> => {
-  const { optimised, weightsFolder, weights, profile, optimisedFile } = options;
+  const { optimised, weightsFolder, weights, profile, optimisedFile, optimisedWeights } = options;
   return OnnxSession.open(graph, {
     ...sessionOptions(options, optimised ? 'none' : 'all'),
     weightsFolder,
     weights,
     profile,
     optimisedFile,
+    optimisedWeights,
   }).catch((cause: unknown) => {
     throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
   });
