@@ -4,6 +4,7 @@ import type { Digest } from '../../../api/names.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import type { FeedMaker } from '../adapters/feeds.ts';
 import { sitesWithWeights } from '../onnx/base-weights.ts';
+import { turnedBytes } from '../onnx/constants.ts';
 import { externalWeights } from '../onnx/external-weights.ts';
 import type { Family } from '../onnx/families.ts';
 import type { GraphFiles } from '../onnx/file-parts.ts';
@@ -74,7 +75,7 @@ const preparedGraphs = async (
   const of = createHash('sha256').update(toBase(options.graph.model)).digest('hex');
   const weightBytes = externalWeights(options.graph).reduce((sum, { place }) => sum + (place.length ?? 0), 0);
   const growth = growthOfHalves(options.graph);
-  const keptBytes = options.graph.model.length + 2 * growth;
+  const keptBytes = options.graph.model.length + 2 * growth + turnedBytes(options.graph);
   // Of 16 bits: once as ONNX Runtime writes all weights, and once as they are taken from there.
   const bytes = weightBytes + (growth > 0 ? 2 : 1) * keptBytes;
   const folder = await preparedGraph({ digest, graph: model.graph, bytes, keptBytes, of }, options);

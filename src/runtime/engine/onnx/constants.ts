@@ -57,3 +57,26 @@ export const integersOf = ({ bytes, dataType, location }: Initializer): readonly
   }
   return values.length > maxIntegers ? undefined : values;
 };
+
+/** A graph of strangers may be a circle. */
+const mostCasts = 4;
+
+/** The value that nodes make this one of by changing its type alone. */
+export const beforeCasts = (graph: Pick<Graph, 'nodes' | 'initializers'>, value: string): string => {
+  let name = value;
+  for (let casts = 0; casts < mostCasts && !graph.initializers.has(name); casts += 1) {
+    const producer = graph.nodes.find(({ outputs }) => outputs.includes(name));
+    if (producer?.opType !== 'Cast') break;
+    name = producer.inputs[0] ?? '';
+  }
+  return name;
+};
+
+const floatBytes = 4;
+
+/** Bytes of the weights that a graph turns over, in float32: the optimiser does it once, and keeps what it makes. */
+export const turnedBytes = (graph: Pick<Graph, 'nodes' | 'initializers'>): number =>
+  graph.nodes
+    .filter(({ opType }) => opType === 'Transpose')
+    .flatMap(({ inputs: [input = ''] }) => graph.initializers.get(beforeCasts(graph, input)) ?? [])
+    .reduce((sum, { dims }) => sum + floatBytes * dims.reduce((product, size) => product * size, 1), 0);

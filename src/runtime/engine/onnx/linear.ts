@@ -1,4 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { beforeCasts } from './constants.ts';
 import { type Graph, integerAttribute, type Node } from './graph.ts';
 import { elementType } from './schema.ts';
 
@@ -11,12 +12,12 @@ const products: ReadonlySet<string> = new Set(['MatMul', 'Gemm', 'FusedMatMul'])
  * widened.
  */
 const weightShape = (graph: Graph, value: string): readonly number[] | undefined => {
-  const constant = graph.initializers.get(value);
+  const stored = beforeCasts(graph, value);
+  const constant = graph.initializers.get(stored);
   if (constant !== undefined) return constant.dims;
-  const producer = graph.nodes.find((node) => node.outputs[0] === value);
-  const [input = ''] = producer?.inputs ?? [];
-  if (producer?.opType === 'Cast') return weightShape(graph, input);
-  const dims = producer?.opType === 'Transpose' ? weightShape(graph, input) : undefined;
+  const producer = graph.nodes.find((node) => node.outputs[0] === stored);
+  if (producer?.opType !== 'Transpose') return undefined;
+  const dims = graph.initializers.get(beforeCasts(graph, producer.inputs[0] ?? ''))?.dims;
   return dims?.length === 2 ? dims.toReversed() : undefined;
 };
 

@@ -1,4 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { beforeCasts } from './constants.ts';
 import { applyEdit, type Graph, type Node, readGraph } from './graph.ts';
 import { featuresOf } from './linear.ts';
 import { nodeMessage, renameInput, valueInfoMessage } from './messages.ts';
@@ -26,9 +27,8 @@ const producerOf = (graph: Graph, value: string): Node | undefined =>
   graph.nodes.find((node) => node.outputs.includes(value));
 
 const isConstant = (graph: Graph, value: string): boolean => {
-  const producer = producerOf(graph, value);
-  if (producer?.opType === 'Cast') return isConstant(graph, producer.inputs[0] ?? '');
-  return graph.initializers.has(value) || producer?.opType === 'Constant';
+  const stored = beforeCasts(graph, value);
+  return graph.initializers.has(stored) || producerOf(graph, stored)?.opType === 'Constant';
 };
 
 /** From the logits back to the linear that makes them. */
