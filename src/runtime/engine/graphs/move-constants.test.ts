@@ -36,7 +36,6 @@ const setUp = () => {
       return { location: preparedFiles.beside, offset: offset - length, length };
     });
     const graph = join(folder, preparedFiles.graph);
-    const entry = { location: 'weights.bin', offset: 100, length: shared.length };
     writeFileSync(
       graph,
       modelWith(...[...places, entry].map((place, index) => rawTensor(`c${index}`, place))),
