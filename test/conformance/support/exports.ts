@@ -123,8 +123,7 @@ export const expectedExports = Object.entries(models).flatMap(([name, { exports 
 );
 
 /** A copy of an export's folder with what lies beside it on the hub; the tokenizer is the tiny model's. */
-export const folderOf = (exported: Export): string => {
-  const { name, how } = exported;
+export const folderOf = ({ name, how }: Export): string => {
   const folder = folderOfFile();
   const from = join(exportsFolder, name, how);
   for (const file of readdirSync(from)) copyFileSync(join(from, file), join(folder, file));

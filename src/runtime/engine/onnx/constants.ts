@@ -1,6 +1,6 @@
 import { attributeOf, type Graph, type Initializer, type Node, readInitializer } from './graph.ts';
 import { attributeField, elementType, tensorField } from './schema.ts';
-import { contentOf, integerOf, readFields, readVarint, wireType } from './wire.ts';
+import { contentOf, integersIn, readFields } from './wire.ts';
 
 /** The nodes that make values, by value. */
 export const producersOf = (graph: Pick<Graph, 'nodes'>): ReadonlyMap<string, Node> =>
@@ -44,15 +44,7 @@ export const integersOf = ({ bytes, dataType, location }: Initializer): readonly
       for (let at = 0; at + size <= raw.length; at += size)
         values.push(size === 8 ? Number(raw.readBigInt64LE(at)) : raw.readInt32LE(at));
     } else if (field.number === tensorField.int64Data || field.number === tensorField.int32Data) {
-      if (field.wire === wireType.varint) values.push(integerOf(bytes, field));
-      else {
-        const packed = contentOf(bytes, field);
-        for (let at = 0; at < packed.length; ) {
-          const next = readVarint(packed, at, packed.length);
-          values.push(Number(BigInt.asIntN(64, next.value)));
-          at = next.end;
-        }
-      }
+      for (const value of integersIn(bytes, field)) values.push(value);
     }
   }
   return values.length > maxIntegers ? undefined : values;

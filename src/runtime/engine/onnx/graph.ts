@@ -21,10 +21,9 @@ import {
   floatOf,
   integerField,
   integerOf,
+  integersIn,
   readFields,
-  readVarint,
   textOf,
-  wireType,
 } from './wire.ts';
 
 export type Node = {
@@ -56,18 +55,6 @@ export type Graph = {
   readonly outputs: readonly string[];
 };
 
-const dimsOf = (message: Buffer, field: Field): readonly number[] => {
-  if (field.wire === wireType.varint) return [integerOf(message, field)];
-  const packed = contentOf(message, field);
-  const dims: number[] = [];
-  for (let at = 0; at < packed.length; ) {
-    const next = readVarint(packed, at, packed.length);
-    dims.push(Number(BigInt.asIntN(64, next.value)));
-    at = next.end;
-  }
-  return dims;
-};
-
 const readEntry = (entry: Buffer): { readonly key: string; readonly value: string } => {
   let key = '';
   let value = '';
@@ -87,7 +74,7 @@ export const readInitializer = (tensor: Buffer): { readonly name: string } & Ini
   for (const field of readFields(tensor)) {
     if (field.number === tensorField.name) name = textOf(tensor, field);
     else if (field.number === tensorField.dataType) dataType = integerOf(tensor, field);
-    else if (field.number === tensorField.dims) for (const size of dimsOf(tensor, field)) dims.push(size);
+    else if (field.number === tensorField.dims) for (const size of integersIn(tensor, field)) dims.push(size);
     else if (field.number === tensorField.externalData) {
       const entry = readEntry(contentOf(tensor, field));
       if (entry.key === 'location') location = entry.value;

@@ -26,10 +26,10 @@ import {
   type Field,
   integerField,
   integerOf,
+  integersIn,
   mapContents,
   mapFields,
   readFields,
-  readVarint,
   textOf,
   wireType,
 } from './wire.ts';
@@ -57,15 +57,7 @@ const bitsOf = (tensor: Buffer): Uint16Array<ArrayBuffer> => {
       const raw = contentOf(tensor, field);
       for (let at = 0; at + halfBytes <= raw.length; at += halfBytes) bits.push(raw.readUInt16LE(at));
     } else if (field.number === tensorField.int32Data) {
-      if (field.wire === wireType.varint) bits.push(integerOf(tensor, field));
-      else {
-        const packed = contentOf(tensor, field);
-        for (let at = 0; at < packed.length; ) {
-          const next = readVarint(packed, at, packed.length);
-          bits.push(Number(next.value));
-          at = next.end;
-        }
-      }
+      for (const half of integersIn(tensor, field)) bits.push(half);
     }
   }
   return Uint16Array.from(bits);

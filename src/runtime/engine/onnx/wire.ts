@@ -95,6 +95,19 @@ export const integerOf = (message: Buffer, field: Field): number => {
   return Number(BigInt.asIntN(64, readVarint(message, field.valueStart, field.end).value));
 };
 
+/** The same of a repeated field: one number, or all of them packed into one field. */
+export const integersIn = (message: Buffer, field: Field): readonly number[] => {
+  if (field.wire === wireType.varint) return [integerOf(message, field)];
+  const packed = contentOf(message, field);
+  const all: number[] = [];
+  for (let at = 0; at < packed.length; ) {
+    const next = readVarint(packed, at, packed.length);
+    all.push(Number(BigInt.asIntN(64, next.value)));
+    at = next.end;
+  }
+  return all;
+};
+
 export const floatOf = (message: Buffer, field: Field): number => {
   if (field.wire !== wireType.fixed32) throw malformed(`field ${field.number} is not a float`, field.start);
   return message.readFloatLE(field.valueStart);
