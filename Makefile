@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # What CI does for less than a minute each.
 SOAKS := never-disturbed recycled-memory cluster/random
-.PHONY: help setup native native-check token-masks demo demo-cluster plugin test arm64 gpu soak fuzz check gen format image bench clean
+.PHONY: help setup native native-check token-masks sampling demo demo-cluster plugin test arm64 gpu soak fuzz check gen format image bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,7 +21,10 @@ native: setup ## the native operator, where a C compiler is; without it adapters
 	@node native/build.ts
 
 token-masks: setup ## the module that masks tokens, again; needs Rust, and nobody has to: it is in the repository
-	@node native/token-masks/build.ts
+	@node native/build-module.ts $@
+
+sampling: setup ## the module that chooses tokens, in the same way
+	@node native/build-module.ts $@
 
 native-check: setup ## its kernels on random shapes against float64, with the sanitizers and as built; prints the seed
 	@node native/build.ts --check
@@ -68,4 +71,4 @@ bench: native ## benchmarks; BENCH=switch|cold|split|control
 	@node test/bench/main.ts $(BENCH)
 
 clean: ## remove what set-up made
-	@rm -rf node_modules native/build native/token-masks/target
+	@rm -rf node_modules native/build native/*/target

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readMadeOf } from '../native/token-masks/made-of.ts';
+import { modules, readMadeOf } from '../native/modules.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { type ArchitectureName, architectures } from './architecture.ts';
 import { cachedBundle } from './bundle/cached-bundle.ts';
@@ -37,12 +37,12 @@ export type MadeImage = {
 /** Gathers the materials, and makes layers and documents of them. Equal commits and packages, equal digests. */
 export const makeImage = async (name: ArchitectureName): Promise<MadeImage> => {
   const architecture = architectures[name];
-  const [debian, node, koffi, operator, masks, bundled, source] = await Promise.all([
+  const [debian, node, koffi, operator, webAssembly, bundled, source] = await Promise.all([
     debianPackages(debianPackageNames, name),
     nodePackage(`linux-${architecture.npm}`),
     koffiPackage(architecture),
     nativeOperator(architecture),
-    readMadeOf(),
+    Promise.all(modules.map(async (module) => ({ module, madeOf: await readMadeOf(module) }))),
     cachedBundle(),
     readSource(),
   ]);
@@ -71,7 +71,7 @@ export const makeImage = async (name: ArchitectureName): Promise<MadeImage> => {
     node,
     koffi,
     operator,
-    masks,
+    webAssembly,
     debian,
     bundled: bundled.packages,
   };

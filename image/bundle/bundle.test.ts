@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { operatorPath } from '../../native/build-operator.ts';
-import { modulePath } from '../../native/token-masks/made-of.ts';
+import { pathOf, modules as webAssembly } from '../../native/modules.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { folderOfTests } from '../../test/support/temporary-folder.ts';
 import { type Bundle, bundle } from './bundle.ts';
@@ -55,7 +55,7 @@ describe('the bundle', () => {
     const page = './src/dashboard/page/';
     expect(asked.toSorted()).toEqual([
       `./${dirname(dirname(operatorPath('x64')))}/`,
-      `./${dirname(modulePath)}/`,
+      ...webAssembly.map((module) => `./${dirname(pathOf(module))}/`).toSorted(),
       page,
     ]);
     const source = join(import.meta.dirname, '../..', page);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { operatorPath } from '../../native/build-operator.ts';
-import { licenceFile, moduleFile, modulePath } from '../../native/token-masks/made-of.ts';
+import { fileOf, licenceFile, pathOf, modules as webAssembly } from '../../native/modules.ts';
 import type { Architecture } from '../architecture.ts';
 import type { NpmPackage } from '../materials/npm.ts';
 import { copied, type Entry, program } from './entry.ts';
@@ -19,7 +19,7 @@ const ofPackage = (name: string, folder: string, files: readonly string[]): read
   files.map((file) => copied(`${applicationFolder}/node_modules/${name}/${file}`, join(folder, file)));
 
 /**
- * ONNX Runtime, koffi and the native operator for one architecture, and the module that masks tokens, which is for all. Of onnxruntime-node that is the library alone: its binding is not used.
+ * ONNX Runtime, koffi and the native operator for one architecture, and the modules of WebAssembly, which are for all. Of onnxruntime-node that is the library alone: its binding is not used.
  * `dist/index.js` is what the package is found by.
  */
 export const nativeLayer = ({ npm }: Architecture, koffi: NpmPackage, operator: string): readonly Entry[] => [
@@ -37,6 +37,6 @@ export const nativeLayer = ({ npm }: Architecture, koffi: NpmPackage, operator: 
   ]),
   ...ofPackage(koffi.name, koffi.folder, ['package.json', 'index.js', `linux_${npm}/koffi.node`]),
   copied(`${applicationFolder}/${operatorPath(npm)}`, operator),
-  copied(`${applicationFolder}/${modulePath}`, moduleFile),
+  ...webAssembly.map((module) => copied(`${applicationFolder}/${pathOf(module)}`, fileOf(module))),
   copied('usr/share/doc/llguidance/LICENSE', licenceFile),
 ];

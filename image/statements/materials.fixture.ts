@@ -1,3 +1,4 @@
+import { tokenMasks } from '../../native/modules.ts';
 import { architectures } from '../architecture.ts';
 import type { Materials } from './materials.ts';
 
@@ -16,12 +17,17 @@ export const materials: Materials = {
     sources: [{ name: 'native/lora.c', sha256: 'f'.repeat(64) }],
     zig: { version: '0.17.0', sha256: '1'.repeat(64), program: '/nowhere' },
   },
-  masks: {
-    llguidance: '1.9.1',
-    rustc: '1.95.0',
-    sources: '2'.repeat(64),
-    module: '3'.repeat(64),
-  },
+  webAssembly: [
+    {
+      module: tokenMasks,
+      madeOf: {
+        crates: { llguidance: '1.9.1' },
+        rustc: '1.95.0',
+        sources: '2'.repeat(64),
+        module: '3'.repeat(64),
+      },
+    },
+  ],
   debian: [
     {
       name: 'libstdc++6',

@@ -1,5 +1,5 @@
 import { PackageURL } from 'packageurl-js';
-import type { MadeOf } from '../../native/token-masks/made-of.ts';
+import type { MadeOf, Module } from '../../native/modules.ts';
 import type { Architecture } from '../architecture.ts';
 import type { BundledPackage } from '../bundle/bundled-packages.ts';
 import { type DebianPackage, release } from '../materials/debian.ts';
@@ -16,7 +16,7 @@ export type Materials = {
   readonly node: NpmPackage;
   readonly koffi: NpmPackage;
   readonly operator: NativeOperator;
-  readonly masks: MadeOf;
+  readonly webAssembly: readonly { readonly module: Module; readonly madeOf: MadeOf }[];
   readonly debian: readonly DebianPackage[];
   readonly bundled: readonly BundledPackage[];
 };
@@ -31,8 +31,8 @@ export const debianUrl = ({ name, version, architecture }: DebianPackage): strin
   return new PackageURL('deb', 'debian', name, version, qualifiers, undefined).toString();
 };
 
-export const llguidanceUrl = ({ llguidance }: MadeOf): string =>
-  new PackageURL('cargo', undefined, 'llguidance', llguidance, undefined, undefined).toString();
+export const crateUrl = (name: string, version: string): string =>
+  new PackageURL('cargo', undefined, name, version, undefined, undefined).toString();
 
 export const zigUrl = ({ zig }: NativeOperator): string =>
   new PackageURL('pypi', undefined, 'ziglang', zig.version, undefined, undefined).toString();

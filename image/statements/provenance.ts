@@ -1,3 +1,4 @@
+import { pathOf } from '../../native/modules.ts';
 import { debianUrl, type Materials, npmUrl, sha512Of, zigUrl } from './materials.ts';
 
 /** What this folder does, as a name that others can compare with. */
@@ -29,7 +30,7 @@ export const sbomType = 'https://cyclonedx.org/bom';
 
 /** How it was made and of what, as SLSA's provenance 1: without times, so that equal builds say the same. */
 export const provenance = (materials: Materials, lockDigest: string): unknown => {
-  const { architecture, version, revision, node, koffi, operator, masks, debian } = materials;
+  const { architecture, version, revision, node, koffi, operator, webAssembly, debian } = materials;
   const commit = revision?.replace(/-dirty$/, '');
   return {
     buildDefinition: {
@@ -40,7 +41,10 @@ export const provenance = (materials: Materials, lockDigest: string): unknown =>
         ...(commit === undefined ? [] : [{ name: 'source', digest: { gitCommit: commit } }]),
         { name: 'package-lock.json', digest: { sha256: lockDigest } },
         ...operator.sources.map((one) => ({ name: one.name, digest: { sha256: one.sha256 } })),
-        { name: 'native/token-masks/token-masks.wasm', digest: { sha256: masks.module } },
+        ...webAssembly.map(({ module, madeOf }) => ({
+          name: pathOf(module),
+          digest: { sha256: madeOf.module },
+        })),
         { uri: zigUrl(operator), digest: { sha256: operator.zig.sha256 } },
         ...[node, koffi].map(({ name, version: of, integrity }) => ({
           uri: npmUrl(name, of),

@@ -1,5 +1,5 @@
 import { Enums, Models, Serialize, SPDX, Spec } from '@cyclonedx/cyclonedx-library';
-import { debianUrl, llguidanceUrl, type Materials, npmUrl, sha512Of, zigUrl } from './materials.ts';
+import { crateUrl, debianUrl, type Materials, npmUrl, sha512Of, zigUrl } from './materials.ts';
 
 const { ComponentScope, ComponentType, HashAlgorithm } = Enums;
 
@@ -36,7 +36,7 @@ const parts = ({
   node,
   koffi,
   operator,
-  masks,
+  webAssembly,
   debian,
   bundled,
 }: Materials): readonly Part[] => [
@@ -63,13 +63,15 @@ const parts = ({
     hash: [HashAlgorithm['SHA-256'], operator.sha256],
     licence: 'Apache-2.0',
   },
-  {
-    name: 'llguidance',
-    version: masks.llguidance,
-    purl: llguidanceUrl(masks),
-    hash: [HashAlgorithm['SHA-256'], masks.module],
-    licence: 'MIT',
-  },
+  ...webAssembly.flatMap(({ module, madeOf }) =>
+    Object.entries(module.crates).map(([name, licence]) => ({
+      name,
+      version: madeOf.crates[name] ?? '',
+      purl: crateUrl(name, madeOf.crates[name] ?? ''),
+      hash: [HashAlgorithm['SHA-256'], madeOf.module] as const,
+      licence,
+    })),
+  ),
   {
     name: 'ziglang',
     version: operator.zig.version,

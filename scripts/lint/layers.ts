@@ -109,6 +109,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       'protocol.ts': 'messages between the two processes',
       'mutex.ts': 'one piece of work at a time',
       'random.ts': 'random numbers of a seed',
+      'web-assembly.ts': 'types of WebAssembly',
       onnx: 'graphs, edited on the wire',
     },
     { ort: "ONNX Runtime's C API", model: 'the folder of a base model: tokenizer, text' },

@@ -1,7 +1,7 @@
 import type { Sampling } from '../../src/runtime/engine/engine.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
 import { makeBans } from '../../src/runtime/engine/sampling/bans.ts';
-import { Candidates } from '../../src/runtime/engine/sampling/candidates.ts';
+import { Choice } from '../../src/runtime/engine/sampling/choice.ts';
 import { takenLogprob } from '../../src/runtime/engine/sampling/logprobs.ts';
 import { makeSampler } from '../../src/runtime/engine/sampling/sampling.ts';
 import { quantile, type Report, report, variant } from './report.ts';
@@ -74,20 +74,20 @@ const banned: typeof options = { 'min_tokens and 1,024 bad_words': hot };
 type Case = { readonly name: string; readonly run: () => void };
 
 const cases = (): readonly Case[] => {
-  const candidates = new Candidates();
+  const choice = new Choice();
   const promptIds = Array.from({ length: contextTokens }, (_, at) => (at * 7919) % vocabulary);
   const describe = (id: number) => ({ token: String(id) });
   return Object.values(kinds).flatMap((logits) => [
     ...Object.entries({ ...options, ...masked, ...banned }).map(([name, sampling]) => {
       const sampler = makeSampler(sampling, seededRandom(3), {
         promptIds,
-        candidates,
+        choice,
         mask: name in masked ? () => mask : undefined,
         bans: name in banned ? makeAllBans() : undefined,
       });
       return { name, run: () => void sampler(logits) };
     }),
-    { name: 'top_logprobs 20', run: () => void takenLogprob(logits, 5, { top: 20, describe, candidates }) },
+    { name: 'top_logprobs 20', run: () => void takenLogprob(logits, 5, { top: 20, describe, choice }) },
   ]);
 };
 

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AdapterTable } from '../../src/runtime/engine/adapters/adapter-table.ts';
 import { Arena } from '../../src/runtime/engine/adapters/arena.ts';
 import { Mutex } from '../../src/runtime/engine/mutex.ts';
-import { logSumExp } from '../../src/runtime/engine/sampling/logprobs.ts';
 import type { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import { folderOfFile } from '../support/temporary-folder.ts';
 import {
@@ -18,6 +17,7 @@ import {
   moreOf,
 } from './support/exports.ts';
 import { endless, stepsDuring, TestHost } from './support/host.ts';
+import { logSumExp } from './support/log-sum-exp.ts';
 import { openEncoder } from './support/open-encoder.ts';
 import { allLogits, openBase, type Runnable, withLora } from './support/open-model.ts';
 import { itWithOperator, operator } from './support/operator.ts';

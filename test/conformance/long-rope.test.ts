@@ -9,12 +9,12 @@ import { familyOf } from '../../src/runtime/engine/onnx/families.ts';
 import { inject } from '../../src/runtime/engine/onnx/inject.ts';
 import { gatherLogitsRows } from '../../src/runtime/engine/onnx/logits-rows.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
-import { logSumExp } from '../../src/runtime/engine/sampling/logprobs.ts';
 import { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import { aboutFixture, fixtureFolder, fixtureGraph } from '../support/fixture-models.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
 import { folderOfFile } from '../support/temporary-folder.ts';
 import { aroundSteps, endless, TestHost } from './support/host.ts';
+import { logSumExp } from './support/log-sum-exp.ts';
 import { type Runnable, withLora } from './support/open-model.ts';
 import { compileFor } from './support/tiny.ts';
 

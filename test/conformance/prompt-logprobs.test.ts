@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Echo, GenerateInput, PromptToken } from '../../src/runtime/engine/engine.ts';
-import { logSumExp } from '../../src/runtime/engine/sampling/logprobs.ts';
 import { folderOfTests } from '../support/temporary-folder.ts';
 import { failsWith, request, startTiny, type TestEngine } from './support/engine.ts';
 import { aroundSteps, endless, TestHost } from './support/host.ts';
+import { logSumExp } from './support/log-sum-exp.ts';
 import { golden, goldenLogits, tinyModel } from './support/tiny.ts';
 
 const tolerance = 1e-4;

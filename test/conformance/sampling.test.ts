@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateInput, Sampling, TakenLogprob } from '../../src/runtime/engine/engine.ts';
-import { Candidates } from '../../src/runtime/engine/sampling/candidates.ts';
+import { Choice } from '../../src/runtime/engine/sampling/choice.ts';
 import { takenLogprob } from '../../src/runtime/engine/sampling/logprobs.ts';
 import { makePenalties } from '../../src/runtime/engine/sampling/penalties.ts';
-import { filter, makeSampler } from '../../src/runtime/engine/sampling/sampling.ts';
+import { makeSampler } from '../../src/runtime/engine/sampling/sampling.ts';
 import { ask, request, startTiny, type TestEngine } from './support/engine.ts';
 import { golden, goldenLogits } from './support/tiny.ts';
 
@@ -45,14 +45,22 @@ describe('the choice of a token', () => {
   );
 
   it.each(fixture.warped)(
-    'has candidates as transformers has them: temperature $temperature, top-k $topK, top-p $topP, min-p $minP',
+    'leaves and draws tokens as transformers does: temperature $temperature, top-k $topK, top-p $topP, min-p $minP',
     ({ kept, ...sampling }) => {
-      const candidates = new Candidates();
-      filter(logits, sampling, Math.max(...logits), candidates);
-      const left = [...candidates];
-      expect(left.map(({ id }) => id)).toEqual(Object.keys(kept).map(Number));
-      const total = left.reduce((sum, { weight }) => sum + weight, 0);
-      for (const { id, weight } of left) expect(Math.abs(weight / total - kept[id]!)).toBeLessThan(tolerance);
+      const choice = new Choice();
+      choice.take(logits);
+      const best = choice.likeliest();
+      const left = choice.left(best, sampling);
+      expect(left.toSorted((a, b) => a - b)).toEqual(Object.keys(kept).map(Number));
+      let share = 0;
+      for (const id of left) {
+        const ends = [share + tolerance, share + kept[id]! - tolerance];
+        share += kept[id]!;
+        // Less cannot be told from what comes before it.
+        if (kept[id]! < 3 * tolerance) continue;
+        expect(ends.map((end) => choice.draw(best, sampling, end))).toEqual([id, id]);
+      }
+      expect(share).toBeCloseTo(1, 5);
     },
   );
 
@@ -62,7 +70,7 @@ describe('the choice of a token', () => {
     const { top, logprob } = takenLogprob(logits, 17, {
       top: 5,
       describe: describe_,
-      candidates: new Candidates(),
+      choice: new Choice(),
     });
     expect(Math.abs(logprob - fixture.logprobs[17]!)).toBeLessThan(tolerance);
     expect(top.map(({ id }) => id)).toEqual(likeliest.map(([id]) => id));

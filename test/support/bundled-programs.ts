@@ -15,6 +15,7 @@ import { bundle } from '../../image/bundle/bundle.ts';
 import { bundleKey } from '../../image/bundle/cached-bundle.ts';
 import { unbundled } from '../../image/bundle/packages.ts';
 import { cachedFolder, sha256 } from '../../image/materials/cache.ts';
+import { modules as webAssembly } from '../../native/modules.ts';
 import { bundlePlugin } from '../../scripts/plugin/bundle.ts';
 import { programFolderVariable, repositoryRoot } from './process.ts';
 
@@ -39,7 +40,7 @@ const fill = async (draft: string, folder: string, plugin: Uint8Array): Promise<
   for (const name of [...unbundled, '@koromix'])
     await symlink(join(modules, name), join(application, 'node_modules', name));
   await mkdir(join(application, 'native'));
-  for (const name of ['build', 'token-masks'])
+  for (const name of ['build', ...webAssembly.map(({ name: module }) => module)])
     await symlink(join(repositoryRoot, 'native', name), join(application, 'native', name));
   await writeFile(join(draft, 'kubectl-adaptlet.cjs'), plugin);
   await copyFile(join(repositoryRoot, 'bin', completion), join(draft, completion));

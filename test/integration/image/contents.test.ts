@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { type ArchitectureName, architectureNames, architectures } from '../../../image/architecture.ts';
 import { type MadeImage, makeImage } from '../../../image/made-image.ts';
 import { operatorPath } from '../../../native/build-operator.ts';
-import { modulePath } from '../../../native/token-masks/made-of.ts';
+import { modules, pathOf } from '../../../native/modules.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
 
 type Found = {
@@ -100,7 +100,9 @@ describe.each(architectureNames)('the files of the image for %s', (architecture)
     expect(named(/lora.*\.so/)).toEqual([
       `usr/lib/adaptlet/${operatorPath(architectures[architecture].npm)}`,
     ]);
-    expect(named(/\.wasm$/)).toEqual([`usr/lib/adaptlet/${modulePath}`]);
+    expect(named(/\.wasm$/).toSorted()).toEqual(
+      modules.map((module) => `usr/lib/adaptlet/${pathOf(module)}`).toSorted(),
+    );
   });
 
   it('belong to root, are of no time, and are nothing that gives rights or that others may write', () => {

@@ -24,7 +24,7 @@ import { StopStrings } from '../model/stop-strings.ts';
 import type { TokenText } from '../model/token-text.ts';
 import { Mutex } from '../mutex.ts';
 import { seededRandom } from '../random.ts';
-import { Candidates } from '../sampling/candidates.ts';
+import { Choice } from '../sampling/choice.ts';
 import { checkSampling, makeSampler } from '../sampling/sampling.ts';
 import { flowOf } from '../schedule/fair-queue.ts';
 import { roomTokens } from '../schedule/kv-owner.ts';
@@ -84,7 +84,7 @@ export class GenerateHost implements EngineHost {
   readonly #scheduler: Scheduler<Sequence>;
   readonly #baseGraph: Graph;
   readonly #room: PromptRoom;
-  readonly #candidates = new Candidates();
+  readonly #choice = new Choice();
   readonly #kvShares = new KvShares();
   readonly #structures: Structures;
   /** Requests whose prompts become tokens, or whose structures are compiled. */
@@ -343,9 +343,7 @@ export class GenerateHost implements EngineHost {
     const { endIds, bans } = endTokens(input, settings.eosIds, words, codec);
     const describe = (token: number): TokenText => codec.describe(token);
     const logprobs =
-      input.logprobs === undefined
-        ? undefined
-        : { top: input.logprobs, describe, candidates: this.#candidates };
+      input.logprobs === undefined ? undefined : { top: input.logprobs, describe, choice: this.#choice };
     const echo = promptEcho(input, { ids: promptIds, logprobs, describe });
     return new Sequence({
       id,
@@ -359,7 +357,7 @@ export class GenerateHost implements EngineHost {
       capacity: promptIds.length + maxTokens,
       sampler: makeSampler(sampling, seededRandom(sampling.seed ?? random() * 2 ** 32), {
         promptIds,
-        candidates: this.#candidates,
+        choice: this.#choice,
         mask: mask === undefined ? undefined : () => mask.mask(),
         bans,
       }),

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { Candidates } from '../sampling/candidates.ts';
+import { Choice } from '../sampling/choice.ts';
 import { PromptEcho } from './prompt-echo.ts';
 
 const vocabSize = 4;
 const describeToken = (id: number) => ({ token: `t${id}`, bytes: [97 + id] });
-const logprobs = { top: 1, describe: describeToken, candidates: new Candidates() };
+const logprobs = { top: 1, describe: describeToken, choice: new Choice() };
 const echoOf = (ids: readonly number[], text?: string): PromptEcho =>
   new PromptEcho({ ids, text, logprobs, describe: describeToken });
 

@@ -1,46 +1,27 @@
 import type { TakenLogprob, TokenLogprob } from '../engine.ts';
 import type { TokenText } from '../model/token-text.ts';
-import type { Candidates } from './candidates.ts';
-import { expOfMinus } from './exp.ts';
+import type { Choice } from './choice.ts';
 
 /** Log probabilities that one request wants. */
 export type LogprobParts = {
   /** How many of the likeliest tokens besides the one that was taken. */
   readonly top: number;
   readonly describe: (id: number) => TokenText;
-  /** Room to look for them. */
-  readonly candidates: Candidates;
-};
-
-/** log(sum(exp(logits))), without overflow. */
-export const logSumExp = (logits: Float32Array): number => {
-  let max = -Infinity;
-  for (let id = 0; id < logits.length; id += 1) {
-    const logit = logits[id] ?? 0;
-    if (logit > max) max = logit;
-  }
-  let sum = 0;
-  for (let id = 0; id < logits.length; id += 1) sum += expOfMinus(max - (logits[id] ?? 0));
-  return max + Math.log(sum);
-};
-
-/** The `count` likeliest tokens, likeliest first; of equals the lower id. */
-const likeliest = (logits: Float32Array, count: number, candidates: Candidates): readonly number[] => {
-  candidates.takeLikeliest(logits, count);
-  return [...candidates].map(({ id }) => id).sort((a, b) => (logits[b] ?? 0) - (logits[a] ?? 0) || a - b);
+  readonly choice: Choice;
 };
 
 /** Log probabilities of one step by the model alone: `logits` are as the graph gave them. */
 export const takenLogprob = (
   logits: Float32Array,
   id: number,
-  { top, describe, candidates }: LogprobParts,
+  { top: count, describe, choice }: LogprobParts,
 ): TakenLogprob => {
-  const total = logSumExp(logits);
+  choice.take(logits);
+  const { logSumExp, top } = choice.summary(count);
   const of = (token: number): TokenLogprob => ({
     id: token,
     ...describe(token),
-    logprob: (logits[token] ?? -Infinity) - total,
+    logprob: (logits[token] ?? -Infinity) - logSumExp,
   });
-  return { ...of(id), top: top === 0 ? [] : likeliest(logits, top, candidates).map(of) };
+  return { ...of(id), top: top.map(of) };
 };

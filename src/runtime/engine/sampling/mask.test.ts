@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../random.ts';
-import { Candidates } from './candidates.ts';
+import { Choice } from './choice.ts';
 import { makeSampler } from './sampling.ts';
 
 /** Tokens 1, 33 and 70 may come; the likeliest ones may not. */
@@ -34,6 +34,21 @@ describe('a token that may not come', () => {
   });
 });
 
+it.each([1e-320, 1e-30, 1e30, 1e38, 1e300, Number.MAX_VALUE])(
+  'a token that may not come does not come at temperature %d, and any that may can',
+  (temperature) => {
+    const bans = { next: () => ({ never: [70], last: [] }), took: () => undefined };
+    for (const filters of [{}, { topK: 40 }, { topP: 0.9999 }, { minP: 1e-9 }]) {
+      const sampler = makeSampler({ ...all, ...filters, temperature }, seededRandom(1), {
+        mask: () => mask,
+        bans,
+      });
+      const drawn = new Set(Array.from({ length: 100 }, () => sampler(logits)));
+      expect(drawn).toEqual(new Set(temperature < 1 ? [33] : [1, 33]));
+    }
+  },
+);
+
 it('the token is the one that is drawn where there are no others', () => {
   const someLogits = fc.array(
     fc.tuple(
@@ -48,7 +63,7 @@ it('the token is the one that is drawn where there are no others', () => {
     topP: fc.oneof(fc.constant(1), fc.double({ min: 0.01, max: 1, noNaN: true })),
     minP: fc.oneof(fc.constant(0), fc.double({ min: 0, max: 1, noNaN: true })),
   });
-  const candidates = new Candidates();
+  const [own, others] = [new Choice(), new Choice()];
   fc.assert(
     fc.property(someLogits, options, fc.nat(), (given, sampling, seed) => {
       const list = Float32Array.from(given, ([logit]) => logit);
@@ -56,8 +71,8 @@ it('the token is the one that is drawn where there are no others', () => {
       fc.pre(ids.length > 0);
       const bits = new Uint32Array(Math.ceil(list.length / 32));
       for (const id of ids) bits[id >> 5] = (bits[id >> 5] ?? 0) | (1 << (id & 31));
-      const masked = makeSampler(sampling, seededRandom(seed), { candidates, mask: () => bits });
-      const alone = makeSampler(sampling, seededRandom(seed), { candidates });
+      const masked = makeSampler(sampling, seededRandom(seed), { choice: own, mask: () => bits });
+      const alone = makeSampler(sampling, seededRandom(seed), { choice: others });
       const few = Float32Array.from(ids, (id) => list[id] ?? 0);
       for (let draw = 0; draw < 5; draw += 1) expect(masked(list)).toBe(ids[alone(few)]);
     }),

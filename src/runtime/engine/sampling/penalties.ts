@@ -14,8 +14,10 @@ const repeated = (logit: number, penalty: number): number => (logit > 0 ? logit 
 const largest = 3.4028234663852886e38;
 
 /** What a penalty made of a finite logit is finite. */
-const finite = (logit: number, changed: number): number =>
-  Number.isFinite(logit) ? Math.min(largest, Math.max(-largest, changed)) : logit;
+const finite = (logit: number, changed: number): number => {
+  if (Math.abs(changed) <= largest) return changed;
+  return Number.isFinite(logit) ? Math.min(largest, Math.max(-largest, changed)) : logit;
+};
 
 /** Tokens that were seen, each once, and how often: lists, as walking a map of thousands costs more than what is done for each. */
 class Seen {

@@ -1,10 +1,9 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Sampling } from '../engine.ts';
 import type { Banned, Bans } from './bans.ts';
-import { Candidates } from './candidates.ts';
-import { forbid, gather, isForbidden, mayCome } from './mask.ts';
+import { Choice } from './choice.ts';
+import { forbid, isForbidden } from './mask.ts';
 import { makePenalties } from './penalties.ts';
-import { allWeights } from './weights.ts';
 
 /** Picks the next token from the logits of one position, which stay as they are. */
 export type Sampler = {
@@ -37,42 +36,25 @@ export const checkSampling = (sampling: Sampling): void => {
 };
 
 /**
- * The most likely token of those that may come, all without `mask`; of equals the first. By index: an iterator over a
- * vocabulary costs a tenth of a step. Bits are read only of tokens that are likelier than the best one so far.
- * @throws LOGITS_NOT_FINITE, also of those that may not come
- */
-const mostLikely = (logits: Float32Array, mask?: Uint32Array): number => {
-  let best = 0;
-  let bestLogit = -Infinity;
-  let sum = 0;
-  for (let id = 0; id < logits.length; id += 1) {
-    const logit = logits[id] ?? NaN;
-    // Infinities of both signs and NaN all leave the sum not finite.
-    sum += logit;
-    if (logit > bestLogit && (mask === undefined || mayCome(mask, id))) {
-      best = id;
-      bestLogit = logit;
-    }
-  }
-  if (Number.isFinite(sum) && logits.length > 0) return best;
-  throw new AdaptletError('LOGITS_NOT_FINITE', 'The logits of a step are NaN or infinite');
-};
-
-/**
- * The most likely token of those that may come. The logits of those that may not are made as low as can be.
+ * The likeliest token of those that may come. The logits of those that may not are made as low as can be.
  * @throws LOGITS_NOT_FINITE; REQUEST_INVALID where none may come
  */
-const mostLikelyOf = (logits: Float32Array, mask?: Uint32Array, banned?: Banned): number => {
-  if (banned === undefined) return mostLikely(logits, mask);
+const likeliestOf = (
+  choice: Choice,
+  logits: Float32Array,
+  mask: Uint32Array | undefined,
+  banned: Banned | undefined,
+): number => {
+  if (banned === undefined) return choice.likeliest(mask);
   const { never, last } = banned;
   forbid(never, logits);
   const held = last.map((ids) => ids.map((id) => [id, logits[id]] as const));
   for (const ids of last) forbid(ids, logits);
-  let best = mostLikely(logits, mask);
+  let best = choice.likeliest(mask);
   for (const tokens of held) {
     if (!isForbidden(logits[best])) return best;
     for (const [id, logit] of tokens) if (logit !== undefined) logits[id] = logit;
-    best = mostLikely(logits, mask);
+    best = choice.likeliest(mask);
   }
   if (!isForbidden(logits[best])) return best;
   throw new AdaptletError('REQUEST_INVALID', 'bad_words leave no token that may come next', {
@@ -80,104 +62,38 @@ const mostLikelyOf = (logits: Float32Array, mask?: Uint32Array, banned?: Banned)
   });
 };
 
-/** Index of a weight, as often as its share of all of them, `total`, says. */
-const draw = (weights: Float64Array, total: number, random: () => number): number => {
-  let left = random() * total;
-  for (let index = 0; index < weights.length; index += 1) {
-    left -= weights[index] ?? 0;
-    if (left < 0) return index;
-  }
-  // Rounding left a rest: the last one that counts.
-  for (let index = weights.length - 1; index > 0; index -= 1) if ((weights[index] ?? 0) > 0) return index;
-  return 0;
-};
-
-/**
- * Takes the tokens that top-k, top-p within what that left, and then min-p leave, with their weights. min-p is a share of
- * the likeliest one's probability, which the filters before do not change.
- */
-export const filter = (
-  logits: Float32Array,
-  { topK, topP, minP = 0, temperature }: Sampling,
-  top: number,
-  into: Candidates,
-): void => {
-  if (topK > 0) into.takeLikeliest(logits, topK);
-  else into.take(logits);
-  into.weigh(logits, { top, temperature });
-  if (topP < 1) into.keepShare(topP);
-  if (minP > 0) into.keepHeavy(minP);
-};
-
-/** Draws an index of logits, the largest of which is `top`. */
-const makeDraw = (
-  sampling: Sampling,
-  random: () => number,
-  candidates: Candidates,
-): ((logits: Float32Array, top: number) => number) => {
-  const { temperature, topK, topP, minP = 0 } = sampling;
-  return (logits, top) => {
-    const scale = { top, temperature };
-    // Nothing depends on the order of the tokens then: they stay as they are.
-    if (topK === 0 && topP === 1 && minP > 0) {
-      const { weights, total } = candidates.takeHeavy(logits, scale, minP);
-      return candidates.idAt(draw(weights, total, random));
-    }
-    if (topK === 0 && topP === 1) {
-      const weights = candidates.weights(logits.length);
-      return draw(weights, allWeights(logits, scale, weights), random);
-    }
-    filter(logits, sampling, top, candidates);
-    return candidates.draw(random());
-  };
-};
-
 /**
  * A sampler for one request; it remembers what it picked. Bias and penalties change the logits, `mask` and `bans` leave the tokens
  * that may come, then temperature, then top-k, top-p and min-p choose; see {@link Sampling}. The sampler throws LOGITS_NOT_FINITE,
- * REQUEST_INVALID where no token may come, and what `mask` throws. `candidates` can be the same one for all requests.
+ * REQUEST_INVALID where no token may come, and what `mask` throws. `choice` can be the same one for all requests.
  */
 export const makeSampler = (
   sampling: Sampling,
   random: () => number,
   {
     promptIds = [],
-    candidates = new Candidates(),
+    choice = new Choice(),
     mask,
     bans,
   }: {
     readonly promptIds?: readonly number[];
-    readonly candidates?: Candidates;
+    readonly choice?: Choice;
     /** A bit for each token; absent: all of them may come. */
     readonly mask?: (() => Uint32Array) | undefined;
     readonly bans?: Bans | undefined;
   } = {},
 ): Sampler => {
-  const isGreedy = sampling.temperature === 0;
-  const drawn = makeDraw(sampling, random, candidates);
   const penalties = makePenalties(sampling, promptIds);
   const came = (id: number): void => {
     penalties?.took(id);
     bans?.took(id);
   };
-  const drawnOf = (own: Float32Array, top: number, bits?: Uint32Array): number => {
-    if (bits === undefined) return drawn(own, top);
-    const ids = candidates.ids(own.length);
-    return ids[drawn(own.subarray(0, gather(bits, own, ids)), top)] ?? 0;
-  };
-  let copy: Float32Array | undefined;
   const sampler = (logits: Float32Array): number => {
-    let own = logits;
+    const own = choice.take(logits);
     const banned = bans?.next();
-    if (penalties !== undefined || banned !== undefined || (mask !== undefined && !isGreedy)) {
-      copy = copy?.length === logits.length ? copy : new Float32Array(logits.length);
-      copy.set(logits);
-      own = copy;
-    }
     penalties?.apply(own);
-    const bits = mask?.();
-    const best = mostLikelyOf(own, bits, banned);
-    const id = isGreedy ? best : drawnOf(own, own[best] ?? 0, bits);
+    const best = likeliestOf(choice, own, mask?.(), banned);
+    const id = sampling.temperature === 0 ? best : choice.draw(best, sampling, random());
     came(id);
     return id;
   };

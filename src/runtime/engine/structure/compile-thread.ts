@@ -4,10 +4,10 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { Structure } from '../engine.ts';
 import { TextQueue, type Waiting } from '../model/text-queue.ts';
+import type { WebAssemblyModule } from '../web-assembly.ts';
 import type { CompileTask } from './compile-worker.ts';
 import { readModule } from './instance.ts';
 import type { VocabularyOf } from './vocabulary.ts';
-import type { MaskModule } from './web-assembly.ts';
 
 /** Structures that wait. */
 const maxWaiting = 64;
@@ -23,7 +23,7 @@ const niceIncrement = 10;
 const retryAfterMs = 1000;
 
 /** The module, and the memory of an instance of it that has a grammar. */
-export type Compiled = { readonly module: MaskModule; readonly memory: Uint8Array };
+export type Compiled = { readonly module: WebAssemblyModule; readonly memory: Uint8Array };
 
 type Job = Waiting & {
   readonly structure: Structure;
@@ -48,7 +48,7 @@ export class CompileThread {
   readonly #parts: CompileThreadParts;
   readonly #pool: Piscina<CompileTask, Settled<Uint8Array>>;
   /** Read once: what a thread compiles has to be of the module of all instances, also where its file is another one meanwhile. */
-  #module: MaskModule | undefined;
+  #module: WebAssemblyModule | undefined;
   readonly #waiting = new TextQueue<Job>();
   #running = false;
   /** The thread has the vocabulary. */

@@ -1,13 +1,16 @@
 import { settle } from '../../../errors/across-threads.ts';
 import type { Structure } from '../engine.ts';
+import type { WebAssemblyModule } from '../web-assembly.ts';
 import { sourceOf } from './calls-grammar.ts';
 import { checkStructure } from './check-structure.ts';
 import { Instance } from './instance.ts';
 import { readVocabulary, type VocabularyOf } from './vocabulary.ts';
-import type { MaskModule } from './web-assembly.ts';
 
 /** `module`: the one that all instances of the process are of. */
-export type CompileTask = VocabularyOf & { readonly module: MaskModule; readonly structure: Structure };
+export type CompileTask = VocabularyOf & {
+  readonly module: WebAssemblyModule;
+  readonly structure: Structure;
+};
 
 /** The grammar is not asked here what can only follow. */
 const unknown = (): undefined => undefined;
@@ -17,7 +20,7 @@ let opened: Uint8Array | undefined;
 /** It compiled before, and can again: a new one costs a collection of garbage every few times. */
 let spare: Instance | undefined;
 
-const open = (module: MaskModule, of: VocabularyOf): Uint8Array => {
+const open = (module: WebAssemblyModule, of: VocabularyOf): Uint8Array => {
   const instance = new Instance(module, unknown);
   instance.open(readVocabulary(of));
   return instance.copy();

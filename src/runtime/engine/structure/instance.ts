@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { WebAssemblyInstance, WebAssemblyModule } from '../web-assembly.ts';
 import { refusalOf } from './refusal.ts';
-import type { MaskModule, WebAssemblyInstance } from './web-assembly.ts';
 
 /** See native/token-masks/src/lib.rs. */
 type Exports = {
@@ -39,7 +39,7 @@ const encoder = new TextEncoder();
  * The module of native/token-masks, ready to be instantiated.
  * @throws STRUCTURE_NOT_AVAILABLE
  */
-export const readModule = async (folder: URL = built): Promise<MaskModule> => {
+export const readModule = async (folder: URL = built): Promise<WebAssemblyModule> => {
   const path = fileURLToPath(new URL('token-masks.wasm', folder));
   try {
     return await WebAssembly.compile(await readFile(path));
@@ -68,7 +68,7 @@ export class Instance {
   #broken = false;
 
   /** `memory`: what another instance of the module was, between two calls. */
-  constructor(module: MaskModule, tokenize: Tokenize, memory?: Uint8Array) {
+  constructor(module: WebAssemblyModule, tokenize: Tokenize, memory?: Uint8Array) {
     const instance: WebAssemblyInstance = new WebAssembly.Instance(module, {
       // Nothing depends on the time.
       env: { now: () => 0 },
