@@ -102,15 +102,25 @@ impl Choice {
             return -1;
         }
         let best = self.largest.iter().copied().fold(FORBIDDEN, f32::max);
-        let block = self.largest.iter().position(|&one| one == best).unwrap_or(0);
+        let block = self
+            .largest
+            .iter()
+            .position(|&one| one == best)
+            .unwrap_or(0);
         let of_block = &self.logits[block * BLOCK..][..BLOCK];
         (block * BLOCK + of_block.iter().position(|&one| one == best).unwrap_or(0)) as i32
     }
 
     /// Logits below it are those of no token that the filters leave.
     fn floor_of(&mut self, filters: Filters) -> f32 {
-        let heavy = if filters.top_p == 1.0 { self.least_of(filters) } else { FORBIDDEN };
-        heavy.max(self.floor_of_first(filters.top_k)).max(FORBIDDEN.next_up())
+        let heavy = if filters.top_p == 1.0 {
+            self.least_of(filters)
+        } else {
+            FORBIDDEN
+        };
+        heavy
+            .max(self.floor_of_first(filters.top_k))
+            .max(FORBIDDEN.next_up())
     }
 
     /// The least logit that min-p leaves.
@@ -118,7 +128,11 @@ impl Choice {
         let top = f64::from(self.logits[self.best]);
         let exact = top + filters.min_p.ln() * filters.temperature;
         let rounded = exact as f32;
-        if f64::from(rounded) < exact { rounded.next_up() } else { rounded }
+        if f64::from(rounded) < exact {
+            rounded.next_up()
+        } else {
+            rounded
+        }
     }
 
     /// So many logits at least are as large: so many blocks have one. It is not worth the search where most blocks do.
@@ -128,7 +142,10 @@ impl Choice {
         }
         self.ranked.clear();
         self.ranked.extend_from_slice(&self.largest);
-        *self.ranked.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a)).1
+        *self
+            .ranked
+            .select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a))
+            .1
     }
 
     /// Where most of the logits lie is divided into bins: a few beyond it do not make them wider.
@@ -143,7 +160,9 @@ impl Choice {
         asked.sort_unstable_by(f32::total_cmp);
         let ends = count * ENDS / ASKED;
         let low = asked.get(ends).copied().unwrap_or(self.floor);
-        self.high = *asked.get(count.wrapping_sub(1 + ends)).unwrap_or(&self.logits[self.best]);
+        self.high = *asked
+            .get(count.wrapping_sub(1 + ends))
+            .unwrap_or(&self.logits[self.best]);
         self.per_bin = (BINS - 1) as f32 / (self.high - low).max(1e-30);
     }
 
@@ -184,7 +203,10 @@ impl Choice {
 
     #[inline(always)]
     fn bins_of(&self, four: v128) -> v128 {
-        let place = f32x4_mul(f32x4_sub(f32x4_splat(self.high), four), f32x4_splat(self.per_bin));
+        let place = f32x4_mul(
+            f32x4_sub(f32x4_splat(self.high), four),
+            f32x4_splat(self.per_bin),
+        );
         let place = i32x4_max(i32x4_trunc_sat_f32x4(place), i32x4_splat(0));
         i32x4_min(place, i32x4_splat(BINS as i32 - 1))
     }
@@ -201,7 +223,10 @@ impl Choice {
     }
 
     fn count_of(&self, bin: usize) -> f64 {
-        self.counts[bin * LANES..][..LANES].iter().map(|&count| f64::from(count)).sum()
+        self.counts[bin * LANES..][..LANES]
+            .iter()
+            .map(|&count| f64::from(count))
+            .sum()
     }
 
     fn mass_before(&self, bin: usize) -> f64 {
@@ -216,7 +241,10 @@ impl Choice {
             self.keep_first(filters.top_k);
         }
         if filters.top_p < 1.0 {
-            let bound = Bound { at: filters.top_p * self.left, inclusive: true };
+            let bound = Bound {
+                at: filters.top_p * self.left,
+                inclusive: true,
+            };
             if let Some((last, mass)) = self.passing_mass(bound) {
                 self.keep(last, mass);
             }
@@ -239,7 +267,10 @@ impl Choice {
     }
 
     fn keep_first(&mut self, count: usize) {
-        let bound = Bound { at: count as f64, inclusive: true };
+        let bound = Bound {
+            at: count as f64,
+            inclusive: true,
+        };
         let (bin, before) = place_of((0..BINS).map(|one| self.count_of(one)), 0.0, bound);
         if let Some((last, within)) = self.find(bin, before, bound, |_| 1.0) {
             self.keep(last.id, self.mass_before(bin) + within);
@@ -269,10 +300,15 @@ impl Choice {
 
     /// The token at which the weights, added up in order, are more than `share` of what is left.
     pub fn draw(&mut self, share: f64) -> usize {
-        let bound = Bound { at: share * self.left, inclusive: false };
+        let bound = Bound {
+            at: share * self.left,
+            inclusive: false,
+        };
         let drawn = self.passing_mass(bound).map(|(id, _)| id);
         // Rounding can go one too far.
-        drawn.filter(|&id| self.is_left(id)).map_or(self.best, |id| id as usize)
+        drawn
+            .filter(|&id| self.is_left(id))
+            .map_or(self.best, |id| id as usize)
     }
 
     /// The token of the bin at which the sum passes the bound, and what those of the bin until it weigh.
@@ -306,7 +342,11 @@ impl Choice {
                 let id = at + lanes.trailing_zeros() as usize;
                 lanes &= lanes - 1;
                 let (key, weight) = (key(self.logits[id]), self.weights[id]);
-                self.near.push(Near { key, id: id as u32, weight });
+                self.near.push(Near {
+                    key,
+                    id: id as u32,
+                    weight,
+                });
             }
         }
     }
@@ -319,7 +359,8 @@ impl Choice {
             }
         }
         let logits = &self.logits;
-        self.listed.sort_unstable_by_key(|&id| (Reverse(key(logits[id as usize])), id));
+        self.listed
+            .sort_unstable_by_key(|&id| (Reverse(key(logits[id as usize])), id));
         self.listed.len()
     }
 }

@@ -8,11 +8,11 @@ pub const FORBIDDEN: f32 = f32::MIN;
 /// 2 to the power of -x of x from -1/2 to 1/2, by Taylor: -ln(2)^n / n!, the last term first.
 const TERMS: [f32; 7] = [
     -1.525_273_4e-5,
-    1.540_353_0e-4,
+    1.540_353e-4,
     -1.333_355_8e-3,
     9.618_129e-3,
-    -5.550_410_9e-2,
-    2.402_265_1e-1,
+    -5.550_411e-2,
+    2.402_265e-1,
     -6.931_472e-1,
 ];
 

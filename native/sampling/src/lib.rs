@@ -4,6 +4,9 @@
 //! written down: sums over ranges of logits say in which range it ends, and only the tokens of that one are looked at. A choice
 //! costs a few passes over the vocabulary, whatever the logits are.
 
+// All take what `make` gave, and nothing else.
+#![allow(clippy::missing_safety_doc)]
+
 mod choice;
 mod lanes;
 mod order;
@@ -16,8 +19,6 @@ pub extern "C" fn make(tokens: usize) -> *mut Choice {
     Box::into_raw(Box::new(Choice::new(tokens)))
 }
 
-/// # Safety
-/// As of all that follow: what `make` gave.
 #[no_mangle]
 pub unsafe extern "C" fn logits(choice: *mut Choice) -> *mut f32 {
     (*choice).logits.as_mut_ptr()
@@ -48,7 +49,15 @@ pub unsafe extern "C" fn draw(
     min_p: f64,
     share: f64,
 ) -> usize {
-    (*choice).filter(best, Filters { temperature, top_k, top_p, min_p });
+    (*choice).filter(
+        best,
+        Filters {
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+        },
+    );
     (*choice).draw(share)
 }
 
@@ -62,7 +71,15 @@ pub unsafe extern "C" fn list(
     top_p: f64,
     min_p: f64,
 ) -> usize {
-    (*choice).filter(best, Filters { temperature, top_k, top_p, min_p });
+    (*choice).filter(
+        best,
+        Filters {
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+        },
+    );
     (*choice).list()
 }
 

@@ -84,7 +84,11 @@ pub fn find(
     // Their logits are equal, and so is what each of them adds.
     let each = adds(near.first()?);
     let parts = (bound.at - ahead) / each;
-    let needed = if bound.inclusive { parts.ceil() } else { parts.floor() + 1.0 };
+    let needed = if bound.inclusive {
+        parts.ceil()
+    } else {
+        parts.floor() + 1.0
+    };
     let count = (needed as usize).clamp(1, near.len());
     let last = near[count - 1];
     Some((last, mass + count as f64 * f64::from(last.weight)))
