@@ -173,9 +173,9 @@ export const requestErrors = defineErrors({
   },
   BODY_ENCODED: {
     summary:
-      'The body of the request has a Content-Encoding, or its call of gRPC a grpc-encoding, such as gzip. None is read; such a call ends with UNIMPLEMENTED.',
+      'The body of the request has a Content-Encoding or a Transfer-Encoding other than chunked, or its call of gRPC a grpc-encoding, such as gzip. None is read; such a call ends with UNIMPLEMENTED.',
     advice:
-      'Send it as it is, without Content-Encoding or grpc-encoding, or with `identity`; tritonclient does so without request_compression_algorithm (HTTP) and compression_algorithm (gRPC).',
+      'Send it as it is, without such a header, or with `identity`; tritonclient does so without request_compression_algorithm (HTTP) and compression_algorithm (gRPC).',
     grpc: 'INVALID_ARGUMENT',
     retry: 'AfterChange',
   },

@@ -22,6 +22,7 @@ import { mixed } from './mixed.ts';
 import { overhead } from './overhead.ts';
 import { peers } from './peers.ts';
 import { prefix } from './prefix.ts';
+import { products } from './products.ts';
 import { providers } from './providers.ts';
 import type { Report } from './report.ts';
 import { reward } from './reward.ts';
@@ -56,6 +57,7 @@ const benches: Record<string, () => Promise<Report>> = {
   rollback,
   reward,
   image,
+  products,
   providers,
   routing,
   sampling,

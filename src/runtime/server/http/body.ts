@@ -4,7 +4,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { unlessAborted } from '../../../time/unless-aborted.ts';
 import type { Parts } from '../exchange.ts';
 import { bindingsOf, headerOf } from './connection.ts';
-import { needIdentity } from './content-coding.ts';
+import { needPlain } from './content-coding.ts';
 
 /** Bytes of a request's body. */
 export const maxBodyBytes = 4 << 20;
@@ -148,7 +148,8 @@ export const limitedBodies = ({ clock, limits }: Pick<Parts, 'clock' | 'limits'>
   const { bodyMs } = limits;
   const room = new BodyRoom(limits.bodyBytes);
   const readBody = async (c: Context, look: Look): Promise<Buffer> => {
-    needIdentity(headerOf(c, 'content-encoding'));
+    needPlain('content-encoding', headerOf(c, 'content-encoding'));
+    needPlain('transfer-encoding', headerOf(c, 'transfer-encoding'));
     const announced = Number(headerOf(c, 'content-length') ?? freeBytes);
     if (announced > maxBodyBytes) throw tooLarge();
     const gathered = new Gathered(room, Math.min(announced, freeBytes));

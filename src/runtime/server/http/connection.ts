@@ -25,7 +25,7 @@ export const headersOf = (c: Context): Headers => {
 /** One header of which a request has one at most. */
 export const headerOf = (
   c: Context,
-  name: 'content-length' | 'content-type' | 'content-encoding' | 'origin',
+  name: 'content-length' | 'content-type' | 'content-encoding' | 'transfer-encoding' | 'origin',
 ): string | undefined => {
   const { incoming } = bindingsOf(c);
   return incoming === undefined ? c.req.header(name) : incoming.headers[name];

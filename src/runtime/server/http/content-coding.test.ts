@@ -7,7 +7,7 @@ import { fakeParts } from '../testing/parts.ts';
 import { startHttp } from './server.ts';
 
 const advice =
-  'Send it as it is, without Content-Encoding or grpc-encoding, or with `identity`; tritonclient does so without request_compression_algorithm (HTTP) and compression_algorithm (gRPC).';
+  'Send it as it is, without such a header, or with `identity`; tritonclient does so without request_compression_algorithm (HTTP) and compression_algorithm (gRPC).';
 const completion = JSON.stringify({ model: 'sql', prompt: 'abc', max_tokens: 1 });
 const inference = JSON.stringify({
   inputs: [{ name: 'text', shape: [1], datatype: 'BYTES', data: ['abc'] }],
@@ -68,6 +68,26 @@ it('tensors as bytes that are compressed are refused, whatever their header says
   const answer = await ask(infer, { ...fields, 'content-encoding': 'gzip' }, gzipSync(inference));
   expect(answer).toMatch(/^HTTP\/1.1 415 [^]*content-encoding \\"gzip\\" is not read/);
 });
+
+it.each(['gzip, chunked', 'gzip,chunked', 'GZIP, chunked'])(
+  'a body in the transfer-encoding "%s" is refused as what it is',
+  async (coding) => {
+    const zipped = gzipSync(completion);
+    const chunks = Buffer.concat([
+      Buffer.from(`${zipped.length.toString(16)}\r\n`),
+      zipped,
+      Buffer.from('\r\n0\r\n\r\n'),
+    ]);
+    const socket = connect(server.port, '127.0.0.1');
+    const head = 'host: x\r\nconnection: close\r\ncontent-type: application/json';
+    socket.write(`POST /v1/completions HTTP/1.1\r\n${head}\r\ntransfer-encoding: ${coding}\r\n\r\n`);
+    socket.write(chunks);
+    const named = coding.split(',')[0]!;
+    const answer = await text(socket);
+    expect(answer).toMatch(/^HTTP\/1.1 415 /);
+    expect(answer).toContain(`the transfer-encoding \\"${named}\\" is not read`);
+  },
+);
 
 it('a name of 8 KiB is cut in the message', async () => {
   const answer = await ask('/v1/completions', { 'content-encoding': 'x'.repeat(8000) }, completion);

@@ -1,18 +1,23 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 
-const isIdentity = (coding: string): boolean => coding === '' || coding.toLowerCase() === 'identity';
+/** Codings that leave a body as it is, or that Node takes off. */
+const plain = {
+  'content-encoding': ['', 'identity'],
+  'transfer-encoding': ['', 'identity', 'chunked'],
+} as const satisfies Record<string, readonly string[]>;
 
 /**
- * Takes the content-encoding of a body only where it changes nothing. Compressed bodies are not read: a few KiB of one may become as
+ * Takes the codings of a body that change nothing. Compressed bodies are not read: a few KiB of one may become as
  * many MiB, and to decompress it is work for whoever asks.
  * @throws BODY_ENCODED
  */
-export const needIdentity = (contentEncoding: string | undefined): void => {
-  const coding = contentEncoding
+export const needPlain = (header: keyof typeof plain, value: string | undefined): void => {
+  const known: readonly string[] = plain[header];
+  const coding = value
     ?.split(',')
     .map((part) => part.trim())
-    .find((part) => !isIdentity(part));
+    .find((part) => !known.includes(part.toLowerCase()));
   if (coding !== undefined)
-    throw new AdaptletError('BODY_ENCODED', `the content-encoding ${quoteUntrusted(coding)} is not read`);
+    throw new AdaptletError('BODY_ENCODED', `the ${header} ${quoteUntrusted(coding)} is not read`);
 };
