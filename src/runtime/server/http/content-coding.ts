@@ -8,7 +8,7 @@ const plain = {
 } as const satisfies Record<string, readonly string[]>;
 
 /**
- * Takes the codings of a body that change nothing. Compressed bodies are not read: a few KiB of one may become as
+ * Refuses a body in a coding that changes it. Compressed bodies are not read: a few KiB of one may become as
  * many MiB, and to decompress it is work for whoever asks.
  * @throws BODY_ENCODED
  */
