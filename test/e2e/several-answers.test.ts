@@ -104,9 +104,9 @@ describe.each(ways)('several answers that come %s', (_, ask) => {
     'have none of the words of bad_words, which they had before, beside %o',
     async (fields) => {
       const before = await ask(fields);
-      // Two letters of each answer, and one of the last that none of these is.
+      // Two letters of each answer, and one more that none of these is.
       const pairs = before.all.map(({ text }) => /[a-z]{2}/.exec(text)?.[0] ?? '');
-      const letters = (before.all.at(-1)?.text ?? '').match(/[a-z]/g) ?? [];
+      const letters = before.all.flatMap(({ text }) => text.match(/[a-z]/g) ?? []);
       const words = [...pairs, letters.find((letter) => !pairs.join('').includes(letter)) ?? ''];
       expect(words).not.toContain('');
       const answers = await ask({ ...fields, bad_words: words });
