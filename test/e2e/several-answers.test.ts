@@ -110,7 +110,11 @@ describe.each(ways)('several answers that come %s', (_, ask) => {
       const words = [...pairs, letters.find((letter) => !pairs.join('').includes(letter)) ?? ''];
       expect(words).not.toContain('');
       const answers = await ask({ ...fields, bad_words: words });
-      for (const { text } of answers.all) for (const word of words) expect(text).not.toContain(word);
+      // A token of one letter stays one: an end token that ignore_eos let pass parts what is around it, though no text shows it.
+      const spelt = answers.all.map(({ tokens }) =>
+        tokens.map((token) => (token.length === 1 ? token : ' ')).join(''),
+      );
+      for (const text of spelt) for (const word of words) expect(text).not.toContain(word);
       if ('ignore_eos' in fields) expectFull(answers);
     },
   );
